@@ -1,0 +1,94 @@
+"""unbraid: a song goes in, its stems come out.
+
+This file is the whole list of what is public. Names load on first use, so that `import unbraid` and
+`unbraid --help` cost no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from unbraid.errors import (
+    AudioError,
+    AudioReadError,
+    AudioWriteError,
+    Cancelled,
+    CheckpointError,
+    ModelError,
+    SegmentTooLong,
+    SettingsError,
+    ShapeError,
+    UnbraidError,
+    UnknownModel,
+)
+
+if TYPE_CHECKING:
+    from unbraid import evaluation as evaluation
+    from unbraid.api import OutputSettings, Separator, TrackResult, separate
+    from unbraid.models.bag import Bag
+    from unbraid.models.base import ModelSpec
+    from unbraid.separation.engine import apply_model
+    from unbraid.separation.progress import CancelToken, Progress
+    from unbraid.separation.settings import SeparationSettings
+    from unbraid.zoo.convert import from_official
+    from unbraid.zoo.load import list_models, load_model
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Bag": "unbraid.models.bag",
+    "CancelToken": "unbraid.separation.progress",
+    "ModelSpec": "unbraid.models.base",
+    "OutputSettings": "unbraid.api",
+    "Progress": "unbraid.separation.progress",
+    "SeparationSettings": "unbraid.separation.settings",
+    "Separator": "unbraid.api",
+    "TrackResult": "unbraid.api",
+    "apply_model": "unbraid.separation.engine",
+    "from_official": "unbraid.zoo.convert",
+    "list_models": "unbraid.zoo.load",
+    "load_model": "unbraid.zoo.load",
+    "separate": "unbraid.api",
+}
+
+__all__ = [
+    "AudioError",
+    "AudioReadError",
+    "AudioWriteError",
+    "Bag",
+    "CancelToken",
+    "Cancelled",
+    "CheckpointError",
+    "ModelError",
+    "ModelSpec",
+    "OutputSettings",
+    "Progress",
+    "SegmentTooLong",
+    "SeparationSettings",
+    "Separator",
+    "SettingsError",
+    "ShapeError",
+    "TrackResult",
+    "UnbraidError",
+    "UnknownModel",
+    "__version__",
+    "apply_model",
+    "evaluation",
+    "from_official",
+    "list_models",
+    "load_model",
+    "separate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    if name == "evaluation":
+        return importlib.import_module("unbraid.evaluation")
+    raise AttributeError(f"module 'unbraid' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,63 @@
+"""Every error that unbraid raises on purpose.
+
+    UnbraidError
+    ├── SettingsError        the request itself is wrong: an option, a name, a combination
+    │   └── SegmentTooLong   a segment beyond what the model was trained on
+    ├── ShapeError           a tensor or array of the wrong shape or kind
+    ├── AudioError           a sound file
+    │   ├── AudioReadError   missing, empty, not audio, or damaged beyond use
+    │   └── AudioWriteError  cannot be written: disk full, no rights, format too narrow
+    ├── ModelError           a model or its weights
+    │   ├── UnknownModel     no model of that name or at that path
+    │   └── CheckpointError  a file of weights that is damaged, foreign or refused
+    └── Cancelled            the caller asked to stop
+
+A message says what was wrong, what came and what would do, in one line. The command line prints it as
+it is; everything that is not an `UnbraidError` is a mistake of ours and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+
+class UnbraidError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class SettingsError(UnbraidError):
+    """The request itself is wrong."""
+
+
+class SegmentTooLong(SettingsError):
+    """A segment longer than the model can take."""
+
+
+class ShapeError(UnbraidError):
+    """A tensor or array of the wrong shape or kind."""
+
+
+class AudioError(UnbraidError):
+    """Something about a sound file."""
+
+
+class AudioReadError(AudioError):
+    """A file that cannot be read as sound."""
+
+
+class AudioWriteError(AudioError):
+    """A file that cannot be written."""
+
+
+class ModelError(UnbraidError):
+    """Something about a model or its weights."""
+
+
+class UnknownModel(ModelError):
+    """No model of that name or at that path."""
+
+
+class CheckpointError(ModelError):
+    """A file of weights that is damaged, foreign or refused."""
+
+
+class Cancelled(UnbraidError):
+    """The caller asked to stop."""

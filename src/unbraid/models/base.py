@@ -1,0 +1,45 @@
+"""The contract every model keeps, so that the engine never asks who a model is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from unbraid.shapes import Estimates, Mixture
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What a caller must know of a model.
+
+    Attributes:
+        stems: names of the parts, in the order of the estimates.
+        sample_rate: Hz, of mixture and estimates.
+        channels: audio channels, of mixture and estimates.
+        segment_samples: the length one forward pass is meant for, in samples at `sample_rate`.
+        longest_samples: the longest input a forward pass can take; None if there is no limit.
+    """
+
+    stems: tuple[str, ...]
+    sample_rate: int
+    channels: int
+    segment_samples: int
+    longest_samples: int | None = None
+
+
+@runtime_checkable
+class SeparationModel(Protocol):
+    """A mixture in, estimates out: (b c t) -> (b s c t), any t >= 1, same t."""
+
+    @property
+    def spec(self) -> ModelSpec: ...
+
+    def __call__(self, mixture: Mixture) -> Estimates: ...
+
+    def valid_samples(self, samples: int) -> int:
+        """The length, at least `samples`, that the model computes on without padding of its own.
+
+        The engine extends a segment to it with the real neighbouring audio. A model that takes any
+        length gives `samples` back.
+        """
+        ...
