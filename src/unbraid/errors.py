@@ -12,8 +12,8 @@
     │   └── CheckpointError  a file of weights that is damaged, foreign or refused
     └── Cancelled            the caller asked to stop
 
-A message says what was wrong, what came and what would do, in one line. The command line prints it as
-it is; everything that is not an `UnbraidError` is a mistake of ours and keeps its traceback.
+A message says what was wrong, what came and what would do, in one line. The command line prints it
+as it is; everything that is not an `UnbraidError` is a mistake of ours and keeps its traceback.
 """
 
 from __future__ import annotations
