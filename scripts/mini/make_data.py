@@ -1,0 +1,90 @@
+"""Training material for the bundled model ``mini``: real songs and synthetic ones.
+
+    python scripts/mini/make_data.py --data ../shared/data --out ../mini-data [--seed 0]
+
+Writes one folder per item: int16 stereo 44.1 kHz ``drums.npy bass.npy other.npy vocals.npy`` of
+shape ``(samples, 2)``, mix gain included, so that the mixture is their plain sum and does not clip
+(a silent stem has no file), and ``meta.json``. Same seed, same bytes.
+"""
+
+import argparse
+import json
+from multiprocessing import Pool
+from pathlib import Path
+
+import numpy as np
+import real
+from real import STEMS
+
+DULL_SONGS = ("Hydrogen",)  # nearly nothing above 9-10 kHz: low-pass whatever is mixed with it
+BASS_IN_OTHER = ("Caesium", "Francium")  # a bass line is classed other: bass is not known there
+
+
+def save_item(folder, stems, meta):
+    """Write one item; stems are float ``(samples, 2)`` whose sum stays below 1."""
+    folder.mkdir(parents=True, exist_ok=True)
+    levels = {}
+    for stem in STEMS:
+        audio = stems.get(stem)
+        (folder / f"{stem}.npy").unlink(missing_ok=True)
+        if audio is None or not np.any(np.abs(audio) > 1e-4):
+            continue
+        samples = np.clip(np.rint(audio * 32767), -32768, 32767).astype(np.int16)
+        np.save(folder / f"{stem}.npy", samples)
+        levels[stem] = round(float(10 * np.log10(np.mean(np.square(audio, dtype=np.float64)))), 1)
+    samples = len(next(iter(stems.values())))
+    meta = {
+        **meta,
+        "samples": samples,
+        "rms_db": levels,
+        "silent": [stem for stem in STEMS if stem not in levels],
+    }
+    (folder / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
+    return meta
+
+
+def mixture_nsdr(stems):
+    """nSDR in dB of the mixture as the estimate of each stem."""
+    mixture = sum(stem.astype(np.float64) for stem in stems.values())
+    return {
+        name: round(
+            float(
+                10 * np.log10((np.sum(s**2) + 1e-7) / (np.sum((s - mixture) ** 2) + 1e-7))
+            ),
+            2,
+        )
+        for name, s in ((name, stem.astype(np.float64)) for name, stem in stems.items())
+    }
+
+
+def make_real(data, out):
+    """All real songs; the validation song goes to ``valid/``."""
+    for title, role, stems in real.real_songs(data):
+        meta = {
+            "title": title,
+            "kind": "real",
+            "bass_known": title not in BASS_IN_OTHER,
+            "bandlimited": title in DULL_SONGS,
+            "weight": 1.0,
+            "licences": [real.LICENCE],
+        }
+        folder = out / "valid" / title if role == "valid" else out / "train" / f"real-{title}"
+        meta = save_item(folder, stems, meta)
+        peak = float(np.abs(sum(stems.values())).max())
+        print(title, meta["rms_db"], f"peak {peak:.3f}", mixture_nsdr(stems), flush=True)
+    (out / "READY_REAL").touch()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="the folder shared/data")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--what", choices=("all", "real", "synth"), default="all")
+    args = parser.parse_args()
+    if args.what != "synth":
+        make_real(args.data, args.out)
+
+
+if __name__ == "__main__":
+    main()
