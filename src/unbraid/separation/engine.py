@@ -1,0 +1,193 @@
+"""A whole song through any `SeparationModel`: bag → shifts → segments → model → overlap-add.
+
+One way for all: a song in memory and a song in blocks (`streaming.py`) take the same steps in the
+same order, so their results are the same bit for bit. For each model of the bag the song flows by
+once, with the segments of all shifts in the order of their starts:
+
+    blocks ─► SongReader ─► segments with their neighbourhood ─► model ─► weights ─► RunningSum ─►
+
+What the result is, is that of the public package's function of the same name, version 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from unbraid.errors import ModelError, ShapeError
+from unbraid.models.bag import Bag
+from unbraid.models.base import SeparationModel
+from unbraid.separation.overlap_add import RunningSum, SegmentWeights
+from unbraid.separation.plan import Pass, plan_passes
+from unbraid.separation.progress import CancelToken, Progress, Work
+from unbraid.separation.reader import SongReader
+from unbraid.separation.segments import Segment, extend, in_batches
+from unbraid.separation.settings import DEFAULT_SETTINGS, SeparationSettings
+from unbraid.shapes import Estimates, Mixture
+
+
+def apply_model(
+    model: SeparationModel,
+    mixture: Mixture,
+    settings: SeparationSettings = DEFAULT_SETTINGS,
+    *,
+    on_progress: Callable[[Progress], None] | None = None,
+    cancel: CancelToken | None = None,
+) -> Estimates:
+    """Separate songs of any length. `Separator` normalizes loudness, this leaves it as it is.
+
+    Segments go to the device of the model's parameters, estimates come back to the mixture's.
+
+    Args:
+        model: a model, or a `Bag` of them, already on its device.
+        mixture: (batch, channels, samples), floating point, at the model's sample rate.
+        settings: segments, overlap, shifts.
+        on_progress: called with a `Progress` before the first forward pass and after each.
+        cancel: looked at before each forward pass.
+    Returns:
+        float32 estimates, (batch, stems, channels, samples), on the mixture's device.
+    Raises:
+        ShapeError: if the mixture has no samples or not the model's channels.
+        SettingsError: if the settings do not fit the model.
+        ModelError: if the model does not keep its contract.
+        Cancelled: if `cancel` was called.
+    """
+    batch, channels, samples = check_mixture(model, mixture)
+    bag = as_bag(model)
+    passes = plan_passes(bag, samples, settings)
+    work = Work(sum(plan.work for plan in passes), "separate", on_progress, cancel)
+    estimates = torch.zeros(
+        batch, len(bag.spec.stems), channels, samples, device=mixture.device, dtype=torch.float32
+    )
+    work.start()
+    for plan in passes:
+        position = 0
+        for block in run_pass(bag.member(plan.member), plan, [mixture], work):
+            estimates[..., position : position + block.shape[-1]] += block
+            position += block.shape[-1]
+    return estimates
+
+
+def as_bag(model: SeparationModel) -> Bag:
+    """The bag itself, or a bag of one."""
+    return model if isinstance(model, Bag) else Bag([model])
+
+
+def check_mixture(model: SeparationModel, mixture: Mixture) -> tuple[int, int, int]:
+    """Batch, channels and samples of a mixture that the model can take.
+
+    Raises:
+        ShapeError: if it cannot.
+    """
+    wanted = f"(batch, {model.spec.channels} channels, 1 sample or more)"
+    if mixture.ndim != 3 or mixture.shape[1] != model.spec.channels or 0 in mixture.shape:
+        raise ShapeError(f"the model takes a mixture of {wanted}, got {tuple(mixture.shape)}")
+    if not mixture.is_floating_point():
+        raise ShapeError(f"the model takes a floating-point mixture, got {mixture.dtype}")
+    batch, channels, samples = mixture.shape
+    return batch, channels, samples
+
+
+def run_pass(
+    model: SeparationModel, plan: Pass, blocks: Iterable[Tensor], work: Work
+) -> Iterator[Estimates]:
+    """One model over the whole song, all its shifts at once, holding a few segments at most.
+
+    Yields:
+        blocks (b s c n), n >= 1, in order, together as long as the song: the model's share.
+    """
+    reader = SongReader(blocks, model.spec.channels, plan.samples)
+    weights = SegmentWeights(
+        plan.length, plan.stride, plan.settings.transition_power, plan.longest_lane
+    )
+    valid = _valid_lengths(model, plan)
+    reach = max((wide - length) // 2 for length, wide in valid.items())
+    shares = torch.tensor(plan.shares)[:, None, None] / len(plan.starts)
+    running = RunningSum()
+    for batch, next_start in in_batches(plan.segments(), plan.settings.batch_size):
+        work.check()
+        spans = [extend(segment, valid[segment.length]) for segment in batch]
+        for segment, estimates in zip(
+            batch, _forward(model, [reader.read(*span) for span in spans]), strict=True
+        ):
+            _add(running, segment, estimates, shares, weights)
+        finished = plan.samples if next_start is None else next_start
+        reader.forget(finished - reach)
+        work.advance(sum(segment.length for segment in batch))
+        if finished > running.position:
+            yield running.take(finished)
+    reader.finish()
+
+
+def _valid_lengths(model: SeparationModel, plan: Pass) -> dict[int, int]:
+    """For each length of segment that occurs, the length that the model wants to see."""
+    valid = {}
+    for length in {segment.length for segment in plan.segments()}:
+        valid[length] = model.valid_samples(length)
+        if valid[length] < length:
+            raise ModelError(
+                f"a model's valid_samples({length}) is {length} or more, got {valid[length]}"
+            )
+    return valid
+
+
+def _add(
+    running: RunningSum,
+    segment: Segment,
+    estimates: Float[Tensor, "b s c wide"],
+    shares: Float[Tensor, "s 1 1"],
+    weights: SegmentWeights,
+) -> None:
+    """Trim the neighbourhood off, weight, and add what lies within the song."""
+    left = (estimates.shape[-1] - segment.length) // 2
+    before_song = max(0, -segment.start)
+    kept = estimates[..., left + before_song : left + segment.length]
+    weight = weights.of(segment.number, segment.length)[before_song:]
+    scale = (shares * weight).to(kept.device)
+    running.add(segment.start + before_song, kept * scale)
+
+
+def _forward(
+    model: SeparationModel, stretches: list[Float[Tensor, "b c t"]]
+) -> list[Float[Tensor, "b s c t"]]:
+    """The model on several stretches at once: on its device, without gradients, in eval mode."""
+    home = stretches[0].device
+    batch = torch.cat(stretches)  # a copy: a model that writes to its input harms nobody
+    with torch.no_grad(), _evaluating(model):
+        estimates = model(batch.to(_device_of(model, home)))
+    wanted = (batch.shape[0], len(model.spec.stems), *batch.shape[1:])
+    if tuple(estimates.shape) != wanted:
+        raise ModelError(
+            f"a model with these stems makes estimates of shape {wanted} here, "
+            f"got {tuple(estimates.shape)}"
+        )
+    return list(torch.split(estimates.to(home, torch.float32), stretches[0].shape[0]))
+
+
+def _device_of(model: SeparationModel, default: torch.device) -> torch.device:
+    """Where the model lives; a model without parameters works wherever its input is."""
+    if isinstance(model, nn.Module):
+        for parameter in model.parameters():
+            return parameter.device
+    return default
+
+
+@contextmanager
+def _evaluating(model: SeparationModel) -> Iterator[None]:
+    """Eval mode for the time of a forward pass; each module is then put back as it was."""
+    training = (
+        [module for module in model.modules() if module.training]
+        if isinstance(model, nn.Module)
+        else []
+    )
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True

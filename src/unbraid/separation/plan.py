@@ -1,0 +1,92 @@
+"""What is to be done for a song, known beforehand: a pass over it for each model of a bag."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from unbraid.errors import SegmentTooLong, SettingsError
+from unbraid.models.bag import Bag
+from unbraid.models.base import ModelSpec
+from unbraid.separation.segments import Segment, merge_lanes, stride_samples
+from unbraid.separation.settings import SeparationSettings
+from unbraid.separation.shifts import lane_starts
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One model over the whole song.
+
+    Attributes:
+        member: which model of the bag.
+        shares: for each stem, the model's part in the result.
+        samples: length of the song.
+        starts: for each shift, where its lane of segments starts (0 or before).
+        length, stride: of the segments, in samples.
+        settings: the rest (transition_power, batch_size).
+    """
+
+    member: int
+    shares: tuple[float, ...]
+    samples: int
+    starts: tuple[int, ...]
+    length: int
+    stride: int
+    settings: SeparationSettings
+
+    def segments(self) -> Iterator[Segment]:
+        """The segments of all lanes, in the order of their starts."""
+        return merge_lanes(self.starts, self.samples, self.length, self.stride)
+
+    @property
+    def longest_lane(self) -> int:
+        """In samples."""
+        return self.samples - min(self.starts)
+
+    @property
+    def work(self) -> int:
+        """Samples that go through the model."""
+        return sum(segment.length for segment in self.segments())
+
+
+def plan_passes(bag: Bag, samples: int, settings: SeparationSettings) -> list[Pass]:
+    """The passes over a song of `samples`; members without any weight have none.
+
+    Every member draws its offsets, also one without weight, so that a weight changes nothing else.
+
+    Raises:
+        SettingsError: if segment, overlap or offsets do not fit the model.
+        SegmentTooLong: if a segment is longer than the model can take.
+    """
+    starts = lane_starts(settings, bag.spec.sample_rate, len(bag))
+    passes = []
+    for member, shares in enumerate(bag.shares):
+        if any(shares):
+            longest_lane = samples - min(starts[member])
+            length = _segment_samples(bag.spec, bag.segments[member], longest_lane, settings)
+            stride = stride_samples(length, settings.overlap) if settings.split else length
+            passes.append(Pass(member, shares, samples, starts[member], length, stride, settings))
+    return passes
+
+
+def _segment_samples(
+    spec: ModelSpec, own_samples: int, longest_lane: int, settings: SeparationSettings
+) -> int:
+    if not settings.split:
+        length = longest_lane
+    elif settings.segment_s is None:
+        length = own_samples
+    else:
+        length = int(spec.sample_rate * settings.segment_s)
+    if length < 1:
+        raise SettingsError(
+            f"a segment of {settings.segment_s:g} s has not one sample at {spec.sample_rate} Hz; "
+            f"the model's own is {own_samples / spec.sample_rate:g} s"
+        )
+    if spec.longest_samples is not None and length > spec.longest_samples:
+        raise SegmentTooLong(
+            f"a segment of {length / spec.sample_rate:g} s is longer than the "
+            f"{spec.longest_samples / spec.sample_rate:g} s that the model can take; use less, "
+            f"or leave {'segment_s' if settings.split else 'split=False'} out for the model's own"
+        )
+    return length

@@ -1,0 +1,70 @@
+"""How a song is put through a model: one frozen dataclass that goes all the way down."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from unbraid.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class SeparationSettings:
+    """Segments, overlap, shifts. The defaults of the whole program stand here, once.
+
+    Attributes:
+        segment_s: seconds of audio in one forward pass; None for the model's own length.
+        overlap: share of a segment that the next one covers again, in [0, 1).
+        shifts: how many randomly shifted copies of the song are separated and averaged; 0 for none,
+            which is the song as it is. Each costs a whole separation more.
+        seed: of the random offsets; the same seed gives the same estimates.
+        transition_power: exponent, at least 1, of the triangle that fades segments into each other.
+        split: False puts the whole song through the model in one pass; memory then grows with it.
+        shift_offsets: offsets in samples, 0 to half a second, in place of random ones: either one
+            for each shift, used by all members of a bag, or shifts x members in the order of
+            drawing (all shifts of the first member first). With `shifts=0` their number is the
+            number of shifts.
+        batch_size: segments in one forward pass; more is faster on a GPU and takes more memory.
+
+    Raises:
+        SettingsError: if a value is out of its range.
+
+    >>> SeparationSettings(overlap=0.1, shifts=2).shifts
+    2
+    """
+
+    segment_s: float | None = None
+    overlap: float = 0.25
+    shifts: int = 0
+    seed: int = 0
+    transition_power: float = 1.0
+    split: bool = True
+    shift_offsets: Sequence[int] | None = None
+    batch_size: int = 1
+
+    def __post_init__(self) -> None:
+        if self.segment_s is not None and not (0 < self.segment_s < math.inf):
+            raise SettingsError(
+                f"a segment is longer than 0 seconds, got {self.segment_s}; "
+                "leave it out to use the model's own"
+            )
+        if not 0 <= self.overlap < 1:
+            raise SettingsError(
+                f"overlap is a share of a segment, 0 or more and below 1, got {self.overlap}"
+            )
+        if not 1 <= self.transition_power < math.inf:
+            raise SettingsError(f"transition_power is 1 or more, got {self.transition_power}")
+        if self.shifts < 0:
+            raise SettingsError(f"shifts is 0 (none) or more, got {self.shifts}")
+        if self.batch_size < 1:
+            raise SettingsError(f"batch_size is 1 or more, got {self.batch_size}")
+        if self.shift_offsets is not None:
+            object.__setattr__(self, "shift_offsets", tuple(self.shift_offsets))
+            if any(offset < 0 for offset in self.shift_offsets):
+                raise SettingsError(
+                    f"shift_offsets are samples, 0 or more, got {min(self.shift_offsets)}"
+                )
+
+
+DEFAULT_SETTINGS = SeparationSettings()
