@@ -10,7 +10,7 @@ from unbraid.audio.signal import IntegerSignal, Signal
 from unbraid.errors import SettingsError
 
 DITHERED_BITS = 16
-"""Integers of this many bits or fewer are dithered; above, the rounding lies below any converter."""
+"""Integers of up to this many bits are dithered; above, rounding errors are beyond hearing."""
 
 _BLOCK = 1 << 16
 
@@ -76,10 +76,10 @@ def quantize(signal: Signal, bits: int, rng: np.random.Generator) -> IntegerSign
     """Round `signal` to integers of `bits`, with dither up to 16 bits, saturating at full scale.
 
     The dither is triangular (TPDF), two steps wide: it makes mean and power of the error
-    independent of the music, so no distortion is left, only a steady hiss 4.8 dB above that of plain
-    rounding. A sample of exactly 0 stays 0: it has no error to hide, and so digital silence stays
-    digital silence. Above 16 bits samples are rounded to the nearest, ties to even: the error lies below
-    -144 dB, and what was read from a file of that depth comes out bit for bit.
+    independent of the music, so no distortion is left, only a steady hiss 4.8 dB above that of
+    plain rounding. A sample of exactly 0 stays 0: it has no error to hide, and so digital silence
+    stays digital silence. Above 16 bits samples are rounded to the nearest, ties to even: the error
+    lies below -144 dB, and what was read from a file of that depth comes out bit for bit.
 
     Signals quantized block by block, with one generator, equal the whole quantized at once.
 

@@ -1,0 +1,292 @@
+"""From an encoded stream to float32 samples, as FFmpeg decodes it.
+
+Sample counts and alignment are those of FFmpeg: encoder delay and padding of MP3 (LAME header), AAC
+(edit list), Opus and Vorbis (granule positions) are already left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.packet import Packet
+from av.stream import Discard
+
+from unbraid.audio.channels import default_channel_names
+from unbraid.audio.container import open_container, shown
+from unbraid.errors import AudioReadError
+
+MAX_CHANNELS = 64
+MAX_SAMPLE_RATE = 6_144_000  # eight times 768 kHz; FFmpeg gives DSD at an eighth of its rate
+
+_MAX_RATE_RATIO = 64
+
+# Guards against damaged files that a demuxer reads in circles. Even silence in Monkey's Audio packs
+# no more than 80,000 samples in a byte.
+_FREE_SAMPLES, _SAMPLES_PER_BYTE = 1 << 24, 1 << 17
+_FREE_PACKETS, _PACKETS_PER_BYTE = 1 << 16, 8
+
+_LOSSLESS = frozenset(
+    {
+        "alac",
+        "ape",
+        "atrac3al",
+        "atrac3pal",
+        "flac",
+        "mlp",
+        "osq",
+        "rka",
+        "shorten",
+        "tak",
+        "truehd",
+    }
+    | {"tta", "wavpack", "wmalossless"}
+)
+_INTEGER_SCALES = {"u8": 2.0**-7, "s16": 2.0**-15, "s32": 2.0**-31, "s64": 2.0**-63}
+
+
+class Decoder:
+    """One sound file, open for decoding; a context manager.
+
+    The first frame is decoded at once, as only that tells the true sample rate and channels.
+
+    Attributes:
+        container, codec: names, as FFmpeg has them.
+        sample_rate: Hz, of the first frame; the whole file comes at this rate.
+        channels: number of channels, of the first frame.
+        channel_names: one for each channel.
+        bit_depth: bits of a sample if lossless (DSD counts as 24), None if lossy.
+        is_float, is_lossless: kind of the samples.
+        duration_s: length by the header, an estimate; None if unknown.
+    Raises:
+        AudioReadError: if there is no sound to decode.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._container, self._source = open_container(path)
+        self._damage = 0
+        try:
+            stream = self._best_stream()
+            self._frames = self._decode(stream)
+            self._first = self._first_frame()
+            self._describe(stream, self._first)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Decoder:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file. Twice is fine."""
+        self._container.close()
+        self._source.close()
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """All samples from the start, as float32 arrays (channels, any number); once only.
+
+        Raises:
+            AudioReadError: if the disk fails, or the sound changes so that it cannot be followed.
+        """
+        conformer = _Conformer(self._path, self._first)
+        yield _to_float(self._first)
+        for frame in self._frames:
+            for conformed in conformer.conform(frame):
+                yield _to_float(conformed)
+        for conformed in conformer.flush():
+            yield _to_float(conformed)
+
+    def _best_stream(self) -> AudioStream:
+        stream = self._container.streams.best("audio")
+        if not isinstance(stream, AudioStream):
+            raise AudioReadError(f"{shown(self._path)} holds no audio stream")
+        if stream.codec_context is None:
+            raise AudioReadError(f"{shown(self._path)} holds audio in a format that is not known")
+        for other in self._container.streams:
+            if other.index != stream.index:
+                other.discard = Discard.all  # so that the pictures of a video are not even read
+        return stream
+
+    def _first_frame(self) -> AudioFrame:
+        name = shown(self._path)
+        first = next(self._frames, None)
+        if first is None and self._damage:
+            raise AudioReadError(f"{name} is damaged: no sound could be decoded")
+        if first is None:
+            raise AudioReadError(f"{name} holds no sound: its audio stream has no samples")
+        return first
+
+    def _describe(self, stream: AudioStream, first: AudioFrame) -> None:
+        codec = stream.codec_context.codec.canonical_name
+        self.container = self._container.format.name
+        self.codec = codec
+        self.sample_rate = first.sample_rate
+        self.channels = first.layout.nb_channels
+        self.channel_names = _channel_names(first)
+        is_dsd = codec.startswith("dsd_")
+        is_pcm = codec.startswith("pcm_") and not codec.endswith(("law", "vidc"))
+        self.is_lossless = is_pcm or is_dsd or codec in _LOSSLESS
+        self.bit_depth = 24 if is_dsd else _bit_depth(stream, first) if self.is_lossless else None
+        self.is_float = (
+            self.is_lossless and not is_dsd and first.format.name.startswith(("flt", "dbl"))
+        )
+        self.duration_s = _duration_s(stream, self._container.duration)
+
+    def _decode(self, stream: AudioStream) -> Iterator[AudioFrame]:
+        """Every frame that decodes; damaged packets are left out, as FFmpeg does."""
+        budget = _FREE_SAMPLES + _SAMPLES_PER_BYTE * self._source.size
+        for packet in self._packets(stream):
+            try:
+                frames = stream.decode(packet)
+            except Exception:  # any of PyAV's kinds: this packet is lost, the next may be whole
+                self._damage += 1
+                continue
+            for frame in frames:
+                budget -= frame.samples
+                if budget < 0:
+                    raise AudioReadError(
+                        f"{shown(self._path)} is damaged: it gives more sound than it can hold"
+                    )
+                if frame.samples:
+                    self._check_frame(frame)
+                    yield frame
+
+    def _packets(self, stream: AudioStream) -> Iterator[Packet[AudioStream] | None]:
+        packets = self._container.demux(stream)
+        for _ in range(_FREE_PACKETS + _PACKETS_PER_BYTE * self._source.size):
+            try:
+                packet = next(packets)
+            except StopIteration:
+                break
+            except Exception:  # the container is broken from here on: what came before is kept
+                self._damage += 1
+                yield None  # flushes the decoder
+                break
+            yield packet
+        if self._source.error is not None:
+            reason = self._source.error.strerror
+            raise AudioReadError(f"{shown(self._path)} cannot be read to its end: {reason}")
+
+    def _check_frame(self, frame: AudioFrame) -> None:
+        channels, sample_rate = frame.layout.nb_channels, frame.sample_rate
+        if not 1 <= channels <= MAX_CHANNELS:
+            raise AudioReadError(
+                f"{shown(self._path)} has {channels} channels; unbraid takes 1 to {MAX_CHANNELS}"
+            )
+        if not 1 <= sample_rate <= MAX_SAMPLE_RATE:
+            raise AudioReadError(
+                f"{shown(self._path)} has a sample rate of {sample_rate} Hz; "
+                f"unbraid takes 1 to {MAX_SAMPLE_RATE} Hz"
+            )
+
+
+class _Conformer:
+    """Brings frames that change rate or channels midway to those of the first frame."""
+
+    def __init__(self, path: Path, first: AudioFrame) -> None:
+        self._path = path
+        self._layout = first.layout
+        self._target = (first.sample_rate, first.layout.nb_channels)
+        self._current = self._target
+        self._resampler: av.AudioResampler | None = None
+
+    def conform(self, frame: AudioFrame) -> Iterator[AudioFrame]:
+        kind = (frame.sample_rate, frame.layout.nb_channels)
+        if kind != self._current:
+            yield from self.flush()
+            self._current = kind
+            self._resampler = None if kind == self._target else self._converter(frame)
+        if self._resampler is None:
+            yield frame
+            return
+        frame.pts = None  # the graph would fill gaps between stamps of the old rate
+        yield from self._run(frame)
+
+    def flush(self) -> Iterator[AudioFrame]:
+        if self._resampler is not None:
+            yield from self._run(None)
+            self._resampler = None
+            self._current = self._target
+
+    def _converter(self, frame: AudioFrame) -> av.AudioResampler:
+        rates = sorted((frame.sample_rate, self._target[0]))
+        if rates[1] > _MAX_RATE_RATIO * rates[0]:
+            raise self._cannot_follow(frame)
+        return av.AudioResampler(format="fltp", layout=self._layout, rate=self._target[0])
+
+    def _run(self, frame: AudioFrame | None) -> list[AudioFrame]:
+        assert self._resampler is not None
+        try:
+            return self._resampler.resample(frame)
+        except Exception as error:
+            raise self._cannot_follow(frame) from error
+
+    def _cannot_follow(self, frame: AudioFrame | None) -> AudioReadError:
+        now = f" to {frame.sample_rate} Hz, {frame.layout.name}" if frame is not None else ""
+        return AudioReadError(
+            f"{shown(self._path)} changes midway from {self._target[0]} Hz, "
+            f"{self._layout.name}{now}; convert it to one format first"
+        )
+
+
+def _to_float(frame: AudioFrame) -> np.ndarray:
+    """Samples of a frame as float32 (channels, samples); exact for integers of up to 24 bits."""
+    samples = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    kind = frame.format.name.removesuffix("p")
+    if kind not in _INTEGER_SCALES:
+        with np.errstate(over="ignore", invalid="ignore"):  # doubles beyond float32 become infinite
+            return samples.astype(np.float32, copy=False)
+    floats = samples.astype(np.float32)
+    if kind == "u8":
+        floats -= 128
+    floats *= np.float32(_INTEGER_SCALES[kind])
+    return floats
+
+
+def _channel_names(frame: AudioFrame) -> tuple[str, ...]:
+    names = tuple(channel.name for channel in frame.layout.channels)
+    usable = len(set(names)) == frame.layout.nb_channels and not {"NONE", "UNK", "UNSD"} & set(
+        names
+    )
+    return names if usable else default_channel_names(frame.layout.nb_channels)
+
+
+def _bit_depth(stream: AudioStream, frame: AudioFrame) -> int:
+    codec = stream.codec_context.codec.canonical_name
+    header = stream.codec_context.extradata or b""
+    if named := re.fullmatch(r"pcm_[suf](\d+).*", codec):
+        return int(named[1])
+    if codec == "flac" and len(header) >= 34:
+        return ((header[12] & 1) << 4 | header[13] >> 4) + 1  # STREAMINFO: bits per sample - 1
+    if codec == "alac" and len(header) >= 18 and header[17] in (16, 20, 24, 32):
+        return header[17]
+    bits = frame.format.bits
+    # Decoders put 20 and 24 bits into 32 and do not tell PyAV; true 32-bit integers are rare.
+    return 24 if bits == 32 and frame.format.name.startswith("s32") else bits
+
+
+def _duration_s(stream: AudioStream, container_us: int | None) -> float | None:
+    if stream.duration is not None and stream.time_base is not None:
+        duration_s = float(stream.duration * stream.time_base)
+    elif container_us is not None:
+        duration_s = container_us / 1e6
+    else:
+        return None
+    return duration_s if duration_s > 0 else None
