@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import real
+import songs
 from real import STEMS
 
 DULL_SONGS = ("Hydrogen",)  # nearly nothing above 9-10 kHz: low-pass whatever is mixed with it
@@ -48,9 +49,7 @@ def mixture_nsdr(stems):
     mixture = sum(stem.astype(np.float64) for stem in stems.values())
     return {
         name: round(
-            float(
-                10 * np.log10((np.sum(s**2) + 1e-7) / (np.sum((s - mixture) ** 2) + 1e-7))
-            ),
+            float(10 * np.log10((np.sum(s**2) + 1e-7) / (np.sum((s - mixture) ** 2) + 1e-7))),
             2,
         )
         for name, s in ((name, stem.astype(np.float64)) for name, stem in stems.items())
@@ -75,15 +74,43 @@ def make_real(data, out):
     (out / "READY_REAL").touch()
 
 
+def _synthetic_item(job):
+    index, seed, data, out = job
+    stems, meta = songs.make_song((seed, index), data, out / "train")
+    meta = {
+        "title": f"synthetic {index}",
+        "kind": "synthetic",
+        "bass_known": True,
+        "bandlimited": False,
+        "weight": 1.0,
+        **meta,
+    }
+    meta = save_item(out / "train" / f"synth-{index:03d}", stems, meta)
+    return f"{meta['title']}: {meta['style']}, {meta['samples'] / 44_100:.0f} s, {meta['rms_db']}"
+
+
+def make_synthetic(data, out, seed, first, count):
+    """Songs ``first`` to ``first + count - 1``, each from its own seed, on two processes."""
+    jobs = [(index, seed, data, out) for index in range(first, first + count)]
+    with Pool(2, maxtasksperchild=4) as pool:
+        for line in pool.imap(_synthetic_item, jobs):
+            print(line, flush=True)
+    (out / "READY_SYNTH").touch()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="the folder shared/data")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--what", choices=("all", "real", "synth"), default="all")
+    parser.add_argument("--songs", type=int, default=60, help="how many synthetic songs")
+    parser.add_argument("--first", type=int, default=0, help="index of the first of them")
     args = parser.parse_args()
     if args.what != "synth":
         make_real(args.data, args.out)
+    if args.what != "real":
+        make_synthetic(args.data, args.out, args.seed, args.first, args.songs)
 
 
 if __name__ == "__main__":

@@ -45,8 +45,8 @@ def place(audio, segments, length):
 
 
 def song_stems(songs_folder, song):
-    """The four stems of one song of songs.json, float32 ``(samples, 2)`` at 44.1 kHz, with mix gain."""
-    length = int(round(song["duration"] * SONGS_RATE))
+    """The four stems of one song of songs.json, ``(samples, 2)`` at 44.1 kHz, mix gain on."""
+    length = round(song["duration"] * SONGS_RATE)
     sums = {stem: np.zeros((length, 2), np.float32) for stem in STEMS}
     for entry in song["files"]:
         audio, rate = decode_untrimmed(songs_folder / entry["file"])

@@ -1,0 +1,326 @@
+"""Instruments: samples, drum machines, a wavetable and FM synthesizer, soundfonts."""
+
+import json
+import subprocess
+import tempfile
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import mido
+import numpy as np
+import soundfile
+from effects import RATE, butter, pan
+
+SOUNDFONTS = (
+    "/usr/share/sounds/sf3/MuseScore_General_Lite.sf3",
+    "/usr/share/sounds/sf2/FluidR3_GM.sf2",
+)
+TABLE = 4096
+
+
+class Note(NamedTuple):
+    """One note; seconds, MIDI pitch (a GM drum note for drums), velocity 1-127."""
+
+    start: float
+    length: float
+    pitch: int
+    velocity: int
+
+
+def hertz(pitch):
+    return 440.0 * 2 ** ((pitch - 69) / 12)
+
+
+def render(notes, voice, samples):
+    """Sum of ``voice(pitch, seconds, velocity)`` at every note; ``(samples, 2)``.
+
+    Loops repeat the same notes, so each distinct one is made once.
+    """
+    out, made = np.zeros((samples, 2), np.float32), {}
+    for note in notes:
+        key = (note.pitch, round(note.length, 2), note.velocity // 16 * 16 + 8)
+        if key not in made:
+            made[key] = voice(*key)
+        start = int(note.start * RATE)
+        if 0 <= start < samples:
+            piece = made[key][: samples - start]
+            out[start : start + len(piece)] += piece
+    return out
+
+
+# --- samples ----------------------------------------------------------------------------------
+
+
+@cache
+def _load(path):
+    audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    return audio, rate
+
+
+def _repitch(audio, ratio):
+    at = np.arange(0, len(audio) - 1, ratio)
+    index = np.arange(len(audio))
+    return np.stack([np.interp(at, index, channel) for channel in audio.T], 1).astype(np.float32)
+
+
+def sampled(data, family, instrument, articulation="sustain"):
+    """A voice that plays the bass or guitar samples of ``data/instruments/<family>``."""
+    folder = Path(data) / "instruments" / family
+    entries = [
+        entry
+        for entry in json.loads((folder / "map.json").read_text())
+        if entry["inst"] == instrument and entry["art"] == articulation
+    ]
+
+    def voice(pitch, seconds, velocity):
+        near = min(abs(entry["midi"] - pitch) for entry in entries)
+        fits = [entry for entry in entries if abs(entry["midi"] - pitch) == near]
+        best = min(fits, key=lambda entry: abs(sum(entry["vel"]) / 2 - velocity))
+        audio, rate = _load(str(folder / best["file"]))
+        audio = _repitch(audio, 2 ** ((pitch - best["midi"]) / 12) * rate / RATE)
+        audio = audio[: int((seconds + 0.08) * RATE)].copy()
+        fade = min(len(audio), int(0.07 * RATE))
+        audio[len(audio) - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)[:, None]
+        return np.repeat(audio, 2, axis=1) * (0.3 + 0.7 * velocity / 127)
+
+    return voice
+
+
+GROOVE_NOTES = {22: 42, 26: 46, 40: 38, 43: 41, 50: 48, 58: 41, 44: 42, 39: 38, 54: 42, 55: 49}
+
+
+def sampled_kit(data, tuning=1.0):
+    """A voice that plays MuldjordKit; tuning is a speed ratio for the whole kit."""
+    folder = Path(data) / "instruments" / "drums"
+    entries = json.loads((folder / "map.json").read_text())["samples"]
+    known = {entry["gm_note"] for entry in entries}
+
+    def voice(pitch, _seconds, velocity):
+        note = GROOVE_NOTES.get(pitch, pitch)
+        note = note if note in known else 42
+        layers = [entry for entry in entries if entry["gm_note"] == note]
+        best = min(layers, key=lambda entry: abs(sum(entry["vel"]) / 2 - velocity))
+        audio, rate = _load(str(folder / best["file"]))
+        audio = _repitch(audio, tuning * rate / RATE)
+        return (audio if audio.shape[1] == 2 else np.repeat(audio, 2, 1)) * (
+            0.4 if pitch == 44 else 1.0
+        )
+
+    return voice
+
+
+# --- drum machine -----------------------------------------------------------------------------
+
+
+def _sweep(rng, high, low, drop_s, decay_s, seconds):
+    time = np.arange(int(seconds * RATE)) / RATE
+    phase = np.cumsum(low + (high - low) * np.exp(-time / drop_s)) / RATE
+    return np.sin(2 * np.pi * phase) * np.exp(-time / decay_s)
+
+
+def _hiss(rng, low, high, decay_s, seconds):
+    time = np.arange(int(seconds * RATE)) / RATE
+    noise = rng.standard_normal(len(time))
+    return butter(noise, (low, min(high, 21_000)), "band") * np.exp(-time / decay_s)
+
+
+def machine_kit(rng):
+    """A drum machine with its own random kick, snare, clap, hats, toms and cymbals."""
+    u = rng.uniform
+    drive = u(1, 4)
+    kick = _sweep(rng, u(120, 400), u(40, 62), u(0.01, 0.05), u(0.08, 0.35), 0.7)
+    kick[:400] += u(0, 0.5) * rng.standard_normal(400) * np.exp(-np.arange(400) / 60)
+    kick = np.tanh(kick * drive) / np.tanh(drive)
+    snare = 0.6 * _sweep(rng, u(220, 400), u(150, 210), 0.02, u(0.04, 0.12), 0.5)
+    snare += u(0.5, 1.2) * _hiss(rng, u(400, 1500), u(7000, 16000), u(0.05, 0.18), 0.5)
+    clap = np.zeros(int(0.5 * RATE))
+    for burst in (0.0, 0.011, 0.023):
+        part = _hiss(rng, u(700, 1100), u(3000, 9000), 0.008 if burst < 0.02 else u(0.06, 0.2), 0.4)
+        clap[int(burst * RATE) : int(burst * RATE) + len(part)] += part
+    metal = sum(
+        np.sign(np.sin(2 * np.pi * u(2000, 9000) * np.arange(RATE * 2) / RATE)) for _ in "123456"
+    )
+    metal = butter(0.25 * metal + u(0.3, 1) * rng.standard_normal(RATE * 2), u(5000, 9000), "high")
+    time = np.arange(RATE * 2) / RATE
+
+    def cymbal(decay, seconds):
+        return (metal * np.exp(-time / decay))[: int(seconds * RATE)]
+
+    rim = _sweep(rng, 1900, u(500, 1700), 0.003, 0.012, 0.1)
+    hat, opened = cymbal(u(0.015, 0.05), 0.3), cymbal(u(0.12, 0.35), 0.9)
+    crash, ride = cymbal(0.7, 2), cymbal(0.3, 1.2) * 0.6
+    toms = [_sweep(rng, f * 1.6, f, 0.03, 0.15, 0.6) for f in (85, 110, 140, 180)]
+    sounds = {36: kick, 35: kick, 38: snare * 0.7, 39: clap * 0.8, 37: rim * 0.5, 42: hat * 0.3}
+    sounds |= {46: opened * 0.3, 49: crash * 0.35, 57: crash * 0.35, 51: ride * 0.3, 53: ride * 0.3}
+    sounds |= dict(zip((41, 45, 47, 48), (tom * 0.7 for tom in toms), strict=True))
+    if u() < 0.4:
+        sounds[38] = sounds[39]
+    pans = {note: 0.0 if note < 40 else u(-0.5, 0.5) for note in sounds}
+
+    def voice(pitch, _seconds, velocity):
+        note = GROOVE_NOTES.get(pitch, pitch)
+        note = note if note in sounds else 42
+        return pan(sounds[note], pans[note]) * (velocity / 127) ** 1.5 * 0.7
+
+    return voice
+
+
+# --- synthesizer ------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=32)
+def _bank(kind, resonance):
+    """Single cycles ``(cutoffs, TABLE)``; row i is low-passed at harmonic ``2 ** (i / 2 - 1)``."""
+    k = np.arange(1, 1025)
+    odd = k % 2
+    amplitude = {
+        "saw": 1 / k,
+        "square": odd / k,
+        "triangle": odd / k**2 * 1.5,
+        "pulse": np.sin(np.pi * k * 0.2) / k,
+        "organ": np.isin(k, (1, 2, 3, 4, 6, 8)) / k**0.7,
+        "sine": 1.0 * (k == 1),
+    }[kind]
+    rows = []
+    for i in range(21):
+        cutoff = 2 ** (i / 2 - 1)
+        gain = 1 / np.sqrt(1 + (k / cutoff) ** 6)
+        gain = gain + resonance * np.exp(-((np.log2(k / cutoff) / 0.25) ** 2))
+        spectrum = np.zeros(TABLE // 2 + 1, complex)
+        spectrum[1:1025] = -0.5j * TABLE * amplitude * gain
+        rows.append(np.fft.irfft(spectrum))
+    return np.array(rows, np.float32)
+
+
+def oscillate(kind, resonance, frequency, cutoff, phase=0.0):
+    """A filtered oscillator; frequency and cutoff in Hz per sample, ``(samples,)``."""
+    bank = _bank(kind, resonance)
+    index = ((np.cumsum(frequency / RATE) + phase) % 1 * TABLE).astype(np.int32) % TABLE
+    row = np.clip(2 * (np.log2(np.minimum(cutoff, 14_000) / frequency) + 1), 0, 19.99)
+    low = row.astype(np.int32)
+    mix = (row - low).astype(np.float32)
+    return bank[low, index] * (1 - mix) + bank[low + 1, index] * mix
+
+
+def envelope(samples, hold, attack, decay, sustain, release):
+    """ADSR; seconds, hold is the note's length."""
+    time = np.arange(samples) / RATE
+    shape = np.minimum(1, time / attack) * (sustain + (1 - sustain) * np.exp(-time / decay))
+    return (shape * np.exp(-np.maximum(0, time - hold) / (release / 3))).astype(np.float32)
+
+
+def patch(rng, role):
+    """A random synthesizer voice for a role: bass, drone, pad, pluck or lead."""
+    u, pick = rng.uniform, rng.choice
+    kind = str(pick(("saw", "saw", "square", "pulse", "triangle", "organ")))
+    resonance = round(u(0, 0.8), 2)
+    voices, detune, width = int(pick((1, 2, 3, 5))), u(3, 18), u(0.2, 1)
+    attack, decay, sustain, release = 0.005, u(0.1, 0.6), u(0.2, 0.9), u(0.05, 0.2)
+    cutoff, sweep, sweep_s, sub, drive = u(300, 3000), u(0, 3), u(0.05, 0.4), 0.0, u(0, 1.5)
+    if role == "bass":
+        cutoff, sub, width, voices = u(80, 900), u(0, 1), 0.0, int(pick((1, 1, 2, 3)))
+        kind = str(pick(("saw", "square", "pulse", "sine", "triangle")))
+    elif role == "drone":
+        cutoff, sweep, sub, width, attack = (
+            u(60, 250),
+            u(0, 1),
+            u(0.3, 1.5),
+            u(0, 0.3),
+            u(0.01, 0.3),
+        )
+        sustain, release, kind = u(0.7, 1), u(0.1, 0.6), str(pick(("saw", "triangle", "sine")))
+    elif role == "pad":
+        attack, sustain, release, sweep_s = u(0.1, 0.8), u(0.7, 1), u(0.3, 1.2), u(0.5, 2)
+        voices = int(pick((3, 5, 7)))
+    elif role == "pluck":
+        decay, sustain, sweep, sweep_s, release = u(0.1, 0.5), 0.0, u(1, 4), u(0.03, 0.2), 0.15
+    fm, fm_ratio, fm_index = (
+        u() < (0.3 if role in ("pluck", "lead", "bass") else 0.12),
+        1.0,
+        u(0.5, 4),
+    )
+    fm_ratio = float(pick((0.5, 1, 1, 2, 3, 3.5, 7)))
+    vibrato = u(0, 25) if role == "lead" else 0.0
+    spread = rng.uniform(-1, 1, voices) if voices > 1 else np.zeros(1)
+    phases = rng.uniform(0, 1, voices)
+
+    def voice(pitch, seconds, velocity):
+        count = int((seconds + release * 1.5) * RATE)
+        time = np.arange(count) / RATE
+        base = hertz(pitch) * 2 ** (vibrato * np.sin(2 * np.pi * 5.3 * time) / 1200)
+        opening = sweep * np.exp(-time / sweep_s) * (0.4 + 0.6 * velocity / 127)
+        filtered = np.maximum(cutoff * 2**opening, hertz(pitch) * 0.7)
+        out = np.zeros((count, 2), np.float32)
+        for offset, phase in zip(spread, phases, strict=True):
+            frequency = base * 2 ** (offset * detune / 1200)
+            if fm:
+                angle = 2 * np.pi * (np.cumsum(frequency) / RATE + phase)
+                index = fm_index * np.exp(-time / decay)
+                tone = np.sin(angle + index * np.sin(fm_ratio * angle))
+            else:
+                tone = oscillate(kind, resonance, frequency, filtered, phase)
+            out += pan(tone, offset * width)
+        out /= voices**0.7
+        if sub:
+            octave = 0.5 if pitch > 40 else 1.0
+            out += (sub * np.sin(2 * np.pi * octave * hertz(pitch) * time))[:, None]
+        if drive > 0.3:
+            out = np.tanh(out * drive * 2) / drive / 2
+        level = envelope(count, seconds, attack, decay, sustain, release)[:, None]
+        return (out * level * (0.3 + 0.7 * velocity / 127) * 0.3).astype(np.float32)
+
+    return voice
+
+
+# --- soundfonts -------------------------------------------------------------------------------
+
+
+def soundfont(parts, samples, font, reverb=False):
+    """Render ``[(program or None for drums, notes)]`` with fluidsynth; ``(samples, 2)``."""
+    song = mido.MidiFile(ticks_per_beat=480)  # at 120 beats a minute: 960 ticks a second
+    channels = [channel for channel in range(16) if channel != 9]
+    for part, (program, notes) in enumerate(parts):
+        channel = 9 if program is None else channels[part % 15]
+        track = mido.MidiTrack()
+        song.tracks.append(track)
+        if program is not None:
+            track.append(mido.Message("program_change", program=program, channel=channel))
+        events = []
+        for note in notes:
+            end = note.start + max(0.03, note.length)
+            events.append((int(note.start * 960), "note_on", note.pitch, note.velocity))
+            events.append((int(end * 960), "note_off", note.pitch, 0))
+        now = 0
+        for tick, kind, pitch, velocity in sorted(events):
+            message = mido.Message(
+                kind, note=pitch, velocity=velocity, channel=channel, time=tick - now
+            )
+            track.append(message)
+            now = tick
+    with tempfile.TemporaryDirectory() as folder:
+        midi, wav = f"{folder}/song.mid", f"{folder}/song.wav"
+        song.save(midi)
+        space = "1" if reverb else "0"
+        command = [
+            "fluidsynth",
+            "-ni",
+            "-q",
+            "-r",
+            str(RATE),
+            "-g",
+            "0.4",
+            "-R",
+            space,
+            "-C",
+            space,
+        ]
+        subprocess.run(
+            [*command, "-T", "wav", "-O", "float", "-F", wav, font, midi],
+            check=True,
+            capture_output=True,
+        )
+        audio, _ = soundfile.read(wav, dtype="float32", always_2d=True)
+    out = np.zeros((samples, 2), np.float32)
+    out[: len(audio)] = audio[:samples]
+    return out
