@@ -1,0 +1,62 @@
+"""A bidirectional LSTM that looks at a limited span."""
+
+from __future__ import annotations
+
+import math
+
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, cat, nn
+
+from unbraid.errors import SettingsError
+
+
+class SpanLSTM(nn.Module):
+    """Bidirectional LSTM over time, run on overlapping spans of a long input.
+
+    An input longer than `span` steps is cut into spans that overlap by half; of each step the span
+    is kept in which it lies farthest from an edge. All spans run side by side, so a long input costs
+    no longer chain of steps.
+
+    Shape: (batch, width, steps) -> the same. With `skip` the input is added to the output.
+
+    Args:
+        span: longest piece in steps, a multiple of 4; None for the whole input at once.
+    Source: arXiv:2111.03600, section 3.3.
+    """
+
+    def __init__(
+        self, width: int, layers: int = 2, span: int | None = 200, skip: bool = True
+    ) -> None:
+        super().__init__()
+        if span is not None and (span <= 0 or span % 4):
+            raise SettingsError(f"span must be a positive multiple of 4, got {span}")
+        self.span, self.skip = span, skip
+        self.lstm = nn.LSTM(width, width, layers, bidirectional=True)
+        self.linear = nn.Linear(2 * width, width)
+
+    def forward(self, x: Float[Tensor, "b c t"]) -> Float[Tensor, "b c t"]:
+        """Run along the last axis."""
+        long = self.span is not None and x.shape[-1] > self.span
+        y = self._run_spans(x) if long else self._run(x)
+        return x + y if self.skip else y
+
+    def _run(self, x: Tensor) -> Tensor:
+        hidden, _ = self.lstm(rearrange(x, "b c t -> t b c"))
+        return rearrange(self.linear(hidden), "t b c -> b c t")
+
+    def _run_spans(self, x: Tensor) -> Tensor:
+        assert self.span is not None
+        steps, span, hop = x.shape[-1], self.span, self.span // 2
+        count = math.ceil(steps / hop)
+        spans = F.pad(x, (0, (count - 1) * hop + span - steps)).unfold(-1, span, hop)
+        y = self._run(rearrange(spans, "b c n t -> (b n) c t"))
+        y = rearrange(y, "(b n) c t -> b c n t", n=count)
+        # Half of each overlap is taken from either side: the first span keeps its start, the last its
+        # end, the ones between their middle [margin, span - margin).
+        margin = hop // 2
+        first = y[:, :, 0, : span - margin]
+        middle = rearrange(y[:, :, 1:-1, margin : span - margin], "b c n t -> b c (n t)")
+        last = y[:, :, -1, margin:]
+        return cat([first, middle, last], dim=-1)[..., :steps]

@@ -1,0 +1,27 @@
+"""What every test may rely on: annotations are checked, and two threads at most."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from jaxtyping import config, install_import_hook
+
+sys.path.insert(0, str(Path(__file__).parent))
+install_import_hook("unbraid", "typechecks.check")
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def _two_threads():
+    torch.set_num_threads(2)
+
+
+@pytest.fixture
+def unchecked():
+    """Run without annotation checks, to see what our own errors say."""
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)
