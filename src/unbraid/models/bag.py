@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple, overload
 
 import torch
 from torch import Tensor
@@ -13,13 +12,6 @@ from torch import Tensor
 from unbraid.errors import ModelError
 from unbraid.models.base import ModelSpec, SeparationModel
 from unbraid.shapes import Estimates, Mixture
-
-
-class Member(NamedTuple):
-    """A model of a bag and its weight for each stem."""
-
-    model: SeparationModel
-    weights: tuple[float, ...]
 
 
 class Bag:
@@ -90,16 +82,11 @@ class Bag:
         """The length of segment that each member is meant for, in samples."""
         return tuple(int(samples) for samples in self._segments)
 
-    @property
-    def members(self) -> Sequence[Member]:
-        """The models with their weights; each is fetched, and checked, when it is asked for."""
-        return _Members(self)
-
     def __len__(self) -> int:
         return len(self._models)
 
     def member(self, index: int) -> SeparationModel:
-        """Fetch one model.
+        """Fetch one model; it is not kept here beyond what the sequence of models keeps.
 
         Raises:
             ModelError: if it is not what the bag's `spec` says.
@@ -121,23 +108,6 @@ class Bag:
                 part = estimates * estimates.new_tensor(shares)[:, None, None]
                 total = part if total is None else total + part
         return total if total is not None else torch.empty(0)  # some share is above 0, always
-
-
-class _Members(Sequence[Member]):
-    def __init__(self, bag: Bag) -> None:
-        self._bag = bag
-
-    def __len__(self) -> int:
-        return len(self._bag)
-
-    @overload
-    def __getitem__(self, index: int) -> Member: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Member]: ...
-    def __getitem__(self, index: int | slice) -> Member | Sequence[Member]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        return Member(self._bag.member(index), self._bag.weights[index])
 
 
 def _check_kin(first: ModelSpec, other: ModelSpec, index: int) -> None:

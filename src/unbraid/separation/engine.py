@@ -126,7 +126,7 @@ def run_pass(
 def _valid_lengths(model: SeparationModel, plan: Pass) -> dict[int, int]:
     """For each length of segment that occurs, the length that the model wants to see."""
     valid = {}
-    for length in {segment.length for segment in plan.segments()}:
+    for length in sorted({segment.length for segment in plan.segments()}, reverse=True):
         valid[length] = model.valid_samples(length)
         if valid[length] < length:
             raise ModelError(

@@ -232,10 +232,7 @@ class _Scratch:
         self._seek(position, block)
         raw = self._file.read(block.numel() * 4)
         flat = np.frombuffer(raw, dtype=np.float32).reshape(count, *shape)
-        return (
-            torch.from_numpy(np.ascontiguousarray(np.moveaxis(flat, 0, -1))).to(block.device)
-            + block
-        )
+        return torch.from_numpy(np.moveaxis(flat, 0, -1).copy()).to(block.device) + block
 
     def _seek(self, position: int, block: Tensor) -> None:
         self._file.seek(position * 4 * math.prod(block.shape[:-1]))

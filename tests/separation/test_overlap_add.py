@@ -1,0 +1,71 @@
+"""Weights that add up, and a sum that is handed out as it is finished."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from separation.stand_ins import noise
+from unbraid.separation.overlap_add import RunningSum, SegmentWeights, transition_window
+from unbraid.separation.segments import cut
+
+
+@pytest.mark.parametrize(
+    ("length", "triangle"),
+    [(1, [1]), (2, [1, 1]), (3, [1, 2, 1]), (10, [1, 2, 3, 4, 5, 5, 4, 3, 2, 1])],
+)
+def test_the_window_is_a_triangle_over_its_maximum(length, triangle):
+    wanted = torch.tensor(triangle, dtype=torch.float64) / max(triangle)
+    torch.testing.assert_close(transition_window(length), wanted)
+    torch.testing.assert_close(transition_window(length, 3.0), wanted**3)
+
+
+def test_the_first_overlapping_sample_mixes_old_and_new_at_three_to_one():
+    window = transition_window(10)
+    assert window[7].item() == pytest.approx(0.6)  # of the old segment, where the new one starts
+    assert window[0].item() == pytest.approx(0.2)
+    weights = SegmentWeights(10, 7, power=1.0, samples=100)
+    assert weights.of(0, 10)[7].item() == pytest.approx(0.75)
+    assert weights.of(1, 10)[0].item() == pytest.approx(0.25)
+
+
+@given(
+    samples=st.integers(1, 120),
+    length=st.integers(1, 40),
+    stride=st.integers(1, 40),
+    power=st.sampled_from([1.0, 1.5, 4.0, 50.0, 1e6]),
+)
+def test_weights_add_up_to_one_everywhere(samples, length, stride, power):
+    stride = min(stride, length)
+    weights = SegmentWeights(length, stride, power, samples)
+    total = torch.zeros(samples)
+    for segment in cut(0, samples, length, stride):
+        total[segment.start : segment.stop] += weights.of(segment.number, segment.length)
+    torch.testing.assert_close(total, torch.ones(samples))
+
+
+def test_a_single_segment_weighs_exactly_one():
+    assert (SegmentWeights(50, 37, 1.0, samples=20).of(0, 20) == 1).all()
+
+
+def test_what_is_taken_from_a_running_sum_is_the_sum_of_what_was_added():
+    first, second = noise(1, 2, 2, 10, seed=1), noise(1, 2, 2, 10, seed=2)
+    running = RunningSum()
+    running.add(0, first)
+    head = running.take(7)
+    running.add(7, second)
+    tail = running.take(17)
+    assert running.held_samples == 0
+    wanted = torch.zeros(1, 2, 2, 17)
+    wanted[..., :10] += first
+    wanted[..., 7:] += second
+    torch.testing.assert_close(torch.cat([head, tail], dim=-1), wanted, rtol=0, atol=0)
+
+
+def test_a_block_once_taken_does_not_keep_the_buffer_alive():
+    running = RunningSum()
+    running.add(0, torch.ones(1, 1, 1, 1000))
+    assert running.take(10).untyped_storage().nbytes() == 40
+    assert running.held_samples == 990
