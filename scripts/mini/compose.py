@@ -103,7 +103,11 @@ RHYTHMS = (
 
 def chords(rng, plan, bars, held, strum_s=0.0):
     """Triads to ninths, held or in a rhythm; strummed for guitars."""
-    step, octave, size = plan.bar_s / 16, int(rng.choice((3, 4, 4))), int(rng.choice((3, 3, 4, 5)))
+    step, octave, size = (
+        plan.bar_s / 16,
+        int(rng.choice((2, 3, 3, 4, 4))),
+        int(rng.choice((3, 3, 4, 5))),
+    )
     rhythm = (0,) if held else RHYTHMS[rng.integers(len(RHYTHMS))]
     notes = []
     for bar in bars:

@@ -157,7 +157,7 @@ def other_layer(song, role):
         audio = song.play_font(int(rng.choice(OTHER_PROGRAMS)), notes)
     else:
         audio = song.play(notes, synth.patch(rng, "pluck" if role == "chords" else role))
-    audio = fx.butter(audio, rng.uniform(60, 300), "high", 1)
+    audio = fx.butter(audio, rng.uniform(30, 220), "high", 1)
     if song.chance(0.3):
         audio = fx.chorus(audio, rng)
     if song.chance(0.4):
@@ -220,7 +220,7 @@ def real_vocals(song):
     start = starts[int(np.argmax(levels))]
     excerpt = audio[start : start + song.samples].astype(np.float32) / 32768
     if song.chance(0.6):
-        excerpt = synth._repitch(excerpt, 2 ** (song.rng.uniform(-2.5, 2.5) / 12))
+        excerpt = synth.repitch(excerpt, 2 ** (song.rng.uniform(-2.5, 2.5) / 12))
     out = np.zeros((song.samples, 2), np.float32)
     out[: len(excerpt)] = excerpt[: song.samples]
     return out
@@ -269,8 +269,8 @@ def mix(song, stems):
     rng = song.rng
     drum_db = rng.uniform(-28, -20)
     bass_db = drum_db + rng.uniform(-8, 10)
-    if song.kind == "electronic" and song.chance(0.35):
-        bass_db = drum_db + rng.uniform(8, 16)
+    if song.kind == "electronic" and song.chance(0.45):
+        bass_db = drum_db + rng.uniform(7, 16)
     levels = {"drums": drum_db, "bass": bass_db}
     levels |= {"other": rng.uniform(-33, -23), "vocals": rng.uniform(-33, -21)}
     pumping = song.kind == "electronic" and song.chance(0.5)
@@ -288,7 +288,8 @@ def mix(song, stems):
         stems = {stem: audio * curve for stem, audio in stems.items()}
         peak = float(np.abs(sum(stems.values())).max())
     gain = min(ceiling / peak, 10 ** (rng.uniform(-2, 8) / 20))
-    gain = min(gain, *(0.99 / max(1e-6, float(np.abs(s).max())) for s in stems.values()), 9e9)
+    loudest = max(float(np.abs(audio).max()) for audio in stems.values())
+    gain = min(gain, 0.99 / loudest)
     return {stem: (audio * gain).astype(np.float32) for stem, audio in stems.items()}
 
 
@@ -301,7 +302,7 @@ def make_song(seed, data, real_folder):
         stems = {}
         if not song.chance(0.04):
             stems["drums"] = drums(song)
-        if not song.chance(0.08):
+        if not song.chance(0.03):
             stems["bass"] = bass(song)
         stems["other"] = other(song)
     if not song.chance(0.12):

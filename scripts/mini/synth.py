@@ -58,7 +58,7 @@ def _load(path):
     return audio, rate
 
 
-def _repitch(audio, ratio):
+def repitch(audio, ratio):
     at = np.arange(0, len(audio) - 1, ratio)
     index = np.arange(len(audio))
     return np.stack([np.interp(at, index, channel) for channel in audio.T], 1).astype(np.float32)
@@ -78,7 +78,7 @@ def sampled(data, family, instrument, articulation="sustain"):
         fits = [entry for entry in entries if abs(entry["midi"] - pitch) == near]
         best = min(fits, key=lambda entry: abs(sum(entry["vel"]) / 2 - velocity))
         audio, rate = _load(str(folder / best["file"]))
-        audio = _repitch(audio, 2 ** ((pitch - best["midi"]) / 12) * rate / RATE)
+        audio = repitch(audio, 2 ** ((pitch - best["midi"]) / 12) * rate / RATE)
         audio = audio[: int((seconds + 0.08) * RATE)].copy()
         fade = min(len(audio), int(0.07 * RATE))
         audio[len(audio) - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)[:, None]
@@ -102,7 +102,7 @@ def sampled_kit(data, tuning=1.0):
         layers = [entry for entry in entries if entry["gm_note"] == note]
         best = min(layers, key=lambda entry: abs(sum(entry["vel"]) / 2 - velocity))
         audio, rate = _load(str(folder / best["file"]))
-        audio = _repitch(audio, tuning * rate / RATE)
+        audio = repitch(audio, tuning * rate / RATE)
         return (audio if audio.shape[1] == 2 else np.repeat(audio, 2, 1)) * (
             0.4 if pitch == 44 else 1.0
         )
