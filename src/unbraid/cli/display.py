@@ -1,0 +1,236 @@
+"""What a person sees of a run, on stderr: live bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from unbraid.api import TrackResult
+    from unbraid.separation.progress import Progress as SongProgress
+
+_STAGES = {"read": "reading", "separate": "separating", "write": "writing", "report": "report"}
+_LONGEST_NAME = 48
+
+
+class Display:
+    """Says nothing but errors; the others say more."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.begun = time.monotonic()
+        self.console = Console(
+            stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True
+        )
+
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def begin(self, name: str) -> None:
+        """A song begins."""
+
+    def stage(self, name: str) -> None:
+        """Something is done with it that has no progress of its own."""
+
+    def progress(self, progress: SongProgress) -> None:
+        """The song has come so far."""
+
+    def end(self, result: TrackResult) -> None:
+        """The song has ended, well or not."""
+        if result.error is not None:
+            self.line(f"unbraid: {_with_name(result)}")
+
+    def note(self, text: str) -> None:
+        """Something worth knowing that is no error."""
+
+    def summary(self, results: Sequence[TrackResult]) -> None:
+        """All songs have ended."""
+
+    def line(self, text: str) -> None:
+        self.console.print(Text(text))
+
+    def close(self) -> None:
+        """No more is shown."""
+
+
+class PlainDisplay(Display):
+    """A line for each song, and a table."""
+
+    def end(self, result: TrackResult) -> None:
+        super().end(result)
+        if result.status != "failed":
+            self.line(f"{printable(result.input)}: {describe(result)}")
+        for text in result.notes:
+            self.note(f"{printable(result.input)}: {text}")
+
+    def note(self, text: str) -> None:
+        self.line(f"note: {text}")
+
+    def summary(self, results: Sequence[TrackResult]) -> None:
+        self.close()
+        if results:
+            self.console.print(summary_table(results), soft_wrap=False)
+        counts = {s: sum(r.status == s for r in results) for s in dict.fromkeys(_COLOURS)}
+        told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+        self.line(f"{told or 'nothing to do'} in {clock(time.monotonic() - self.begun)}")
+
+
+class LiveDisplay(PlainDisplay):
+    """Bars for the song at hand and, if there are several, for all of them."""
+
+    def __init__(self, total: int) -> None:
+        super().__init__(total)
+        self._ended = 0
+        self._bars = Progress(
+            TextColumn("{task.fields[name]}", markup=False),
+            BarColumn(bar_width=None),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[left]}", markup=False),
+            console=self.console,
+            transient=True,
+        )
+        self._all = (
+            self._bars.add_task("", total=total, name="all songs", left="") if total > 1 else None
+        )
+        self._song = self._bars.add_task("", total=1.0, name="", left="")
+        self._bars.start()
+
+    def begin(self, name: str) -> None:
+        self._name = shorten(printable(name))
+        self._bars.update(self._song, completed=0.0, name=self._name, left="")
+
+    def stage(self, name: str) -> None:
+        self._bars.update(self._song, name=f"{self._name}: {_STAGES.get(name, name)}", left="")
+
+    def progress(self, progress: SongProgress) -> None:
+        left = ""
+        if progress.seconds_left is not None and progress.stage == "separate":
+            left = f"{clock(progress.seconds_left)} left"
+        name = f"{self._name}: {_STAGES.get(progress.stage, progress.stage)}"
+        self._bars.update(self._song, completed=progress.fraction, name=name, left=left)
+        if self._all is not None:
+            self._bars.update(self._all, completed=self._ended + progress.fraction)
+
+    def end(self, result: TrackResult) -> None:
+        self._ended += 1
+        if self._all is not None:
+            self._bars.update(self._all, completed=self._ended)
+        super().end(result)
+
+    def close(self) -> None:
+        self._bars.stop()
+
+
+_COLOURS = {"done": "green", "skipped": "cyan", "planned": "cyan", "failed": "red"}
+
+
+def make_display(total: int, *, quiet: bool) -> Display:
+    """Bars on a terminal, lines elsewhere, errors alone if it is to be quiet."""
+    if quiet:
+        return Display(total)
+    return LiveDisplay(total) if sys.stderr.isatty() else PlainDisplay(total)
+
+
+def summary_table(results: Sequence[TrackResult]) -> Table:
+    """What became of all songs."""
+    planned = any(result.status == "planned" for result in results)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("song", overflow="fold", max_width=_LONGEST_NAME)
+    for name in ("result", "length", "time", "speed"):
+        table.add_column(name, justify="left" if name == "result" else "right")
+    for name in ("memory", "disk") if planned else ("gain", "null test"):
+        table.add_column(name, justify="right")
+    for result in results:
+        cells = [shorten(printable(result.input)), *_times(result)]
+        cells += _costs(result) if planned else _levels(result)
+        status = Text(result.status, style=_COLOURS[result.status])
+        table.add_row(Text(cells[0]), status, *(Text(cell) for cell in cells[1:]))
+    return table
+
+
+def describe(result: TrackResult) -> str:
+    """One song in one line."""
+    if result.status == "skipped":
+        return "skipped, its stems are there"
+    length, taken, speed = _times(result)
+    if result.status == "planned":
+        memory, disk = _costs(result)
+        return f"about {taken} for {length}, {memory} of memory, {disk} of disk"
+    folder = next(iter(result.outputs.values())).parent
+    gain, null = _levels(result)
+    told = f"{', '.join(result.outputs)} in {printable(str(folder))} ({length} in {taken}, {speed}"
+    told += f", gain {gain}" if result.gain_db else ""
+    return told + (f", null test {null})" if null else ")")
+
+
+def printable(text: str) -> str:
+    """Text in one line whatever it holds: control characters and broken bytes as escapes.
+
+    >>> printable("a\\nb"), printable("ü [b]")
+    ('a\\\\nb', 'ü [b]')
+    """
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
+    )
+
+
+def shorten(text: str) -> str:
+    """The end of a long path, which tells more than its start."""
+    return text if len(text) <= _LONGEST_NAME else "…" + text[1 - _LONGEST_NAME :]
+
+
+def clock(seconds: float) -> str:
+    """
+    >>> clock(3.21), clock(75), clock(4000)
+    ('3.2 s', '1:15', '1:06:40')
+    """
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _times(result: TrackResult) -> tuple[str, str, str]:
+    wall = result.estimate["seconds_wall"] if result.estimate else result.seconds_wall
+    length = "" if result.seconds_audio is None else clock(result.seconds_audio)
+    taken = "" if wall is None else clock(wall)
+    if result.status == "skipped" or not wall or not result.seconds_audio:
+        return length, taken, ""
+    return length, taken, f"{result.seconds_audio / wall:.1f}x"
+
+
+def _costs(result: TrackResult) -> tuple[str, str]:
+    if result.estimate is None:
+        return "", ""
+    return f"{result.estimate['memory_mb']:.0f} MB", f"{result.estimate['disk_mb']:.0f} MB"
+
+
+def _levels(result: TrackResult) -> tuple[str, str]:
+    gain = "" if result.gain_db is None else f"{result.gain_db:.1f} dB"
+    null = "" if result.null_test_db is None else f"{result.null_test_db:.1f} dB"
+    return gain, null
+
+
+def _with_name(result: TrackResult) -> str:
+    error = result.error or ""
+    if "\n" in error:
+        return f"{printable(result.input)}:\n{error}"
+    named = repr(result.input) in error or repr(result.input)[1:-1] in error
+    return error if named else f"{printable(result.input)}: {error}"

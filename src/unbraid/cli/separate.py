@@ -1,0 +1,209 @@
+"""Separate songs into stems. An INPUT is a file, a folder (walked through) or a pattern."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unbraid.errors import SettingsError
+
+if TYPE_CHECKING:
+    from unbraid.api import OutputSettings, Separator, TrackResult
+    from unbraid.cli.display import Display
+    from unbraid.tracks.names import OutputPlan
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of INTERFACE, in its order."""
+    add = parser.add_argument
+    add("inputs", metavar="INPUT", nargs="+", help="a sound file or video, a folder, or a pattern")
+    add("-o", "--out", metavar="DIR", default="separated", help="output root (%(default)s)")
+    add("-m", "--model", "-n", metavar="NAME|PATH", default="mini", help="model (%(default)s)")
+    _add_what(parser.add_argument_group("what is written"))
+    _add_how(parser.add_argument_group("how it is separated"))
+    _add_run(parser.add_argument_group("the run"))
+
+
+def _add_what(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--stems", metavar="A,B", help="only these stems")
+    add("--two-stems", metavar="NAME", help="NAME and no_NAME, which add up to the song")
+    add("--residual", action="store_true", help="also what no stem holds: all add up to the song")
+    add("--format", choices=("wav", "flac", "mp3", "m4a", "ogg", "opus"), default="wav")
+    add("--bit-depth", choices=("16", "24", "32f"), help="(the source's, at least 16)")
+    add("--float32", action="store_true", help="the same as --bit-depth 32f")
+    add("--bitrate", metavar="KBPS", type=int, help="for mp3, m4a and opus (320, 256, 256)")
+    add("--mp3-bitrate", metavar="KBPS", type=int, help="for mp3 (320)")
+    add("--sample-rate", metavar="source|model|HZ", type=_rate, default="source")
+    add(
+        "--filename",
+        metavar="TEMPLATE",
+        default="{track}/{stem}.{ext}",
+        help="below DIR; fields track, trackext, stem, ext, model (%(default)s)",
+    )
+    add(
+        "--clip-mode",
+        choices=("rescale", "clamp", "none"),
+        default="rescale",
+        help="beyond full scale: one gain for all stems, cut off, or left alone (%(default)s)",
+    )
+
+
+def _add_how(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--segment", metavar="S", type=float, help="seconds in one pass (the model's own)")
+    add("--overlap", metavar="F", type=float, default=0.25, help="of segments (%(default)s)")
+    add("--shifts", metavar="N", type=int, default=0, help="averaged shifted runs (%(default)s)")
+    add("--seed", metavar="N", type=int, default=0, help="of shifts and dither (%(default)s)")
+    add("--device", metavar="auto|cpu|cuda[:N]|mps", default="auto")
+    add("--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto")
+    add("--threads", metavar="N", type=_count, help="CPU threads")
+    add("--max-memory", metavar="SIZE", help="shorten segments to stay below, such as 2GB")
+
+
+def _add_run(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--skip-existing", action="store_true", help="leave songs that are done, by their content")
+    add("--overwrite", action="store_true", help="replace files that are in the way")
+    add("--dry-run", action="store_true", help="only say what it would cost; writes nothing")
+    add("--report", action="store_true", help="an HTML page beside the stems")
+    add("--json", action="store_true", help="one JSON object a song on stdout")
+    add("--quiet", action="store_true", help="nothing but errors on stderr")
+    add("--shard", metavar="I/N", type=_shard, default=(1, 1), help="the I-th of N parts of all")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Separate; returns the exit code."""
+    output = _output_settings(options)
+    from unbraid.api import Separator
+    from unbraid.cli.display import make_display
+    from unbraid.tracks.inputs import find_inputs
+
+    tracks = find_inputs(options.inputs, Path(options.out))
+    separator = Separator(
+        model=options.model,
+        device=options.device,
+        overlap=options.overlap,
+        shifts=options.shifts,
+        seed=options.seed,
+        segment_s=options.segment,
+        precision=options.precision,
+        threads=options.threads,
+        max_memory=options.max_memory,
+    )
+    plans = separator.plan(tracks, options.out, output)
+    part, parts = options.shard
+    mine = plans[part - 1 :: parts]
+    with make_display(len(mine), quiet=options.quiet) as display:
+        if options.segment is None and separator.settings.segment_s is not None:
+            display.note(f"segments of {separator.settings.segment_s:g} s, to stay in memory")
+        results = _run_all(separator, plans, mine, output, options, display)
+        display.summary(results)
+    return 1 if any(result.status == "failed" for result in results) else 0
+
+
+def _run_all(
+    separator: Separator,
+    plans: list[OutputPlan],
+    mine: list[OutputPlan],
+    output: OutputSettings,
+    options: argparse.Namespace,
+    display: Display,
+) -> list[TrackResult]:
+    inputs = list(_identities(plan.track.path for plan in plans))
+    separator.on_progress = display.progress
+    results = []
+    for plan in mine:
+        display.begin(str(plan.track.path))
+        if options.dry_run:
+            result = separator.estimate(plan, output)
+        else:
+            result = separator.attempt(plan, output, inputs=inputs)
+        if options.report and result.status in ("done", "skipped"):
+            display.stage("report")
+            _write_report(plan, result, separator, output)
+        results.append(result)
+        display.end(result)
+        if options.json:
+            _print_json(result)
+    return results
+
+
+def _identities(paths: Iterable[Path]) -> Iterable[tuple[int, int]]:
+    for path in paths:
+        try:
+            stat = path.stat()
+        except (OSError, ValueError):
+            continue
+        yield stat.st_dev, stat.st_ino
+
+
+def _print_json(result: TrackResult) -> None:
+    try:
+        print(json.dumps(result.as_dict(), default=str), flush=True)
+    except BrokenPipeError:  # nobody reads any more; the songs are still wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _write_report(
+    plan: OutputPlan, result: TrackResult, separator: Separator, output: OutputSettings
+) -> None:
+    raise NotImplementedError
+
+
+def _output_settings(options: argparse.Namespace) -> OutputSettings:
+    from unbraid.tracks.settings import OutputSettings
+
+    depth = options.bit_depth
+    if options.float32:
+        if depth not in (None, "32f"):
+            raise SettingsError(f"--float32 and --bit-depth {depth} exclude each other")
+        depth = "32f"
+    bitrate = options.bitrate
+    if options.mp3_bitrate is not None:
+        if options.format != "mp3":
+            raise SettingsError(f"--mp3-bitrate goes with --format mp3, not {options.format}")
+        bitrate = options.mp3_bitrate
+    stems = None
+    if options.stems is not None:
+        stems = tuple(stem.strip() for stem in options.stems.split(",") if stem.strip())
+    return OutputSettings(
+        format=options.format,
+        bit_depth=depth,
+        bitrate_kbps=bitrate,
+        sample_rate=options.sample_rate,
+        stems=stems,
+        two_stems=options.two_stems,
+        residual=options.residual,
+        clip_mode=options.clip_mode,
+        filename=options.filename,
+        overwrite=options.overwrite,
+        skip_existing=options.skip_existing,
+    )
+
+
+def _rate(text: str) -> str | int:
+    if text in ("source", "model"):
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"source, model or a number of Hz, got {text!r}") from None
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a number from 1 on, got {text!r}")
+    return int(text)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    first, slash, second = text.partition("/")
+    if slash and first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second):
+        return int(first), int(second)
+    raise argparse.ArgumentTypeError(f"I/N with I from 1 to N, such as 1/4, got {text!r}")

@@ -1,0 +1,205 @@
+"""What a song will cost: time, memory and disk, before it is separated."""
+
+from __future__ import annotations
+
+import re
+import time
+import weakref
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from unbraid.audio.write import AudioFormat
+from unbraid.errors import SettingsError
+from unbraid.models.bag import Bag
+from unbraid.models.base import SeparationModel
+from unbraid.separation.engine import as_bag
+from unbraid.separation.plan import plan_passes
+from unbraid.separation.settings import SeparationSettings
+from unbraid.tracks.model import ReadyModel
+from unbraid.tracks.settings import Parts
+
+_SPOOL_BYTES = 4
+_LOSSY_KBPS = 320
+_MARGIN = 1.25  # allocators round up, and libraries keep workspaces that torch does not show
+_PROBE_S = 1.0
+_SHORTEST_S = 0.5
+_STEP_S = 0.25
+
+
+@dataclass(frozen=True)
+class ModelCost:
+    """What one forward pass costs here.
+
+    Attributes:
+        seconds_per_s: time for a second of audio; None if it was not measured.
+        bytes_per_s: memory for a second of audio in one pass, beside the weights.
+    """
+
+    seconds_per_s: float | None
+    bytes_per_s: float
+
+
+def measure_cost(ready: ReadyModel, *, timed: bool = True) -> ModelCost:
+    """Run the model on a second of noise, counting tensors; and twice more, if the time matters.
+
+    The count of memory is the same each time and on each machine; the time is not.
+    """
+    model = ready.model.member(0) if isinstance(ready.model, Bag) else ready.model
+    spec = model.spec
+    samples = max(1, min(int(_PROBE_S * spec.sample_rate), spec.segment_samples))
+    samples = model.valid_samples(samples)
+    noise = torch.randn(1, spec.channels, samples, generator=torch.Generator().manual_seed(0))
+    noise = noise.to(ready.device)
+    length_s = samples / spec.sample_rate
+    with torch.no_grad(), _LiveBytes() as live:
+        model(noise)
+    seconds = None
+    if timed:
+        seconds = min(_seconds(model, noise, ready.device) for _ in range(2)) / length_s
+    return ModelCost(seconds, live.peak / length_s)
+
+
+def separation_seconds(
+    cost: ModelCost, ready: ReadyModel, settings: SeparationSettings, seconds: float, groups: int
+) -> float:
+    """Time to separate `seconds` of audio with so many groups of channels."""
+    rate = ready.model.spec.sample_rate
+    passes = plan_passes(as_bag(ready.model), max(1, int(seconds * rate)), settings)
+    return (cost.seconds_per_s or 0.0) * groups * sum(plan.work for plan in passes) / rate
+
+
+def segment_seconds(model: SeparationModel, settings: SeparationSettings) -> float:
+    """Length of the segments."""
+    return settings.segment_s or model.spec.segment_samples / model.spec.sample_rate
+
+
+def memory_bytes(cost: ModelCost, ready: ReadyModel, settings: SeparationSettings) -> float:
+    """Memory of the whole process at its peak, for a song of any length.
+
+    On a GPU: memory of the device.
+    """
+    spec = ready.model.spec
+    segment_s = segment_seconds(ready.model, settings)
+    # Sums and neighbourhoods of the engine: some segments of estimates in float32.
+    engine = 4 * segment_s * spec.sample_rate * spec.channels * (len(spec.stems) + 1) * 4
+    passes = cost.bytes_per_s * segment_s * settings.batch_size * _MARGIN
+    return _memory_now(ready.device) + passes + engine
+
+
+def fit_segment(
+    ready: ReadyModel, settings: SeparationSettings, max_bytes: int
+) -> SeparationSettings:
+    """Settings whose segments are short enough to stay below `max_bytes`; as they are if they do.
+
+    Steps of a quarter of a second keep the choice, and with it the stems, the same from run to run.
+
+    Raises:
+        SettingsError: if even a segment of half a second takes more.
+    """
+    cost = measure_cost(ready, timed=False)
+    need = memory_bytes(cost, ready, settings)
+    if need <= max_bytes:
+        return settings
+    steps = int(segment_seconds(ready.model, settings) / _STEP_S)
+    for step in range(steps, int(_SHORTEST_S / _STEP_S) - 1, -1):
+        shorter = replace(settings, segment_s=step * _STEP_S)
+        if memory_bytes(cost, ready, shorter) <= max_bytes:
+            return shorter
+    least = memory_bytes(cost, ready, replace(settings, segment_s=_SHORTEST_S))
+    raise SettingsError(
+        f"{shown_bytes(max_bytes)} of memory are too little: this model takes about "
+        f"{shown_bytes(least)} even with segments of {_SHORTEST_S} s"
+    )
+
+
+def disk_bytes(
+    samples: int, channels: int, parts: Parts, chosen: AudioFormat, sample_rate: int
+) -> int:
+    """Disk for the stems of `samples` at `sample_rate`, with what is there only meanwhile."""
+    spooled = samples * channels * _SPOOL_BYTES * len(parts.stems)
+    if chosen.bits is not None:
+        encoded = samples * channels * len(parts.names) * (chosen.bits // 8)
+    else:
+        kbps = (chosen.kbps or _LOSSY_KBPS) * max(1.0, channels / 2)
+        encoded = int(samples / sample_rate * kbps * 125) * len(parts.names)
+    return spooled + encoded
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes in "2GB", "1.5 GiB", "800M" or "1000000".
+
+    Raises:
+        SettingsError: for anything else.
+
+    >>> parse_bytes("2GB"), parse_bytes("1GiB")
+    (2000000000, 1073741824)
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", text.lower())
+    if not match or (match[3] and not match[2]):
+        raise SettingsError(f"a size of memory is written as 2GB or 800MB, got {text!r}")
+    base = 1024 if match[3] else 1000
+    size = int(float(match[1]) * base ** " kmgt".index(match[2] or " "))
+    if size < 1:
+        raise SettingsError(f"a size of memory is more than nothing, got {text!r}")
+    return size
+
+
+def shown_bytes(count: float) -> str:
+    """
+    >>> shown_bytes(1_234_000_000), shown_bytes(5_000_000)
+    ('1.23 GB', '5 MB')
+    """
+    return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.3g} MB"
+
+
+class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the bytes of all tensors that are alive at once while the mode is on."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.live = 0
+        self.peak = 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, Tensor):
+                self._count(leaf.untyped_storage())
+        return result
+
+    def _count(self, storage: Any) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key not in self._known:
+            self._known.add(key)
+            self.live += size
+            self.peak = max(self.peak, self.live)
+            weakref.finalize(storage, self._forget, key, size)
+
+    def _forget(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self.live -= size
+
+
+def _seconds(model: SeparationModel, noise: Tensor, device: str) -> float:
+    begun = time.perf_counter()
+    with torch.no_grad():
+        model(noise)
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - begun
+
+
+def _memory_now(device: str) -> float:
+    if device.startswith("cuda"):
+        return float(torch.cuda.memory_allocated(device))
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
+            return float(file.read().split()[1]) * 4096
+    except OSError:
+        return 4e8  # Python with torch, about

@@ -1,0 +1,224 @@
+"""Names of the files that are written: from a template, safe, apart from each other, never outside.
+
+A rendered name stays below the output root whatever a song is called: fields lose separators,
+control characters and leading dots, and over-long names are cut with a mark of their own.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import re
+import string
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from unbraid.errors import SettingsError
+
+FIELDS = ("track", "trackext", "stem", "ext", "model")
+LONGEST_NAME_BYTES = 255
+_LONGEST_FIELD_BYTES = {"trackext": 32, "model": 80, "stem": 80}
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{p}{n}" for p in ("com", "lpt") for n in range(1, 10))}
+_UNSAFE = '<>:"|?*' if os.name == "nt" else ""
+
+
+@dataclass(frozen=True)
+class InputTrack:
+    """A song to separate.
+
+    Attributes:
+        path: the file.
+        folder: names of the folders, below the output root, that mirror where it was found.
+        problem: why it cannot be a song, known before it is opened; None for all others.
+    """
+
+    path: Path
+    folder: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class OutputPlan:
+    """Where one song's parts go.
+
+    Attributes:
+        track: the song.
+        root: the output root.
+        group: relative pattern that all parts of the song share; names its record.
+        files: part to relative path below the root, as POSIX.
+    """
+
+    track: InputTrack
+    root: Path
+    group: str
+    files: dict[str, str]
+
+    def path(self, part: str) -> Path:
+        """Where `part` is written."""
+        return self.root / self.files[part]
+
+
+def check_template(template: str) -> None:
+    """Refuse a template that cannot name files below the output root.
+
+    Raises:
+        SettingsError: for unknown fields, formatting, absolute paths, "..", hidden names, or when
+            `{stem}` is missing, so that one part would replace the other.
+    """
+    names = []
+    try:
+        pieces = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise SettingsError(
+            f"the file name template {template!r} cannot be read: {error}"
+        ) from None
+    for _, name, spec, conversion in pieces:
+        if name is None:
+            continue
+        if name not in FIELDS:
+            near = difflib.get_close_matches(name, FIELDS, n=1)
+            hint = f"; did you mean {{{near[0]}}}?" if near else ""
+            raise SettingsError(
+                f"the template {template!r} has an unknown field {{{name}}}; "
+                f"known are {', '.join(FIELDS)}{hint}"
+            )
+        if spec or conversion:
+            raise SettingsError(f"the template {template!r} formats {{{name}}}; use it plainly")
+        names.append(name)
+    if "stem" not in names:
+        raise SettingsError(f"the template {template!r} needs {{stem}}, or stems share one name")
+    _check_path(template, template.format(**dict.fromkeys(FIELDS, "x")))
+
+
+def _check_path(template: str, sample: str) -> None:
+    if any(unicodedata.category(c) in ("Cc", "Cs") for c in sample) or "\\" in sample:
+        raise SettingsError(f"the template {template!r} holds a control character or a backslash")
+    windows = PureWindowsPath(sample)
+    if sample.startswith("/") or windows.drive or windows.root or sample.endswith("/"):
+        raise SettingsError(
+            f"the template {template!r} must be a file name below the output folder"
+        )
+    if any(part.startswith(".") for part in sample.split("/")):
+        raise SettingsError(f"the template {template!r} has a part with a leading dot")
+    if any(len(part.encode()) > LONGEST_NAME_BYTES for part in sample.split("/")):
+        raise SettingsError(f"the template {template!r} has a part longer than 255 bytes")
+
+
+def safe_name(text: str, longest_bytes: int = LONGEST_NAME_BYTES) -> str:
+    """`text` as one harmless path component: printable, visible, not reserved, not too long.
+
+    >>> safe_name("AC/DC\\n"), safe_name("..") , safe_name("con")
+    ('AC_DC_', '__', 'con_')
+    """
+    kept = "".join("_" if _is_unsafe(c) else c for c in text)
+    bare = kept.lstrip(".")
+    kept = "_" * (len(kept) - len(bare)) + bare
+    if os.name == "nt":
+        kept = re.sub(r"[. ]+$", lambda tail: "_" * len(tail[0]), kept)
+    if kept.split(".")[0].casefold() in _RESERVED:
+        head, dot, tail = kept.partition(".")
+        kept = f"{head}_{dot}{tail}"
+    return _shorten(kept or "_", longest_bytes)
+
+
+def _is_unsafe(char: str) -> bool:
+    return char in "/\\" + _UNSAFE or unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")
+
+
+def _shorten(text: str, longest_bytes: int) -> str:
+    """Cut at a character, and mark the cut by a digest of the whole, so that twins stay apart."""
+    raw = text.encode()
+    if len(raw) <= longest_bytes:
+        return text
+    mark = "~" + hashlib.sha256(raw).hexdigest()[:8]
+    return raw[: max(longest_bytes - len(mark), 0)].decode(errors="ignore") + mark
+
+
+def plan_outputs(
+    tracks: Sequence[InputTrack],
+    root: Path,
+    template: str,
+    *,
+    parts: Sequence[str],
+    ext: str,
+    model: str,
+) -> list[OutputPlan]:
+    """Give every part of every song its file.
+
+    Songs that would share names are told apart in the order given: the second "song" becomes
+    "song.mp3" (its own file name), the next "song (2)".
+
+    Args:
+        tracks: all songs of the request, so that names do not depend on which are done here.
+        root: output root.
+        template: as `check_template` accepts it.
+        parts: written parts.
+        ext: extension of the files, without its dot.
+        model: name of the model.
+    Raises:
+        SettingsError: if the template gives two songs the same names.
+    """
+    plans: list[OutputPlan] = []
+    taken: dict[str, Path] = {}
+    for track in tracks:
+        values = {
+            "trackext": track.path.suffix.lstrip("."),
+            "ext": ext,
+            "model": model,
+        }
+        tried: set[str] = set()
+        for name in _track_names(track.path):
+            group, files = _render(template, {**values, "track": name}, parts, track.folder)
+            key = unicodedata.normalize("NFC", group).casefold()
+            if key not in taken:
+                break
+            if len(tried) > 2 and key in tried:  # other names for the track change nothing
+                raise SettingsError(
+                    f"the template {template!r} gives {taken[key]} and {track.path} the same "
+                    "names; put {track} into it"
+                )
+            tried.add(key)
+        taken[key] = track.path
+        plans.append(OutputPlan(track=track, root=root, group=group, files=files))
+    return plans
+
+
+def _track_names(path: Path) -> Iterator[str]:
+    yield path.stem
+    yield path.name
+    number = 2
+    while True:
+        yield f"{path.stem} ({number})"
+        number += 1
+
+
+def _render(
+    template: str, values: dict[str, str], parts: Sequence[str], folder: Sequence[str]
+) -> tuple[str, dict[str, str]]:
+    """Names of all parts of one song, the track's name cut so far that every one fits."""
+    safe = {
+        field: safe_name(text, _LONGEST_FIELD_BYTES.get(field, LONGEST_NAME_BYTES)) if text else ""
+        for field, text in values.items()
+    }
+    above = [safe_name(name) for name in folder]
+    stems = {part: safe_name(part, _LONGEST_FIELD_BYTES["stem"]) for part in ("*", *parts)}
+    room = len(safe["track"].encode())
+    while True:
+        fields = {**safe, "track": _shorten(safe["track"], room)}
+        names = {p: template.format(**fields, stem=stem) for p, stem in stems.items()}
+        over = max(len(c.encode()) for n in names.values() for c in n.split("/")) - 255
+        if over <= 0:
+            break
+        if room <= 16:
+            raise SettingsError(f"the template {template!r} makes names longer than 255 bytes")
+        room = max(room - over, 16)
+    # A field may end up alone in its component, so that only the whole shows a hidden or odd name.
+    whole = {
+        p: str(PurePosixPath(*above, *(safe_name(c) for c in name.split("/") if c)))
+        for p, name in names.items()
+    }
+    group = whole.pop("*")
+    return group, whole

@@ -1,0 +1,205 @@
+"""What was written, of what, and how: hidden files below the output root, one for each song.
+
+A record lets the next run replace what it may, and only that: files that we wrote and that nobody
+has changed since. It lets `skip_existing` know that stems are those of this very content, with
+these very settings. It is written before the files get their names, so that a run that dies
+between two of them still knows both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from unbraid.atomic import write_text
+from unbraid.audio.container import shown
+from unbraid.errors import AudioWriteError
+from unbraid.tracks.names import OutputPlan
+
+FOLDER = Path(".unbraid") / "records"
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class SourceContent:
+    """A song's file as it was when we read it.
+
+    Attributes:
+        path: absolute.
+        size, mtime_ns, inode: as the file system had them; the digest is trusted while they stay.
+        sha256: of the whole file.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    inode: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """A file of ours: `size` and `mtime_ns` when written, and the fingerprint of the request."""
+
+    size: int
+    mtime_ns: int
+    request: str
+    source: SourceContent
+
+
+@dataclass(frozen=True)
+class Record:
+    """All files that were written for one song, by relative path."""
+
+    files: Mapping[str, WrittenFile] = field(default_factory=dict)
+
+    def is_ours(self, plan: OutputPlan, part: str) -> bool:
+        """Whether the file of `part` is as we wrote it."""
+        written = self.files.get(plan.files[part])
+        return written is not None and _stamp(plan.path(part)) == (written.size, written.mtime_ns)
+
+
+def load_record(plan: OutputPlan) -> Record:
+    """The record of a song; an empty one if there is none, or none that can be read."""
+    return _read(_record_path(plan.root, plan.group))
+
+
+def written_paths(root: Path) -> Iterator[Path]:
+    """Every file below `root` that any record calls ours."""
+    for path in sorted((root / FOLDER).glob("*.json")):
+        for name in _read(path).files:
+            yield root / name
+
+
+def save_record(
+    plan: OutputPlan, finished: Mapping[str, Path], request: str, source: SourceContent
+) -> None:
+    """Note finished files, which still have their temporary names, before they get their own.
+
+    Args:
+        plan: where they go.
+        finished: part to its finished file; a rename keeps its size and time.
+        request: fingerprint of the request.
+        source: of which content they are.
+    """
+    files = dict(load_record(plan).files)
+    for part, path in finished.items():
+        size, mtime_ns = _stamp(path) or (0, 0)
+        files[plan.files[part]] = WrittenFile(size, mtime_ns, request, source)
+    path = _record_path(plan.root, plan.group)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    entries = {name: asdict(written) for name, written in sorted(files.items())}
+    write_text(path, json.dumps({"version": _VERSION, "files": entries}, indent=1))
+
+
+def look_at_source(path: Path, record: Record) -> SourceContent:
+    """The content of a song; not read again if the record knows it and the file has not changed.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    stat = path.stat()
+    name = str(path.absolute())
+    for written in record.files.values():
+        known = written.source
+        if (known.path, known.size, known.mtime_ns, known.inode) == (
+            name,
+            stat.st_size,
+            stat.st_mtime_ns,
+            stat.st_ino,
+        ):
+            return known
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return SourceContent(name, stat.st_size, stat.st_mtime_ns, stat.st_ino, digest.hexdigest())
+
+
+def is_done(plan: OutputPlan, record: Record, request: str, source: SourceContent) -> bool:
+    """Whether all files of the plan are there, untouched, of this content and this request."""
+    for part, name in plan.files.items():
+        written = record.files.get(name)
+        if written is None or written.request != request or not record.is_ours(plan, part):
+            return False
+        if written.source.sha256 != source.sha256:
+            return False
+    return True
+
+
+def check_free(
+    plan: OutputPlan,
+    record: Record,
+    source: SourceContent,
+    *,
+    overwrite: bool,
+    inputs: Collection[tuple[int, int]] = (),
+) -> None:
+    """Refuse to replace what is not ours to replace.
+
+    Args:
+        overwrite: replace any ordinary file but a song of this request.
+        inputs: (device, inode) of all songs of the request.
+    Raises:
+        AudioWriteError: if a file in the way was not written by us, was changed since, belongs to
+            another song, or is an input; or if a link leads out of the output root.
+    """
+    root = plan.root.resolve()
+    for part, name in plan.files.items():
+        path = plan.path(part)
+        if not path.parent.resolve().is_relative_to(root):
+            raise AudioWriteError(
+                f"{shown(path)} leads out of {shown(plan.root)} by a link; choose another --out"
+            )
+        if not path.exists() and not path.is_symlink():
+            continue
+        if not path.is_file():
+            raise AudioWriteError(f"{shown(path)} is in the way and is no file; move it away")
+        stat = path.stat()
+        if (stat.st_dev, stat.st_ino) in inputs:
+            raise AudioWriteError(
+                f"{shown(path)} is a song to separate; choose another --out or --filename"
+            )
+        if overwrite:
+            continue
+        if not record.is_ours(plan, part):
+            raise AudioWriteError(
+                f"{shown(path)} exists and was not written by unbraid, or was changed since; "
+                "use --overwrite to replace it"
+            )
+        earlier = record.files[name].source
+        if earlier.path != source.path and earlier.sha256 != source.sha256:
+            raise AudioWriteError(
+                f"{shown(path)} holds a stem of another song, {shown(Path(earlier.path))}; "
+                "use --overwrite to replace it, or another --out or --filename"
+            )
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _record_path(root: Path, group: str) -> Path:
+    return root / FOLDER / f"{hashlib.sha256(group.encode()).hexdigest()[:32]}.json"
+
+
+def _read(path: Path) -> Record:
+    try:
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        if content["version"] != _VERSION:
+            return Record()
+        files = {
+            str(name): WrittenFile(**{**entry, "source": SourceContent(**entry["source"])})
+            for name, entry in content["files"].items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Record()  # without a record nothing is ours: nothing is replaced unasked
+    return Record(files)

@@ -1,0 +1,160 @@
+"""A hidden folder below the output root for what is not finished yet.
+
+Its owner holds a lock on a file in it; the lock goes when the process does, however it ends. So the
+next run can tell what a dead one has left, and removes it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+import numpy as np
+
+try:
+    import fcntl
+except ImportError:  # Windows: there an open file cannot be removed, which serves as the lock
+    fcntl = None  # type: ignore[assignment]
+
+PREFIX = ".unbraid-"
+_LOCK = "lock"
+_NEWBORN_S = 60.0
+BLOCK_SAMPLES = 1 << 16
+
+
+@contextmanager
+def open_workplace(root: Path) -> Iterator[Path]:
+    """A fresh hidden folder below `root`, gone again at the end; clears what dead runs have left.
+
+    `root` is made if need be, and removed again if nothing was put into it.
+
+    Raises:
+        OSError: if `root` cannot be made or written.
+    """
+    made = _make_folders(root)
+    try:
+        sweep(root)
+        folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=root))
+        lock = _hold(folder / _LOCK)
+        try:
+            yield folder
+        finally:
+            if os.name == "nt":
+                lock.close()
+            shutil.rmtree(folder, ignore_errors=True)
+            lock.close()
+    finally:
+        for empty in made:
+            with suppress(OSError):
+                empty.rmdir()
+
+
+def sweep(root: Path) -> None:
+    """Remove the hidden folders below `root` whose owners live no more."""
+    for folder in root.glob(f"{PREFIX}*"):
+        if not _is_alive(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make_folders(root: Path) -> list[Path]:
+    """Make `root` and what is missing above it; returns what was made, innermost first."""
+    missing = []
+    folder = root
+    while not folder.exists() and folder != folder.parent:
+        missing.append(folder)
+        folder = folder.parent
+    root.mkdir(parents=True, exist_ok=True)
+    return missing
+
+
+def _hold(path: Path) -> BinaryIO:
+    lock = path.open("wb")
+    if fcntl is not None:
+        with suppress(OSError):  # some network file systems know no locks; age has to do there
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return lock
+
+
+def _is_alive(folder: Path) -> bool:
+    lock = folder / _LOCK
+    try:
+        if time.time() - folder.stat().st_mtime < _NEWBORN_S and not lock.exists():
+            return True  # its owner is about to lock it
+        if fcntl is None:
+            lock.unlink(missing_ok=True)
+            return False
+        with lock.open("rb+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+class Spool:
+    """Sound put down on disk as it comes, to be read again in order: float32, no header.
+
+    Interleaved, so that it may be written and read in blocks of any size.
+
+    Args:
+        path: file to make.
+        rows: channels, or stems times channels.
+    """
+
+    def __init__(self, path: Path, rows: int) -> None:
+        self.rows = rows
+        self.samples = 0
+        self._path = path
+        self._file: BinaryIO | None = path.open("wb", buffering=0)
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def append(self, block: np.ndarray) -> None:
+        """Add a block (rows, samples).
+
+        Raises:
+            OSError: if the disk is full.
+        """
+        if self._file is None:
+            raise ValueError("this spool is closed")
+        rest = np.ascontiguousarray(block.T, dtype=np.float32).data.cast("B")
+        while rest:  # an unbuffered file may take less than all, without complaint
+            rest = rest[self._file.write(rest) :]
+        self.samples += block.shape[1]
+
+    def close(self) -> None:
+        """End writing. Reading goes on."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def blocks(self, block_samples: int = BLOCK_SAMPLES) -> Iterator[np.ndarray]:
+        """All that was put down, in new arrays (rows, block_samples); the last may be shorter."""
+        with self._path.open("rb") as file:
+            while True:
+                flat = np.fromfile(file, np.float32, block_samples * self.rows)
+                if flat.size == 0:
+                    return
+                yield np.ascontiguousarray(flat.reshape(-1, self.rows).T)
+
+    def remove(self) -> None:
+        """Give its disk space back."""
+        self.close()
+        self._path.unlink(missing_ok=True)
