@@ -14,7 +14,7 @@ MULDJORD = "CC-BY-4.0: MuldjordKit"
 KARORYFER_BASS = "CC0-1.0: Karoryfer Growlybass and Swagbass"
 KARORYFER_GUITAR = "CC0-1.0: Karoryfer Black And Green Guitars"
 FREEDOOM = "BSD-3-Clause: Freedoom music"
-SOUNDFONT = "MIT: MuseScore_General and FluidR3 soundfonts"
+SOUNDFONT = "MIT: Fluid (R3) General MIDI SoundFont by Frank Wen"
 REAL = "CC0-1.0: Software-Entwicklungskit, Everything is Free"
 VOICES = {
     "librivox": "Public domain: LibriVox",
@@ -25,7 +25,6 @@ VOICES = {
 OTHER_PROGRAMS = (0, 1, 2, 4, 5, 7, 11, 12, 16, 18, 19, 21, 24, 25, 26, 27, 28, 29, 30, 40, 46, 48)
 OTHER_PROGRAMS += (49, 50, 51, 56, 60, 61, 62, 63, 65, 66, 71, 73, 75, 80, 81, 82, 84, 87, 88, 89)
 OTHER_PROGRAMS += (90, 91, 92, 93, 94, 95, 98, 99, 102, 104, 105, 108, 114)
-DRUM_PROGRAMS = (0, 8, 16, 24, 25, 32, 40)  # standard, room, power, electronic, TR-808, jazz, brush
 
 
 class Song:
@@ -38,7 +37,6 @@ class Song:
         self.seconds = float(self.rng.uniform(60, 85))
         self.samples = int(self.seconds * RATE)
         self.credits, self.kicks = set(), []
-        self.font = synth.SOUNDFONTS[int(self.rng.random() < 0.4)]
         self.performance = None
         tempo = self.rng.uniform(85, 150)
         if self.kind == "band" or self.chance(0.15):
@@ -57,7 +55,7 @@ class Song:
 
     def play_font(self, program, notes):
         self.credits.add(SOUNDFONT)
-        return synth.soundfont([(program, notes)], self.samples, self.font, self.chance(0.3))
+        return synth.soundfont([(program, notes)], self.samples, self.chance(0.3))
 
 
 def play_drums(song, notes):
@@ -204,7 +202,7 @@ def midi_stems(song):
         stems["bass"] = play_bass(song, notes, 0.3)
     if split["other"]:
         song.credits.add(SOUNDFONT)
-        stems["other"] = synth.soundfont(split["other"], song.samples, song.font, True)
+        stems["other"] = synth.soundfont(split["other"], song.samples, True)
     return stems
 
 

@@ -12,10 +12,7 @@ import numpy as np
 import soundfile
 from effects import RATE, butter, pan
 
-SOUNDFONTS = (
-    "/usr/share/sounds/sf3/MuseScore_General_Lite.sf3",
-    "/usr/share/sounds/sf2/FluidR3_GM.sf2",
-)
+SOUNDFONT = "/usr/share/sounds/sf2/FluidR3_GM.sf2"  # Debian package fluid-soundfont-gm
 TABLE = 4096
 
 
@@ -276,7 +273,7 @@ def patch(rng, role):
 # --- soundfonts -------------------------------------------------------------------------------
 
 
-def soundfont(parts, samples, font, reverb=False):
+def soundfont(parts, samples, reverb=False):
     """Render ``[(program or None for drums, notes)]`` with fluidsynth; ``(samples, 2)``."""
     song = mido.MidiFile(ticks_per_beat=480)  # at 120 beats a minute: 960 ticks a second
     channels = [channel for channel in range(16) if channel != 9]
@@ -316,7 +313,19 @@ def soundfont(parts, samples, font, reverb=False):
             space,
         ]
         subprocess.run(
-            [*command, "-T", "wav", "-O", "float", "-F", wav, font, midi],
+            [
+                *command,
+                "-o",
+                "synth.dynamic-sample-loading=1",
+                "-T",
+                "wav",
+                "-O",
+                "float",
+                "-F",
+                wav,
+                SOUNDFONT,
+                midi,
+            ],
             check=True,
             capture_output=True,
         )
