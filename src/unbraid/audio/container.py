@@ -101,20 +101,27 @@ def open_container(path: Path) -> tuple[InputContainer, Source]:
         AudioReadError: if the file cannot be opened or is no container of sound.
     """
     try:
-        return _open_at(path, 0)
+        return _open(path)
     except AudioReadError:
-        offset = _id3_length(path)
-        if offset is None:
-            raise
-    # Some demuxers (Musepack) do not skip the ID3 tag that some programs put before their header.
-    return _open_at(path, offset)
+        # Musepack's demuxers do not skip the ID3 tag that some programs put before the header, and
+        # an MP3 of a few frames is too little to be recognized by.
+        with open_regular(path) as file:
+            length = id3_length(file)
+        if length:
+            return _open(path, offset=length)
+        if path.suffix.lower() == ".mp3":
+            return _open(path, demuxer="mp3")
+        raise
 
 
-def _open_at(path: Path, offset: int) -> tuple[InputContainer, Source]:
+def _open(
+    path: Path, *, offset: int = 0, demuxer: str | None = None
+) -> tuple[InputContainer, Source]:
     source = Source(path, offset)
     try:
         container = av.open(
             source,
+            format=demuxer,
             container_options={"format_whitelist": _DEMUXERS, "protocol_whitelist": "none"},
             metadata_errors="replace",
             buffer_size=_READ_SIZE,
@@ -134,12 +141,12 @@ def _open_at(path: Path, offset: int) -> tuple[InputContainer, Source]:
     return container, source
 
 
-def _id3_length(path: Path) -> int | None:
-    """Length of the ID3v2 tag at the start of a file; None if there is none."""
-    with open_regular(path) as file:
-        header = file.read(10)
+def id3_length(file: BinaryIO) -> int:
+    """Length of the ID3v2 tag at the start of a file; 0 if there is none."""
+    file.seek(0)
+    header = file.read(10)
     if len(header) < 10 or not header.startswith(b"ID3") or any(byte > 127 for byte in header[6:]):
-        return None
+        return 0
     length = 0
     for byte in header[6:]:
         length = length << 7 | byte

@@ -1,0 +1,226 @@
+"""From samples to encoded bytes, one encoder per kind of format.
+
+FFmpeg (PyAV) encodes all but Ogg Vorbis: its own Vorbis encoder is experimental, and PyAV comes
+without libvorbis. soundfile has libvorbis, so it encodes, and FFmpeg only packs the packets up with
+the tags.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import av
+import numpy as np
+import soundfile
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+
+from unbraid.audio.channels import default_channel_names
+from unbraid.audio.container import id3_length
+from unbraid.audio.formats import AudioFormat
+from unbraid.audio.lame_tag import mend_padding
+from unbraid.audio.muxer import Sink, open_output, start
+from unbraid.audio.tags import Tags
+from unbraid.errors import AudioWriteError
+
+
+class Encoder(Protocol):
+    """Takes blocks (channels, samples) and writes them to its sink."""
+
+    def write(self, block: np.ndarray) -> None:
+        """Encode the next block, at least one sample."""
+
+    def finish(self) -> None:
+        """Write what is left and close all but the sink."""
+
+    def abandon(self) -> None:
+        """Close all but the sink, whatever is left; may raise."""
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """How FFmpeg writes a format: its names for container, codec and kind of samples."""
+
+    muxer: str
+    codec: str
+    samples: str
+
+
+_RECIPES = {
+    ("wav", "16"): _Recipe("wav", "pcm_s16le", "s16"),
+    ("wav", "24"): _Recipe("wav", "pcm_s24le", "s32"),
+    ("wav", "32f"): _Recipe("wav", "pcm_f32le", "flt"),
+    ("flac", "16"): _Recipe("flac", "flac", "s16"),
+    ("flac", "24"): _Recipe("flac", "flac", "s32"),
+    ("mp3", None): _Recipe("mp3", "libmp3lame", "fltp"),
+    ("m4a", None): _Recipe("mp4", "aac", "fltp"),
+    ("opus", None): _Recipe("opus", "libopus", "flt"),
+}
+
+
+class FFmpegEncoder:
+    """Any format that FFmpeg encodes and packs."""
+
+    def __init__(
+        self,
+        sink: Sink,
+        format: AudioFormat,
+        sample_rate: int,
+        channel_names: Sequence[str],
+        tags: Tags | None,
+    ) -> None:
+        recipe = _RECIPES[format.name, format.depth]
+        self._recipe = recipe
+        self._sink = sink
+        self._shift = 8 if recipe.samples == "s32" else 0  # FFmpeg keeps 24 bits at the top of 32
+        self._written = 0
+        self._rate = sample_rate
+        self._bit_rate = _bit_rate(format, len(channel_names))
+        self._layout = self._usable_layout(channel_names)
+        options = {
+            "wav": {"rf64": "auto"},
+            # Edit lists count in this; the default, milliseconds, would cut the end of the sound.
+            "mp4": {"movie_timescale": str(sample_rate), "brand": "M4A "},
+        }
+        self._container = open_output(sink, recipe.muxer, options.get(recipe.muxer, {}))
+        stream = self._container.add_stream(recipe.codec, rate=sample_rate)
+        assert isinstance(stream, AudioStream)
+        self._stream = stream
+        self._configure(self._stream.codec_context)
+        start(self._container, self._stream, tags)
+
+    def write(self, block: np.ndarray) -> None:
+        samples = np.left_shift(block, 8) if self._shift else block
+        if self._recipe.samples == "s16":
+            samples = samples.astype(np.int16)
+        if not self._recipe.samples.endswith("p"):
+            samples = samples.T.reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(samples), format=self._recipe.samples, layout=self._layout
+        )
+        frame.sample_rate = self._rate
+        frame.pts = self._written
+        self._written += block.shape[1]
+        self._container.mux(self._stream.encode(frame))
+
+    def finish(self) -> None:
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+        if self._recipe.muxer == "mp3" and self._sink.error is None:
+            mend_padding(self._sink.file, id3_length(self._sink.file), self._written)
+
+    def abandon(self) -> None:
+        self._container.close()
+
+    def _configure(self, context: Any) -> None:
+        context.sample_rate = self._rate
+        context.format = self._recipe.samples
+        context.layout = self._layout
+        if self._bit_rate is not None:
+            context.bit_rate = self._bit_rate
+
+    def _usable_layout(self, channel_names: Sequence[str]) -> av.AudioLayout:
+        """The layout of these channels, or else the usual one of as many, that the codec takes."""
+        channels = len(channel_names)
+        for text in (
+            "+".join(channel_names),
+            "+".join(default_channel_names(channels)),
+            f"{channels} channels",
+        ):
+            try:
+                self._layout = av.AudioLayout(text)
+                trial = av.CodecContext.create(self._recipe.codec, "w")
+                self._configure(trial)
+                trial.open()
+            except (ValueError, av.error.FFmpegError):
+                continue
+            return self._layout
+        raise AudioWriteError(
+            f"{self._recipe.codec} does not take {channels} channels at {self._rate} Hz; "
+            "wav and flac do"
+        )
+
+
+# Channels of the Vorbis order, by their place in FFmpeg's.
+_VORBIS_ORDER = {
+    3: [0, 2, 1],
+    5: [0, 2, 1, 3, 4],
+    6: [0, 2, 1, 4, 5, 3],
+    7: [0, 2, 1, 5, 6, 4, 3],
+    8: [0, 2, 1, 6, 7, 4, 5, 3],
+}
+_VORBIS_STEP = 4096  # libsndfile puts whole blocks on the stack, and overflows it with long ones
+
+
+class VorbisEncoder:
+    """Ogg Vorbis: soundfile encodes to a nameless file, FFmpeg adds the tags at the end."""
+
+    def __init__(
+        self, sink: Sink, folder: Path, sample_rate: int, channels: int, tags: Tags | None
+    ) -> None:
+        self._sink = sink
+        self._rate = sample_rate
+        self._written = 0
+        self._tags = tags
+        self._order = _VORBIS_ORDER.get(channels, list(range(channels)))
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115, closed by finish
+        self._draft = Sink(self._file)
+        self._encoder = soundfile.SoundFile(
+            self._draft,
+            "w",
+            sample_rate,
+            channels,
+            format="OGG",
+            subtype="VORBIS",
+            compression_level=0.1,
+        )
+
+    def write(self, block: np.ndarray) -> None:
+        self._written += block.shape[1]
+        frames = np.ascontiguousarray(block[self._order].T)
+        for offset in range(0, len(frames), _VORBIS_STEP):
+            self._encoder.write(frames[offset : offset + _VORBIS_STEP])
+        self._sink.error = self._sink.error or self._draft.error
+
+    def finish(self) -> None:
+        try:
+            self._encoder.close()
+            self._sink.error = self._sink.error or self._draft.error
+            if self._sink.error is None:
+                self._file.seek(0)
+                self._pack()
+        finally:
+            self._file.close()
+
+    def abandon(self) -> None:
+        self._draft.discard()
+        try:
+            self._encoder.close()
+        finally:
+            self._file.close()
+
+    def _pack(self) -> None:
+        # FFmpeg cuts the last packet to length only if the sound spans several pages.
+        page_us = min(1_000_000, max(1, 250_000 * self._written // self._rate))
+        with av.open(self._draft, format="ogg") as source:
+            assert isinstance(source, InputContainer)
+            container = open_output(self._sink, "ogg", {"page_duration": str(page_us)})
+            stream = container.add_stream_from_template(source.streams.audio[0])
+            assert isinstance(stream, AudioStream)
+            start(container, stream, self._tags)
+            for packet in source.demux(audio=0):
+                if packet.size:
+                    packet.stream = stream
+                    container.mux(packet)
+            container.close()
+
+
+def _bit_rate(format: AudioFormat, channels: int) -> int | None:
+    if format.kbps is None:
+        return None
+    share = 1.0 if format.name == "mp3" else channels / 2
+    return round(format.kbps * 1000 * share)
