@@ -53,6 +53,11 @@ def test_offsets_are_drawn_member_after_member_from_the_seed_alone():
     assert [start + 22050 for row in starts for start in row] == drawn
 
 
+def test_an_offset_is_anything_from_nothing_to_half_a_second_both_included():
+    (starts,) = lane_starts(SeparationSettings(shifts=100), 6, members=1)
+    assert set(starts) == {-3, -2, -1, 0}
+
+
 @pytest.mark.parametrize("shifts", [0, 2])
 def test_explicit_offsets_serve_every_member(shifts):
     settings = SeparationSettings(shifts=shifts, shift_offsets=[0, 10])

@@ -6,9 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-import torch
-from torch import Tensor
-
 from unbraid.errors import ModelError
 from unbraid.models.base import ModelSpec, SeparationModel
 from unbraid.shapes import Estimates, Mixture
@@ -101,13 +98,12 @@ class Bag:
 
     def __call__(self, mixture: Mixture) -> Estimates:
         """All members on the same mixture at once, without segments or shifts."""
-        total: Tensor | None = None
+        parts = []
         for index, shares in enumerate(self.shares):
             if any(shares):
                 estimates = self.member(index)(mixture)
-                part = estimates * estimates.new_tensor(shares)[:, None, None]
-                total = part if total is None else total + part
-        return total if total is not None else torch.empty(0)  # some share is above 0, always
+                parts.append(estimates * estimates.new_tensor(shares)[:, None, None])
+        return sum(parts[1:], start=parts[0])
 
 
 def _check_kin(first: ModelSpec, other: ModelSpec, index: int) -> None:
