@@ -5,8 +5,8 @@
 Writes one folder per item: int16 stereo 44.1 kHz ``drums.npy bass.npy other.npy vocals.npy`` of
 shape ``(samples, 2)``, mix gain included, so that the mixture is their plain sum and does not clip
 (a silent stem has no file), and ``meta.json``. Same seed, same bytes.
-Needs, besides the package: ``pip install scipy mido pyworld`` and the Debian packages fluidsynth and
-fluid-soundfont-gm. ``--what synth`` borrows vocals from the real songs, so make those first.
+Needs, besides the package: ``pip install scipy mido pyworld`` and the Debian packages fluidsynth
+and fluid-soundfont-gm. ``--what synth`` borrows vocals from the real songs, so make those first.
 """
 
 import argparse
