@@ -13,40 +13,37 @@ import traceback
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from unbraid.audio.channels import default_channel_names
 from unbraid.audio.container import shown
-from unbraid.audio.files import probe
-from unbraid.errors import AudioError, Cancelled, ShapeError, UnbraidError
+from unbraid.errors import AudioError, Cancelled, UnbraidError
 from unbraid.models.base import ModelSpec, SeparationModel
 from unbraid.runtimes.torch_runtime import adapt
 from unbraid.separation.progress import CancelToken, Progress
 from unbraid.separation.settings import SeparationSettings
+from unbraid.tracks.dry_run import estimate_track
 from unbraid.tracks.estimate import (
     ModelCost,
-    disk_bytes,
     fit_segment,
     measure_cost,
-    memory_bytes,
     parse_bytes,
-    separation_seconds,
+    segment_seconds,
 )
 from unbraid.tracks.flow import Route, map_channels, meter_blocks
+from unbraid.tracks.inputs import identities
+from unbraid.tracks.job import TrackJob
 from unbraid.tracks.model import prepare_model
 from unbraid.tracks.names import InputTrack, OutputPlan, plan_outputs
-from unbraid.tracks.settings import OutputSettings, choose_format, choose_parts, choose_rate
-from unbraid.tracks.track import TrackJob, TrackResult, peak_rss_mb, separate_track
+from unbraid.tracks.result import TrackResult, failed
+from unbraid.tracks.settings import OutputSettings, choose_parts
+from unbraid.tracks.signals import Signal, alike, as_source
+from unbraid.tracks.track import separate_track
 
 __all__ = ["OutputSettings", "Separator", "TrackResult", "separate"]
 
-Signal = TypeVar("Signal", Tensor, np.ndarray)
-
-_MOST_CHANNELS = 64
 _DEFAULT_OUTPUT = OutputSettings()
 
 
@@ -102,6 +99,16 @@ class Separator:
         return self._ready.name
 
     @property
+    def model_licence(self) -> str:
+        """Of the weights; empty if it is not known."""
+        return self._ready.licence
+
+    @property
+    def segment_s(self) -> float:
+        """Seconds of audio in one pass through the model."""
+        return segment_seconds(self._ready.model, self._settings)
+
+    @property
     def device(self) -> str:
         return self._ready.device
 
@@ -125,7 +132,7 @@ class Separator:
             ShapeError: if it is not such a signal.
             AudioError: if it holds numbers that are not finite.
         """
-        source = _as_source(signal)
+        source = as_source(signal)
         channel_map = map_channels(default_channel_names(len(source)), self.spec.channels)
         route = Route(
             model=adapt(self._ready.model, self._ready.device, self._ready.precision),
@@ -144,7 +151,7 @@ class Separator:
         )
         estimates = np.concatenate(list(blocks), axis=-1)
         return {
-            stem: _like(signal, part) for stem, part in zip(self.spec.stems, estimates, strict=True)
+            stem: alike(signal, part) for stem, part in zip(self.spec.stems, estimates, strict=True)
         }
 
     def separate_file(
@@ -202,7 +209,7 @@ class Separator:
                 job,
                 plan,
                 job.request(self._fingerprint),
-                inputs=inputs or _identities([plan.track]),
+                inputs=inputs or identities([plan.track]),
                 on_progress=self.on_progress,
                 cancel=cancel,
             )
@@ -242,35 +249,14 @@ class Separator:
     def estimate(self, plan: OutputPlan, output: OutputSettings = _DEFAULT_OUTPUT) -> TrackResult:
         """What a song would cost, without separating it: status "planned", or "failed".
 
-        Time is measured once, on two seconds of noise; memory and disk are counted.
+        Time is measured once, on a second of noise; memory and disk are counted.
         """
+        job = TrackJob(self._ready, self._settings, output)
         try:
-            if plan.track.problem is not None:
-                raise AudioError(plan.track.problem)
-            info = probe(plan.track.path)
-            chosen = choose_format(output, info)
-            rate = choose_rate(output, info.sample_rate, self.spec.sample_rate, chosen)
-            groups = map_channels(info.channel_names, self.spec.channels).groups
+            request = job.request(self._fingerprint)
+            return estimate_track(job, plan, request, lambda: self._cost)
         except UnbraidError as error:
             return failed(plan, str(error))
-        seconds = info.duration_s or 0.0
-        parts = choose_parts(output, self.spec.stems)
-        kept = int(seconds * info.sample_rate) * info.channels * 4
-        disk = disk_bytes(int(seconds * rate), info.channels, parts, chosen, rate)
-        work = separation_seconds(self._cost, self._ready, self._settings, seconds, len(groups))
-        return TrackResult(
-            input=str(plan.track.path),
-            status="planned",
-            outputs={part: plan.path(part) for part in plan.files},
-            seconds_audio=info.duration_s,
-            sample_rate=rate,
-            channels=info.channels,
-            estimate={
-                "seconds_wall": round(work, 1),
-                "memory_mb": round(memory_bytes(self._cost, self._ready, self._settings) / 1e6),
-                "disk_mb": round((disk + kept) / 1e6, 1),
-            },
-        )
 
     @cached_property
     def _cost(self) -> ModelCost:
@@ -295,59 +281,6 @@ def separate(
         UnbraidError: if it cannot be read, separated or written.
     """
     return Separator(model, device).separate_file(path, out, output)
-
-
-def failed(plan: OutputPlan, error: str) -> TrackResult:
-    """The result of a song that could not be separated."""
-    return TrackResult(
-        input=str(plan.track.path), status="failed", error=error, peak_rss_mb=peak_rss_mb()
-    )
-
-
-def _identities(tracks: Iterable[InputTrack]) -> list[tuple[int, int]]:
-    found = []
-    for track in tracks:
-        try:
-            stat = track.path.stat()
-        except OSError:
-            continue
-        found.append((stat.st_dev, stat.st_ino))
-    return found
-
-
-def _as_source(signal: Tensor | np.ndarray) -> np.ndarray:
-    """A float32 copy (c t) of a signal, checked."""
-    kind = "tensor" if isinstance(signal, Tensor) else "array"
-    if not isinstance(signal, (Tensor, np.ndarray)):
-        raise ShapeError(f"a signal is a tensor or an array, got {type(signal).__name__}")
-    wanted = "a signal is floating point, (channels, samples)"
-    if signal.ndim != 2 or 0 in signal.shape:
-        hint = "; use signal[None] for one channel" if signal.ndim == 1 else ""
-        raise ShapeError(f"{wanted}, got a {kind} of shape {tuple(signal.shape)}{hint}")
-    if signal.shape[0] > _MOST_CHANNELS:
-        raise ShapeError(
-            f"{wanted}, got {signal.shape[0]} channels; transpose it if it is (samples, channels)"
-        )
-    floating = (
-        signal.is_floating_point()
-        if isinstance(signal, Tensor)
-        else np.issubdtype(signal.dtype, np.floating)
-    )
-    if not floating:
-        raise ShapeError(f"{wanted}, got {signal.dtype}; divide integers by their full scale")
-    array = (
-        signal.detach().cpu().to(torch.float32).numpy() if isinstance(signal, Tensor) else signal
-    )
-    source = np.array(array, np.float32)
-    if not np.isfinite(source).all():
-        raise AudioError("the signal holds NaN or Inf; repair it first")
-    return source
-
-
-def _like(signal: Signal, part: np.ndarray) -> Signal:
-    if isinstance(signal, Tensor):
-        return torch.from_numpy(part.copy()).to(signal.device, signal.dtype)
-    return part.astype(signal.dtype)
 
 
 def _reason(error: BaseException) -> str:

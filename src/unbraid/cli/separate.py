@@ -6,11 +6,11 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unbraid.errors import SettingsError
+from unbraid.errors import SettingsError, UnbraidError
 
 if TYPE_CHECKING:
     from unbraid.api import OutputSettings, Separator, TrackResult
@@ -115,7 +115,9 @@ def _run_all(
     options: argparse.Namespace,
     display: Display,
 ) -> list[TrackResult]:
-    inputs = list(_identities(plan.track.path for plan in plans))
+    from unbraid.tracks.inputs import identities
+
+    inputs = identities(plan.track for plan in plans)
     separator.on_progress = display.progress
     results = []
     for plan in mine:
@@ -126,21 +128,12 @@ def _run_all(
             result = separator.attempt(plan, output, inputs=inputs)
         if options.report and result.status in ("done", "skipped"):
             display.stage("report")
-            _write_report(plan, result, separator, output)
+            result = _with_report(plan, result, separator, output)
         results.append(result)
         display.end(result)
         if options.json:
             _print_json(result)
     return results
-
-
-def _identities(paths: Iterable[Path]) -> Iterable[tuple[int, int]]:
-    for path in paths:
-        try:
-            stat = path.stat()
-        except (OSError, ValueError):
-            continue
-        yield stat.st_dev, stat.st_ino
 
 
 def _print_json(result: TrackResult) -> None:
@@ -150,10 +143,17 @@ def _print_json(result: TrackResult) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _write_report(
+def _with_report(
     plan: OutputPlan, result: TrackResult, separator: Separator, output: OutputSettings
-) -> None:
-    raise NotImplementedError
+) -> TrackResult:
+    """Write the page; stems without their page are told as a failure."""
+    from unbraid.cli.report import write_track_report
+
+    try:
+        write_track_report(plan, result, separator, output)
+    except (UnbraidError, OSError) as error:
+        return replace(result, status="failed", error=f"the report was not written: {error}")
+    return result
 
 
 def _output_settings(options: argparse.Namespace) -> OutputSettings:

@@ -45,7 +45,7 @@ class ModelCost:
 
 
 def measure_cost(ready: ReadyModel, *, timed: bool = True) -> ModelCost:
-    """Run the model on a second of noise, counting tensors; and twice more, if the time matters.
+    """Run the model on a second of noise, counting tensors; and once more, if the time matters.
 
     The count of memory is the same each time and on each machine; the time is not.
     """
@@ -60,7 +60,7 @@ def measure_cost(ready: ReadyModel, *, timed: bool = True) -> ModelCost:
         model(noise)
     seconds = None
     if timed:
-        seconds = min(_seconds(model, noise, ready.device) for _ in range(2)) / length_s
+        seconds = _seconds(model, noise, ready.device) / length_s
     return ModelCost(seconds, live.peak / length_s)
 
 

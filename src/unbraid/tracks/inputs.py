@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from unbraid.tracks.names import InputTrack
@@ -25,7 +25,8 @@ def find_inputs(arguments: Sequence[str], root: Path) -> list[InputTrack]:
 
     An argument is a file, a folder (walked through, hidden names left out) or a pattern. A file
     that is really named like a pattern, such as "song [live].mp3", is that file. Songs in a folder
-    keep their sub-folders. What is not there becomes a track with a problem, so that the others go on.
+    keep their sub-folders. What is not there becomes a track with a problem, so that the others go
+    on.
 
     Args:
         arguments: as given.
@@ -36,6 +37,18 @@ def find_inputs(arguments: Sequence[str], root: Path) -> list[InputTrack]:
         for track in _tracks_of(argument, root):
             found.setdefault(os.path.realpath(track.path), track)
     return sorted(found.values(), key=lambda track: os.fsencode(track.path))
+
+
+def identities(tracks: Iterable[InputTrack]) -> list[tuple[int, int]]:
+    """(device, inode) of all songs that are there, so that no output replaces one of them."""
+    found = []
+    for track in tracks:
+        try:
+            stat = track.path.stat()
+        except (OSError, ValueError):
+            continue
+        found.append((stat.st_dev, stat.st_ino))
+    return found
 
 
 def _tracks_of(argument: str, root: Path) -> Iterator[InputTrack]:

@@ -9,10 +9,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from unbraid.errors import ModelError
 from unbraid.models.bag import Bag
 from unbraid.models.base import SeparationModel
 from unbraid.runtimes.torch_runtime import check_precision, choose_device
-from unbraid.zoo.load import load_model
+from unbraid.zoo.checkpoint import read_info
+from unbraid.zoo.load import find_model, load_model
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,14 @@ class ReadyModel:
         name: as file names and reports show it.
         device: as torch names it.
         precision: "auto", "fp32", "bf16" or "fp16".
+        licence: of the weights; empty if it is not known.
     """
 
     model: SeparationModel
     name: str
     device: str
     precision: str
+    licence: str = ""
 
     def fingerprint(self) -> str:
         """Digest of architecture and weights: changes when the stems may."""
@@ -51,7 +55,13 @@ def prepare_model(
         place = choose_device(device)
         check_precision(precision, place)
         loaded = load_model(model, place)
-        return ReadyModel(loaded, _short_name(model), place, precision)  # type: ignore[arg-type]
+        return ReadyModel(
+            loaded,  # type: ignore[arg-type]
+            _short_name(model),
+            place,
+            precision,
+            _licence(model),
+        )
     place = _device_of(model) if device == "auto" else choose_device(device)
     check_precision(precision, place)
     if isinstance(model, nn.Module) and device != "auto":
@@ -83,6 +93,13 @@ def fingerprint(model: SeparationModel) -> str:
 def _short_name(name: str | Path) -> str:
     path = Path(name)
     return path.stem if path.is_file() else str(name)
+
+
+def _licence(name: str | Path) -> str:
+    try:
+        return read_info(find_model(name)).licence
+    except ModelError:
+        return ""  # a foreign checkpoint
 
 
 def _device_of(model: SeparationModel) -> str:

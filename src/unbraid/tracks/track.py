@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import shutil
-import sys
 import time
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from unbraid.atomic import publish
@@ -21,12 +17,11 @@ from unbraid.audio.write import AudioFormat
 from unbraid.errors import AudioReadError, AudioWriteError
 from unbraid.runtimes.torch_runtime import adapt
 from unbraid.separation.progress import CancelToken, Progress
-from unbraid.separation.settings import SeparationSettings
 from unbraid.tracks.encode import Encoded, TrackEncoder
 from unbraid.tracks.estimate import disk_bytes, shown_bytes
 from unbraid.tracks.flow import ChannelMap, Route, map_channels
 from unbraid.tracks.intake import Intake, take_in
-from unbraid.tracks.model import ReadyModel
+from unbraid.tracks.job import TrackJob
 from unbraid.tracks.names import OutputPlan
 from unbraid.tracks.records import (
     Record,
@@ -37,87 +32,13 @@ from unbraid.tracks.records import (
     look_at_source,
     save_record,
 )
-from unbraid.tracks.settings import OutputSettings, Parts, choose_format, choose_parts, choose_rate
+from unbraid.tracks.result import TrackResult, peak_rss_mb
+from unbraid.tracks.settings import choose_format, choose_rate
 from unbraid.tracks.workplace import Spool, open_workplace
-
-STEMS_REVISION = 1
-"""Raised when the same model and settings give other stems than before: records end with it."""
 
 _STAGES = {"read": (0.0, 0.04), "separate": (0.04, 0.94), "write": (0.94, 1.0)}
 
 OnProgress = Callable[[Progress], None]
-
-
-@dataclass(frozen=True)
-class TrackResult:
-    """What became of one song.
-
-    Attributes:
-        input: the song.
-        status: "done", "skipped" (was done before), "failed" or "planned" (a dry run).
-        outputs: part to file.
-        seconds_audio: length of the song.
-        seconds_wall: time it took.
-        peak_rss_mb: highest memory of this process so far, in 10^6 bytes.
-        null_test_db: power of (input - sum of all written parts) over the input's, in dB; None if
-            the written parts are not meant to add up.
-        gain_db: the gain that all stems share; 0 if they fit as they are.
-        sample_rate, channels: of the written files.
-        notes: what a listener should know, in sentences.
-        error: why it failed, in one line.
-        estimate: of a dry run: seconds_wall, memory_mb and disk_mb it would take.
-    """
-
-    input: str
-    status: str
-    outputs: dict[str, Path] = field(default_factory=dict)
-    seconds_audio: float | None = None
-    seconds_wall: float | None = None
-    peak_rss_mb: float | None = None
-    null_test_db: float | None = None
-    gain_db: float | None = None
-    sample_rate: int | None = None
-    channels: int | None = None
-    notes: tuple[str, ...] = ()
-    error: str | None = None
-    estimate: dict[str, float] | None = None
-
-    def as_dict(self) -> dict[str, object]:
-        """Plain values, as `--json` prints them."""
-        return {
-            **{name: value for name, value in vars(self).items() if name != "estimate"},
-            "outputs": {part: str(path) for part, path in self.outputs.items()},
-            "notes": list(self.notes),
-            **({"estimate": self.estimate} if self.estimate is not None else {}),
-        }
-
-
-@dataclass(frozen=True)
-class TrackJob:
-    """All that a song's stems depend on, the song apart.
-
-    Attributes:
-        model: ready to separate.
-        settings: how it separates.
-        output: how its stems are written.
-    """
-
-    model: ReadyModel
-    settings: SeparationSettings
-    output: OutputSettings
-
-    @property
-    def parts(self) -> Parts:
-        return choose_parts(self.output, self.model.model.spec.stems)
-
-    def request(self, fingerprint: str) -> str:
-        """Digest of all that decides over the bytes that are written."""
-        settings, output = asdict(self.settings), asdict(self.output)
-        settings.pop("batch_size")
-        for name in ("filename", "overwrite", "skip_existing"):
-            output.pop(name)
-        facts = [STEMS_REVISION, fingerprint, self.model.precision, settings, output]
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def separate_track(
@@ -144,25 +65,17 @@ def separate_track(
     track = plan.track
     if track.problem is not None:
         raise AudioReadError(track.problem)
-    info: AudioInfo | None = None
-    if not job.output.skip_existing:
-        info = probe(track.path)  # what is no song is refused before all of it is read
-    record = load_record(plan)
-    source = _look(track.path, record)
-    if job.output.skip_existing and is_done(plan, record, request, source):
-        return TrackResult(
-            input=str(track.path),
-            status="skipped",
-            outputs={part: plan.path(part) for part in plan.files},
-            seconds_wall=time.monotonic() - begun,
-            peak_rss_mb=peak_rss_mb(),
-        )
-    info = info or probe(track.path)
-    check_free(plan, record, source, overwrite=job.output.overwrite, inputs=inputs)
+    done = find_done(job, plan, request)
+    if done is not None:
+        return done
+    info = probe(track.path)
+    source = _look(track.path, load_record(plan))
+    overwrite = job.output.overwrite
+    check_free(plan, load_record(plan), source, overwrite=overwrite, inputs=inputs)
     with open_workplace(plan.root) as folder:
         work = _TrackWork(job, plan, info, folder, on_progress, cancel)
         encoded, samples = work.run()
-        check_free(plan, load_record(plan), source, overwrite=job.output.overwrite, inputs=inputs)
+        check_free(plan, load_record(plan), source, overwrite=overwrite, inputs=inputs)
         _publish(plan, encoded, request, source)
     return TrackResult(
         input=str(track.path),
@@ -176,6 +89,27 @@ def separate_track(
         sample_rate=work.sample_rate,
         channels=info.channels,
         notes=tuple(_notes(job, info, work, encoded)),
+    )
+
+
+def find_done(job: TrackJob, plan: OutputPlan, request: str) -> TrackResult | None:
+    """The result "skipped", if that is wanted and all parts are there, of this content and request.
+
+    Raises:
+        AudioReadError: if the song cannot be read.
+    """
+    if not job.output.skip_existing:
+        return None
+    begun = time.monotonic()
+    record = load_record(plan)
+    if not is_done(plan, record, request, _look(plan.track.path, record)):
+        return None
+    return TrackResult(
+        input=str(plan.track.path),
+        status="skipped",
+        outputs={part: plan.path(part) for part in plan.files},
+        seconds_wall=time.monotonic() - begun,
+        peak_rss_mb=peak_rss_mb(),
     )
 
 
@@ -204,7 +138,23 @@ class _TrackWork:
         self._channel_map: ChannelMap = map_channels(info.channel_names, spec.channels)
 
     def run(self) -> tuple[Encoded, int]:
-        """All passes; the encoded files, and the samples of the source."""
+        """All passes; the encoded files, and the samples of the source.
+
+        Raises:
+            AudioWriteError: if there is no room for what they need, now or on the way.
+        """
+        try:
+            return self._run()
+        except (AudioWriteError, OSError) as error:
+            cause = error if isinstance(error, OSError) else error.__cause__
+            if not isinstance(cause, OSError):
+                raise
+            raise AudioWriteError(
+                f"{shown(self._path)}: its stems cannot be written below {shown(self._root)}: "
+                f"{(cause.strerror or str(cause)).lower()}"
+            ) from error
+
+    def _run(self) -> tuple[Encoded, int]:
         self._report.stage("read")
         rate = self._job.model.model.spec.sample_rate
         intake = take_in(
@@ -284,16 +234,6 @@ class _StageReport:
             first, last = _STAGES[progress.stage]
             fraction = first + (last - first) * progress.fraction
             self._on_progress(Progress(progress.stage, fraction, progress.seconds_left))
-
-
-def peak_rss_mb() -> float | None:
-    """The highest memory of this process so far, in 10^6 bytes; None where it cannot be known."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
 def _look(path: Path, record: Record) -> SourceContent:

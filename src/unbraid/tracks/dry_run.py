@@ -1,0 +1,54 @@
+"""What a song would cost and where its stems would go, without separating it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from unbraid.audio.files import probe
+from unbraid.errors import AudioReadError
+from unbraid.tracks.estimate import ModelCost, disk_bytes, memory_bytes, separation_seconds
+from unbraid.tracks.flow import map_channels
+from unbraid.tracks.job import TrackJob
+from unbraid.tracks.names import OutputPlan
+from unbraid.tracks.result import TrackResult
+from unbraid.tracks.settings import choose_format, choose_rate
+from unbraid.tracks.track import find_done
+
+
+def estimate_track(
+    job: TrackJob, plan: OutputPlan, request: str, cost: Callable[[], ModelCost]
+) -> TrackResult:
+    """The result of a dry run: status "planned", or "skipped" if the song is done. Writes nothing.
+
+    Args:
+        cost: measures what the model costs; called only if there is a song to separate.
+    Raises:
+        UnbraidError: if the song cannot be read or its stems not be written in the format.
+    """
+    if plan.track.problem is not None:
+        raise AudioReadError(plan.track.problem)
+    done = find_done(job, plan, request)
+    if done is not None:
+        return done
+    info = probe(plan.track.path)
+    spec = job.model.model.spec
+    chosen = choose_format(job.output, info)
+    rate = choose_rate(job.output, info.sample_rate, spec.sample_rate, chosen)
+    groups = len(map_channels(info.channel_names, spec.channels).groups)
+    seconds = info.duration_s or 0.0
+    disk = disk_bytes(int(seconds * rate), info.channels, job.parts, chosen, rate)
+    source = int(seconds * info.sample_rate) * info.channels * 4
+    wall = separation_seconds(cost(), job.model, job.settings, seconds, groups)
+    return TrackResult(
+        input=str(plan.track.path),
+        status="planned",
+        outputs={part: plan.path(part) for part in plan.files},
+        seconds_audio=info.duration_s,
+        sample_rate=rate,
+        channels=info.channels,
+        estimate={
+            "seconds_wall": round(wall, 1),
+            "memory_mb": round(memory_bytes(cost(), job.model, job.settings) / 1e6),
+            "disk_mb": round((disk + source) / 1e6, 1),
+        },
+    )

@@ -1,0 +1,70 @@
+"""What became of one song."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from unbraid.tracks.names import OutputPlan
+
+
+@dataclass(frozen=True)
+class TrackResult:
+    """What became of one song.
+
+    Attributes:
+        input: the song.
+        status: "done", "skipped" (was done before), "failed" or "planned" (a dry run).
+        outputs: part to file.
+        seconds_audio: length of the song.
+        seconds_wall: time it took.
+        peak_rss_mb: highest memory of this process so far, in 10^6 bytes.
+        null_test_db: power of (input - sum of all written parts) over the input's, in dB; None if
+            the written parts are not meant to add up.
+        gain_db: the gain that all stems share; 0 if they fit as they are.
+        sample_rate, channels: of the written files.
+        notes: what a listener should know, in sentences.
+        error: why it failed, in one line.
+        estimate: of a dry run: seconds_wall, memory_mb and disk_mb it would take.
+    """
+
+    input: str
+    status: str
+    outputs: dict[str, Path] = field(default_factory=dict)
+    seconds_audio: float | None = None
+    seconds_wall: float | None = None
+    peak_rss_mb: float | None = None
+    null_test_db: float | None = None
+    gain_db: float | None = None
+    sample_rate: int | None = None
+    channels: int | None = None
+    notes: tuple[str, ...] = ()
+    error: str | None = None
+    estimate: dict[str, float] | None = None
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain values, as `--json` prints them."""
+        return {
+            **{name: value for name, value in vars(self).items() if name != "estimate"},
+            "outputs": {part: str(path) for part, path in self.outputs.items()},
+            "notes": list(self.notes),
+            **({"estimate": self.estimate} if self.estimate is not None else {}),
+        }
+
+
+def failed(plan: OutputPlan, error: str) -> TrackResult:
+    """The result of a song that could not be separated."""
+    return TrackResult(
+        input=str(plan.track.path), status="failed", error=error, peak_rss_mb=peak_rss_mb()
+    )
+
+
+def peak_rss_mb() -> float | None:
+    """The highest memory of this process so far, in 10^6 bytes; None where it cannot be known."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
