@@ -11,8 +11,8 @@ from collections.abc import Sequence
 _DEFAULT_NAMES: dict[int, tuple[str, ...]] = {
     1: ("FC",),
     2: ("FL", "FR"),
-    3: ("FL", "FR", "LFE"),
-    4: ("FL", "FR", "FC", "BC"),
+    3: ("FL", "FR", "FC"),
+    4: ("FL", "FR", "BL", "BR"),
     5: ("FL", "FR", "FC", "BL", "BR"),
     6: ("FL", "FR", "FC", "LFE", "BL", "BR"),
     7: ("FL", "FR", "FC", "LFE", "BC", "SL", "SR"),
@@ -35,7 +35,9 @@ _PAIRS = (
 
 
 def default_channel_names(channels: int) -> tuple[str, ...]:
-    """Names for channels that a file leaves unnamed: the usual layout up to 8, numbers beyond.
+    """Names for channels that a file leaves unnamed: those of FLAC up to 8, numbers beyond.
+
+    Source: RFC 9639 (FLAC), section 9.1.3; Vorbis has the same channels.
 
     >>> default_channel_names(2), default_channel_names(9)[-1]
     (('FL', 'FR'), 'CH9')

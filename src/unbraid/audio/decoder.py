@@ -48,6 +48,7 @@ _LOSSLESS = frozenset(
     }
     | {"tta", "wavpack", "wmalossless"}
 )
+_DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 _INTEGER_SCALES = {"u8": 2.0**-7, "s16": 2.0**-15, "s32": 2.0**-31, "s64": 2.0**-63}
 
 
@@ -246,9 +247,7 @@ class _Conformer:
 
 def _to_float(frame: AudioFrame) -> np.ndarray:
     """Samples of a frame as float32 (channels, samples); exact for integers of up to 24 bits."""
-    samples = frame.to_ndarray()
-    if not frame.format.is_planar:
-        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    samples = _samples(frame)
     kind = frame.format.name.removesuffix("p")
     if kind not in _INTEGER_SCALES:
         with np.errstate(over="ignore", invalid="ignore"):  # doubles beyond float32 become infinite
@@ -258,6 +257,22 @@ def _to_float(frame: AudioFrame) -> np.ndarray:
         floats -= 128
     floats *= np.float32(_INTEGER_SCALES[kind])
     return floats
+
+
+def _samples(frame: AudioFrame) -> np.ndarray:
+    """Samples of a frame as they are, (channels, samples)."""
+    # PyAV 18 looks for planes beyond the last one: harmless up to 8 channels, not above.
+    channels = frame.layout.nb_channels
+    kind = frame.format.name.removesuffix("p")
+    if frame.format.is_planar and channels > 8:
+        frame.pts = None
+        (frame,) = av.AudioResampler(format=kind).resample(frame)
+    if not frame.format.is_planar:
+        rows: np.ndarray = frame.to_ndarray().reshape(-1, channels).T
+        return rows
+    planes = [memoryview(plane) for plane in frame.planes[:channels]]
+    dtype = np.dtype(_DTYPES[kind])
+    return np.stack([np.frombuffer(plane, dtype, count=frame.samples) for plane in planes])
 
 
 def _channel_names(frame: AudioFrame) -> tuple[str, ...]:

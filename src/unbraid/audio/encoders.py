@@ -1,8 +1,7 @@
 """From samples to encoded bytes, one encoder per kind of format.
 
 FFmpeg (PyAV) encodes all but Ogg Vorbis: its own Vorbis encoder is experimental, and PyAV comes
-without libvorbis. soundfile has libvorbis, so it encodes, and FFmpeg only packs the packets up with
-the tags.
+without libvorbis. soundfile has libvorbis.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ import av
 import numpy as np
 import soundfile
 from av.audio.stream import AudioStream
-from av.container import InputContainer
 
 from unbraid.audio.channels import default_channel_names
 from unbraid.audio.container import id3_length
 from unbraid.audio.formats import AudioFormat
 from unbraid.audio.lame_tag import mend_padding
-from unbraid.audio.muxer import Sink, open_output, start
+from unbraid.audio.muxer import Sink, ogg_comments, open_output, start
+from unbraid.audio.ogg import retag
 from unbraid.audio.tags import Tags
 from unbraid.errors import AudioWriteError
 
@@ -85,6 +84,7 @@ class FFmpegEncoder:
             "wav": {"rf64": "auto"},
             # Edit lists count in this; the default, milliseconds, would cut the end of the sound.
             "mp4": {"movie_timescale": str(sample_rate), "brand": "M4A "},
+            "opus": {"fflags": "+bitexact"},  # else each file has a number drawn at random
         }
         self._container = open_output(sink, recipe.muxer, options.get(recipe.muxer, {}))
         stream = self._container.add_stream(recipe.codec, rate=sample_rate)
@@ -97,11 +97,11 @@ class FFmpegEncoder:
         samples = np.left_shift(block, 8) if self._shift else block
         if self._recipe.samples == "s16":
             samples = samples.astype(np.int16)
-        if not self._recipe.samples.endswith("p"):
-            samples = samples.T.reshape(1, -1)
-        frame = av.AudioFrame.from_ndarray(
-            np.ascontiguousarray(samples), format=self._recipe.samples, layout=self._layout
-        )
+        frame = av.AudioFrame(self._recipe.samples, self._layout, block.shape[1])
+        rows = samples if frame.format.is_planar else samples.T.reshape(1, -1)
+        # PyAV's own from_ndarray fails at 8 planes, as it finds a ninth.
+        for plane, row in zip(frame.planes, rows, strict=False):
+            plane.update(np.ascontiguousarray(row).tobytes())
         frame.sample_rate = self._rate
         frame.pts = self._written
         self._written += block.shape[1]
@@ -122,6 +122,9 @@ class FFmpegEncoder:
         context.layout = self._layout
         if self._bit_rate is not None:
             context.bit_rate = self._bit_rate
+        if self._recipe.codec == "libopus" and self._layout.nb_channels in (5, 7):
+            # FFmpeg 8 mixes these up; family 255 leaves the channels in order, but unnamed.
+            context.options = {"mapping_family": "255"}
 
     def _usable_layout(self, channel_names: Sequence[str]) -> av.AudioLayout:
         """The layout of these channels, or else the usual one of as many, that the codec takes."""
@@ -153,20 +156,20 @@ _VORBIS_ORDER = {
     7: [0, 2, 1, 5, 6, 4, 3],
     8: [0, 2, 1, 6, 7, 4, 5, 3],
 }
-_VORBIS_STEP = 4096  # libsndfile puts whole blocks on the stack, and overflows it with long ones
+_VORBIS_STEP = 4096  # samples; libsndfile puts a whole write on the stack, and may overflow it
 
 
 class VorbisEncoder:
-    """Ogg Vorbis: soundfile encodes to a nameless file, FFmpeg adds the tags at the end."""
+    """Ogg Vorbis: soundfile encodes to a nameless file, which gets its tags at the end."""
 
     def __init__(
         self, sink: Sink, folder: Path, sample_rate: int, channels: int, tags: Tags | None
     ) -> None:
         self._sink = sink
-        self._rate = sample_rate
-        self._written = 0
         self._tags = tags
         self._order = _VORBIS_ORDER.get(channels, list(range(channels)))
+        self._step = _VORBIS_STEP // channels
+        self._held = np.empty((0, channels), np.float32)
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115, closed by finish
         self._draft = Sink(self._file)
         self._encoder = soundfile.SoundFile(
@@ -180,19 +183,22 @@ class VorbisEncoder:
         )
 
     def write(self, block: np.ndarray) -> None:
-        self._written += block.shape[1]
-        frames = np.ascontiguousarray(block[self._order].T)
-        for offset in range(0, len(frames), _VORBIS_STEP):
-            self._encoder.write(frames[offset : offset + _VORBIS_STEP])
+        # In steps of one length: libvorbis makes other bytes of the same sound in other blocks.
+        self._held = np.concatenate([self._held, block[self._order].T])
+        whole = len(self._held) - len(self._held) % self._step
+        for offset in range(0, whole, self._step):
+            self._encoder.write(self._held[offset : offset + self._step])
+        self._held = self._held[whole:]
         self._sink.error = self._sink.error or self._draft.error
 
     def finish(self) -> None:
         try:
+            self._encoder.write(self._held)
             self._encoder.close()
             self._sink.error = self._sink.error or self._draft.error
             if self._sink.error is None:
                 self._file.seek(0)
-                self._pack()
+                retag(self._file, self._sink.write, ogg_comments(self._tags))
         finally:
             self._file.close()
 
@@ -202,21 +208,6 @@ class VorbisEncoder:
             self._encoder.close()
         finally:
             self._file.close()
-
-    def _pack(self) -> None:
-        # FFmpeg cuts the last packet to length only if the sound spans several pages.
-        page_us = min(1_000_000, max(1, 250_000 * self._written // self._rate))
-        with av.open(self._draft, format="ogg") as source:
-            assert isinstance(source, InputContainer)
-            container = open_output(self._sink, "ogg", {"page_duration": str(page_us)})
-            stream = container.add_stream_from_template(source.streams.audio[0])
-            assert isinstance(stream, AudioStream)
-            start(container, stream, self._tags)
-            for packet in source.demux(audio=0):
-                if packet.size:
-                    packet.stream = stream
-                    container.mux(packet)
-            container.close()
 
 
 def _bit_rate(format: AudioFormat, channels: int) -> int | None:

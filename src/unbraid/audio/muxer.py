@@ -68,29 +68,41 @@ def start(container: OutputContainer, stream: AudioStream, tags: Tags | None) ->
     """Write the header of the file, with tags and cover where its format has them."""
     muxer = container.format.name
     tags = tags or Tags()
-    text = {key: value.encode("utf-8", "replace").decode() for key, value in tags.text.items()}
-    is_ogg = muxer in ("ogg", "opus")
-    (stream if is_ogg else container).metadata.update(text)
-    image = _open_cover(tags.cover) if muxer != "wav" else None
+    if muxer == "opus":
+        stream.metadata.update(ogg_comments(tags))
+    else:
+        container.metadata.update(_encodable(tags))
+    image = _open_cover(tags.cover) if muxer not in ("wav", "opus") else None
     if image is None or tags.cover is None:
         container.start_encoding()
         return
     with image:
-        picture = image.streams.video[0]
-        if is_ogg:
+        cover = container.add_stream_from_template(image.streams.video[0])
+        cover.disposition = Disposition.attached_pic
+        cover.metadata["comment"] = "Cover (front)"
+        container.start_encoding()
+        packet = av.Packet(tags.cover)
+        packet.stream = cover
+        packet.pts = packet.dts = 0
+        packet.is_keyframe = True
+        container.mux(packet)
+
+
+def ogg_comments(tags: Tags | None) -> dict[str, str]:
+    """Tags as Ogg has them: the cover is a comment too, a FLAC picture block in base64."""
+    tags = tags or Tags()
+    comments = _encodable(tags)
+    image = _open_cover(tags.cover)
+    if image is not None and tags.cover is not None:
+        with image:
+            picture = image.streams.video[0]
             block = _picture_block(tags.cover, picture.width, picture.height)
-            stream.metadata["METADATA_BLOCK_PICTURE"] = base64.b64encode(block).decode()
-            container.start_encoding()
-        else:
-            cover = container.add_stream_from_template(picture)
-            cover.disposition = Disposition.attached_pic
-            cover.metadata["comment"] = "Cover (front)"
-            container.start_encoding()
-            packet = av.Packet(tags.cover)
-            packet.stream = cover
-            packet.pts = packet.dts = 0
-            packet.is_keyframe = True
-            container.mux(packet)
+        comments["METADATA_BLOCK_PICTURE"] = base64.b64encode(block).decode()
+    return comments
+
+
+def _encodable(tags: Tags) -> dict[str, str]:
+    return {key: value.encode("utf-8", "replace").decode() for key, value in tags.text.items()}
 
 
 def _open_cover(data: bytes | None) -> InputContainer | None:
