@@ -62,7 +62,7 @@ class StreamResampler:
             )
         )
 
-    def push(self, block: Signal) -> Signal:
+    def push(self, block: Signal) -> np.ndarray:
         """Take the next block, (channels, any number of samples); return what is ready by now.
 
         A block of n samples may give up to about n * target_rate / source_rate samples at once;
