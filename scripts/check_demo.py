@@ -1,6 +1,6 @@
 """Check by their content what `make demo` wrote: python scripts/check_demo.py separated
 
-Length, rate and channels of the song; stems that sound, differ and add up to it; a report that is whole.
+Length, rate and channels of the song; stems that sound, differ and add up to it; a whole report.
 Exits 1 and says why if one of them does not hold.
 """
 

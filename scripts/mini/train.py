@@ -134,7 +134,7 @@ def batches(songs: Songs, args: argparse.Namespace, seed: int):
 def loss_of(estimates: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
     """Mean over items and stems of the error's level below the mixture, in dB.
 
-    A quiet stem counts as much as a loud one, as in nSDR, where plain L1 would learn the loudest stem
+    A quiet stem counts as much as a loud one, as in nSDR; plain L1 would learn the loudest stem
     only; the floor of -30 dB keeps silent stems from ruling.
     """
     error = (estimates - sources).square().mean((-2, -1))

@@ -1,0 +1,1 @@
+"""What unbraid costs: one script per question; `python -m benchmarks.write` renews README.md."""
