@@ -1,0 +1,349 @@
+"""Laws of `Separator`: what stems must be, whatever the song."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+import unbraid
+from small_songs import SAMPLE_RATE, Loud, LowHigh, floats, integers, noise, write_song
+from unbraid import AudioError, AudioReadError, OutputSettings, Separator, SettingsError, ShapeError
+from unbraid.audio.files import read
+from unbraid.audio.write import AudioFormat, AudioWriter
+from unbraid.tracks.names import InputTrack
+
+
+@pytest.fixture
+def separator():
+    return Separator(LowHigh())
+
+
+def encoded(path: Path, signal: np.ndarray) -> Path:
+    name = path.suffix.lstrip(".")
+    with AudioWriter(path, AudioFormat(name), SAMPLE_RATE, len(signal)) as writer:
+        writer.write(signal.astype(np.float32))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("subtype", "format", "bits"),
+    [("PCM_16", "wav", 16), ("PCM_24", "wav", 24), ("PCM_16", "flac", 16), ("PCM_24", "flac", 24)],
+)
+def test_stems_and_residual_are_the_input_in_integers(separator, tmp_path, subtype, format, bits):
+    song = write_song(tmp_path / "a.wav", subtype=subtype)
+    output = OutputSettings(format=format, residual=True)
+    result = separator.separate_file(song, tmp_path / "out", output)
+    assert list(result.outputs) == ["low", "high", "residual"]
+    assert soundfile.info(result.outputs["low"]).subtype == f"PCM_{bits}"
+    total = sum(integers(path, bits) for path in result.outputs.values())
+    np.testing.assert_array_equal(total, integers(song, bits))
+    assert result.null_test_db < -200
+
+
+def test_a_part_and_its_complement_are_the_input_in_integers(separator, tmp_path):
+    song = write_song(tmp_path / "a.wav")
+    result = separator.separate_file(song, tmp_path / "out", OutputSettings(two_stems="high"))
+    assert list(result.outputs) == ["high", "no_high"]
+    total = sum(integers(path) for path in result.outputs.values())
+    np.testing.assert_array_equal(total, integers(song))
+
+
+def test_stems_too_loud_share_one_gain_and_still_add_up(tmp_path):
+    song = write_song(tmp_path / "a.wav", 0.9 * np.sign(noise()))
+    result = Separator(Loud()).separate_file(song, tmp_path / "out", OutputSettings(residual=True))
+    assert result.gain_db < -8
+    low, high = (integers(result.outputs[stem]) for stem in ("low", "high"))
+    assert np.abs(low).max() <= 32767
+    np.testing.assert_allclose(high, -2.5 / 3.0 * low, atol=40)  # but for the shared mean
+    total = sum(integers(path) for path in result.outputs.values())
+    np.testing.assert_array_equal(total, integers(song))
+
+
+def test_a_residual_that_cannot_fit_gives_what_is_over_to_a_stem(tmp_path):
+    # One stem of a song at full scale, of the opposite sign: input - stem is beyond full scale.
+    song = write_song(tmp_path / "a.wav", np.sign(noise()) * 0.999)
+    output = OutputSettings(stems=("high",), residual=True)
+    result = Separator(Loud()).separate_file(song, tmp_path / "out", output)
+    total = sum(integers(path) for path in result.outputs.values())
+    np.testing.assert_array_equal(total, integers(song))
+    assert result.gain_db >= 20 * np.log10(0.5) - 0.01 or result.gain_db < 0
+    assert any("went to a stem" in note for note in result.notes)
+
+
+def test_float_without_clipping_keeps_values_beyond_full_scale(tmp_path):
+    song = write_song(tmp_path / "a.wav", noise(), subtype="FLOAT")
+    output = OutputSettings(clip_mode="none", residual=True)
+    result = Separator(Loud()).separate_file(song, tmp_path / "out", output)
+    assert soundfile.info(result.outputs["low"]).subtype == "FLOAT"
+    assert np.abs(floats(result.outputs["low"])).max() > 1.5
+    assert result.gain_db == 0
+    total = sum(floats(path) for path in result.outputs.values())
+    np.testing.assert_allclose(total, floats(song), atol=3e-7)
+
+
+def test_integers_without_clipping_saturate_and_say_so(tmp_path):
+    song = write_song(tmp_path / "a.wav")
+    output = OutputSettings(clip_mode="none")
+    result = Separator(Loud()).separate_file(song, tmp_path / "out", output)
+    assert np.abs(integers(result.outputs["low"])).max() >= 32767
+    assert any("cut off" in note for note in result.notes)
+
+
+@pytest.mark.parametrize(
+    ("channels", "sample_rate"), [(1, 44100), (2, 48000), (6, 44100), (1, 8000)]
+)
+def test_stems_have_rate_channels_and_length_of_the_source(
+    separator, tmp_path, channels, sample_rate
+):
+    signal = noise(0.7, channels, sample_rate)
+    song = write_song(tmp_path / "a.wav", signal, sample_rate)
+    result = separator.separate_file(song, tmp_path / "out", OutputSettings(residual=True))
+    for path in result.outputs.values():
+        info = soundfile.info(path)
+        assert (info.channels, info.samplerate) == (channels, sample_rate)
+        assert info.frames == signal.shape[1]
+    total = sum(integers(path) for path in result.outputs.values())
+    np.testing.assert_array_equal(total, integers(song))
+
+
+def test_surround_channels_stay_where_they_are(separator, tmp_path):
+    signal = np.zeros((6, 20000))
+    signal[3] = noise(20000 / SAMPLE_RATE, 1)[0]
+    song = write_song(tmp_path / "a.wav", signal)
+    result = separator.separate_file(song, tmp_path / "out", OutputSettings(bit_depth="24"))
+    low = floats(result.outputs["low"])
+    assert np.abs(low[3]).max() > 0.1
+    # What is shared with the other channels is the mean that normalizing takes off, at most.
+    assert np.abs(np.delete(low, 3, axis=0)).max() < 1e-3
+
+
+@pytest.mark.parametrize("format", ["mp3", "m4a"])
+def test_lossy_songs_give_stems_at_lag_0_and_of_the_decoded_length(separator, tmp_path, format):
+    signal = noise(1.2, seed=3)
+    signal[:, 20000] = 0.99
+    song = encoded(tmp_path / f"a.{format}", signal)
+    decoded, _ = read(song)
+    result = separator.separate_file(song, tmp_path / "out", OutputSettings(residual=True))
+    total = sum(floats(path) for path in result.outputs.values())
+    assert total.shape == decoded.shape
+    np.testing.assert_allclose(total, decoded, atol=0.51 / 32768)
+    lags = np.correlate(total[0, 19000:22000], signal[0, 19500:21500])
+    assert np.argmax(lags) == 500
+
+
+def test_a_file_gives_what_its_signal_gives(separator, tmp_path):
+    signal = noise(1.3).astype(np.float32)
+    song = write_song(tmp_path / "a.wav", signal, subtype="FLOAT")
+    result = separator.separate_file(song, tmp_path / "out")
+    stems = separator.separate(signal, SAMPLE_RATE)
+    for stem, path in result.outputs.items():
+        np.testing.assert_allclose(floats(path), stems[stem], atol=1e-6)
+
+
+def test_a_song_gives_the_same_bytes_alone_and_beside_others(separator, tmp_path):
+    songs = [write_song(tmp_path / f"{n}.wav", noise(0.5, seed=n)) for n in range(3)]
+    shifted = Separator(LowHigh(), shifts=2, seed=5)
+    plans = shifted.plan([InputTrack(song) for song in songs], tmp_path / "all")
+    together = [shifted.separate_planned(plan) for plan in plans]
+    alone = Separator(LowHigh(), shifts=2, seed=5).separate_file(songs[1], tmp_path / "one")
+    for stem, path in alone.outputs.items():
+        assert path.read_bytes() == together[1].outputs[stem].read_bytes()
+
+
+def test_only_the_stems_asked_for_are_written_and_they_are_the_same(separator, tmp_path):
+    song = write_song(tmp_path / "a.wav")
+    everything = separator.separate_file(song, tmp_path / "all")
+    some = separator.separate_file(song, tmp_path / "some", OutputSettings(stems=("high",)))
+    assert list(some.outputs) == ["high"]
+    assert some.null_test_db is None
+    assert some.outputs["high"].read_bytes() == everything.outputs["high"].read_bytes()
+
+
+def test_silence_gives_silence(separator, tmp_path):
+    song = write_song(tmp_path / "a.wav", np.zeros((2, 3000)))
+    result = separator.separate_file(song, tmp_path / "out", OutputSettings(residual=True))
+    assert all(not integers(path).any() for path in result.outputs.values())
+
+
+def test_one_sample_is_a_song(separator, tmp_path):
+    song = write_song(tmp_path / "a.wav", np.array([[0.5]]))
+    result = separator.separate_file(song, tmp_path / "out", OutputSettings(residual=True))
+    total = sum(integers(path) for path in result.outputs.values())
+    np.testing.assert_array_equal(total, integers(song))
+
+
+def test_output_at_another_rate_has_the_resampled_length(separator, tmp_path):
+    song = write_song(tmp_path / "a.wav", noise(0.5))
+    output = OutputSettings(sample_rate=48000, residual=True)
+    result = separator.separate_file(song, tmp_path / "out", output)
+    info = soundfile.info(result.outputs["low"])
+    assert (info.samplerate, info.frames) == (48000, 24000)
+    assert result.null_test_db < -80
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_not_finite_are_refused_with_their_place(separator, tmp_path, value):
+    signal = noise(0.5)
+    signal[1, 1234] = value
+    song = write_song(tmp_path / "a.wav", signal, subtype="FLOAT")
+    with pytest.raises(AudioReadError, match=r"sample 1234, channel 2"):
+        separator.separate_file(song, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(AudioError, match="NaN or Inf"):
+        separator.separate(signal, SAMPLE_RATE)
+
+
+def test_signals_come_back_in_kind(separator):
+    array = noise(0.2)
+    assert separator.separate(array, 44100)["low"].dtype == np.float64
+    tensor = torch.from_numpy(array).half()
+    stems = separator.separate(tensor, 44100)
+    assert list(stems) == ["low", "high"]
+    assert stems["low"].dtype == torch.float16
+    assert stems["low"].shape == tensor.shape
+
+
+def test_a_signal_is_not_changed(separator):
+    signal = noise(0.2)
+    before = signal.copy()
+    separator.separate(signal, 44100)
+    separator.separate(torch.from_numpy(signal), 22050)
+    np.testing.assert_array_equal(signal, before)
+
+
+@pytest.mark.parametrize(
+    ("signal", "told"),
+    [
+        (np.zeros(100), r"signal\[None\]"),
+        (np.zeros((1000, 2)), "transpose"),
+        (np.zeros((2, 0)), "shape"),
+        (np.zeros((2, 9), np.int16), "divide integers"),
+        (torch.zeros(1, 2, 100), "shape"),
+    ],
+)
+def test_what_is_no_signal_is_told(separator, signal, told):
+    with pytest.raises(ShapeError, match=told):
+        separator.separate(signal, 44100)
+
+
+def test_progress_of_a_file_rises_from_0_to_1(tmp_path):
+    seen = []
+    separator = Separator(LowHigh(), on_progress=seen.append)
+    separator.separate_file(write_song(tmp_path / "a.wav"), tmp_path / "out")
+    fractions = [progress.fraction for progress in seen]
+    assert fractions == sorted(fractions)
+    assert (fractions[0], fractions[-1]) == (0.0, 1.0)
+    assert [*dict.fromkeys(p.stage for p in seen)] == ["read", "separate", "write"]
+
+
+def test_cancelling_leaves_nothing(tmp_path):
+    cancel = unbraid.CancelToken()
+    separator = Separator(
+        LowHigh(), on_progress=lambda p: cancel.cancel() if p.fraction > 0.5 else None
+    )
+    song = write_song(tmp_path / "a.wav", noise(3))
+    (plan,) = separator.plan([InputTrack(song)], tmp_path / "out")
+    with pytest.raises(unbraid.Cancelled):
+        separator.attempt(plan, cancel=cancel)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mistake_of_ours_fails_one_song_only(tmp_path, monkeypatch):
+    class Broken(LowHigh):
+        def __call__(self, mixture):
+            raise ZeroDivisionError("oh")
+
+    song = write_song(tmp_path / "a.wav")
+    separator = Separator(Broken())
+    (plan,) = separator.plan([InputTrack(song)], tmp_path / "out")
+    result = separator.attempt(plan)
+    assert result.status == "failed"
+    assert result.error.startswith("internal error: ZeroDivisionError: oh")
+    monkeypatch.setenv("UNBRAID_DEBUG", "1")
+    assert "Traceback" in separator.attempt(plan).error
+
+
+def test_a_model_that_gives_nan_is_refused(tmp_path):
+    class Broken(LowHigh):
+        def __call__(self, mixture):
+            return super().__call__(mixture) * float("nan")
+
+    song = write_song(tmp_path / "a.wav")
+    with pytest.raises(unbraid.ModelError, match="not finite"):
+        Separator(Broken()).separate_file(song, tmp_path / "out")
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(separator, tmp_path, monkeypatch):
+    import errno
+
+    from unbraid.tracks import workplace
+
+    def full(self, block):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(workplace.Spool, "append", full)
+    song = write_song(tmp_path / "a.wav")
+    with pytest.raises(AudioError, match=r"a\.wav'.*no space left on device"):
+        separator.separate_file(song, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_little_room_is_told_before_separating(separator, tmp_path, monkeypatch):
+    import shutil
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    song = write_song(tmp_path / "a.wav")
+    with pytest.raises(AudioError, match="are free"):
+        separator.separate_file(song, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"stems": ("lo",)},
+        {"two_stems": "vocals"},
+        {"stems": ()},
+        {"stems": ("low",), "two_stems": "low"},
+        {"format": "aiff"},
+        {"format": "mp3", "bit_depth": "24"},
+        {"format": "flac", "bit_depth": "32f"},
+        {"clip_mode": "tanh"},
+        {"sample_rate": 0},
+        {"sample_rate": "cd"},
+        {"bitrate_kbps": 3, "format": "mp3"},
+        {"filename": "{stem}/../../{track}"},
+    ],
+)
+def test_a_wrong_request_is_refused_before_anything_is_done(separator, tmp_path, wrong):
+    with pytest.raises(SettingsError):
+        separator.separate_file(tmp_path / "none.wav", tmp_path / "out", OutputSettings(**wrong))
+
+
+def test_lossy_parts_are_null_tested_by_decoding_them(separator, tmp_path):
+    song = write_song(tmp_path / "a.wav", np.cumsum(noise(1.0), axis=1) * 0.01)
+    output = OutputSettings(format="mp3", residual=True)
+    result = separator.separate_file(song, tmp_path / "out", output)
+    assert -60 < result.null_test_db < -10
+    assert {path.suffix for path in result.outputs.values()} == {".mp3"}
+
+
+def test_tags_travel_to_the_stems(separator, tmp_path):
+    song = tmp_path / "a.flac"
+    with soundfile.SoundFile(song, "w", SAMPLE_RATE, 2) as file:
+        file.title = "Potassium"
+        file.write(noise().T)
+    result = separator.separate_file(song, tmp_path / "out", OutputSettings(format="flac"))
+    with soundfile.SoundFile(result.outputs["low"]) as file:
+        assert file.title == "Potassium"
+
+
+def test_memory_shortens_segments_or_is_refused(tmp_path):
+    roomy = Separator(LowHigh(), max_memory="900GB")
+    assert roomy.settings.segment_s is None
+    with pytest.raises(SettingsError, match="too little"):
+        Separator(LowHigh(), max_memory="1MB")
