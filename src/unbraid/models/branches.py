@@ -3,14 +3,14 @@
 Encoder layer: strided convolution, norm, GELU, residual branches, gate.
 Decoder layer: add the skip, gate, residual branches, transposed convolution, norm, trim, GELU.
 
-The spectral branch strides over frequency only, the time branch over time; both by the same factor, so
-that they meet with one step per STFT frame. `MeetingEncoder` adds the two, `PartingDecoder` splits them
-again. Source: arXiv:2111.03600, figure 1 and section 3.2.
+The spectral branch strides over frequency only, the time branch over time; both by the same
+factor, so that they meet with one step per STFT frame. `MeetingEncoder` adds the two,
+`PartingDecoder` splits them again. Source: arXiv:2111.03600, figure 1 and section 3.2.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch.nn.functional as F
 from einops import rearrange
@@ -31,6 +31,8 @@ class LayerShape:
         norm_groups: groups of the GroupNorms; None for no norm.
         gate: whether a convolution with gated output (GLU) follows; its half-width is `context`.
         residual: shape of the residual branches; None for none.
+        padded: False for a level that sees its outermost rows only once: the last frequency level,
+            and bands of a split one.
     """
 
     outer: int
@@ -41,11 +43,16 @@ class LayerShape:
     gate: bool = True
     context: int = 0
     residual: ResidualShape | None = None
+    padded: bool = True
 
     @property
     def padding(self) -> int:
         """Centres a kernel of twice the stride on the middle of its hop."""
-        return self.kernel // 4
+        return self.kernel // 4 if self.padded else 0
+
+    def unpadded(self) -> LayerShape:
+        """The same level without padding."""
+        return replace(self, padded=False)
 
 
 def make_norm(groups: int | None, width: int) -> nn.Module:
@@ -72,8 +79,8 @@ class Gate(nn.Sequential):
         self.glu = nn.GLU(dim=1)
 
 
-def _make_gate(shape: LayerShape, dims: int) -> nn.Module:
-    return Gate(shape, dims) if shape.gate else nn.Identity()
+def _make_gate(shape: LayerShape, dims: int, frames_only: bool = False) -> nn.Module:
+    return Gate(shape, dims, frames_only) if shape.gate else nn.Identity()
 
 
 def _make_residual(shape: LayerShape) -> ResidualBranches | None:
@@ -87,7 +94,8 @@ def apply_over_time(branches: ResidualBranches | None, x: Tensor) -> Tensor:
     if x.ndim == 3:
         return branches(x)  # type: ignore[no-any-return]
     rows = branches(rearrange(x, "b c f n -> (b f) c n"))
-    return rearrange(rows, "(b f) c n -> b c f n", b=x.shape[0])
+    y: Tensor = rearrange(rows, "(b f) c n -> b c f n", b=x.shape[0])
+    return y
 
 
 class EncoderLayer(nn.Module):
@@ -107,21 +115,14 @@ class EncoderLayer(nn.Module):
 
 
 class SpecEncoderLayer(EncoderLayer):
-    """Strides over frequency: (batch, outer, freq, frames) -> (batch, width, freq / stride, frames)."""
+    """Over frequency: (batch, outer, freq, frames) -> (batch, width, freq / stride, frames)."""
 
     def __init__(self, shape: LayerShape, embedding: FrequencyEmbedding | None = None) -> None:
-        conv = nn.Conv2d(
-            shape.outer,
-            shape.width,
-            (shape.kernel, 1),
-            (shape.stride, 1),
-            padding=(shape.padding, 0),
-        )
-        super().__init__(conv, shape, dims=2)
+        super().__init__(make_spec_conv(shape), shape, dims=2)
         self.embedding = embedding if embedding is not None else nn.Identity()
 
     def forward(self, x: Float[Tensor, "b c f n"]) -> Float[Tensor, "b c2 f2 n"]:
-        """Encode one level; the embedding, where there is one, comes last and so enters the skip."""
+        """Encode one level; the embedding, where there is one, is last and so enters the skip."""
         return self.embedding(self.refine(self.conv(x)))  # type: ignore[no-any-return]
 
 
@@ -137,6 +138,12 @@ class TimeEncoderLayer(EncoderLayer):
         return self.refine(self.conv(pad_to_multiple(x, self.stride)))
 
 
+def make_spec_conv(shape: LayerShape) -> nn.Conv2d:
+    """The strided convolution of the spectral branch."""
+    kernel, stride, padding = (shape.kernel, 1), (shape.stride, 1), (shape.padding, 0)
+    return nn.Conv2d(shape.outer, shape.width, kernel, stride, padding)
+
+
 def make_time_conv(shape: LayerShape) -> nn.Conv1d:
     """The strided convolution of the time branch."""
     return nn.Conv1d(shape.outer, shape.width, shape.kernel, shape.stride, padding=shape.padding)
@@ -150,14 +157,13 @@ def pad_to_multiple(x: Tensor, stride: int) -> Tensor:
 class MeetingEncoder(EncoderLayer):
     """The last frequency level, where the time branch joins.
 
-    Its spectral convolution takes all frequency rows left to a single one; the time convolution gives
-    as many steps as there are frames. Their sum goes through one norm, one set of residual branches,
-    one gate.
+    Its spectral convolution takes all frequency rows left to a single one; the time convolution
+    gives as many steps as there are frames. Their sum goes through one norm, one set of residual
+    branches, one gate.
     """
 
     def __init__(self, spec: LayerShape, time: LayerShape) -> None:
-        conv = nn.Conv2d(spec.outer, spec.width, (spec.kernel, 1), (spec.stride, 1))
-        super().__init__(conv, spec, dims=2)
+        super().__init__(make_spec_conv(spec), spec, dims=2)
         self.time_conv = make_time_conv(time)
         self.stride = time.stride
 
@@ -172,14 +178,20 @@ class MeetingEncoder(EncoderLayer):
 class DecoderLayer(nn.Module):
     """What both branches share: everything up to the transposed convolution, and its norm.
 
-    `outermost` leaves out the activation at the end, since the result is a signal.
+    `outermost` leaves out the activation at the end, since the result is a signal; `frames_only`
+    keeps the gate from looking at neighbouring frequency rows.
     """
 
     def __init__(
-        self, conv: nn.Module, shape: LayerShape, dims: int, outermost: bool = False
+        self,
+        conv: nn.Module,
+        shape: LayerShape,
+        dims: int,
+        outermost: bool = False,
+        frames_only: bool = False,
     ) -> None:
         super().__init__()
-        self.gate = _make_gate(shape, dims)
+        self.gate = _make_gate(shape, dims, frames_only)
         self.residual = _make_residual(shape)
         self.conv = conv
         self.norm = make_norm(shape.norm_groups, shape.outer)
@@ -188,6 +200,12 @@ class DecoderLayer(nn.Module):
     def merge(self, x: Tensor, skip: Tensor) -> Tensor:
         """Add the skip, gate, residual branches."""
         return apply_over_time(self.residual, self.gate(x + skip))
+
+    def bias(self) -> Tensor:
+        """What the transposed convolution adds to every row, (outer, 1, 1)."""
+        bias = self.conv.bias
+        assert isinstance(bias, Tensor)
+        return bias[:, None, None]
 
     def expand(self, y: Tensor) -> Tensor:
         """Transposed convolution and norm, before anything is cut off."""
@@ -206,7 +224,8 @@ class SpecDecoderLayer(DecoderLayer):
     ) -> Float[Tensor, "b c2 f2 n"]:
         """Decode one level."""
         z = self.expand(self.merge(x, skip))
-        return self.activation(z[:, :, self.padding : -self.padding])  # type: ignore[no-any-return]
+        kept = z[:, :, self.padding : z.shape[2] - self.padding]
+        return self.activation(kept)  # type: ignore[no-any-return]
 
 
 class TimeDecoderLayer(DecoderLayer):
@@ -231,7 +250,7 @@ class PartingDecoder(DecoderLayer):
         super().__init__(make_spec_conv_tr(spec), spec, dims=2)
         self.time_conv = make_time_conv_tr(time)
         self.time_norm = make_norm(time.norm_groups, time.outer)
-        self.padding = time.padding
+        self.padding = time.padding  # of the time branch; the spectral one has none here
 
     def forward(
         self, x: Float[Tensor, "b c 1 n"], skip: Float[Tensor, "b c 1 n"], samples: int

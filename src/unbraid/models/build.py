@@ -1,4 +1,4 @@
-"""From the name of an architecture and a plain config to a model: the one table of architectures."""
+"""From an architecture's name and a plain config to a model: the one table of architectures."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from typing import Any
 from torch import nn
 
 from unbraid.errors import CheckpointError
+from unbraid.models.demucs import Demucs, DemucsConfig
 from unbraid.models.hybrid_demucs import HybridDemucs, HybridDemucsConfig
+from unbraid.models.spectrogram_demucs import SpectrogramDemucs, SpectrogramDemucsConfig
 
 ARCHITECTURES: dict[str, tuple[type[Any], type[nn.Module]]] = {
     "hybrid_demucs": (HybridDemucsConfig, HybridDemucs),
+    "spectrogram_demucs": (SpectrogramDemucsConfig, SpectrogramDemucs),
+    "demucs": (DemucsConfig, Demucs),
 }
 """Architecture name -> (config dataclass, model class). A new model is one line here."""
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
+from unbraid.models import wiener
 from unbraid.models.stft import pack_complex, unpack_complex
 
 
@@ -26,3 +28,44 @@ class ComplexAsChannels(nn.Module):
     ) -> Complex[Tensor, "b s c f n"]:
         """Network output to spectrograms of the stems; the mixture's phase is not used."""
         return unpack_complex(y)
+
+
+class MagnitudeHead(nn.Module):
+    """Magnitudes in, magnitudes of every stem out; the phase comes from the mixture.
+
+    Args:
+        iterations: of Wiener filtering in evaluation mode; 0 takes the mixture's phase as it is, a
+            negative number likewise, by dividing by |z| + 1e-8.
+        training_iterations: the same in training mode.
+        residual: gives what no stem holds a part of its own while filtering.
+    Source: arXiv:2111.03600, section 3.2; Stöter et al. 2019 (Open-Unmix).
+    """
+
+    parts = 1
+    """Feature channels for each audio channel."""
+
+    def __init__(
+        self, iterations: int = 0, training_iterations: int = 0, residual: bool = False
+    ) -> None:
+        super().__init__()
+        self.iterations, self.training_iterations = iterations, training_iterations
+        self.residual = residual
+
+    def enter(self, z: Complex[Tensor, "b c f n"]) -> Float[Tensor, "b c f n"]:
+        """Mixture spectrogram to network input."""
+        return z.abs()
+
+    def leave(
+        self, y: Float[Tensor, "b s c f n"], mixture: Complex[Tensor, "b c f n"]
+    ) -> Complex[Tensor, "b s c f n"]:
+        """Network output, magnitudes that may be negative, to spectrograms of the stems."""
+        iterations = self.training_iterations if self.training else self.iterations
+        if iterations < 0:
+            return y * (mixture / (1e-8 + mixture.abs()))[:, None]
+        stems = wiener.with_mixture_phase(y, mixture)
+        if iterations == 0:
+            return stems
+        if not self.residual:
+            return wiener.refine(stems, mixture, iterations)
+        rest = mixture[:, None] - stems.sum(dim=1, keepdim=True)
+        return wiener.refine(torch.cat([stems, rest], dim=1), mixture, iterations)[:, :-1]

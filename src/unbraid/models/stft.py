@@ -75,7 +75,8 @@ def pad_reflect(x: Float[Tensor, "... t"], left: int, right: int) -> Float[Tenso
 
 @functools.lru_cache(maxsize=16)
 def _window(n_fft: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    # Not a buffer: a model then has nothing but parameters, and can be laid out before it is filled.
+    # Not a buffer: a model then has nothing but parameters, and can be laid out before it is
+    # filled.
     with torch.inference_mode(False):
         return torch.hann_window(n_fft, dtype=dtype, device=device)
 
@@ -129,9 +130,9 @@ class CentredSTFT(nn.Module):
 class AlignedSTFT(CentredSTFT):
     """STFT with ceil(t / hop) frames, aligned with convolutions of the same total stride.
 
-    Frame n covers samples [n * hop - 1.5 * hop, n * hop + 2.5 * hop), centred on the middle of hop n.
-    The outermost 1.5 hops do not come back perfectly from `inverse`: two frames on each side that
-    would cover them are left out. Overlapping segments hide it.
+    Frame n covers samples [n * hop - 1.5 * hop, n * hop + 2.5 * hop), centred on the middle of hop
+    n. The outermost 1.5 hops do not come back perfectly from `inverse`: two frames on each side
+    that would cover them are left out. Overlapping segments hide it.
     """
 
     def forward(self, x: Float[Tensor, "*b t"]) -> Complex[Tensor, "*b f n"]:
@@ -148,9 +149,27 @@ class AlignedSTFT(CentredSTFT):
 
     def _padding(self, samples: int) -> tuple[int, int]:
         # 1.5 hops on each side: together with the centring by 2 hops, frame n + 2 of the plain STFT
-        # is centred on the middle of hop n, where a convolution with kernel 8 and padding 2 would be.
+        # is centred on the middle of hop n, where a convolution with kernel 8 and padding 2 would
+        # be.
         edge = 3 * self.hop // 2
         return edge, edge + math.ceil(samples / self.hop) * self.hop - samples
 
     def _pad(self, x: Tensor, left: int, right: int) -> Tensor:
         return pad_reflect(x, left, right)
+
+
+class DelayedSTFT(AlignedSTFT):
+    """`AlignedSTFT` as some published models were trained with: a slip of theirs, which they
+    learnt.
+
+    The signal is padded with zeros in place of its reflection, and `inverse` does not cut the
+    padding off again, so that the spectral branch comes 1.5 hops late.
+    """
+
+    def inverse(self, z: Complex[Tensor, "*b f n"], samples: int) -> Float[Tensor, "*b t"]:
+        """Spectrogram to `samples` samples, 1.5 hops late."""
+        length = math.ceil(samples / self.hop) * self.hop
+        return self._inverse_all_bins(F.pad(z, (2, 2, 0, 1)), length)[..., :samples]
+
+    def _pad(self, x: Tensor, left: int, right: int) -> Tensor:
+        return F.pad(x, (left, right))

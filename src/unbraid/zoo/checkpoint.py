@@ -1,8 +1,8 @@
 """Our checkpoint format, read and written here alone.
 
 One safetensors file: the weights under our own names (any float type), and in its metadata, under
-`unbraid`, JSON that says what they are: format version, architecture, config, stems, sample rate, licence
-and where the weights come from. Nothing in it is executed: the architecture is looked up in
+`unbraid`, JSON that says what they are: format version, architecture, config, stems, sample rate,
+licence and where the weights come from. Nothing in it is executed: the architecture is looked up in
 `models.build.ARCHITECTURES`.
 """
 

@@ -19,8 +19,8 @@ class LocalAttention(nn.Module):
 
         K_t . Q_s / sqrt(width / heads)  -  sum_k  k |t - s| / sqrt(decays) * sigmoid(D_ks) / 2
 
-    with `decays` rates D read off the query step. A step does not look at itself. Optional `periods`
-    add cos(2 pi (t - s) / p) terms for p = 1 ... periods, and hand these responses on.
+    with `decays` rates D read off the query step. A step does not look at itself. Optional
+    `periods` add cos(2 pi (t - s) / p) terms for p = 1 ... periods, and hand these responses on.
 
     Shape: (batch, width, steps) -> the same; the input is added to the output.
 

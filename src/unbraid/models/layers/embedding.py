@@ -10,8 +10,8 @@ from torch import Tensor, nn
 class FrequencyEmbedding(nn.Module):
     """Adds a learnt vector to every frequency row, so that convolutions know where they are.
 
-    The table holds values `scale` times smaller than what is added: Adam's steps, which do not depend
-    on the size of a gradient, are then `scale` times larger relative to them.
+    The table holds values `scale` times smaller than what is added: Adam's steps, which do not
+    depend on the size of a gradient, are then `scale` times larger relative to them.
 
     Shape: (batch, width, freq, frames) -> the same.
 

@@ -15,7 +15,8 @@ def rescale_convolutions(model: nn.Module, reference: float) -> None:
     deviation is sqrt(s * reference). Source: Défossez et al. 2019, arXiv:1911.13254, section 3.
 
     Note that it also hits the decay rates of `LocalAttention`, whose weights are tiny: their bias
-    goes from -2 to about -30, so attention starts without any decay. Published models were trained so.
+    goes from -2 to about -30, so attention starts without any decay. Published models were trained
+    so.
     """
     with torch.no_grad():
         for module in model.modules():

@@ -16,8 +16,8 @@ class SpanLSTM(nn.Module):
     """Bidirectional LSTM over time, run on overlapping spans of a long input.
 
     An input longer than `span` steps is cut into spans that overlap by half; of each step the span
-    is kept in which it lies farthest from an edge. All spans run side by side, so a long input costs
-    no longer chain of steps.
+    is kept in which it lies farthest from an edge. All spans run side by side, so a long input
+    costs no longer chain of steps.
 
     Shape: (batch, width, steps) -> the same. With `skip` the input is added to the output.
 
@@ -44,7 +44,8 @@ class SpanLSTM(nn.Module):
 
     def _run(self, x: Tensor) -> Tensor:
         hidden, _ = self.lstm(rearrange(x, "b c t -> t b c"))
-        return rearrange(self.linear(hidden), "t b c -> b c t")
+        y: Tensor = rearrange(self.linear(hidden), "t b c -> b c t")
+        return y
 
     def _run_spans(self, x: Tensor) -> Tensor:
         assert self.span is not None
@@ -53,8 +54,8 @@ class SpanLSTM(nn.Module):
         spans = F.pad(x, (0, (count - 1) * hop + span - steps)).unfold(-1, span, hop)
         y = self._run(rearrange(spans, "b c n t -> (b n) c t"))
         y = rearrange(y, "(b n) c t -> b c n t", n=count)
-        # Half of each overlap is taken from either side: the first span keeps its start, the last its
-        # end, the ones between their middle [margin, span - margin).
+        # Half of each overlap is taken from either side: the first span keeps its start, the last
+        # its end, the ones between their middle [margin, span - margin).
         margin = hop // 2
         first = y[:, :, 0, : span - margin]
         middle = rearrange(y[:, :, 1:-1, margin : span - margin], "b c n t -> b c (n t)")
