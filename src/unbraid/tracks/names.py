@@ -170,17 +170,17 @@ def plan_outputs(
             "model": model,
         }
         tried: set[str] = set()
-        for name in _track_names(track.path):
+        for attempt, name in enumerate(_track_names(track.path)):
             group, files = _render(template, {**values, "track": name}, parts, track.folder)
             key = unicodedata.normalize("NFC", group).casefold()
             if key not in taken:
                 break
-            if len(tried) > 2 and key in tried:  # other names for the track change nothing
+            tried.add(key)
+            if attempt > 2 and len(tried) == 1:  # other names for the track change nothing
                 raise SettingsError(
                     f"the template {template!r} gives {taken[key]} and {track.path} the same "
                     "names; put {track} into it"
                 )
-            tried.add(key)
         taken[key] = track.path
         plans.append(OutputPlan(track=track, root=root, group=group, files=files))
     return plans

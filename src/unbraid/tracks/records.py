@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,15 @@ class SourceContent:
 
     Attributes:
         path: absolute.
-        size, mtime_ns, inode: as the file system had them; the digest is trusted while they stay.
+        size, mtime_ns, ctime_ns, inode: as the file system had them; the digest is trusted while
+            they stay.
         sha256: of the whole file.
     """
 
     path: str
     size: int
     mtime_ns: int
+    ctime_ns: int
     inode: int
     sha256: str
 
@@ -103,21 +105,23 @@ def look_at_source(path: Path, record: Record) -> SourceContent:
         OSError: if it cannot be read.
     """
     stat = path.stat()
-    name = str(path.absolute())
+    now = SourceContent(
+        path=str(path.absolute()),
+        size=stat.st_size,
+        mtime_ns=stat.st_mtime_ns,
+        ctime_ns=stat.st_ctime_ns,
+        inode=stat.st_ino,
+        sha256="",
+    )
     for written in record.files.values():
         known = written.source
-        if (known.path, known.size, known.mtime_ns, known.inode) == (
-            name,
-            stat.st_size,
-            stat.st_mtime_ns,
-            stat.st_ino,
-        ):
+        if known == replace(now, sha256=known.sha256):
             return known
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(1 << 20):
             digest.update(piece)
-    return SourceContent(name, stat.st_size, stat.st_mtime_ns, stat.st_ino, digest.hexdigest())
+    return replace(now, sha256=digest.hexdigest())
 
 
 def is_done(plan: OutputPlan, record: Record, request: str, source: SourceContent) -> bool:

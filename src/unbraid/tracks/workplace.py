@@ -134,6 +134,8 @@ class Spool:
         """
         if self._file is None:
             raise ValueError("this spool is closed")
+        if block.size == 0:
+            return
         rest = np.ascontiguousarray(block.T, dtype=np.float32).data.cast("B")
         while rest:  # an unbuffered file may take less than all, without complaint
             rest = rest[self._file.write(rest) :]

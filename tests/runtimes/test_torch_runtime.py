@@ -1,0 +1,73 @@
+"""Devices, precision, and a batch one by one."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from small_songs import LowHigh
+from unbraid.errors import SettingsError
+from unbraid.models.bag import Bag
+from unbraid.runtimes.torch_runtime import adapt, check_precision, choose_device
+
+
+class Linear(torch.nn.Module):
+    spec = LowHigh.spec
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Conv1d(2, 4, 1)
+        self.batches = []
+
+    def valid_samples(self, samples):
+        return samples + 1
+
+    def forward(self, mixture):
+        self.batches.append(len(mixture))
+        return self.layer(mixture).unflatten(1, (2, 2))
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "tpu", "cuda:x", "CPU", "", "mps:1"])
+def test_a_device_that_is_not_there_is_told(name):
+    with pytest.raises(SettingsError, match="device"):
+        choose_device(name)
+
+
+def test_the_cpu_does_not_compute_in_half_precision():
+    with pytest.raises(SettingsError, match="bf16"):
+        check_precision("fp16", "cpu")
+    with pytest.raises(SettingsError, match="one of"):
+        check_precision("fp64", "cpu")
+    check_precision("bf16", "cpu")
+
+
+def test_without_need_the_model_is_itself():
+    model = Linear()
+    assert adapt(model, "cpu") is model
+    assert adapt(model, "cpu", "fp32") is model
+
+
+def test_one_by_one_gives_the_same():
+    model = Linear()
+    mixture = torch.randn(3, 2, 50)
+    adapted = adapt(model, "cpu", one_by_one=True)
+    torch.testing.assert_close(adapted(mixture), model(mixture))
+    assert model.batches == [1, 1, 1, 3]
+    assert (adapted.spec, adapted.valid_samples(5)) == (model.spec, 6)
+
+
+def test_half_precision_comes_back_as_float32_and_near():
+    model, mixture = Linear(), torch.randn(1, 2, 50)
+    half = adapt(model, "cpu", "bf16")(mixture)
+    assert half.dtype == torch.float32
+    assert 0 < (half - model(mixture)).abs().max() < 0.05
+
+
+def test_the_members_of_a_bag_are_adapted():
+    members = [Linear(), Linear()]
+    bag = Bag(members, [[1, 0], [1, 1]])
+    mixture = torch.randn(3, 2, 50)
+    adapted = adapt(bag, "cpu", one_by_one=True)
+    assert adapted.weights == bag.weights
+    torch.testing.assert_close(adapted(mixture), bag(mixture))
+    assert members[0].batches == [1, 1, 1, 3]

@@ -1,0 +1,111 @@
+"""Names of outputs: safe whatever a song is called, apart from each other, never outside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unbraid.errors import SettingsError
+from unbraid.tracks.names import InputTrack, check_template, plan_outputs, safe_name
+
+ROOT = Path("/out")
+
+
+def plans(*paths, template="{track}/{stem}.{ext}", parts=("low", "high"), folder=()):
+    tracks = [InputTrack(Path(path), folder) for path in paths]
+    return plan_outputs(tracks, ROOT, template, parts=parts, ext="wav", model="mini")
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        ("{track}.{ext}", "{stem}"),
+        ("{stem}.{ex}", "did you mean {ext}"),
+        ("{track.parent}/{stem}", "unknown field"),
+        ("{track[0]}/{stem}", "unknown field"),
+        ("{stem:>99999}", "formats"),
+        ("{stem!r}", "formats"),
+        ("{stem", "cannot be read"),
+        ("{}/{stem}", "unknown field"),
+        ("../{stem}", "leading dot"),
+        ("a/../../{stem}", "leading dot"),
+        (".{stem}", "leading dot"),
+        ("/tmp/{stem}", "below the output folder"),
+        ("C:/{stem}", "below the output folder"),
+        ("a\\{stem}", "backslash"),
+        ("{stem}\0", "control character"),
+        ("{stem}/", "below the output folder"),
+        ("a" * 300 + "{stem}", "longer than 255"),
+    ],
+)
+def test_templates_that_cannot_name_files_are_refused(template, told):
+    with pytest.raises(SettingsError, match=told.replace("{", r"\{").replace("}", r"\}")):
+        check_template(template)
+
+
+def test_the_usual_song():
+    (plan,) = plans("music/My Song.mp3")
+    assert plan.path("low") == ROOT / "My Song" / "low.wav"
+
+
+def test_all_fields_can_be_used():
+    (plan,) = plans("a/b.mp3", template="{model}-{track}.{trackext}-{stem}.{ext}")
+    assert plan.files["low"] == "mini-b.mp3-low.wav"
+
+
+def test_songs_of_one_name_are_told_apart_in_their_order():
+    files = [plan.files["low"] for plan in plans("a/s.mp3", "b/s.mp3", "c/s.mp3", "d/s.wav")]
+    assert files == ["s/low.wav", "s.mp3/low.wav", "s (2)/low.wav", "s.wav/low.wav"]
+
+
+def test_names_that_some_disks_hold_for_the_same_are_told_apart():
+    first, second, third = plans("Song.wav", "song.wav", "so\u0308ng.wav")
+    assert first.files["low"] != second.files["low"]
+    assert len({first.group.casefold(), second.group.casefold(), third.group.casefold()}) == 3
+
+
+def test_a_template_without_the_track_takes_one_song_only():
+    (plan,) = plans("a.wav", template="{stem}.{ext}")
+    assert plan.files == {"low": "low.wav", "high": "high.wav"}
+    with pytest.raises(SettingsError, match=r"put \{track\} into it"):
+        plans("a.wav", "b.wav", template="{stem}.{ext}")
+
+
+def test_sub_folders_are_mirrored():
+    (plan,) = plans("music/rock/a.wav", folder=("rock",))
+    assert plan.files["low"] == "rock/a/low.wav"
+
+
+def test_a_long_name_is_cut_and_keeps_its_stem():
+    names = ["é" * 120 + str(n) for n in range(2)]
+    first, second = plans(*(f"{n}.mp3" for n in names), template="{track} {stem}.{ext}")
+    for name in (*first.files.values(), *second.files.values()):
+        assert len(name.encode()) <= 255
+        assert name.endswith((" low.wav", " high.wav"))
+    assert first.files["low"] != second.files["low"]
+
+
+@pytest.mark.parametrize("name", ["..", ".", "...", ".hidden", "con", "a\nb", "a\0b", "\udcff", ""])
+def test_odd_names_become_visible_plain_ones(name):
+    safe = safe_name(name)
+    assert safe.isprintable()
+    assert safe
+    assert not safe.startswith(".")
+    assert safe.encode()
+
+
+@given(
+    st.text(min_size=1, max_size=300).filter(lambda t: "/" not in t and "\0" not in t),
+    st.lists(st.text(max_size=40), max_size=2),
+)
+def test_outputs_lie_below_the_root_whatever_names_are(name, folder):
+    (plan,) = plans(name, folder=tuple(folder), template="{track}/{trackext}{stem}.{ext}")
+    for file in plan.files.values():
+        parts = Path(file).parts
+        assert not Path(file).is_absolute()
+        assert not any(part.startswith(".") or len(part.encode()) > 255 for part in parts)
+        assert not any(c in file for c in "\n\r\0\\")
+    assert plan.path("low").relative_to(ROOT)

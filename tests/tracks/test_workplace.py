@@ -1,0 +1,52 @@
+"""The hidden folder and the spool."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+from unbraid.tracks.workplace import Spool, open_workplace, sweep
+
+
+def test_a_spool_gives_back_what_was_put_down_in_blocks_of_any_size(tmp_path):
+    signal = np.random.default_rng(0).standard_normal((3, 1000)).astype(np.float32)
+    with Spool(tmp_path / "spool", 3) as spool:
+        for start, stop in ((0, 1), (1, 1), (1, 700), (700, 1000)):
+            spool.append(signal[:, start:stop])
+    assert spool.samples == 1000
+    for size in (1, 7, 999, 5000):
+        np.testing.assert_array_equal(np.concatenate([*spool.blocks(size)], axis=1), signal)
+
+
+def test_a_workplace_goes_whatever_happens_and_with_it_the_folders_made_for_it(tmp_path):
+    root = tmp_path / "new" / "out"
+    with pytest.raises(KeyboardInterrupt), open_workplace(root) as folder:
+        (folder / "half").touch()
+        raise KeyboardInterrupt
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_folder_that_was_there_stays(tmp_path):
+    with open_workplace(tmp_path):
+        pass
+    assert tmp_path.exists()
+
+
+def test_the_living_are_left_alone_and_the_dead_are_swept(tmp_path):
+    dead, newborn = tmp_path / ".unbraid-1-dead", tmp_path / ".unbraid-2-newborn"
+    dead.mkdir()
+    (dead / "lock").touch()
+    newborn.mkdir()
+    (tmp_path / ".unbraid").mkdir()
+    with open_workplace(tmp_path) as living:
+        sweep(tmp_path)
+        assert {path.name for path in tmp_path.iterdir()} == {
+            living.name,
+            newborn.name,
+            ".unbraid",
+        }
+    os.utime(newborn, (0, 0))
+    sweep(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".unbraid"]
