@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import torch
 import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float
-from torch import Tensor, cat, nn
+from torch import Tensor, nn
 
 from unbraid.errors import SettingsError
 
@@ -43,7 +46,8 @@ class SpanLSTM(nn.Module):
         return x + y if self.skip else y
 
     def _run(self, x: Tensor) -> Tensor:
-        hidden, _ = self.lstm(rearrange(x, "b c t -> t b c"))
+        with one_thread(x.device):
+            hidden, _ = self.lstm(rearrange(x, "b c t -> t b c"))
         y: Tensor = rearrange(self.linear(hidden), "t b c -> b c t")
         return y
 
@@ -60,4 +64,22 @@ class SpanLSTM(nn.Module):
         first = y[:, :, 0, : span - margin]
         middle = rearrange(y[:, :, 1:-1, margin : span - margin], "b c n t -> b c (n t)")
         last = y[:, :, -1, margin:]
-        return cat([first, middle, last], dim=-1)[..., :steps]
+        return torch.cat([first, middle, last], dim=-1)[..., :steps]
+
+
+@contextmanager
+def one_thread(device: torch.device) -> Iterator[None]:
+    """Run CPU work on a single thread.
+
+    An LSTM is a chain of hundreds of small steps. Threads meet after each of them, which gains little
+    on idle cores, and costs a hundred times the work itself when another program has one of the cores.
+    """
+    threads = torch.get_num_threads()
+    if device.type != "cpu" or threads == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
