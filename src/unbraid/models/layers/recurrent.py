@@ -71,8 +71,8 @@ class SpanLSTM(nn.Module):
 def one_thread(device: torch.device) -> Iterator[None]:
     """Run CPU work on a single thread.
 
-    An LSTM is a chain of hundreds of small steps. Threads meet after each of them, which gains little
-    on idle cores, and costs a hundred times the work itself when another program has one of the cores.
+    An LSTM is a chain of hundreds of small steps. Threads meet after each of them, which gains
+    little on idle cores, and costs a hundred times the work itself when another program has one.
     """
     threads = torch.get_num_threads()
     if device.type != "cpu" or threads == 1:
