@@ -73,11 +73,23 @@ def _dispatch(arguments: list[str]) -> int:
         allow_abbrev=False,
     )
     module.add_arguments(parser)
-    options = parser.parse_intermixed_args(arguments)
+    options = parser.parse_intermixed_args(_without_dashes(arguments))
     _stop_politely()
     code: int = module.run(options)
     sys.stdout.flush()
     return code
+
+
+def _without_dashes(arguments: list[str]) -> list[str]:
+    """What follows "--" is no option, also if it begins with a dash: "-x.wav" is "./-x.wav".
+
+    (Parsing options between inputs, argparse forgets what "--" meant.)
+    """
+    if "--" not in arguments:
+        return arguments
+    end = arguments.index("--")
+    names = [f"./{name}" if name.startswith("-") else name for name in arguments[end + 1 :]]
+    return arguments[:end] + names
 
 
 def _stop_politely() -> None:
