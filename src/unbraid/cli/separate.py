@@ -147,7 +147,7 @@ def _with_report(
     plan: OutputPlan, result: TrackResult, separator: Separator, output: OutputSettings
 ) -> TrackResult:
     """Write the page; stems without their page are told as a failure."""
-    from unbraid.cli.report import write_track_report
+    from unbraid.cli.song_report import write_track_report
 
     try:
         write_track_report(plan, result, separator, output)

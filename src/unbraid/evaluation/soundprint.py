@@ -36,6 +36,7 @@ class Soundprint:
         low, high: outline, the least and the greatest sample of each column.
         bands_db: power in log-frequency bands, (bands, columns of their own), 0 dB for a
             full-scale sine.
+        lowest_hz, highest_hz: centres of the first and the last band.
     """
 
     seconds: float
@@ -44,6 +45,8 @@ class Soundprint:
     low: Float[np.ndarray, " columns"]
     high: Float[np.ndarray, " columns"]
     bands_db: Float[np.ndarray, "bands _n"]
+    lowest_hz: float
+    highest_hz: float
 
 
 def soundprint(path: Path) -> Soundprint:
@@ -59,7 +62,8 @@ def soundprint(path: Path) -> Soundprint:
 def soundprint_of(blocks: Iterable[np.ndarray], channels: int, sample_rate: int) -> Soundprint:
     """The same of blocks (channels, samples)."""
     window = np.hanning(WINDOW).astype(np.float32)
-    bank = _band_bank(sample_rate)
+    lowest_hz, highest_hz = _band_limits(sample_rate)
+    bank = _band_bank(sample_rate, lowest_hz, highest_hz)
     outline = _Columns(2, np.minimum)
     spectra = _Columns(BANDS + 1, np.add)  # the last row counts
     previous = np.zeros((channels, WINDOW - _HOP), np.float32)
@@ -87,6 +91,8 @@ def soundprint_of(blocks: Iterable[np.ndarray], channels: int, sample_rate: int)
         low=low,
         high=high,
         bands_db=10.0 * np.log10(summed[:-1] / summed[-1] + 1e-12),
+        lowest_hz=lowest_hz,
+        highest_hz=highest_hz,
     )
 
 
@@ -121,12 +127,14 @@ class _Columns:
         return self._values[:, : self._filled + (self._open > 0)]
 
 
-def _band_bank(sample_rate: int) -> np.ndarray:
+def _band_limits(sample_rate: int) -> tuple[float, float]:
+    highest_hz = min(_HIGHEST_HZ, sample_rate / 2)
+    return min(_LOWEST_HZ, highest_hz / 2), highest_hz
+
+
+def _band_bank(sample_rate: int, lowest_hz: float, highest_hz: float) -> np.ndarray:
     """(bands, bins): overlapping triangles, evenly spaced in log frequency, at least a bin wide."""
-    nyquist = sample_rate / 2
-    highest = min(_HIGHEST_HZ, nyquist)
-    lowest = min(_LOWEST_HZ, highest / 2)
-    centres = np.geomspace(lowest, highest, BANDS)
+    centres = np.geomspace(lowest_hz, highest_hz, BANDS)
     step = centres[1] / centres[0]
     bins = np.arange(WINDOW // 2 + 1) * sample_rate / WINDOW
     width = np.maximum(centres * (step - 1), sample_rate / WINDOW)
