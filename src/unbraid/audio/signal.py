@@ -10,6 +10,9 @@ from jaxtyping import Float32, Int32
 Signal = Float32[np.ndarray, "c t"]
 """Sound: (channels, samples), full scale at ±1."""
 
+OtherSignal = Float32[np.ndarray, "c u"]
+"""Sound of the same channels and another length."""
+
 IntegerSignal = Int32[np.ndarray, "c t"]
 """Quantized sound: (channels, samples), full scale at ±2^(bits - 1)."""
 
