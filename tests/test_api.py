@@ -168,6 +168,7 @@ def test_silence_gives_silence(separator, tmp_path):
     song = write_song(tmp_path / "a.wav", np.zeros((2, 3000)))
     result = separator.separate_file(song, tmp_path / "out", OutputSettings(residual=True))
     assert all(not integers(path).any() for path in result.outputs.values())
+    assert result.null_test_db == -300
 
 
 def test_one_sample_is_a_song(separator, tmp_path):

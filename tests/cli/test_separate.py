@@ -210,8 +210,8 @@ def test_a_report_lies_beside_the_stems(unbraid_main, song):
     assert unbraid_main("song.wav", "--report", "--residual")[0] == 0
     page = Path("separated/song/report.html").read_text()
     for stem in ("low", "high", "residual"):
-        assert f'src="./{stem}.wav"' in page
-    assert "null test" in page
+        assert f"{stem}.wav" in page
+    assert "null test" in page.lower()
     assert not re.search(r'(src|href)="https?:', page)
 
 

@@ -56,7 +56,12 @@ class NullTest:
 
     @property
     def db(self) -> float:
-        """10 log10((sum e^2 + 1e-30) / (sum x^2 + 1e-30))."""
+        """10 log10((sum e^2 + 1e-30) / (sum x^2 + 1e-30)); -300 for silence that is silence still.
+
+        The quotient would call that 0 dB, the same as nothing written of a song.
+        """
+        if self.error == 0.0 == self.input:
+            return -300.0
         return 10.0 * math.log10((self.error + 1e-30) / (self.input + 1e-30))
 
 

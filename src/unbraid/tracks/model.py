@@ -56,7 +56,7 @@ def prepare_model(
         check_precision(precision, place)
         loaded = load_model(model, place)
         return ReadyModel(
-            loaded,  # type: ignore[arg-type]
+            loaded,
             _short_name(model),
             place,
             precision,
