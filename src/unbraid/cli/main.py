@@ -25,6 +25,8 @@ OK, SOME_FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
 COMMANDS = {
     "separate": "separate songs into stems (also without the word: unbraid song.mp3)",
     "models": "list the models, or show one",
+    "report": "a page about an evaluation, or about stems",
+    "listen": "listening tests: build, serve, analyse",
 }
 """Command -> what it does. Its module is `unbraid.cli.NAME`, with `add_arguments` and `run`."""
 
@@ -73,7 +75,10 @@ def _dispatch(arguments: list[str]) -> int:
         allow_abbrev=False,
     )
     module.add_arguments(parser)
-    options = parser.parse_intermixed_args(_without_dashes(arguments))
+    if getattr(module, "HAS_ACTIONS", False):  # argparse cannot mix options into these
+        options = parser.parse_args(arguments)
+    else:
+        options = parser.parse_intermixed_args(_without_dashes(arguments))
     _stop_politely()
     code: int = module.run(options)
     sys.stdout.flush()

@@ -259,7 +259,7 @@ def _hints(figures: Figures) -> str:
         "<p>There is no true stem to compare with, so these are no scores: they say what is odd. "
         "<em>Overlap</em>: energy that lies where another stem is louder. <em>Coherence</em>: "
         "energy in phase with the other stems, as what leaks would be. <em>Disagreement</em>: how "
-        "far two runs that start at different places differ, against the stem; the lower the better.</p>"
+        "far two runs that start at different places differ, against the stem; lower is better.</p>"
         f"{table(['stem', *(label for _, label, _ in _HINT_COLUMNS)], rows)}{residual}"
     )
 
