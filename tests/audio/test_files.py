@@ -178,6 +178,25 @@ def test_a_change_midway_is_brought_to_one_rate_and_layout(tmp_path, second):
         assert tone_hz == pytest.approx(440, abs=6)
 
 
+@pytest.mark.parametrize("name", ["ogg", "opus"])
+def test_every_link_of_a_chained_ogg_file_is_read(tmp_path, name):
+    chained = b""
+    for channels, rate in ((2, 48000), (1, 48000), (2, 44100 if name == "ogg" else 48000)):
+        tone = 0.3 * np.sin(2 * np.pi * 440 / rate * np.arange(rate, dtype=np.float32))
+        with AudioWriter(tmp_path / "link", AudioFormat(name), rate, channels) as writer:
+            writer.write(np.tile(tone, (channels, 1)))
+        chained += (tmp_path / "link").read_bytes()
+    path = tmp_path / f"chained.{name}"
+    path.write_bytes(chained)
+    signal, rate = read(path)
+    assert rate == 48000
+    assert signal.shape == (2, pytest.approx(3 * 48000, abs=2))
+    for start_s in (0.3, 1.3, 2.3):
+        window = signal[1, int(start_s * rate) :][:16_384] * np.hanning(16_384)
+        tone_hz = np.abs(np.fft.rfft(window)).argmax() * rate / 16_384
+        assert tone_hz == pytest.approx(440, abs=3)
+
+
 def test_the_sound_of_a_video_is_read(tmp_path):
     original = noise(2, 48_000)
     path = tmp_path / "film.mkv"

@@ -32,39 +32,38 @@ _READ_SIZE = 1 << 16
 
 
 class Source:
-    """A file as FFmpeg reads it: never raises into FFmpeg, and keeps what went wrong.
+    """A file, or a part of one, as FFmpeg reads it: never raises, but keeps what went wrong.
 
     Args:
         path: the file.
-        offset: bytes to leave out at its start.
+        start, end: the part, in bytes; None for `end` is the end of the file.
     """
 
-    def __init__(self, path: Path, offset: int = 0) -> None:
+    def __init__(self, path: Path, start: int = 0, end: int | None = None) -> None:
         self.file: BinaryIO = open_regular(path)
-        self.size = os.fstat(self.file.fileno()).st_size - offset
+        self.size = (os.fstat(self.file.fileno()).st_size if end is None else end) - start
         self.error: OSError | None = None
         # FFmpeg tells a few formats by the suffix; the rest of the name could only mislead it.
         self.name = "input" + re.sub(r"[^A-Za-z0-9.]", "", path.suffix)
-        self._offset = offset
-        self.file.seek(offset)
+        self._start = start
+        self.file.seek(start)
 
     def read(self, count: int) -> bytes:
         try:
-            return self.file.read(count)
+            return self.file.read(max(0, min(count, self.size - self.tell())))
         except OSError as error:
             self.error = error
             return b""
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        if whence == os.SEEK_SET:
-            offset += self._offset
+        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self.tell(), os.SEEK_END: self.size}[whence]
         try:
-            return self.file.seek(offset, whence) - self._offset
+            return self.file.seek(self._start + origin + offset) - self._start
         except (OSError, ValueError, OverflowError):
             return -1  # damaged headers send us before the start or beyond any file
 
     def tell(self) -> int:
-        return self.file.tell() - self._offset
+        return self.file.tell() - self._start
 
     def close(self) -> None:
         self.file.close()
@@ -94,30 +93,32 @@ def open_regular(path: Path) -> BinaryIO:
     return file
 
 
-def open_container(path: Path) -> tuple[InputContainer, Source]:
-    """Open the container in `path`; the caller closes the container, which closes the source.
+def open_container(
+    path: Path, start: int = 0, end: int | None = None
+) -> tuple[InputContainer, Source]:
+    """Open the container in `path`, or in a part of it; the caller closes both.
 
     Raises:
         AudioReadError: if the file cannot be opened or is no container of sound.
     """
     try:
-        return _open(path)
+        return _open(path, start, end)
     except AudioReadError:
         # Musepack's demuxers do not skip the ID3 tag that some programs put before the header, and
         # an MP3 of a few frames is too little to be recognized by.
         with open_regular(path) as file:
             length = id3_length(file)
         if length:
-            return _open(path, offset=length)
+            return _open(path, length)
         if path.suffix.lower() == ".mp3":
             return _open(path, demuxer="mp3")
         raise
 
 
 def _open(
-    path: Path, *, offset: int = 0, demuxer: str | None = None
+    path: Path, start: int = 0, end: int | None = None, *, demuxer: str | None = None
 ) -> tuple[InputContainer, Source]:
-    source = Source(path, offset)
+    source = Source(path, start, end)
     try:
         container = av.open(
             source,

@@ -19,7 +19,8 @@ from av.packet import Packet
 from av.stream import Discard
 
 from unbraid.audio.channels import default_channel_names
-from unbraid.audio.container import open_container, shown
+from unbraid.audio.container import open_container, open_regular, shown
+from unbraid.audio.ogg import link_starts
 from unbraid.errors import AudioReadError
 
 MAX_CHANNELS = 64
@@ -53,7 +54,7 @@ _INTEGER_SCALES = {"u8": 2.0**-7, "s16": 2.0**-15, "s32": 2.0**-31, "s64": 2.0**
 
 
 class Decoder:
-    """One sound file, open for decoding; a context manager.
+    """One sound file, or a part of one, open for decoding; a context manager.
 
     The first frame is decoded at once, as only that tells the true sample rate and channels.
 
@@ -69,9 +70,11 @@ class Decoder:
         AudioReadError: if there is no sound to decode.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, part: tuple[int, int | None] | None = None) -> None:
         self._path = path
-        self._container, self._source = open_container(path)
+        # FFmpeg drops the links of a chained Ogg file that differ from the first: read each alone.
+        own, *self._later_links = _links(path) if part is None else [part]
+        self._container, self._source = open_container(path, *own)
         self._damage = 0
         try:
             stream = self._best_stream()
@@ -105,12 +108,22 @@ class Decoder:
             AudioReadError: if the disk fails, or the sound changes so that it cannot be followed.
         """
         conformer = _Conformer(self._path, self._first)
-        yield _to_float(self._first)
-        for frame in self._frames:
+        for frame in self._all_frames():
             for conformed in conformer.conform(frame):
                 yield _to_float(conformed)
         for conformed in conformer.flush():
             yield _to_float(conformed)
+
+    def _all_frames(self) -> Iterator[AudioFrame]:
+        yield self._first
+        yield from self._frames
+        for part in self._later_links:
+            try:
+                link = Decoder(self._path, part)
+            except AudioReadError:
+                continue  # a link that is damaged throughout is left out like any damaged stretch
+            with link:
+                yield from link._all_frames()
 
     def _best_stream(self) -> AudioStream:
         stream = self._container.streams.best("audio")
@@ -194,6 +207,12 @@ class Decoder:
                 f"{shown(self._path)} has a sample rate of {sample_rate} Hz; "
                 f"unbraid takes 1 to {MAX_SAMPLE_RATE} Hz"
             )
+
+
+def _links(path: Path) -> list[tuple[int, int | None]]:
+    with open_regular(path) as file:
+        starts = link_starts(file)
+    return list(zip(starts, [*starts[1:], None], strict=True))
 
 
 class _Conformer:

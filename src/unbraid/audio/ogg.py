@@ -1,4 +1,4 @@
-"""Ogg Vorbis pages: an encoded file gets its tags, and the length that FFmpeg reads.
+"""Ogg pages: an encoded file gets its tags, and the length that FFmpeg reads; links are found.
 
 Audio pages stay byte for byte as libvorbis made them, but for their numbers and checksums.
 Source: RFC 3533 (Ogg), Vorbis I specification, sections 4.2, 5 and A.2.
@@ -14,8 +14,9 @@ from itertools import chain
 from typing import BinaryIO
 
 _HEADER = struct.Struct("<4sBBqIIIB")
-_CONTINUED, _LAST = 1, 4
+_CONTINUED, _FIRST, _LAST = 1, 2, 4
 _NO_PACKET_ENDS = -1
+_MAX_LINKS = 1000
 _SERIAL = 1  # libsndfile draws one; ours is the same each time, and so are the bytes
 
 _NAMES = {
@@ -58,6 +59,28 @@ def retag(draft: BinaryIO, write: Callable[[bytes], int], tags: Mapping[str, str
     laid_out = _lay_out((comment, headers[2]))
     for number, page in enumerate(chain((first,), laid_out, _audio_pages(pages))):
         write(page.pack(number))
+
+
+def link_starts(file: BinaryIO) -> list[int]:
+    """Where the links of a chained Ogg file start; just [0] for one link, or what is no Ogg.
+
+    A link is a whole Ogg stream; recordings of radio streams have one after the other, each with
+    a sample rate and channels of its own. Stops at damage and after a thousand links: what follows
+    belongs to the last one.
+    """
+    starts, position, in_headers = [0], 0, True
+    file.seek(0)
+    while len(starts) < _MAX_LINKS and (header := file.read(_HEADER.size)):
+        if len(header) < _HEADER.size or not header.startswith(b"OggS\0"):
+            break
+        is_first = bool(header[5] & _FIRST)
+        if is_first and not in_headers:
+            starts.append(position)
+        in_headers = is_first
+        lacing = file.read(header[26])
+        position += _HEADER.size + len(lacing) + sum(lacing)
+        file.seek(position)
+    return starts
 
 
 def _read_pages(file: BinaryIO) -> Iterator[_Page]:
