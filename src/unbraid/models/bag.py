@@ -23,7 +23,7 @@ class Bag:
         weights: models x stems, finite and not negative; None for equal ones.
         segment_samples: the members' segment in place of their own, as public bags state it; never
             longer than the longest that each of them can take.
-        spec: what all members are; None to look at them now.
+        spec: what all members are, or what each of them is; None to look at them now.
     Raises:
         ModelError: if the bag is empty, its members differ in stems, sample rate or channels, or
             the weights do not fit or leave a stem to nobody.
@@ -35,14 +35,14 @@ class Bag:
         weights: Sequence[Sequence[float]] | None = None,
         *,
         segment_samples: int | None = None,
-        spec: ModelSpec | None = None,
+        spec: ModelSpec | Sequence[ModelSpec] | None = None,
     ) -> None:
         if len(models) == 0:
             raise ModelError("a bag holds at least one model, got none")
         if segment_samples is not None and segment_samples < 1:
             raise ModelError(f"a bag's segment is 1 sample or longer, got {segment_samples}")
         self._models = models
-        specs = [model.spec for model in models] if spec is None else [spec] * len(models)
+        specs = _specs(models, spec)
         for index, other in enumerate(specs):
             _check_kin(specs[0], other, index)
         limits = [other.longest_samples for other in specs if other.longest_samples is not None]
@@ -50,15 +50,22 @@ class Bag:
         self._segments = tuple(
             min(segment_samples or other.segment_samples, longest or math.inf) for other in specs
         )
-        self._spec = replace(
-            specs[0], segment_samples=int(self._segments[0]), longest_samples=longest
+        self._specs = tuple(
+            replace(other, segment_samples=int(samples), longest_samples=longest)
+            for other, samples in zip(specs, self._segments, strict=True)
         )
+        self._spec = self._specs[0]
         self._weights = _checked_weights(weights, len(models), self._spec.stems)
 
     @property
     def spec(self) -> ModelSpec:
         """Stems, sample rate, channels of all members; the first one's segment; the least limit."""
         return self._spec
+
+    @property
+    def specs(self) -> tuple[ModelSpec, ...]:
+        """What each member is, with the segment that it is given in this bag."""
+        return self._specs
 
     @property
     def weights(self) -> tuple[tuple[float, ...], ...]:
@@ -104,6 +111,17 @@ class Bag:
                 estimates = self.member(index)(mixture)
                 parts.append(estimates * estimates.new_tensor(shares)[:, None, None])
         return sum(parts[1:], start=parts[0])
+
+
+def _specs(
+    models: Sequence[SeparationModel], spec: ModelSpec | Sequence[ModelSpec] | None
+) -> list[ModelSpec]:
+    if spec is None:
+        return [model.spec for model in models]
+    specs = [spec] * len(models) if isinstance(spec, ModelSpec) else list(spec)
+    if len(specs) != len(models):
+        raise ModelError(f"a bag of {len(models)} models takes as many specs, got {len(specs)}")
+    return specs
 
 
 def _check_kin(first: ModelSpec, other: ModelSpec, index: int) -> None:

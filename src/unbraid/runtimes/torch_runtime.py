@@ -77,7 +77,7 @@ def adapt(
             _Adapted(model, device, precision, one_by_one),
             model.weights,
             segment_samples=None,
-            spec=model.spec if len(set(model.segments)) == 1 else None,
+            spec=model.specs,
         )
     return _Adapter(model, device, precision, one_by_one)
 

@@ -100,17 +100,28 @@ def load_checkpoint(path: str | Path) -> nn.Module:
     Raises:
         CheckpointError: if the file is damaged, not ours, or does not fit its own config.
     """
+    model = read_layout(path)
     with _open(path) as file:
-        info = _parse(path, file.metadata())
-        try:
-            with torch.device("meta"):
-                model = build_model(info.architecture, info.config)
-        except (TypeError, ValueError, SettingsError) as error:
-            raise CheckpointError(f"{path}: its config makes no model: {error}") from error
         _check_shapes(path, model, {k: tuple(file.get_slice(k).get_shape()) for k in file.keys()})  # noqa: SIM118
         state: dict[str, Tensor] = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
     model.load_state_dict(state, assign=True)
     return model.eval()
+
+
+def read_layout(path: str | Path) -> nn.Module:
+    """The model that the file at `path` describes, without memory for its weights.
+
+    Raises:
+        CheckpointError: if the file is damaged, not ours, or its config makes no model.
+    """
+    info = read_info(path)
+    try:
+        with torch.device("meta"):
+            return build_model(info.architecture, info.config)
+    except (TypeError, ValueError, ArithmeticError, SettingsError, RuntimeError) as error:
+        raise CheckpointError(f"{path}: its config makes no model: {error!s:.300}") from error
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
 
 
 def _open(path: str | Path) -> Any:
@@ -144,7 +155,7 @@ def _parse(path: str | Path, metadata: Mapping[str, str] | None) -> CheckpointIn
             licence=str(header.get("licence", "")),
             provenance=dict(header.get("provenance", {})),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path}: its unbraid header is damaged ({error!r})") from error
 
 

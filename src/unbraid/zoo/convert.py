@@ -20,6 +20,7 @@ from unbraid.errors import CheckpointError, SettingsError
 from unbraid.models.build import build_model, describe_model
 from unbraid.zoo import public_demucs, public_hdemucs
 from unbraid.zoo.public_hdemucs import residual_steps
+from unbraid.zoo.stored import AnyTensor, is_float, read_float
 
 __all__ = [
     "PUBLIC_CLASSES",
@@ -64,7 +65,7 @@ _PUBLIC_NAMES: dict[str, Callable[[nn.Module], dict[str, str]]] = {
 def from_official(
     name: str,
     kwargs: Mapping[str, Any],
-    state_dict: Mapping[str, Tensor] | None = None,
+    state_dict: Mapping[str, AnyTensor] | None = None,
     *,
     args: Sequence[Any] = (),
 ) -> nn.Module:
@@ -102,7 +103,7 @@ def build_official(name: str, kwargs: Mapping[str, Any], args: Sequence[Any] = (
         raise CheckpointError(f"{name} arguments that make no model: {error}") from error
 
 
-def load_official_state(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
+def load_official_state(model: nn.Module, state_dict: Mapping[str, AnyTensor]) -> None:
     """Put weights under public names into `model`, as float32.
 
     Names and shapes are compared before memory is taken.
@@ -119,14 +120,14 @@ def load_official_state(model: nn.Module, state_dict: Mapping[str, Tensor]) -> N
         )
     for own, public in names.items():
         found = state_dict[public]
-        if not isinstance(found, Tensor) or not found.is_floating_point():
+        if not is_float(found):
             raise CheckpointError(f"weight {public} is no floating-point tensor")
-        if found.shape != ours[own].shape:
+        if tuple(found.shape) != tuple(ours[own].shape):
             raise CheckpointError(
                 f"weight {public} has shape {tuple(found.shape)}, the model takes "
                 f"{tuple(ours[own].shape)}"
             )
-    state = {own: state_dict[public].detach().float().clone() for own, public in names.items()}
+    state = {own: read_float(state_dict[public]) for own, public in names.items()}
     model.load_state_dict(state, assign=True)
 
 
@@ -160,9 +161,22 @@ def _arguments(
         warnings.warn(f"{name} arguments dropped: {', '.join(sorted(unknown))}", stacklevel=4)
     known = {key: value for key, value in kwargs.items() if key in defaults}
     given = {**defaults, **dict(zip(defaults, args, strict=False)), **known}
-    return {
-        key: float(value) if isinstance(value, Fraction) else value for key, value in given.items()
-    }
+    return {key: _plain(f"{name} argument {key}", value) for key, value in given.items()}
+
+
+def _plain(what: str, value: Any) -> Any:
+    """A plain argument, or a list of such; nothing that could be deep, endless or huge."""
+    flat = isinstance(value, (list, tuple)) and len(value) <= 256
+    if flat and not any(isinstance(item, (list, tuple)) for item in value):
+        return [_plain(what, item) for item in value]
+    if isinstance(value, Fraction):
+        return float(value)
+    small = isinstance(value, int) and abs(value) < 2**63
+    if value is None or isinstance(value, float) or small:
+        return value
+    if isinstance(value, str) and len(value) <= 256:
+        return value
+    raise CheckpointError(f"{what} is no plain value but a {type(value).__name__}")
 
 
 def _some(what: str, keys: set[str]) -> str:

@@ -1,91 +1,185 @@
-"""From a name or a path to a model."""
+"""From a name or a path to a model or a bag.
+
+name     bundled ("mini"), or public ("mdx", "e51eebcc"): fetched once into the cache
+file     unbraid's own, a public .th or .safetensors, the YAML of a bag: told by its content
+folder   with one model or bag; FOLDER/NAME picks one of several
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import nn
 
-from unbraid.errors import UnknownModel
+from unbraid.errors import CheckpointError, ModelError, UnknownModel
+from unbraid.models.bag import Bag
+from unbraid.models.base import SeparationModel
 from unbraid.models.build import did_you_mean
-from unbraid.zoo.checkpoint import load_checkpoint, read_info
+from unbraid.zoo.bags import BagRecipe, FileBag, find_in_folder, only_in_folder, read_bag
+from unbraid.zoo.cards import ModelCard, bundled_card, bundled_files, public_card
+from unbraid.zoo.catalog import load_catalog
+from unbraid.zoo.checkpoint import read_info
+from unbraid.zoo.download import CannotFetch, OnDownload, cache_dir, fetch
+from unbraid.zoo.files import open_model
+from unbraid.zoo.foreign import sha256_of
 
-_BUNDLED = Path(__file__).parent / "weights"
+__all__ = ["ModelCard", "find_model", "licence_of", "list_models", "load_model", "pull"]
 
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What there is to know of a model before it is loaded.
-
-    Attributes:
-        name: as `load_model` takes it.
-        path: file of its weights.
-        stems: names of the parts.
-        licence: of the weights.
-        summary: one line.
-        text: the whole card, Markdown.
-        size_mb: of the file, in 10^6 bytes.
-    """
-
-    name: str
-    path: Path
-    stems: tuple[str, ...]
-    licence: str
-    summary: str
-    text: str
-    size_mb: float
+_log = logging.getLogger("unbraid")
 
 
 def list_models() -> list[ModelCard]:
-    """Cards of all models that `load_model` knows by name."""
-    return [_bundled_card(path) for path in sorted(_BUNDLED.glob("*.safetensors"))]
+    """Cards of all models that `load_model` knows by name: bundled, public bags, public singles."""
+    catalog = load_catalog()
+    return [bundled_card(path) for path in bundled_files().values()] + [
+        public_card(name) for name in (*catalog.bags, *catalog.models)
+    ]
+
+
+def load_model(
+    name: str | Path = "mini", device: str = "cpu", *, on_download: OnDownload | None = None
+) -> SeparationModel:
+    """Load a model by name or path, without ever executing code from a file.
+
+    A public model that is not in the cache is fetched first; a note of it goes to the log
+    "unbraid", and `on_download` is told of the progress.
+
+    Args:
+        name: a name that `list_models` knows; or a file, a folder, or a name in a folder.
+        device: where to put it, as torch names devices.
+    Returns:
+        the model, float32, in evaluation mode; or a `Bag`, whose members are loaded one at a time,
+        when their turn comes. (b c t) -> (b s c t).
+    Raises:
+        UnknownModel: if there is no such model.
+        ModelError: if it is a public one that cannot be fetched; says what to fetch from where.
+        CheckpointError: if its file is damaged, altered or refused.
+    """
+    path = _local_path(name)
+    if path is None:
+        return _load_public(str(name), device, on_download)
+    if path.suffix in (".yaml", ".yml"):
+        recipe = read_bag(path)
+        members = [find_in_folder(path.parent, member) for member in recipe.models]
+        return _open_bag(path, recipe, members, device)
+    return _place(open_model(path).load(), device)
 
 
 def find_model(name: str | Path) -> Path:
-    """The file of weights for a name or a path.
+    """The file of weights (or of a bag) for a name or a path; a public one may not be there yet.
 
     Raises:
         UnknownModel: if it is neither; names what is known.
     """
+    path = _local_path(name)
+    if path is not None:
+        return path
+    members = load_catalog().members(str(name))
+    if len(members) != 1:
+        raise UnknownModel(_unknown(str(name)) if not members else f"{name} is a bag of files")
+    return cache_dir() / members[0].file_name
+
+
+def licence_of(name: str | Path) -> str:
+    """The licence of a model's weights, as far as it is known; "" if not."""
+    path = _local_path(name)
+    members = load_catalog().members(str(name)) if path is None else []
+    if members:
+        return members[0].licence
+    known = {model.file_name: model for model in load_catalog().models.values()}
+    if path is None or path.suffix in (".yaml", ".yml"):
+        return ""
+    if path.name in known:
+        return known[path.name].licence
+    try:
+        return read_info(path).licence
+    except ModelError:
+        return ""  # a foreign file, which does not say
+
+
+def pull(name: str, *, on_download: OnDownload | None = None) -> list[Path]:
+    """Fetch the files of a public model or bag into the cache, those that are not there.
+
+    Raises:
+        UnknownModel: if the catalog has no such name.
+        ModelError: if they cannot be had; says what to fetch from where, in one line.
+    """
+    members = load_catalog().members(name)
+    if not members:
+        raise UnknownModel(_unknown(name))
+    targets = [cache_dir() / member.file_name for member in members]
+    for member, target in zip(members, targets, strict=True):
+        if target.exists():
+            continue
+        _log.warning("fetching %s for %s into %s", member.address, name, target.parent)
+        try:
+            fetch(member.address, target, member.hash8, on_download=on_download)
+        except CannotFetch as error:
+            missing = [m.address for m, t in zip(members, targets, strict=True) if not t.exists()]
+            raise ModelError(
+                f"{name} is not complete on this machine: {error}; fetch {' '.join(missing)} "
+                f"by other means and put it into {target.parent}"
+            ) from error
+    return targets
+
+
+def _load_public(name: str, device: str, on_download: OnDownload | None) -> SeparationModel:
+    catalog = load_catalog()
+    pull(name, on_download=on_download)
+    if name in catalog.bags:
+        recipe = catalog.bags[name].recipe
+        files = [cache_dir() / catalog.models[member].file_name for member in recipe.models]
+        return _open_bag(name, recipe, files, device)
+    return _place(open_model(cache_dir() / catalog.models[name].file_name).load(), device)
+
+
+def _open_bag(where: str | Path, recipe: BagRecipe, paths: Sequence[Path], device: str) -> Bag:
+    """A bag of files: their headers are read now, their weights when their turn comes."""
+    opened = {path: open_model(path) for path in dict.fromkeys(paths)}
+    files = [opened[path] for path in paths]
+
+    def load(index: int) -> SeparationModel:
+        return _place(files[index].load(), device)
+
+    def hashes() -> list[str]:
+        return [sha256_of(path) for path in paths]
+
+    try:
+        return FileBag(recipe, [file.spec for file in files], load, hashes)
+    except ModelError as error:
+        raise CheckpointError(f"{where}: {error}") from error
+
+
+def _place(model: nn.Module, device: str) -> SeparationModel:
+    placed: SeparationModel = model.to(device)  # type: ignore[assignment]
+    return placed
+
+
+def _local_path(name: str | Path) -> Path | None:
+    """The file that is meant; None if it is a name that may be public."""
     path = Path(name)
     if path.is_file():
         return path
-    bundled = {card.stem: card for card in _BUNDLED.glob("*.safetensors")}
-    if str(name) in bundled:
-        return bundled[str(name)]
-    raise UnknownModel(
-        f"no model of the name and no file at the path {str(name)!r}"
-        f"{did_you_mean(str(name), set(bundled))}; known names: {', '.join(sorted(bundled))}"
-    )
+    if path.is_dir() and str(name) not in bundled_files():
+        return find_in_folder(path, only_in_folder(path))
+    if str(name) in bundled_files():
+        return bundled_files()[str(name)]
+    if load_catalog().members(str(name)):
+        return None
+    if path.parent.is_dir() and len(path.parts) > 1:
+        return find_in_folder(path.parent, path.name)
+    raise UnknownModel(_unknown(str(name)))
 
 
-def load_model(name: str | Path = "mini", device: str = "cpu") -> nn.Module:
-    """Load a model by name or path, without ever executing code from a file.
-
-    Args:
-        name: a name that `list_models` knows, or the path of a checkpoint.
-        device: where to put it, as torch names devices.
-    Returns:
-        the model, float32, in evaluation mode; (b c t) -> (b s c t).
-    Raises:
-        UnknownModel: if there is no such model.
-        CheckpointError: if its file is damaged or foreign.
-    """
-    return load_checkpoint(find_model(name)).to(device)
-
-
-def _bundled_card(path: Path) -> ModelCard:
-    info = read_info(path)
-    card = path.with_suffix(".md")
-    text = card.read_text(encoding="utf-8") if card.exists() else ""
-    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    return ModelCard(
-        name=path.stem,
-        path=path,
-        stems=info.stems,
-        licence=info.licence,
-        summary=lines[0] if lines else "",
-        text=text,
-        size_mb=path.stat().st_size / 1e6,
+def _unknown(name: str) -> str:
+    catalog = load_catalog()
+    if name in catalog.later:
+        return f"{name} is a model of the v4 family, which unbraid does not run yet"
+    known = [*bundled_files(), *catalog.bags]
+    near = did_you_mean(name, {*known, *catalog.models})
+    return (
+        f"no model of the name and no file at the path {name!r}{near}; known names: "
+        f"{', '.join(sorted(known))}; unbraid models list has more"
     )

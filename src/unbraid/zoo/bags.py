@@ -1,0 +1,210 @@
+"""Bags in files: a YAML that names models, their weights and their segment; and folders of such.
+
+A bag from files keeps one member in memory at a time: it fetches each when its turn comes.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from unbraid.errors import CheckpointError, ModelError
+from unbraid.models.bag import Bag
+from unbraid.models.base import ModelSpec, SeparationModel
+
+_MOST_BYTES = 64 << 10
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+
+
+@dataclass(frozen=True)
+class BagRecipe:
+    """What a bag is made of.
+
+    Attributes:
+        models: names of its members, with repetitions.
+        weights: models x stems; None for equal ones.
+        segment_s: the members' segment in place of their own, in seconds.
+    """
+
+    models: tuple[str, ...]
+    weights: tuple[tuple[float, ...], ...] | None = None
+    segment_s: float | None = None
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Strings, lists and tables; no tags, no references."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  "0d19c1c6" and "12345678" are names
+
+    depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise CheckpointError("it uses references, which a bag does not need")
+        if getattr(event, "tag", None):
+            raise CheckpointError(f"it uses the tag {event.tag!r:.80}, which a bag does not need")
+        self.depth += 1
+        if self.depth > 8:
+            raise CheckpointError("it is nested more deeply than a bag is")
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+def read_bag(path: Path) -> BagRecipe:
+    """What the YAML at `path` says.
+
+    Raises:
+        CheckpointError: if it is damaged or says anything that a bag does not need.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+        if len(data) > _MOST_BYTES:
+            raise CheckpointError(f"longer than {_MOST_BYTES} bytes, which no bag is")
+        return _recipe(yaml.load(data.decode("utf-8"), Loader=_PlainLoader))
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    except (yaml.YAMLError, ValueError, RecursionError, OSError, TypeError) as error:
+        text = " ".join(str(error).split())
+        raise CheckpointError(f"{path}: not a readable bag ({text:.200})") from error
+
+
+def _recipe(content: Any) -> BagRecipe:
+    if not isinstance(content, dict) or not isinstance(content.get("models"), list):
+        raise CheckpointError("not a bag: it has no list of models")
+    if unknown := sorted(str(key) for key in content.keys() - {"models", "weights", "segment"}):
+        raise CheckpointError(f"a bag has models, weights and a segment, not {unknown[0]!r:.80}")
+    names = content["models"]
+    if not 1 <= len(names) <= 64:
+        raise CheckpointError(f"a bag holds 1 to 64 models, got {len(names)}")
+    for name in names:
+        # Names, not paths: nothing outside the folder of the bag can be meant.
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise CheckpointError(f"{name!r:.80} is no name of a model")
+    weights = content.get("weights")
+    if weights in (None, "", "null", "~"):
+        weights = None
+    elif not isinstance(weights, list) or not all(isinstance(row, list) for row in weights):
+        raise CheckpointError("the weights of a bag are a row for each model")
+    segment = content.get("segment")
+    return BagRecipe(
+        models=tuple(names),
+        weights=tuple(tuple(map(float, row)) for row in weights) if weights is not None else None,
+        segment_s=None if segment in (None, "", "null", "~") else float(str(segment)),
+    )
+
+
+class FileBag(Bag):
+    """A bag whose members lie in files and are loaded one at a time.
+
+    Args:
+        specs: of the members, which can be known without reading their weights.
+        load: loads member number N.
+        hashes: of the members' files, computed when asked for.
+    """
+
+    def __init__(
+        self,
+        recipe: BagRecipe,
+        specs: Sequence[ModelSpec],
+        load: Callable[[int], SeparationModel],
+        hashes: Callable[[], Sequence[str]],
+    ) -> None:
+        segment = recipe.segment_s
+        if segment is not None and not 0 < segment < 1e5:
+            raise CheckpointError(f"the segment of a bag is some seconds long, got {segment:g}")
+        rate = specs[0].sample_rate
+        super().__init__(
+            _Members(load, len(specs)),
+            recipe.weights,
+            segment_samples=None if segment is None else int(segment * rate),
+            spec=specs,
+        )
+        self._hashes = hashes
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Digest of the members' files, weights and segments, as hex."""
+        content = repr((list(self._hashes()), self.weights, self.segments))
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+class _Members(Sequence[SeparationModel]):
+    """Loads a member each time it is asked for; keeps none."""
+
+    def __init__(self, load: Callable[[int], SeparationModel], count: int) -> None:
+        self._load, self._count = load, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Any:
+        if not 0 <= index < self._count:
+            raise IndexError(index)
+        return self._load(index)
+
+
+def find_in_folder(folder: Path, name: str) -> Path:
+    """The file of the model or bag `name` in a folder: NAME.ending or NAME-HASH.ending.
+
+    Raises:
+        CheckpointError: if there is none, or more than one.
+    """
+    if not _NAME.fullmatch(name):
+        raise CheckpointError(f"{folder}: {name!r:.80} is no name of a model")
+    found = sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix in (".th", ".safetensors")
+        and (path.stem == name or re.fullmatch(rf"{re.escape(name)}-[0-9a-f]{{8}}", path.stem))
+    )
+    bags = [path for path in (folder / f"{name}.yaml", folder / f"{name}.yml") if path.is_file()]
+    if not found and bags:
+        return bags[0]
+    if not found:
+        raise CheckpointError(
+            f"{folder}: no model {name!r} in it; there are "
+            f"{', '.join(names_in_folder(folder)) or 'none'}"
+        )
+    if len(found) > 1:
+        raise CheckpointError(
+            f"{folder}: more than one file of model {name!r}: "
+            f"{', '.join(path.name for path in found)}; keep one"
+        )
+    return found[0]
+
+
+def names_in_folder(folder: Path) -> list[str]:
+    """Names of the bags, then of the models, in a folder."""
+    bags = sorted(path.stem for path in folder.iterdir() if path.suffix in (".yaml", ".yml"))
+    models = sorted(
+        re.sub(r"-[0-9a-f]{8}$", "", path.stem)
+        for path in folder.iterdir()
+        if path.suffix in (".th", ".safetensors")
+    )
+    return bags + models
+
+
+def only_in_folder(folder: Path) -> str:
+    """The name of the one bag, or else of the one model, in a folder.
+
+    Raises:
+        ModelError: if it is not clear which is meant.
+    """
+    names = names_in_folder(folder)
+    bags = [path for path in folder.iterdir() if path.suffix in (".yaml", ".yml")]
+    if len(bags) == 1 or len(names) == 1:
+        return names[0]
+    raise ModelError(
+        f"{folder}: a folder with {len(names)} models; say which, as {folder}/NAME: "
+        f"{', '.join(names) or 'there is none'}"
+    )

@@ -1,0 +1,124 @@
+"""Cards: what there is to know of a model before it is loaded or even fetched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from unbraid.zoo.catalog import CatalogModel, load_catalog
+from unbraid.zoo.checkpoint import read_info
+from unbraid.zoo.download import cache_dir
+
+_BUNDLED = Path(__file__).parent / "weights"
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What there is to know of a model before it is loaded.
+
+    Attributes:
+        name: as `load_model` takes it.
+        path: file of its weights; of a bag, the folder of its members.
+        stems: names of the parts.
+        licence: of the weights.
+        summary: one line.
+        text: the whole card, Markdown.
+        size_mb: of all files, in 10^6 bytes; None if not known before they are fetched.
+        local: whether it can be loaded without fetching anything.
+        kind: "bundled", "bag" or "single".
+        trained_on: what it learnt from, in words.
+        musdb_test_seen: whether MUSDB18's test set was among it, so that scores on it say nothing.
+        segment_s: seconds of audio in one pass; None: the file says.
+        files: addresses of its files, if it is a public one.
+    """
+
+    name: str
+    path: Path
+    stems: tuple[str, ...]
+    licence: str
+    summary: str
+    text: str
+    size_mb: float | None
+    local: bool = True
+    kind: str = "bundled"
+    trained_on: str = ""
+    musdb_test_seen: bool = False
+    segment_s: float | None = None
+    files: tuple[str, ...] = ()
+
+
+def bundled_files() -> dict[str, Path]:
+    """Name -> file of the models that ship with the package."""
+    return {path.stem: path for path in sorted(_BUNDLED.glob("*.safetensors"))}
+
+
+def bundled_card(path: Path) -> ModelCard:
+    """The card of a model that ships with the package: the Markdown beside its file."""
+    info = read_info(path)
+    card = path.with_suffix(".md")
+    text = card.read_text(encoding="utf-8") if card.exists() else ""
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    segment = info.config.get("segment_s")
+    return ModelCard(
+        name=path.stem,
+        path=path,
+        stems=info.stems,
+        licence=info.licence,
+        summary=lines[0] if lines else "",
+        text=text,
+        size_mb=path.stat().st_size / 1e6,
+        trained_on=str(info.provenance.get("trained_on", "")),
+        segment_s=float(segment) if segment else None,
+    )
+
+
+def public_card(name: str) -> ModelCard:
+    """The card of a public model or bag, from the catalog."""
+    catalog, folder = load_catalog(), cache_dir()
+    members = catalog.members(name)
+    bag = catalog.bags.get(name)
+    targets = [folder / member.file_name for member in members]
+    sizes = [
+        target.stat().st_size / 1e6 if target.exists() else member.size_mb
+        for member, target in zip(members, targets, strict=True)
+    ]
+    card = ModelCard(
+        name=name,
+        path=folder if bag else targets[0],
+        stems=members[0].stems,
+        licence=members[0].licence,
+        summary=bag.summary if bag else f"{members[0].kind}.",
+        text="",
+        size_mb=None if None in sizes else sum(size for size in sizes if size is not None),
+        local=all(target.exists() for target in targets),
+        kind="bag" if bag else "single",
+        trained_on=members[0].trained_on,
+        musdb_test_seen=any(member.musdb_test_seen for member in members),
+        segment_s=bag.recipe.segment_s if bag else None,
+        files=tuple(member.address for member in members),
+    )
+    return _with_text(card, members)
+
+
+def _with_text(card: ModelCard, members: list[CatalogModel]) -> ModelCard:
+    seen = (
+        "MUSDB18's test set was in its training: any score on it is leaked and says nothing."
+        if card.musdb_test_seen
+        else "MUSDB18's test set was not in its training, as its authors state."
+    )
+    size = "not known before it is fetched" if card.size_mb is None else f"{card.size_mb:.0f} MB"
+    lines = [
+        f"# {card.name}",
+        "",
+        card.summary,
+        "",
+        f"- stems: {', '.join(card.stems)}",
+        f"- trained on: {card.trained_on}",
+        f"- {seen}",
+        f"- licence of the weights: {card.licence}",
+        f"- size: {size}; {'in' if card.local else 'not yet in'} {card.path}",
+        *([f"- segment: {card.segment_s:g} s"] if card.segment_s else []),
+        *(f"- {member.name}: {member.kind}, {member.address}" for member in members),
+        "",
+    ]
+    return replace(card, text="\n".join(lines))

@@ -1,0 +1,177 @@
+"""Weights that public models hold in a few bits each (DiffQ, Défossez et al. 2021,
+arXiv:2104.09987).
+
+Large parameters are kept in groups of values, each group with a bit width of its own. Parameters
+have no
+names: they come in the order in which public code registers them. Bits lie in planes:
+
+    value  line * 2048 + o * 32 + q,  bit j   ──►   word [line, j, q],  bit o
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from unbraid.errors import CheckpointError
+from unbraid.zoo.convert import public_names
+from unbraid.zoo.stored import AnyTensor, StoredTensor, need_tensor
+
+MARKER = "__quantized"
+LINE = 64 * 32
+"""Values in one line of words."""
+
+MIN_BITS = 2
+MAX_BITS = 15
+
+
+def is_quantized(state: Mapping[Any, Any]) -> bool:
+    """Whether a state is kept in this way."""
+    return bool(state.get(MARKER))
+
+
+def unpack_state(state: Mapping[Any, Any], model: nn.Module) -> dict[str, AnyTensor]:
+    """A quantized state as one of tensors under public names; each is unpacked when it is read.
+
+    Args:
+        state: as the file holds it.
+        model: ours, whose parameters say what there should be; it may be without memory.
+    Raises:
+        CheckpointError: if the state does not fit the model, or is not of the known kind.
+    """
+    group_size, least = _settings(state.get("meta"))
+    large, small = _items(state, "quantized"), _items(state, "others")
+    if any(True for _ in _items(state, "float16")):
+        raise CheckpointError("a quantized state with half-precision parts, which is not known")
+    ours, unpacked = model.state_dict(), {}
+    for own, public in public_names(model).items():
+        shape = tuple(ours[own].shape)
+        quantized = math.prod(shape) > least
+        item = next(large if quantized else small, None)
+        if item is None:
+            raise CheckpointError(f"a quantized state that ends before {public}")
+        unpacked[public] = (
+            _stored(item, shape, group_size, public) if quantized else need_tensor(item, public)
+        )
+    if next(large, None) is not None or next(small, None) is not None:
+        raise CheckpointError("a quantized state with more parameters than the model")
+    return unpacked
+
+
+def _items(state: Mapping[Any, Any], key: str) -> Iterator[Any]:
+    items = state.get(key)
+    if not isinstance(items, (list, tuple)):
+        raise CheckpointError(f"a quantized state without its {key!r}")
+    return iter(items)
+
+
+def _settings(meta: Any) -> tuple[int, int]:
+    """Group size, and the number of values up to which a parameter is not quantized."""
+    arguments = meta.get("init_kwargs") if isinstance(meta, dict) else None
+    if not isinstance(arguments, dict) or meta.get("packed") is not True:
+        raise CheckpointError("a quantized state that is not packed in the known way")
+    group_size, megabytes = arguments.get("group_size", 1), arguments.get("min_size", 0.01)
+    if arguments.get("float16") or arguments.get("min_bits", MIN_BITS) != MIN_BITS:
+        raise CheckpointError("a quantized state of unknown settings")
+    if type(group_size) is not int or not 1 <= group_size <= 1024:
+        raise CheckpointError("a quantized state of unknown group size")
+    if not isinstance(megabytes, (int, float)) or not 0 <= megabytes < 1e6:
+        raise CheckpointError("a quantized state of unknown least size")
+    return group_size, int(megabytes * 2**20 / 4)
+
+
+def _stored(item: Any, shape: tuple[int, ...], group_size: int, name: str) -> StoredTensor:
+    levels, bounds, widths = _parts(item, name)
+    groups, rest = divmod(math.prod(shape), group_size)
+    if rest:
+        raise CheckpointError(f"{name} does not divide into groups of {group_size}")
+    _check_words(widths, groups, name)
+    for words in levels:
+        if words is not None:
+            _check_words(words, None, name)
+    read = partial(_unpack, levels, bounds, widths, shape, group_size, name)
+    return StoredTensor(shape, torch.float32, read)
+
+
+def _parts(item: Any, name: str) -> tuple[list[AnyTensor | None], tuple[float, float], AnyTensor]:
+    if not isinstance(item, (list, tuple)) or len(item) != 3:
+        raise CheckpointError(f"{name} is not quantized in the known way")
+    levels, bounds, widths = item
+    fine = isinstance(levels, (list, tuple)) and len(levels) < MAX_BITS
+    if not fine or not isinstance(bounds, (list, tuple)) or len(bounds) != 2:
+        raise CheckpointError(f"{name} is not quantized in the known way")
+    checked = [None if words is None else need_tensor(words, name) for words in levels]
+    low, high = (_number(bound, name) for bound in bounds)
+    return checked, (low, high), need_tensor(widths, name)
+
+
+def _number(value: Any, name: str) -> float:
+    if isinstance(value, StoredTensor) and value.count == 1 and value.dtype.is_floating_point:
+        value = float(value.read())
+    if isinstance(value, Tensor) and value.numel() == 1:
+        value = float(value)
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise CheckpointError(f"{name} has no bounds")
+    return float(value)
+
+
+def _check_words(words: AnyTensor, values: int | None, name: str) -> None:
+    """Planes of bits for this many values (None: not known yet)."""
+    shape = tuple(words.shape)
+    if words.dtype != torch.int64 or len(shape) != 3 or shape[2] != 32 or shape[1] > MAX_BITS:
+        raise CheckpointError(f"{name} is packed in no known way: {words.dtype} {shape}")
+    if values is not None and shape[0] != -(-values // LINE):
+        raise CheckpointError(f"{name} has bit widths for other groups than its own")
+
+
+def _unpack(
+    levels: list[AnyTensor | None],
+    bounds: tuple[float, float],
+    widths: AnyTensor,
+    shape: tuple[int, ...],
+    group_size: int,
+    name: str,
+) -> Tensor:
+    groups = math.prod(shape) // group_size
+    bits = unpack_bits(_array(widths), groups) + MIN_BITS
+    values = np.empty((groups, group_size), dtype=np.float32)
+    low, high = bounds
+    for width in np.unique(bits):
+        rows = np.flatnonzero(bits == width)
+        words = levels[width - 1] if width - 1 < len(levels) else None
+        if words is None:
+            raise CheckpointError(f"{name} has groups of {width} bits, and no levels for them")
+        _check_words(words, len(rows) * group_size, name)
+        level = unpack_bits(_array(words), len(rows) * group_size).reshape(len(rows), group_size)
+        share = level.astype(np.float32) / np.float32(2 ** int(width) - 1)
+        values[rows] = share * np.float32(high - low) + np.float32(low)
+    return torch.from_numpy(values.reshape(shape))
+
+
+def _array(words: AnyTensor) -> NDArray[np.int64]:
+    tensor = words.read() if isinstance(words, StoredTensor) else words
+    return tensor.contiguous().numpy()
+
+
+def unpack_bits(words: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """The first `count` numbers in planes of bits, int64 (lines, bits, 32).
+
+    >>> words = np.zeros((1, 2, 32), dtype=np.int64)
+    >>> words[0, 1, 3] = 1  # bit 1 of value 3
+    >>> unpack_bits(words, 5)
+    array([0, 0, 0, 2, 0])
+    """
+    planes = words.astype("<i8", copy=False).view("<u8")
+    lines, bits, _ = planes.shape
+    values = np.zeros((lines, 64, 32), dtype=np.int64)
+    places = np.arange(64, dtype=np.uint64)[None, :, None]
+    for bit in range(bits):
+        values |= ((planes[:, bit, None, :] >> places) & np.uint64(1)).astype(np.int64) << bit
+    return values.reshape(-1)[:count]
