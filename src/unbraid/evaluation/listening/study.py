@@ -44,14 +44,14 @@ LIKERT_QUESTIONS = (
     Question(
         "quality",
         "How good is the sound, apart from other instruments in it?",
-        "very many artefacts",
+        "full of artefacts",
         "no artefacts",
     ),
     Question(
         "contamination",
         "How free is it of the other instruments?",
-        "very much of them",
-        "nothing of them",
+        "full of them",
+        "none of them",
     ),
 )
 MUSHRA_QUESTIONS = (

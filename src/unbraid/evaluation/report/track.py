@@ -181,9 +181,9 @@ def _player(
         "<button id=compare aria-pressed=false>Mixture</button><button id=all>All stems</button>"
         "<span id=problem role=status></span></div>"
         f"{''.join(lanes)}{_axis(whole)}"
-        '<p class="scale"><span>quiet</span><i aria-hidden=true></i><span>loud: all spectrograms '
-        f"share one scale of {_RANGE_DB} dB below the mixture's loudest band; waveforms are drawn "
-        "at full scale.</span></p>"
+        '<p class="scale"><span>quiet</span><i aria-hidden=true></i><span>loud</span></p>'
+        f"<p class=note>All spectrograms share one scale of {_RANGE_DB} dB below the mixture's "
+        "loudest band; waveforms are drawn at full scale.</p>"
         '<p class="note keys">Keys: <kbd>space</kbd> play, <kbd>←</kbd> <kbd>→</kbd> 5 s, '
         "<kbd>1</kbd>–<kbd>9</kbd> solo, <kbd>shift</kbd>+<kbd>1</kbd>–<kbd>9</kbd> mute, "
         "<kbd>b</kbd> mixture or stems, <kbd>0</kbd> all stems.</p>"

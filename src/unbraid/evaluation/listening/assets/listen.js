@@ -261,7 +261,7 @@
       song.textContent = playing() === trial.mixture ? "Pause" : "The whole song";
       for (const { sound, button, slider } of rows) {
         button.setAttribute("aria-pressed", String(playing() === sound));
-        slider.disabled = (listened[sound] || 0) < Math.min(1, mustHear) && answered(trial, sound, question.name) === undefined;
+        slider.disabled = playing() !== sound && !listened[sound] && answered(trial, sound, question.name) === undefined;
       }
       line.update();
     };

@@ -100,7 +100,8 @@
   }
   function setSolo(part, alone) {
     const on = !part.soloed;
-    if (alone) parts.forEach((p) => { p.soloed = false; });
+    // The mixture is heard alone: it holds all stems already.
+    parts.forEach((p) => { if (alone || p.isMixture) p.soloed = false; });
     part.soloed = on;
     showGains();
   }
