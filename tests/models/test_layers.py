@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from reference.generator import fill, signal
 from torch import nn
 
+from reference.generator import fill, signal
 from unbraid.errors import SettingsError
 from unbraid.models.layers.attention import LocalAttention
 from unbraid.models.layers.recurrent import SpanLSTM

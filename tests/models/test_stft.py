@@ -6,8 +6,8 @@ import math
 
 import pytest
 import torch
-from reference.generator import signal
 
+from reference.generator import signal
 from unbraid.errors import ShapeError
 from unbraid.models.stft import AlignedSTFT, CentredSTFT, pack_complex, pad_reflect, unpack_complex
 

@@ -2,12 +2,12 @@
 
     python -m venv demucs-env
     demucs-env/bin/pip install torch==2.13.0 demucs==4.1.0 diffq omegaconf
-    demucs-env/bin/python tests/reference/make_public_models.py [FOLDER]
+    demucs-env/bin/python tests/reference/make_public_models.py [FOLDER [NAME...]]
 
 Small models of every variant, with weights by the deterministic generator, are saved by the public
 code in each format that it can write (or that its loader takes), and what it then computes, forward
-and through `apply_model` with fixed offsets, is written to `public/outputs.json` as figures and samples.
-Without FOLDER only the few files that the tests need are kept, in `public/`.
+and through `apply_model` with fixed offsets, is written to `public/outputs.json` as figures and
+samples. Without FOLDER only the few files that the tests need are kept, in `public/`.
 """
 
 from __future__ import annotations
@@ -87,7 +87,11 @@ QUANTIZED = {
     "tiny_time_q": ("Demucs", {**TIME, "channels": 2, "lstm_layers": 1, "dconv_mode": 3}),
 }  # fmt: skip
 BAGS = {
-    "pair": {"models": ["tiny_hybrid", "tiny_time"], "weights": [[1, 1, 0, 0], [1, 0, 1, 1]], "segment": 2},
+    "pair": {
+        "models": ["tiny_hybrid", "tiny_time"],
+        "weights": [[1, 1, 0, 0], [1, 0, 1, 1]],
+        "segment": 2,
+    },
     "trio": {"models": ["tiny_bands", "tiny_magnitude_old", "tiny_bands"]},
 }
 SETTINGS = {
@@ -203,7 +207,7 @@ def make(folder):
     training = OmegaConf.create({"dset": {"samplerate": RATE}, "seed": 42})
     outputs, deviations = {}, {}
     everything = {**VARIANTS, **QUANTIZED}
-    for name in sys.argv[2:] or everything:
+    for name in [n for n in sys.argv[2:] if n != "bags"] or everything:
         kind, kwargs = everything[name]
         model = build(kind, kwargs, name)
         quantizer = quantizer_of(model) if name in QUANTIZED else None
@@ -227,7 +231,7 @@ def make(folder):
         (folder / f"{name}.yaml").write_text(bag_yaml(bag))
     for path in folder.glob("hashed_*"):
         path.rename(folder / "hashed" / path.name)
-    for name in BAGS:
+    for name in () if sys.argv[2:] and "bags" not in sys.argv[2:] else BAGS:
         outputs[name] = {"channels": 2, "stored": run_all(get_model(name, repo=folder), 2)}
         print(name, outputs[name]["stored"]["shifts"]["std"], flush=True)
     return outputs
@@ -247,11 +251,13 @@ def main():
     (folder / "hashed").mkdir(parents=True, exist_ok=True)
     outputs = make(folder)
     HERE.mkdir(exist_ok=True)
-    text = json.dumps({"samples": SAMPLES, "settings": SETTINGS, "models": outputs}, default=plain)
-    (HERE / "outputs.json").write_text(text + "\n")
-    for name in KEPT:
-        if folder != HERE:
-            (HERE / name).write_bytes((folder / name).read_bytes())
+    stored = HERE / "outputs.json"
+    before = json.loads(stored.read_text())["models"] if stored.exists() else {}
+    everything = {"samples": SAMPLES, "settings": SETTINGS, "models": before | outputs}
+    stored.write_text(json.dumps(everything, default=plain) + "\n")
+    for path in folder.iterdir():
+        if folder != HERE and path.name in KEPT:
+            (HERE / path.name).write_bytes(path.read_bytes())
     if folder == HERE:
         for path in HERE.iterdir():
             if path.is_file() and path.name not in KEPT | {"outputs.json"}:

@@ -247,7 +247,7 @@ def test_two_processes_at_once_fetch_it_once(server, tmp_path):
     assert len(server.asked) == 1
 
 
-# --- the catalog's names --------------------------------------------------------------------------
+# --- the catalog's names
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Files that try everything: all are refused, none executes anything, and honest ones still load."""
+"""Files that try everything: all refused, none executes anything, and honest ones still load."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def bomb(levels: int = 40) -> list[object]:
     return value
 
 
-# --- pickles: each fragment stands where the training arguments are --------------------------------
+# --- pickles: each fragment stands where the training arguments are
 
 PICKLES: dict[str, bytes] = {
     "os.system": call("os", "system", touch()),
@@ -135,7 +135,7 @@ PICKLES: dict[str, bytes] = {
     "fraction of nothing": call("fractions", "Fraction", bomb(10)),
 }
 
-# --- tensors that are none -----------------------------------------------------------------------
+# --- tensors that are none
 
 TENSORS: dict[str, bytes] = {
     "larger than its storage": tensor(storage("0", 256), (257,), (1,)),
@@ -159,7 +159,7 @@ TENSORS: dict[str, bytes] = {
     + b"R",
 }
 
-# --- packages and zip files ----------------------------------------------------------------------
+# --- packages and zip files
 
 
 def kwargs(**changes: object) -> Writer:
@@ -260,8 +260,8 @@ PACKAGES: dict[str, Writer] = {
     ),
     "a weight of whole numbers": lambda path: write_zip(
         path,
-        pickled(parts(state=table({"encoder.0.0.bias": tensor(storage("i", 4, "LongStorage"), (4,), (1,))}))),
-        {**storages(), "data/i": bytes(32)},
+        pickled(parts(state=table({"encoder.0.0.bias": tensor(storage("i", 4, "LongStorage"), (4,),
+        (1,))}))), {**storages(), "data/i": bytes(32)},
     ),
     "a weight that is a text": state(**{"encoder.0.0.bias": text("x")}),
     "a gigantic width": kwargs(channels=10**9),
@@ -396,7 +396,7 @@ def test_a_few_bytes_that_unfold_without_end_are_not_unfolded(tmp_path):
     assert load_model(write_pickle(tmp_path / "odd.th", plain(bomb()))) is not None
 
 
-# --- safetensors -----------------------------------------------------------------------------------
+# --- safetensors
 
 PUBLIC = {
     "klass": "demucs.demucs.Demucs",
@@ -502,7 +502,7 @@ def test_hostile_safetensors_are_refused(case, tmp_path):
     assert_refused(SAFETENSORS[case](tmp_path / "hostile.safetensors"))
 
 
-# --- bags ------------------------------------------------------------------------------------------
+# --- bags
 
 BAGS: dict[str, str | bytes] = {
     "a path up": "models: ['../honest']",

@@ -24,7 +24,8 @@ OK, SOME_FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
 
 COMMANDS = {
     "separate": "separate songs into stems (also without the word: unbraid song.mp3)",
-    "models": "list the models, or show one",
+    "models": "list, show, fetch or import models",
+    "evaluate": "score estimates against references, or a model on a dataset",
     "report": "a page about an evaluation, or about stems",
     "listen": "listening tests: build, serve, analyse",
 }

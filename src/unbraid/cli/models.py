@@ -1,45 +1,107 @@
-"""List the models that can be used by name, or show the card of one."""
+"""List the models that can be used by name, show the card of one, fetch or import one.
+
+unbraid models list              all names: bundled, public bags, public single models
+unbraid models show NAME         what a model is, what it was trained on, its licence
+unbraid models pull NAME         fetch a public model into the cache (UNBRAID_CACHE)
+unbraid models import FILE -o F  a public .th or .safetensors into unbraid's own format
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
+import time
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """`unbraid models [list | show NAME]`."""
-    parser.add_argument("action", choices=("list", "show"), nargs="?", default="list")
-    parser.add_argument("name", metavar="NAME", nargs="?", help="of the model to show")
+    """`unbraid models [list | show NAME | pull NAME | import FILE -o FILE]`."""
+    actions = ("list", "show", "pull", "import")
+    parser.add_argument("action", choices=actions, nargs="?", default="list")
+    parser.add_argument("name", metavar="NAME", nargs="?", help="of the model, or a FILE to import")
+    parser.add_argument("-o", "--out", metavar="FILE", help="where an imported model goes")
+    parser.add_argument("--licence", default=None, help="of an imported model's weights")
     parser.add_argument("--json", action="store_true", help="as JSON, one object a model")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print; returns the exit code."""
-    from unbraid.errors import SettingsError, UnknownModel
-    from unbraid.zoo.load import ModelCard, list_models
+    """Do the action; returns the exit code."""
+    from unbraid.errors import SettingsError
 
-    def facts(card: ModelCard) -> str:
-        plain = {"name": card.name, "stems": card.stems, "licence": card.licence}
-        return json.dumps({**plain, "size_mb": card.size_mb, "summary": card.summary})
+    action, name = options.action, options.name
+    if action == "list" and name is not None:
+        raise SettingsError("models list takes no name; did you mean models show NAME?")
+    if action != "list" and name is None:
+        what = "a FILE" if action == "import" else "the NAME of a model; models list names them"
+        raise SettingsError(f"models {action} needs {what}")
+    if (action == "import") != (options.out is not None):
+        raise SettingsError("models import FILE takes -o FILE, and nothing else does")
+    if action == "pull":
+        return _pull(name)
+    if action == "import":
+        return _import(name, options.out, options.licence)
+    return _show(name, options.json)
+
+
+def _show(name: str | None, as_json: bool) -> int:
+    from unbraid.errors import UnknownModel
+    from unbraid.zoo.load import list_models
 
     cards = {card.name: card for card in list_models()}
-    if options.action == "list":
-        if options.name is not None:
-            raise SettingsError("models list takes no name; did you mean models show NAME?")
-        for card in cards.values():
-            print(facts(card) if options.json else _line(card))
-        return 0
-    if options.name is None:
-        raise SettingsError("models show needs the NAME of a model; models list names them")
-    if options.name not in cards:
-        known = ", ".join(cards)
-        raise UnknownModel(f"no model of the name {options.name!r}; known are {known}")
-    card = cards[options.name]
-    print(facts(card) if options.json else card.text or _line(card))
+    if name is not None and name not in cards:
+        raise UnknownModel(f"no model of the name {name!r}; known are {', '.join(cards)}")
+    for card in cards.values() if name is None else [cards[name]]:
+        line = _facts(card) if as_json else _line(card)
+        print(line if name is None or as_json else card.text or line)
     return 0
+
+
+def _pull(name: str) -> int:
+    from unbraid.zoo.load import licence_of, pull
+
+    for path in pull(name, on_download=_meter()):
+        print(path)
+    print(f"licence of the weights: {licence_of(name)}")
+    return 0
+
+
+def _import(source: str, target: str, licence: str | None) -> int:
+    from unbraid.zoo.importing import import_model
+
+    info = import_model(source, target, licence=licence)
+    print(f"{target}: {info.architecture}, stems {', '.join(info.stems)}")
+    print(f"licence of the weights: {info.licence or 'not stated; ask their author'}")
+    return 0
+
+
+def _meter():  # type: ignore[no-untyped-def]
+    """Writes the progress of a download to the terminal, if there is one."""
+    last = [0.0]
+
+    def show(file: str, there: int, total: int | None) -> None:
+        done = there == total
+        if sys.stderr.isatty() and (done or time.monotonic() - last[0] > 0.2):
+            last[0] = time.monotonic()
+            of = "" if total is None else f" of {total / 1e6:.0f} ({there / total:.0%})"
+            print(f"\r{file}: {there / 1e6:.0f}{of} MB", end="\n" if done else "", file=sys.stderr)
+
+    return show
+
+
+def _facts(card: object) -> str:
+    names = ("name", "kind", "stems", "licence", "size_mb", "local", "trained_on")
+    more = ("musdb_test_seen", "segment_s", "summary")
+    return json.dumps({name: getattr(card, name, None) for name in (*names, *more)})
 
 
 def _line(card: object) -> str:
     name, stems = getattr(card, "name", ""), ", ".join(getattr(card, "stems", ()))
-    size, licence = getattr(card, "size_mb", 0.0), getattr(card, "licence", "")
-    return f"{name:12} {size:6.1f} MB  {licence:10} {stems}\n{'':12} {getattr(card, 'summary', '')}"
+    size, licence = getattr(card, "size_mb", None), getattr(card, "licence", "")
+    megabytes = "     ?" if size is None else f"{size:6.1f}"
+    notes = [] if getattr(card, "local", True) else ["not fetched yet"]
+    notes += ["MUSDB test set in training"] * getattr(card, "musdb_test_seen", False)
+    said = f" ({'; '.join(notes)})" if notes else ""
+    return (
+        f"{name:23} {megabytes} MB  {licence:10} {stems}\n"
+        f"{'':23} {getattr(card, 'summary', '')}{said}"
+    )

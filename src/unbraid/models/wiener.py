@@ -23,7 +23,7 @@ def with_mixture_phase(
     magnitudes: Float[Tensor, "b s c f n"], mixture: Complex[Tensor, "b c f n"]
 ) -> Complex[Tensor, "b s c f n"]:
     """Spectrograms of these magnitudes, negative ones too, and the phase of the mixture."""
-    phase = mixture.angle()
+    phase = torch.where(mixture == 0, 0.0, mixture.angle())  # also for a zero of negative sign
     return magnitudes * torch.complex(phase.cos(), phase.sin())[:, None]
 
 

@@ -13,8 +13,7 @@ from unbraid.errors import ModelError
 from unbraid.models.bag import Bag
 from unbraid.models.base import SeparationModel
 from unbraid.runtimes.torch_runtime import check_precision, choose_device
-from unbraid.zoo.checkpoint import read_info
-from unbraid.zoo.load import find_model, load_model
+from unbraid.zoo.load import licence_of, load_model
 
 
 @dataclass(frozen=True)
@@ -97,9 +96,9 @@ def _short_name(name: str | Path) -> str:
 
 def _licence(name: str | Path) -> str:
     try:
-        return read_info(find_model(name)).licence
+        return licence_of(name)
     except ModelError:
-        return ""  # a foreign checkpoint
+        return ""  # not a name or a path at all
 
 
 def _device_of(model: SeparationModel) -> str:
