@@ -258,6 +258,10 @@ class Separator:
         except UnbraidError as error:
             return failed(plan, str(error))
 
+    def request(self, output: OutputSettings = _DEFAULT_OUTPUT) -> str:
+        """Digest of all that decides over a song's stems: weights, settings, output."""
+        return TrackJob(self._ready, self._settings, output).request(self._fingerprint)
+
     @cached_property
     def _cost(self) -> ModelCost:
         return measure_cost(self._ready)

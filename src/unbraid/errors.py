@@ -10,6 +10,7 @@
     ├── ModelError           a model or its weights
     │   ├── UnknownModel     no model of that name or at that path
     │   └── CheckpointError  a file of weights that is damaged, foreign or refused
+    ├── EvaluationError      references and estimates that cannot be compared
     └── Cancelled            the caller asked to stop
 
 A message says what was wrong, what came and what would do, in one line. The command line prints it
@@ -57,6 +58,10 @@ class UnknownModel(ModelError):
 
 class CheckpointError(ModelError):
     """A file of weights that is damaged, foreign or refused."""
+
+
+class EvaluationError(UnbraidError):
+    """References and estimates that cannot be compared."""
 
 
 class Cancelled(UnbraidError):

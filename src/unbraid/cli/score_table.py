@@ -1,0 +1,95 @@
+"""Scores as plain text for a terminal; every column says which score it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from unbraid.cli.display import shorten
+from unbraid.evaluation.figures import ALL
+from unbraid.evaluation.scores import TrackScores
+from unbraid.evaluation.summary import Summary
+
+_SHOWN = ("uSDR", "cSDR", "cISR", "cSIR", "cSAR", "SI-SDR")
+
+
+def track_line(track: TrackScores) -> str:
+    """One track in one line."""
+    parts = []
+    for stem, values in track.stems.items():
+        silent = " (silent reference)" if values.silent_reference else ""
+        parts.append(f"{stem} {decibel(values.value('nSDR'))}{silent}")
+    return f"{shorten(track.name)}: nSDR {', '.join(parts)} dB"
+
+
+def summary_text(summary: Summary) -> str:
+    """All figures of an evaluation, with intervals, and its comparison."""
+    lines = []
+    if summary.leaked:
+        lines += [f"LEAKED: {summary.leaked}. These scores say nothing about new songs.", ""]
+    names = [name for name in _SHOWN if name in summary.figures]
+    lines.append(f"{summary.system}: {len(summary.tracks)} tracks, dB [95 % interval over tracks]")
+    rows = [["", *names]]
+    for stem in _stems(summary.figures):
+        cells = [summary.figures[name].get(stem) for name in names]
+        rows.append([stem, *(_interval(vars(cell)) if cell else "" for cell in cells)])
+    lines += _columns(rows)
+    lines.append("uSDR: mean over songs of whole-song nSDR. cSDR: median over songs of the median")
+    lines.append("over frames (BSSEval v4). The two are not to be compared with each other.")
+    silent = [
+        f"{stem} of {track.name}"
+        for track in summary.tracks
+        for stem, values in track.stems.items()
+        if values.silent_reference
+    ]
+    if silent:
+        lines.append(f"silent references, left out of all figures: {', '.join(silent)}")
+    if summary.comparison is not None:
+        lines += ["", *_comparison(summary.comparison)]
+    return "\n".join(lines)
+
+
+def decibel(value: float | None) -> str:
+    """
+    >>> decibel(7.678), decibel(float("nan"))
+    ('7.68', '-')
+    """
+    return "-" if value is None or not math.isfinite(value) else f"{value:.2f}"
+
+
+def _comparison(found: Mapping[str, Any]) -> list[str]:
+    differences = found["differences"]
+    names = [name for name in _SHOWN if name in differences]
+    head = f"minus {found['with']}, on the {len(found['tracks'])} tracks of both"
+    leak = [f"LEAKED: {found['with']}: {found['leaked']}."] if found["leaked"] else []
+    rows = [["", *names]]
+    for stem in _stems(differences):
+        cells = [differences[name].get(stem) for name in names]
+        rows.append([stem, *(_difference(cell) if cell else "" for cell in cells)])
+    note = "better on / worse on so many tracks; an interval without 0 tells the two apart"
+    return [*leak, head, *_columns(rows), note]
+
+
+def _stems(figures: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    found = dict.fromkeys(stem for stems in figures.values() for stem in stems)
+    return sorted(found, key=lambda stem: stem != ALL)
+
+
+def _interval(figure: Mapping[str, Any]) -> str:
+    low, high = figure["low"], figure["high"]
+    if low is None or not math.isfinite(low):
+        return decibel(figure["value"])
+    return f"{decibel(figure['value'])} [{decibel(low)}, {decibel(high)}]"
+
+
+def _difference(cell: Mapping[str, Any]) -> str:
+    return f"{_interval(cell)} {cell['wins']}/{cell['losses']}"
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]

@@ -1,0 +1,1 @@
+"""Tracks for training and evaluation."""

@@ -1,0 +1,123 @@
+"""A song cut into the frames that BSSEval scores one by one, and what each frame holds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from unbraid.errors import SettingsError
+
+Pair = tuple[np.ndarray, np.ndarray]
+"""References and estimates at the same time: (sources, channels, samples) of each."""
+
+
+class Frames:
+    """Cuts a stream into frames of `window` samples, one each `hop`; what is left over is dropped.
+
+    A song shorter than a window is one frame, as in museval. Fractions of a sample are rounded
+    down, so that a hop need not be whole.
+
+    Args:
+        window: samples in a frame; infinity takes the whole song as one.
+        hop: samples between the starts of two frames.
+    Raises:
+        SettingsError: if one of them is not above 0.
+    """
+
+    def __init__(self, window: float, hop: float) -> None:
+        if not (window >= 1 and hop > 0):
+            raise SettingsError(
+                "a frame has a window of at least 1 sample and a hop above 0, "
+                f"got window {window:g} and hop {hop:g}"
+            )
+        self._window = window
+        self._hop = hop
+        self._pieces: list[Pair] = []
+        self._start = 0  # of what is held, in samples from the start of the song
+        self._stop = 0
+        self._count = 0
+
+    def push(self, references: np.ndarray, estimates: np.ndarray) -> Iterator[Pair]:
+        """Take the next samples; the frames that are complete now."""
+        self._pieces.append((references, estimates))
+        self._stop += references.shape[-1]
+        while self._begin() + self._window <= self._stop:
+            begin = self._begin()
+            yield self._cut(math.floor(begin), math.floor(begin + self._window))
+            self._count += 1
+
+    def finish(self) -> Iterator[Pair]:
+        """The one frame of a song that is shorter than a window."""
+        if self._count == 0 and self._stop > 0:
+            yield self._cut(0, self._stop)
+
+    def _begin(self) -> float:
+        return self._count * self._hop if self._count else 0
+
+    def _cut(self, start: int, stop: int) -> Pair:
+        """Samples `start` to `stop`; what lies before them is let go."""
+        while self._pieces[0][0].shape[-1] + self._start <= start:
+            self._start += self._pieces.pop(0)[0].shape[-1]
+        if len(self._pieces) > 1:
+            references, estimates = zip(*self._pieces, strict=True)
+            self._pieces = [(np.concatenate(references, -1), np.concatenate(estimates, -1))]
+        held, here = self._pieces[0], slice(start - self._start, stop - self._start)
+        return held[0][..., here], held[1][..., here]
+
+
+@dataclass(frozen=True)
+class FrameTable:
+    """What frames hold, without any filters.
+
+    Attributes:
+        signal, error: energy of the own reference, and of estimate minus reference; (estimates,
+            frames).
+        silent_references, silent_estimates: whether the channels add up to zero all through the
+            frame, which is what museval calls silent; (sources, frames).
+    """
+
+    signal: np.ndarray
+    error: np.ndarray
+    silent_references: np.ndarray
+    silent_estimates: np.ndarray
+
+    def unscored(self) -> np.ndarray:
+        """Frames that get no score: those where any reference or any estimate is silent."""
+        return np.concatenate([self.silent_references, self.silent_estimates]).any(axis=0)
+
+
+class FrameMeter:
+    """Collects the `FrameTable` of a song.
+
+    Args:
+        targets: for each estimate, which reference is its own.
+    """
+
+    def __init__(self, targets: tuple[int, ...]) -> None:
+        self._targets = list(targets)
+        self._rows: list[tuple[np.ndarray, ...]] = []
+
+    def add(self, references: np.ndarray, estimates: np.ndarray) -> None:
+        """Take the next frame."""
+        own = references[self._targets]
+        row = (energies(own), energies(estimates - own), _silent(references), _silent(estimates))
+        self._rows.append(row)
+
+    def finish(self) -> FrameTable:
+        """The frames of the song, of which there is at least one."""
+        return FrameTable(*(np.stack(column, axis=1) for column in zip(*self._rows, strict=True)))
+
+
+def energies(signals: np.ndarray) -> np.ndarray:
+    """Energy of each of (signals, channels, samples)."""
+    flat = signals.reshape(len(signals), -1)
+    sums: np.ndarray = np.einsum("st,st->s", flat, flat, dtype=np.float64)
+    return sums
+
+
+def _silent(signals: np.ndarray) -> np.ndarray:
+    silent: np.ndarray = ~signals.sum(axis=1).any(axis=-1)
+    return silent

@@ -1,0 +1,94 @@
+"""Processes that score tracks beside each other. Imports nothing heavy: see `settle`."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from types import TracebackType
+from typing import Any, TypeVar
+
+from unbraid.errors import EvaluationError
+
+Result = TypeVar("Result")
+
+
+def settle() -> None:
+    """Make a fresh process a good neighbour.
+
+    One thread each, since there are many; this has to be said before numpy is imported. Ctrl-C is
+    for the parent, and when that has gone, however it went, so does this process.
+    """
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
+
+
+class Workers:
+    """Runs functions in `count` processes; in this one, at once, if `count` is 1."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._pool is None:
+            return
+        if error is not None:
+            for process in multiprocessing.active_children():
+                process.terminate()
+        self._pool.shutdown(cancel_futures=True)
+
+    def submit(
+        self, function: Callable[..., Result], *arguments: Any, **named: Any
+    ) -> Future[Result]:
+        """Begin; the function and what it takes and gives must be picklable."""
+        if self.count > 1:
+            return self._running().submit(function, *arguments, **named)
+        future: Future[Result] = Future()
+        try:
+            future.set_result(function(*arguments, **named))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def result(self, future: Future[Result]) -> Result:
+        """What came of it; raises what it raised.
+
+        Raises:
+            EvaluationError: if the process ended before the function did.
+        """
+        try:
+            return future.result()
+        except BrokenProcessPool as error:
+            self._pool = None
+            raise EvaluationError(
+                "the process that scored it was ended from outside; is there memory enough? "
+                "Try again with fewer --workers"
+            ) from error
+
+    def _running(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self.count, context, initializer=settle)
+        return self._pool
