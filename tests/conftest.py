@@ -13,6 +13,9 @@ install_import_hook("unbraid", "typechecks.check")
 import pytest  # noqa: E402
 import torch  # noqa: E402
 
+# Fixtures hold no examples; the makers run elsewhere, with the packages we compare with.
+collect_ignore_glob = ["*conftest.py", "reference/make_*.py"]
+
 
 @pytest.fixture(autouse=True)
 def _two_threads():
