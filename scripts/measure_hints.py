@@ -129,7 +129,7 @@ def table(result: dict[str, object]) -> str:
 def _sources(
     folder: Path, stems: tuple[str, ...], start_s: float, seconds: float
 ) -> dict[str, np.ndarray] | None:
-    """Stem to (2, samples) from `start_s` (a fraction of the song if below 1); None if too short."""
+    """Stem to (2, samples) from `start_s` (below 1: a fraction of the song); None if too short."""
     sources = {}
     for stem in stems:
         path = next((p for p in sorted(folder.glob(f"{stem}.*")) if p.suffix != ".json"), None)
