@@ -47,6 +47,7 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
     add("--excerpt", metavar="S", type=float, default=12.0, help="seconds (%(default)s)")
     add("--excerpts", metavar="N", type=int, default=1, help="of each stem of a track (1)")
     add("--raters", metavar="N", type=int, default=40, help="playlists to draw (%(default)s)")
+    add("--heard-by", metavar="N", type=int, default=3, help="raters a sound, about; 0: any (3)")
     add("--practice", metavar="N", type=int, default=2, help="samples before (%(default)s)")
     add("--stems", metavar="A,B", default="drums,bass,other,vocals", help="(%(default)s)")
     add("--loudness", metavar="LUFS", type=float, default=-23.0, help="of all (%(default)s)")
@@ -106,6 +107,7 @@ def _build(options: argparse.Namespace) -> int:
         raters=options.raters,
         excerpts=options.excerpts,
         practice=options.practice,
+        heard_by=options.heard_by,
         loudness_lufs=options.loudness,
         seed=options.seed,
     )

@@ -20,6 +20,7 @@ from unbraid.errors import SettingsError
 from unbraid.evaluation.listening.page import study_page
 from unbraid.evaluation.listening.playlists import (
     Item,
+    pool_of,
     side_by_side_playlists,
     single_playlists,
 )
@@ -77,6 +78,9 @@ def build_study(
         raise SettingsError("there is no track that all systems have; nothing to compare")
     items = [(t, s, n) for t in chosen for s in stems for n in range(settings.excerpts)]
     practice, items = _practice_items(items, settings, rng)
+    size = settings.pool_size(len(names))
+    if size is not None:
+        items = pool_of(items, max(size, settings.samples), rng)  # so that a rater meets none twice
     trials = _draw(items, names, settings, rng)
     used = sorted({item for playlist in trials for item, _ in playlist} | set(practice))
     (out / "public" / "audio").mkdir(parents=True)

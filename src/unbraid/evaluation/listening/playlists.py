@@ -11,6 +11,21 @@ Item = tuple[str, str, int]
 """An excerpt: track, stem, number."""
 
 
+def pool_of(items: Sequence[Item], size: int, rng: np.random.Generator) -> list[Item]:
+    """A random choice of about `size` excerpts, as many of each stem; all where there are fewer.
+
+    >>> len(pool_of([("t", s, n) for s in "ab" for n in range(9)], 5, np.random.default_rng(0)))
+    6
+    """
+    stems = sorted({item[1] for item in items})
+    each = -(-size // len(stems))
+    chosen: list[Item] = []
+    for stem in stems:
+        fitting = [item for item in items if item[1] == stem]
+        chosen += [fitting[k] for k in sorted(rng.permutation(len(fitting))[:each])]
+    return chosen
+
+
 def single_playlists(
     items: Sequence[Item],
     systems: Sequence[str],

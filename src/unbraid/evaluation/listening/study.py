@@ -72,6 +72,8 @@ class StudySettings:
         raters: for how many raters playlists are drawn; later ones begin again with the first.
         excerpts: of each stem of each track.
         practice: samples to begin with that do not count.
+        heard_by: how many raters hear each sound, about; excerpts are chosen so that it comes out.
+            Agreement can only be told of what several hear. 0 takes all excerpts there are.
         loudness_lufs: integrated loudness (ITU-R BS.1770-4) of every sound.
         anchor_hz: cutoff of the low-passed mixture that is the anchor of "mushra".
         seed: of excerpts, names and playlists.
@@ -86,6 +88,7 @@ class StudySettings:
     raters: int = 40
     excerpts: int = 1
     practice: int = 2
+    heard_by: int = 3
     loudness_lufs: float = -23.0
     anchor_hz: float = 3500.0
     seed: int = 0
@@ -96,12 +99,20 @@ class StudySettings:
         for name in ("samples", "raters", "excerpts"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} is at least 1, got {getattr(self, name)}")
-        if self.practice < 0:
-            raise SettingsError(f"practice is at least 0, got {self.practice}")
+        for name in ("practice", "heard_by"):
+            if getattr(self, name) < 0:
+                raise SettingsError(f"{name} is at least 0, got {getattr(self, name)}")
         if not 1.0 <= self.excerpt_s <= 60.0:
             raise SettingsError(f"an excerpt has 1 to 60 s, got {self.excerpt_s:g}")
         if not -50.0 <= self.loudness_lufs <= -10.0:
             raise SettingsError(f"loudness is -50 to -10 LUFS, got {self.loudness_lufs:g}")
+
+    def pool_size(self, systems: int) -> int | None:
+        """How many excerpts make each sound heard by `heard_by` raters; None for all there are."""
+        if self.heard_by == 0:
+            return None
+        shown = self.samples * self.raters / self.heard_by
+        return max(1, round(shown / systems if self.mode == "likert" else shown))
 
     @property
     def questions(self) -> tuple[Question, ...]:
