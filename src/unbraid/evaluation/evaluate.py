@@ -225,7 +225,8 @@ class _Run:
                     leaked=self._settings.leaked,
                 )
                 save_track(self._path(job.name), scores)
-                self._done(job.name, scores)
+                # As the file has it, so that a track counts the same now and when it is kept.
+                self._done(job.name, load_track(self._path(job.name)))
             except (UnbraidError, OSError, MemoryError) as error:
                 self._fail(job.name, error)
             finally:
