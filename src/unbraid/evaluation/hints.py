@@ -17,6 +17,7 @@ songs with known stems is measured (`scripts/measure_hints.py`, docs/reports.md)
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -80,7 +81,7 @@ class SongHints:
 def hints_of_files(
     mixture: Path, stems: Mapping[str, Path], *, complete: bool = True, gain_db: float = 0.0
 ) -> SongHints:
-    """Hints from the files of a song and its stems, read once, in constant memory.
+    """Hints from the files of a song and its stems, read once, in some 10 kB for each minute.
 
     Args:
         mixture: the song.
@@ -163,8 +164,7 @@ class _Meter:
         self._mixture_energy = 0.0
         self._residual_energy = 0.0
         self._clipped = np.zeros(count, int)
-        self._run = np.zeros((count, 0), int)
-        self._levels: list[np.ndarray] = []  # (stems,) power of each window
+        self._levels = array("f")  # power of each stem in each window
         self._spectral = np.zeros(count)
         self._overlapping = np.zeros(count)
         self._coherent = np.zeros(count)
@@ -197,7 +197,7 @@ class _Meter:
         self._clipped += inside.sum(axis=(1, 2))
 
     def _window(self, window: np.ndarray) -> None:
-        self._levels.append(np.mean(np.square(window, dtype=np.float64), axis=(1, 2)))
+        self._levels.extend(np.mean(np.square(window, dtype=np.float64), axis=(1, 2)))
         spectrum = np.fft.rfft(window * self._hann, axis=-1)  # (stems, channels, freq)
         power = np.square(np.abs(spectrum)).sum(axis=1)
         loudest = np.max(power, axis=0)
@@ -221,7 +221,7 @@ class _Meter:
         self._coherent += (np.clip(squared, 0, 1) * power).sum(axis=1)
 
     def result(self, *, complete: bool) -> SongHints:
-        levels = np.array(self._levels) if self._levels else np.zeros((0, len(self._stems)))
+        levels = np.array(self._levels, float).reshape(-1, len(self._stems))
         reference = self._mixture_energy if self._with_mixture else float(self._energy.sum())
         mean = float(levels.sum(axis=1).mean()) if len(levels) else 0.0
         silent = (levels <= max(mean * 10 ** (_SILENCE_DB / 10), _FLOOR)).mean(axis=0)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_WIDTH, _ROW, _LABEL, _EDGE = 560, 22, 150, 34
+_WIDTH, _ROW, _LABEL, _EDGE = 440, 22, 124, 34
 COLOURS = ("#3f7fd9", "#d9822b", "#7a54c4", "#1f9d76", "#c93c66", "#8a8f2a")
 
 
@@ -124,7 +124,7 @@ def chart(
 
 def _line(row: Row, y: float, low: float, high: float) -> str:
     colour = COLOURS[row.colour % len(COLOURS)]
-    label = row.label if len(row.label) <= 22 else row.label[:21] + "…"
+    label = row.label if len(row.label) <= 17 else row.label[:16] + "…"
     parts = [
         f'<g stroke="{colour}" fill="{colour}"><title>{_escaped(row.text)}</title>',
         f'<text class=soft x="14" y="{y + 4:.1f}" stroke=none>{_escaped(label)}</text>',
@@ -181,7 +181,7 @@ def _limits(rows: Sequence[Row]) -> tuple[float, float]:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    rough = (high - low) / 6
+    rough = (high - low) / 5
     size = 10.0 ** math.floor(math.log10(rough))
     step = next(size * k for k in (1, 2, 5, 10) if size * k >= rough)
     first = math.ceil(low / step)

@@ -120,7 +120,10 @@ def embedded(data: Mapping[str, Any], id: str = "data") -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
-    """A table of HTML cells; the first cell of a row is its head. It scrolls where it is narrow."""
+    """A table of HTML cells below its caption (HTML); it scrolls sideways where it is narrow.
+
+    The first cell of a row is its head.
+    """
     top = "".join(f"<th scope=col>{cell}</th>" for cell in head)
     lines = "".join(
         f"<tr><th scope=row>{row[0]}</th>"
@@ -128,9 +131,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "")
         + "</tr>"
         for row in rows
     )
-    named = f"<caption>{caption}</caption>" if caption else ""
+    named = f"<p class=note>{caption}</p>" if caption else ""
     return (
-        f'<div class=wide tabindex=0 role=group aria-label="table"><table>{named}'
+        f'{named}<div class=wide tabindex=0 role=group aria-label="table"><table>'
         f"<thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table></div>"
     )
 

@@ -31,7 +31,7 @@ _MAIN = {
     "uSDR": "uSDR: mean over songs of nSDR, the measure of the Music Demixing Challenge",
     "cSDR": "cSDR: median over songs of the median over 1 s frames (BSSEval v4), as in most papers",
 }
-_BOXES = {"nSDR": "nSDR of each song", "cSDR": "median SDR over the frames of each song"}
+_BOXES = {"nSDR": "nSDR of each song", "cSDR": "Median SDR over the frames of each song"}
 _EXCERPTS = 2
 _EXCERPT_BUDGET = 6_000_000
 
@@ -85,6 +85,12 @@ def _overview(figures: Figures) -> str:
                 f"<p class=warn><strong>{html.escape(system['name'])}: these scores say nothing "
                 f"about new songs.</strong> {figures.show(at + '/leaked')}</p>"
             )
+        if system["failed"]:
+            names = ", ".join(html.escape(readable(name)) for name in list(system["failed"])[:5])
+            warnings.append(
+                f"<p class=warn>{html.escape(system['name'])}: {len(system['failed'])} tracks "
+                f"could not be scored and are in no figure: {names}.</p>"
+            )
     return (
         facts(rows)
         + "".join(warnings)
@@ -105,7 +111,7 @@ def _scores(figures: Figures, name: str, text: str) -> str:
         rows.append([_system_name(system), *cells])
     if not rows:
         return ""
-    return f"<h2>{name}</h2>" + table(["system", *map(html.escape, columns)], rows, text)
+    return f"<h2>{name}</h2>" + table(["system", *_heads(columns)], rows, text)
 
 
 def _interval(figures: Figures, steps: tuple[str | int, ...], format: str = "{:.2f}") -> str:
@@ -171,7 +177,7 @@ def _comparisons(figures: Figures) -> str:
             rows.append([label, name, *cells, wins])
     if not rows:
         return ""
-    head = ["systems", "score", *map(html.escape, columns), "songs won : lost"]
+    head = ["systems", "score", *_heads(columns), "songs won : lost"]
     return "<h2>Compared song by song</h2>" + table(
         head,
         rows,
@@ -181,34 +187,36 @@ def _comparisons(figures: Figures) -> str:
 
 
 def _excerpts(figures: Figures, excerpts: Sequence[tuple[Summary, Excerpt]]) -> str:
-    parts, spent, missing = [], 0, False
+    parts, silent, spent = [], [], 0
     for number, (system, excerpt) in enumerate(excerpts):
         at = pointer("excerpts", number)
         track = next(track for track in system.tracks if track.name == excerpt.track)
-        sounds = excerpt_sounds(track, excerpt)
-        missing = missing or "estimate" not in sounds
         tags = []
-        for name, mp3 in sounds.items():
+        for name, mp3 in excerpt_sounds(track, excerpt).items():
             spent += len(mp3) * 4 // 3
             if spent < _EXCERPT_BUDGET:
                 label = f"{name}, {excerpt.track}, {excerpt.stem}"
                 tags.append(f"<div><small>{name}</small>{audio_tag(mp3, readable(label))}</div>")
+        stem, song, who = (figures.show(f"{at}/{key}") for key in ("stem", "track", "system"))
+        sdr = figures.show(f"{at}/sdr", "{:.2f} dB")
+        start, length = (figures.show(f"{at}/{key}", "{:g} s") for key in ("start_s", "seconds"))
+        if tags:
+            parts.append(
+                f"<h3>{stem} of {song}</h3><p class=note>{who}: mean SDR {sdr} over {length} from "
+                f"{start} on</p><div class=row>{''.join(tags)}</div>"
+            )
+        else:
+            silent.append([who, stem, song, start, length, sdr])
+    if silent:
         parts.append(
-            f"<h3>{figures.show(at + '/stem')} of {figures.show(at + '/track')}</h3>"
-            f"<p class=note>{figures.show(at + '/system')}: mean SDR "
-            f"{figures.show(at + '/sdr', '{:.2f} dB')} "
-            f"from {figures.show(at + '/start_s', '{:g}')} s on, "
-            f"for {figures.show(at + '/seconds', '{:g} s')}</p>{''.join(tags)}"
+            table(
+                ["system", "stem", "track", "from", "for", "mean SDR"],
+                silent,
+                "Without players: estimates and references were no longer in files, or the page "
+                "would have grown too large",
+            )
         )
-    if not parts:
-        return ""
-    note = (
-        "<p class=note>Estimates of a model that was run only for its scores are not kept; with "
-        "estimates in files there are players for them too.</p>"
-        if missing
-        else ""
-    )
-    return f"<h2>Worst excerpts</h2>{note}{''.join(parts)}"
+    return f"<h2>Worst excerpts</h2>{''.join(parts)}" if parts else ""
 
 
 def _published(figures: Figures) -> str:
@@ -282,7 +290,7 @@ def _more(figures: Figures) -> str:
             [name, *(_interval(figures, ("systems", number, "figures", name, c)) for c in columns)]
             for name in others
         ]
-        rest = table(["score", *map(html.escape, columns)], rows) if rows else ""
+        rest = table(["score", *_heads(columns)], rows) if rows else ""
         songs = []
         for track, entry in system["tracks"].items():
             at = ("systems", number, "tracks", track, "stems")
@@ -297,15 +305,22 @@ def _more(figures: Figures) -> str:
             songs.append([html.escape(readable(track)), *cells, f"<small>{text}</small>"])
         head = ["track", *(f"{score} {html.escape(s)}" for score in BOXED for s in stems), "notes"]
         settings = facts(
-            [(key, figures.show(pointer("systems", number, "settings", key)))
-             for key, value in system["settings"].items()
-             if not isinstance(value, (dict, list))]
-        )  # fmt: skip
+            [
+                (key, figures.show(pointer("systems", number, group, key)))
+                for group in ("settings", "provenance")
+                for key, value in system[group].items()
+                if not isinstance(value, (dict, list))
+            ]
+        )
         parts.append(
             f"<details><summary>{_system_name(system)}: all scores, song by song</summary>"
             f"{settings}{rest}{table(head, songs)}</details>"
         )
     return f"<h2>Everything</h2>{''.join(parts)}"
+
+
+def _heads(columns: Sequence[str]) -> list[str]:
+    return ["All" if name == ALL else html.escape(readable(name)) for name in columns]
 
 
 def _system_name(system: Mapping[str, Any]) -> str:
