@@ -61,11 +61,15 @@ class Frames:
         """Samples `start` to `stop`; what lies before them is let go."""
         while self._pieces[0][0].shape[-1] + self._start <= start:
             self._start += self._pieces.pop(0)[0].shape[-1]
+        references, estimates = self._pieces[0]
+        here = slice(start - self._start, None)
+        self._pieces[0] = references[..., here], estimates[..., here]
+        self._start = start
         if len(self._pieces) > 1:
-            references, estimates = zip(*self._pieces, strict=True)
-            self._pieces = [(np.concatenate(references, -1), np.concatenate(estimates, -1))]
-        held, here = self._pieces[0], slice(start - self._start, stop - self._start)
-        return held[0][..., here], held[1][..., here]
+            first, second = zip(*self._pieces, strict=True)
+            self._pieces = [(np.concatenate(first, -1), np.concatenate(second, -1))]
+        references, estimates = self._pieces[0]
+        return references[..., : stop - start], estimates[..., : stop - start]
 
 
 @dataclass(frozen=True)
