@@ -28,14 +28,14 @@ demo: $(VENV)/.installed
 	$(BIN)/unbraid separate "$(DEMO)" --out separated --report
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .

@@ -32,7 +32,7 @@ QUIET_DB = -60.0
 def main() -> None:
     options = _options()
     separator = Separator(options.model, device="cpu", threads=options.threads)
-    rows = []
+    rows = json.loads(Path(options.out).read_text())["rows"] if options.append else []
     folders = [f for root in options.roots for f in sorted(Path(root).iterdir()) if f.is_dir()]
     step = max(1, len(folders) // options.songs)
     for folder in folders[::step][: options.songs]:
@@ -160,6 +160,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--songs", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=16.0)
     parser.add_argument("--starts", type=float, nargs="+", default=[0.4])
+    parser.add_argument("--append", action="store_true", help="to what was measured before")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", default=str(OUT))
     return parser.parse_args()

@@ -47,7 +47,7 @@ def cases() -> dict[str, Case]:
 
 def _plain() -> dict[str, Case]:
     two, four = noise(1, 2, 6000, 2), song(2, 4, 9000, 2)
-    quiet, tall = 1e-5 * song(3, 2, 6000, 2), song(4, 2, 6000, 3)
+    quiet, tall = 1e-5 * song(3, 2, 6000, 2), song(4, 1, 6000, 3)
     mono, one, eight = song(5, 3, 6000, 1), song(6, 1, 6000, 2), song(7, 2, 16000, 2)
     forty_eight = song(8, 2, 96000, 2)
     swapped = song(9, 2, 6000, 2)
@@ -65,12 +65,12 @@ def _plain() -> dict[str, Case]:
 
 
 def _silence() -> dict[str, Case]:
-    references = song(11, 3, 8000, 2)
+    references = song(11, 2, 8000, 2)
     estimates = separated(references)
     silent_reference, silent_estimate, both = references.copy(), estimates.copy(), references.copy()
     silent_reference[0, 2000:4000] = 0
     silent_estimate[1, 4000:6000] = 0
-    both[2, 1500:4500] = 0
+    both[1, 1500:4500] = 0
     estimates_of_both = separated(both)
     estimates_of_both[0, :2000] = 0
     antiphase, silent_channel = references.copy(), references.copy()

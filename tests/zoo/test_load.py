@@ -9,7 +9,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unbraid.cli.main import main
@@ -64,7 +64,7 @@ def test_a_file_that_is_not_what_its_name_says_is_refused(folder):
         load.load_model(file)
 
 
-def test_a_bag_holds_one_member_at_a_time(folder, monkeypatch):
+def test_a_bag_holds_one_member_at_a_time(folder, monkeypatch, unchecked):
     alive: list[weakref.ref] = []
     most = [0]
     real = files.open_model
@@ -193,6 +193,7 @@ def pack_bits(values: np.ndarray, bits: int) -> np.ndarray:
     return words.view(np.int64)
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.integers(1, 5000), st.integers(1, 15), st.integers(0, 2**32 - 1))
 def test_bits_come_back(count, bits, seed):
     values = np.random.default_rng(seed).integers(0, 2**bits, count)

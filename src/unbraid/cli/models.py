@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,7 +75,7 @@ def _import(source: str, target: str, licence: str | None) -> int:
     return 0
 
 
-def _meter():  # type: ignore[no-untyped-def]
+def _meter() -> Callable[..., None]:
     """Writes the progress of a download to the terminal, if there is one."""
     last = [0.0]
 

@@ -102,9 +102,10 @@ def _differences(
     seed: int,
 ) -> dict[str, Difference]:
     def difference(drawn: np.ndarray) -> np.ndarray:
-        return np.subtract(
+        gap: np.ndarray = np.subtract(
             statistics(ours[drawn], over_tracks), statistics(theirs[drawn], over_tracks)
         )
+        return gap
 
     everything = np.arange(len(ours))[None]
     value = difference(everything)[0]

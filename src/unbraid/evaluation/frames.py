@@ -90,7 +90,9 @@ class FrameTable:
 
     def unscored(self) -> np.ndarray:
         """Frames that get no score: those where any reference or any estimate is silent."""
-        return np.concatenate([self.silent_references, self.silent_estimates]).any(axis=0)
+        silent = np.concatenate([self.silent_references, self.silent_estimates])
+        unscored: np.ndarray = np.logical_or.reduce(silent, axis=0)
+        return unscored
 
 
 class FrameMeter:

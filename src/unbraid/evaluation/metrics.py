@@ -96,7 +96,8 @@ class SongMeter:
     @property
     def silent(self) -> np.ndarray:
         """Whether a reference was zero throughout."""
-        return np.equal(self._signal, 0)
+        silent: np.ndarray = np.equal(self._signal, 0)
+        return silent
 
     def nsdr(self) -> np.ndarray:
         """nSDR of what was pushed, dB."""

@@ -207,7 +207,7 @@ class _Stream:
 
     def drain(self) -> int:
         """How many samples are left."""
-        return int(self._held.shape[1]) + sum(block.shape[1] for block in self._blocks)
+        return int(self._held.shape[1]) + int(sum(block.shape[1] for block in self._blocks))
 
 
 def _stacked(pieces: list[np.ndarray], count: int) -> np.ndarray:

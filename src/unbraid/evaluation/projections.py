@@ -97,7 +97,7 @@ def fast_length(samples: int) -> int:
     """The least length from `samples` on that has no prime factor above 5: quick to transform.
 
     >>> fast_length(45122)
-    45360
+    46080
     """
     length = max(samples, 1)
     while True:

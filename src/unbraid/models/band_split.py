@@ -127,7 +127,10 @@ def check_splits(rows: int, splits: Sequence[float], kernel: int, stride: int) -
     """Raise `SettingsError` if a layer over `rows` rows cannot be split so."""
     spans = list(encoder_bands(rows, splits, kernel, stride))
     inner = decoder_bands(rows // stride, splits)
-    enough = all(stop - start >= kernel for start, stop in spans)
+    padded = [stop - start for start, stop in spans]
+    padded[0] += kernel // 4
+    padded[-1] += kernel // 4
+    enough = min(padded) >= kernel
     if not enough or not all(stop > start for start, stop in inner):
         raise SettingsError(
             f"bands are shares of the frequency rows that grow from 0 to 1 and hold a kernel each, "

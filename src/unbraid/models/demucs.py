@@ -103,7 +103,6 @@ class DemucsConfig:
             lstm=level >= self.lstm_from,
             attention=level >= self.attention_from,
             dilated=self.residual_depth > 0,
-            activation=self.activation(),
         )
         return ResidualBranches(width, shape)
 

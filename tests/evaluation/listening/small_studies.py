@@ -1,15 +1,28 @@
-"""A small study: three systems, two tracks, sounds of a second and a half."""
+"""Small studies: one with sounds of a second and a half, and ones that nobody listens to."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
 from unbraid.evaluation.listening.build import build_study
+from unbraid.evaluation.listening.playlists import (
+    pool_of,
+    side_by_side_playlists,
+    single_playlists,
+)
 from unbraid.evaluation.listening.stimuli import FolderSystem
-from unbraid.evaluation.listening.study import Study, StudySettings
+from unbraid.evaluation.listening.study import (
+    ANCHOR,
+    Sound,
+    Study,
+    StudySettings,
+    Trial,
+    save_study,
+)
 
 RATE = 44100
 STEMS = ("bass", "vocals")
@@ -48,3 +61,51 @@ def small_study(root: Path, **settings: object) -> tuple[Study, Path]:
         stems=STEMS,
     )
     return study, root / "study"
+
+
+def silent_study(
+    folder: Path,
+    systems: Sequence[str] = tuple(LEAKS),
+    stems: Sequence[str] = STEMS,
+    tracks: int = 20,
+    **settings: object,
+) -> Study:
+    """A study without its sounds, in `folder`; the first system is the hidden reference."""
+    chosen = StudySettings(**settings)
+    rng = np.random.default_rng(chosen.seed)
+    everything = [(f"track {k}", stem, 0) for k in range(tracks) for stem in stems]
+    items = pool_of(everything, chosen.pool_size(len(systems)), rng)
+    shown = [*systems, ANCHOR] if chosen.mode == "mushra" else list(systems)
+    if chosen.mode == "mushra":
+        drawn = side_by_side_playlists(items, chosen.samples, chosen.raters, rng)
+        lists = [[(item, shown) for item in playlist] for playlist in drawn]
+    else:
+        single = single_playlists(items, systems, chosen.samples, chosen.raters, rng)
+        lists = [[(item, [system]) for item, system in playlist] for playlist in single]
+    study = Study(
+        id="silent",
+        settings=chosen,
+        systems=tuple(shown),
+        reference=systems[0],
+        stems=tuple(stems),
+        sounds={
+            _name(item, system): Sound(
+                *(_name(item, system), "rated", system, item[0], item[1], 0.0, 0.0, -23.0)
+            )
+            for item in items
+            for system in shown
+        },
+        playlists=[
+            [
+                Trial(f"t{n}", item[1], tuple(_name(item, system) for system in heard), "mixture")
+                for n, (item, heard) in enumerate(playlist)
+            ]
+            for playlist in lists
+        ],
+    )
+    save_study(study, folder)
+    return study
+
+
+def _name(item: tuple[str, str, int], system: str) -> str:
+    return f"{item[0]}-{item[1]}-{system}"

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from unbraid.evaluation.evaluate import Evaluation
+from unbraid.evaluation.figures import aggregate
 from unbraid.evaluation.scores import StemScores, TrackScores, save_track
-from unbraid.evaluation.summary import save_summary, summarize
+from unbraid.evaluation.summary import Summary, save_summary
 
 STEMS = ("drums", "bass", "other", "vocals")
 
@@ -47,10 +47,10 @@ def write_evaluation(
         )
         save_track(out / "test" / f"{track.name}.json", track)
         done.append(track)
-    summary = summarize(
-        Evaluation(done), system=out.name, leaked=leaked, provenance={"model": out.name}
+    figures = aggregate(done, resamples=100)  # an interval of 100 draws is as good to a page
+    save_summary(
+        out, Summary(out.name, figures, done, leaked=leaked, provenance={"model": out.name})
     )
-    save_summary(out, summary)
     return out
 
 

@@ -54,9 +54,10 @@ def single_playlists(
         met: Counter[Item] = Counter()
         for system, stem in _cells(systems, stems, min(samples, len(items) * len(systems)), rng):
             taken = set(chosen)
-            open_items = [i for i in items if i[1] == stem and (i, system) not in taken]
-            if not open_items:
+            left = [i for i in items if (i, system) not in taken]
+            if not left:
                 continue
+            open_items = [i for i in left if i[1] == stem] or left
             order = rng.permutation(len(open_items))
             best = min(order, key=lambda k: (met[open_items[k]], heard[(open_items[k], system)]))
             item = open_items[best]

@@ -25,6 +25,7 @@ BUDGET_BYTES = 8_600_000
 """Of all sound in a page, in base64: with pictures the page stays below 10 MB."""
 
 _LONGEST_S = 900.0
+_OVERHEAD_BYTES = 2000
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def choose_preview(
         if _bytes(kbps, seconds) * parts <= budget_bytes and seconds <= _LONGEST_S:
             return Preview(kbps, sample_rate, min(most, channels), seconds)
     kbps, sample_rate, most = _STEPS[-1]
-    fitting = budget_bytes / parts / _bytes(kbps, 1.0)
+    fitting = (budget_bytes / parts - _OVERHEAD_BYTES) / (_bytes(kbps, 1.0) - _OVERHEAD_BYTES)
     return Preview(kbps, sample_rate, most, min(seconds, fitting, _LONGEST_S))
 
 
@@ -157,7 +158,7 @@ def file_seconds(path: Path) -> float:
 
 
 def _bytes(kbps: int, seconds: float) -> float:
-    return kbps * 1000 / 8 * seconds * 4 / 3 + 2000
+    return kbps * 1000 / 8 * seconds * 4 / 3 + _OVERHEAD_BYTES
 
 
 def _mixed_down(blocks: Iterable[np.ndarray], channels: int) -> Iterator[np.ndarray]:

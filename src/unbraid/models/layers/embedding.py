@@ -28,13 +28,17 @@ class FrequencyEmbedding(nn.Module):
     ) -> None:
         super().__init__()
         self.weight, self.scale = weight, scale
-        self.embedding = nn.Embedding(rows, width)
-        with torch.no_grad():
-            table = self.embedding.weight
-            if smooth:
-                steps = torch.arange(1, rows + 1, dtype=table.dtype)
-                table.copy_(table.cumsum(0) / steps.sqrt()[:, None])
-            table.div_(scale)
+        self.embedding = nn.Embedding(rows, width, _weight=torch.empty(rows, width))
+        if not self.embedding.weight.is_meta:  # where there is no memory, torch would load a lot
+            self._start(smooth)
+
+    @torch.no_grad()
+    def _start(self, smooth: bool) -> None:
+        table = self.embedding.weight.normal_()
+        if smooth:
+            steps = torch.arange(1, len(table) + 1, dtype=table.dtype)
+            table.copy_(table.cumsum(0) / steps.sqrt()[:, None])
+        table.div_(self.scale)
 
     def forward(self, x: Float[Tensor, "b c f n"]) -> Float[Tensor, "b c f n"]:
         """Add the vectors of rows 0 ... freq - 1."""

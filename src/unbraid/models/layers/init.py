@@ -20,8 +20,13 @@ def rescale_convolutions(model: nn.Module, reference: float) -> None:
     """
     with torch.no_grad():
         for module in model.modules():
-            if isinstance(module, _CONVOLUTIONS) and module.weight.numel() > 1:
+            if isinstance(module, _CONVOLUTIONS) and _has_spread(module.weight):
                 factor = (module.weight.std() / reference).sqrt()
                 module.weight.div_(factor)
                 if module.bias is not None:
                     module.bias.div_(factor)
+
+
+def _has_spread(weight: torch.Tensor) -> bool:
+    """Not of a model without memory, for which torch would load a lot to find no numbers."""
+    return weight.numel() > 1 and not weight.is_meta

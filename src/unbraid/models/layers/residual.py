@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +22,6 @@ class ResidualShape:
         scale_init: start value of the learnt factor per channel at the end of a branch.
         lstm, attention: whether the branch looks further with a `SpanLSTM` and `LocalAttention`.
         dilated: False keeps every dilation at 1.
-        activation: module class of the first activation.
     """
 
     depth: int = 2
@@ -32,7 +30,6 @@ class ResidualShape:
     lstm: bool = False
     attention: bool = False
     dilated: bool = True
-    activation: Callable[[], nn.Module] = nn.GELU
 
 
 class ChannelScale(nn.Module):
@@ -59,7 +56,7 @@ class ResidualBranch(nn.Module):
         self.squeeze = nn.Conv1d(width, hidden, 3, padding=dilation, dilation=dilation)
         # One group: statistics over channels and time, which the paper calls layer norm.
         self.squeeze_norm = nn.GroupNorm(1, hidden)
-        self.activation = shape.activation()
+        self.activation = nn.GELU()
         self.lstm = SpanLSTM(hidden) if shape.lstm else nn.Identity()
         self.attention = LocalAttention(hidden) if shape.attention else nn.Identity()
         self.expand = nn.Conv1d(hidden, 2 * width, 1)
