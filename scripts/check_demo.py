@@ -45,7 +45,7 @@ def check(folder: Path) -> list[str]:
     for one in STEMS:
         for other in STEMS[STEMS.index(one) + 1 :]:
             alike = float(np.corrcoef(stems[one].ravel(), stems[other].ravel())[0, 1])
-            if abs(alike) > 0.95:
+            if abs(alike) > 0.99:
                 wrong.append(f"{one} and {other} are the same (correlation {alike:.2f})")
     rest = song - np.sum(list(stems.values()), axis=0)
     left = db(float(np.mean(rest**2))) - db(float(np.mean(song**2)))
