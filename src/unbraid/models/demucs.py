@@ -43,7 +43,7 @@ class DemucsConfig:
         rewrite: whether each layer has a second convolution, of half-width `context` in the
         decoder,
             followed by a gate (GLU), or by ReLU where `gated` is False.
-        smooth: GELU as the first activation of a layer, else ReLU.
+        smooth: GELU as the first activation of a layer, else ReLU; residual branches have GELU.
         lstm_layers: layers of an LSTM between encoder and decoder, 0 for none.
         norm_from, norm_groups: first level with GroupNorm, and its groups.
         residual_encoder ... attention_from, init_reference: as in `SpectralConfig`.
