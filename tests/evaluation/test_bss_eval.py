@@ -12,7 +12,7 @@ from reference.museval_cases import cases, separated, song
 from unbraid.errors import EvaluationError, SettingsError, ShapeError
 from unbraid.evaluation import correlations
 from unbraid.evaluation.bss_eval import CEILING_DB, METRICS, bss_eval_v4, sdr_v4
-from unbraid.evaluation.frames import Frames
+from unbraid.evaluation.frames import Frames, frame_bounds
 
 STORED = json.loads((Path(__file__).parents[1] / "reference" / "museval.json").read_text())
 CASES = cases()
@@ -144,6 +144,7 @@ def test_frames_do_not_depend_on_how_a_song_is_cut(step, window, hop):
     cut += [one.ravel() for one, _ in frames.finish()]
     count = int(np.floor((333 - window + hop) / hop))
     assert len(cut) == count
+    assert [(one[0], one[-1] + 1) for one in cut] == list(frame_bounds(333, window, hop))
     for number, one in enumerate(cut):
         start, stop = int(number * hop), int(number * hop + window)
         np.testing.assert_array_equal(one, np.arange(start, stop))

@@ -23,7 +23,14 @@ from jaxtyping import Float
 from unbraid.errors import EvaluationError, ShapeError
 from unbraid.evaluation.correlations import CorrelationMeter, Correlations
 from unbraid.evaluation.filters import solve_filters
-from unbraid.evaluation.frames import FrameMeter, Frames, FrameTable, Pair
+from unbraid.evaluation.frames import (
+    FrameMeter,
+    Frames,
+    FrameTable,
+    Pair,
+    frame_bounds,
+    silent_signals,
+)
 from unbraid.evaluation.projections import Projector
 
 CEILING_DB = 100.0
@@ -83,8 +90,10 @@ def sdr_v4(
         ShapeError, EvaluationError: as `bss_eval_v4`.
     """
     _check(references, estimates)
-    targets = tuple(range(len(references)))
-    return sdr_of(_first_pass(_blocks_of(references, estimates), targets, window, hop, None))
+    table = FrameMeter(tuple(range(len(references))), channel_axis=2)
+    for start, stop in frame_bounds(references.shape[1], window, hop):
+        table.add(references[:, start:stop], estimates[:, start:stop])
+    return sdr_of(table.finish())
 
 
 def sdr_of(table: FrameTable) -> np.ndarray:
@@ -146,12 +155,11 @@ def _first_pass(
     targets: tuple[int, ...],
     window: float,
     hop: float,
-    correlations: CorrelationMeter | None,
+    correlations: CorrelationMeter,
 ) -> FrameTable:
     frames, table = Frames(window, hop), FrameMeter(targets)
     for references, estimates in blocks():
-        if correlations is not None:
-            correlations.push(references, estimates)
+        correlations.push(references, estimates)
         for frame in frames.push(references, estimates):
             table.add(*frame)
     for frame in frames.finish():
@@ -179,11 +187,11 @@ def _check(references: np.ndarray, estimates: np.ndarray) -> None:
             f"got {shape} and {estimates.shape}"
         )
     for name, signals in (("reference", references), ("estimate", estimates)):
+        silent = silent_signals(signals, channel_axis=2)
         for number, signal in enumerate(signals):
-            summed = signal.sum(axis=1)
-            if not np.isfinite(summed).all():
+            if not np.isfinite(signal).all():
                 raise EvaluationError(f"{name} {number} holds NaN or Inf; repair it first")
-            if not summed.any():
+            if silent[number]:
                 raise EvaluationError(
                     f"{name} {number} is silent throughout (its channels add up to zero), so "
                     "BSSEval says nothing of it; leave that source out"

@@ -10,6 +10,8 @@ import numpy as np
 
 from unbraid.errors import SettingsError
 
+_FIRST_LOOK = 256
+
 Pair = tuple[np.ndarray, np.ndarray]
 """References and estimates at the same time: (sources, channels, samples) of each."""
 
@@ -28,11 +30,7 @@ class Frames:
     """
 
     def __init__(self, window: float, hop: float) -> None:
-        if not (window >= 1 and hop > 0):
-            raise SettingsError(
-                "a frame has a window of at least 1 sample and a hop above 0, "
-                f"got window {window:g} and hop {hop:g}"
-            )
+        _check(window, hop)
         self._window = window
         self._hop = hop
         self._pieces: list[Pair] = []
@@ -72,6 +70,22 @@ class Frames:
         return references[..., : stop - start], estimates[..., : stop - start]
 
 
+def frame_bounds(samples: int, window: float, hop: float) -> Iterator[tuple[int, int]]:
+    """Start and stop of the frames that `Frames` cuts from a song of so many samples.
+
+    >>> list(frame_bounds(10, 4, 3)), list(frame_bounds(3, 4, 3))
+    ([(0, 4), (3, 7), (6, 10)], [(0, 3)])
+    """
+    _check(window, hop)
+    if window > samples:
+        yield 0, samples
+    count, begin = 0, 0.0
+    while begin + window <= samples:
+        yield math.floor(begin), math.floor(begin + window)
+        count += 1
+        begin = count * hop
+
+
 @dataclass(frozen=True)
 class FrameTable:
     """What frames hold, without any filters.
@@ -100,30 +114,57 @@ class FrameMeter:
 
     Args:
         targets: for each estimate, which reference is its own.
+        channel_axis: where frames have their channels.
     """
 
-    def __init__(self, targets: tuple[int, ...]) -> None:
+    def __init__(self, targets: tuple[int, ...], channel_axis: int = 1) -> None:
         self._targets = list(targets)
+        self._axis = channel_axis
         self._rows: list[tuple[np.ndarray, ...]] = []
 
     def add(self, references: np.ndarray, estimates: np.ndarray) -> None:
         """Take the next frame."""
-        own = references[self._targets]
-        row = (energies(own), energies(estimates - own), _silent(references), _silent(estimates))
-        self._rows.append(row)
+        in_order = self._targets == list(range(len(references)))
+        own = references if in_order else references[self._targets]
+        silent = [silent_signals(signals, self._axis) for signals in (references, estimates)]
+        self._rows.append((energies(own), energies(estimates - own), *silent))
 
     def finish(self) -> FrameTable:
         """The frames of the song, of which there is at least one."""
         return FrameTable(*(np.stack(column, axis=1) for column in zip(*self._rows, strict=True)))
 
 
+def _check(window: float, hop: float) -> None:
+    if not (window >= 1 and hop > 0):
+        raise SettingsError(
+            "a frame has a window of at least 1 sample and a hop above 0, "
+            f"got window {window:g} and hop {hop:g}"
+        )
+
+
 def energies(signals: np.ndarray) -> np.ndarray:
-    """Energy of each of (signals, channels, samples)."""
+    """Energy of each of (signals, ...)."""
     flat = signals.reshape(len(signals), -1)
     sums: np.ndarray = np.einsum("st,st->s", flat, flat, dtype=np.float64)
     return sums
 
 
-def _silent(signals: np.ndarray) -> np.ndarray:
-    silent: np.ndarray = ~signals.sum(axis=1).any(axis=-1)
-    return silent
+def silent_signals(signals: np.ndarray, channel_axis: int = 1) -> np.ndarray:
+    """Whether the channels of each signal add up to zero throughout.
+
+    Args:
+        signals: (signals, channels, samples), or with these two the other way round.
+        channel_axis: which of the two it is.
+    """
+    channels_last = np.moveaxis(signals, channel_axis, -1)
+    return np.array([_is_silent(signal) for signal in channels_last], bool)
+
+
+def _is_silent(signal: np.ndarray) -> bool:
+    """Of (samples, channels); what sounds mostly does so within the first samples."""
+    start, step = 0, _FIRST_LOOK
+    while start < len(signal):
+        if signal[start : start + step].sum(axis=1).any():
+            return False
+        start, step = start + step, 16 * step
+    return True
