@@ -49,6 +49,7 @@ def served(tmp_path):
 
 def current_trial(browser, study):
     """The trial on the screen, by the page's own words."""
+    browser.wait("return document.getElementById('next')")
     playlist = study.playlists[browser.run("return unbraidListen.state.playlist")]
     kind, number = browser.wait(HEADING).split(" of ")[0].split()
     practice = sum(trial.practice for trial in playlist)
