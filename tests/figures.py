@@ -12,7 +12,7 @@ from unbraid.evaluation.report.page import Figures
 
 _FIGURE = re.compile(r'<data value="([^"]*)" data-from="([^"]*)">([^<]*)</data>')
 _BLOCK = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.S)
-_NUMBER = re.compile(r"[\d,]+(?:\.\d+)?")
+_NUMBER = re.compile(r"[\d,]+(?:\.\d+)?(?:e[-+]\d+)?")
 
 
 def embedded_data(page: str) -> Any:
@@ -35,7 +35,8 @@ def check_figures(page: str, expected: Mapping[str, Any], also: set[str] = froze
         shown = html.unescape(text).replace("\N{MINUS SIGN}", "-")
         if isinstance(value, (int, float)):
             number = _NUMBER.search(shown)[0].replace(",", "")
-            digits = len(number.partition(".")[2])
+            mantissa, _, exponent = number.partition("e")
+            digits = len(mantissa.partition(".")[2]) - int(exponent or 0)
             scale = 100 if "%" in shown else 1
             assert abs(abs(value) * scale - float(number)) <= 0.5000001 * 10**-digits, (text, value)
         elif isinstance(value, str):

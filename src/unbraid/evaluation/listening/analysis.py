@@ -63,11 +63,11 @@ def exclusion_rule(mode: str) -> str:
     """The rule of a mode in words."""
     if mode == "mushra":
         return (
-            f"left out: raters who gave the hidden reference less than {MUSHRA_REFERENCE} in more "
+            f"raters who gave the hidden reference less than {MUSHRA_REFERENCE} in more "
             f"than {MUSHRA_LOW_SHARE:.0%} of their screens (ITU-R BS.1534-3)"
         )
     return (
-        f"left out: raters with more than {LIKERT_LOW_SHARE:.0%} of their answers about the hidden "
+        f"raters with more than {LIKERT_LOW_SHARE:.0%} of their answers about the hidden "
         "reference at 1 or 2, or whose mean for it is not above their mean for all other systems"
     )
 

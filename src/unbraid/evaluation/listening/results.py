@@ -93,7 +93,12 @@ def _overview(figures: Figures) -> str:
     ]
     for question in figures.data["questions"]:
         at = pointer("agreement", question, "alpha")
-        rows.append((f"agreement on {question} (Krippendorff)", figures.show(at, "α = {:.2f}")))
+        rows.append(
+            (
+                f"agreement on {question} (Krippendorff)",
+                figures.show(at, "α\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{:.2f}"),
+            )
+        )
     return facts(rows)
 
 
@@ -154,8 +159,8 @@ def _pairs(figures: Figures) -> str:
                 figures.show(f"{at}/difference", "{:.2f}"),
                 " … ".join(ends),
                 figures.show(f"{at}/raters"),
-                figures.show(f"{at}/p", "{:.4f}"),
-                figures.show(f"{at}/p_holm", "{:.4f}"),
+                figures.show(f"{at}/p", "{:.2g}"),
+                figures.show(f"{at}/p_holm", "{:.2g}"),
             ]
         )
     head = "question|rated higher|rated lower|difference|95 % interval|raters|p|p, corrected"
