@@ -5,8 +5,8 @@
 ROOT holds a folder for each song, with a file for each stem: sound files, or .npy of int16
 (samples, 2) at 44.1 kHz. Of each song one excerpt or more is separated; hints that need no true
 stem are held against nSDR by Spearman's rank correlation, over all excerpts of a stem and over all
-stems together. Writes src/unbraid/evaluation/hint_correlations.json and prints the table of
-docs/reports.md.
+stems together. Writes every stem to docs/hint-measurements.json and the correlations, which reports
+show, to src/unbraid/evaluation/hint_correlations.json; prints the table of docs/reports.md.
 """
 
 from __future__ import annotations
@@ -25,14 +25,16 @@ from unbraid.evaluation.hints import HINTS, disagreement, hints_of_signals
 from unbraid.evaluation.metrics import nsdr
 
 RATE = 44100
-OUT = Path(__file__).parents[1] / "src/unbraid/evaluation/hint_correlations.json"
+ROOT = Path(__file__).parents[1]
+OUT = ROOT / "src/unbraid/evaluation/hint_correlations.json"
+ROWS = ROOT / "docs/hint-measurements.json"
 QUIET_DB = -60.0
 
 
 def main() -> None:
     options = _options()
     separator = Separator(options.model, device="cpu", threads=options.threads)
-    rows = json.loads(Path(options.out).read_text())["rows"] if options.append else []
+    rows = json.loads(Path(options.rows).read_text()) if options.append else []
     folders = [f for root in options.roots for f in sorted(Path(root).iterdir()) if f.is_dir()]
     step = max(1, len(folders) // options.songs)
     for folder in folders[::step][: options.songs]:
@@ -49,9 +51,10 @@ def main() -> None:
         "songs": len({row["song"] for row in rows}),
         "stems": len(rows),
         "correlations": _correlations(rows, separator.spec.stems),
-        "rows": rows,
     }
     write_text(Path(options.out), json.dumps(result, indent=1) + "\n")
+    lines = ",\n".join(json.dumps(row) for row in rows)
+    write_text(Path(options.rows), f"[\n{lines}\n]\n")
     print(table(result))
 
 
@@ -163,6 +166,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--append", action="store_true", help="to what was measured before")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", default=str(OUT))
+    parser.add_argument("--rows", default=str(ROWS))
     return parser.parse_args()
 
 

@@ -77,27 +77,30 @@ def make_real(data, out):
 
 
 def _synthetic_item(job):
-    index, seed, data, out = job
-    stems, meta = songs.make_song((seed, index), data, out / "train")
+    index, seed, data, out, name = job
+    if name == "low":
+        stems, meta = songs.make_low_end((seed, 1, index), data)
+    else:
+        stems, meta = songs.make_song((seed, index), data, out / "train")
     meta = {
-        "title": f"synthetic {index}",
+        "title": f"{name} {index}",
         "kind": "synthetic",
         "bass_known": True,
         "bandlimited": False,
         "weight": 1.0,
         **meta,
     }
-    meta = save_item(out / "train" / f"synth-{index:03d}", stems, meta)
+    meta = save_item(out / "train" / f"{name}-{index:03d}", stems, meta)
     return f"{meta['title']}: {meta['style']}, {meta['samples'] / 44_100:.0f} s, {meta['rms_db']}"
 
 
-def make_synthetic(data, out, seed, first, count):
+def make_synthetic(data, out, seed, first, count, name="synth"):
     """Songs ``first`` to ``first + count - 1``, each from its own seed, on two processes."""
-    jobs = [(index, seed, data, out) for index in range(first, first + count)]
+    jobs = [(index, seed, data, out, name) for index in range(first, first + count)]
     with Pool(2, maxtasksperchild=4) as pool:
         for line in pool.imap(_synthetic_item, jobs):
             print(line, flush=True)
-    (out / "READY_SYNTH").touch()
+    (out / f"READY_{name.upper()}").touch()
 
 
 def main():
@@ -105,13 +108,16 @@ def main():
     parser.add_argument("--data", type=Path, required=True, help="the folder shared/data")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--what", choices=("all", "real", "synth"), default="all")
+    parser.add_argument("--what", choices=("all", "real", "synth", "low"), default="all")
     parser.add_argument("--songs", type=int, default=60, help="how many synthetic songs")
+    parser.add_argument("--low", type=int, default=60, help="how many items of drums and deep bass")
     parser.add_argument("--first", type=int, default=0, help="index of the first of them")
     args = parser.parse_args()
-    if args.what != "synth":
+    if args.what in ("all", "real"):
         make_real(args.data, args.out)
-    if args.what != "real":
+    if args.what in ("all", "low"):
+        make_synthetic(args.data, args.out, args.seed, args.first, args.low, "low")
+    if args.what in ("all", "synth"):
         make_synthetic(args.data, args.out, args.seed, args.first, args.songs)
 
 

@@ -30,10 +30,11 @@ OTHER_PROGRAMS += (90, 91, 92, 93, 94, 95, 98, 99, 102, 104, 105, 108, 114)
 class Song:
     """What the parts of one song share: its random numbers, plan, length and credits."""
 
-    def __init__(self, seed, data, real_folder):
+    def __init__(self, seed, data, real_folder, kind=None):
         self.rng = np.random.default_rng(seed)
         self.data, self.real_folder = data, real_folder
-        self.kind = str(self.rng.choice(("electronic", "band", "midi"), p=(0.52, 0.34, 0.14)))
+        drawn = str(self.rng.choice(("electronic", "band", "midi"), p=(0.52, 0.34, 0.14)))
+        self.kind = kind or drawn
         self.seconds = float(self.rng.uniform(60, 85))
         self.samples = int(self.seconds * RATE)
         self.credits, self.kicks = set(), []
@@ -125,6 +126,33 @@ def bass(song):
     if song.chance(0.5):
         audio = fx.compress(audio, rng.uniform(2, 5))
     return fx.chorus(audio, rng, 1.5) if song.chance(0.15) else audio
+
+
+def deep_bass(song):
+    """Nearly nothing above 200 Hz: held or played, swelling or beating, dry or in a room."""
+    rng, plan = song.rng, song.plan
+    audio = np.zeros((song.samples, 2), np.float32)
+    for _ in range(int(rng.choice((1, 1, 2)))):
+        octave = int(rng.choice((0, 1, 1, 1, 2)))
+        notes = compose.bass_line(rng, plan, song.bars(0.85), octave, song.chance(0.4))
+        notes = [note._replace(pitch=max(22, note.pitch)) for note in notes]
+        role = str(rng.choice(("deep", "deep", "drone", "bass")))
+        layer = song.play(notes, synth.patch(rng, role))
+        audio += layer * (10 ** (rng.uniform(-9, 0) / 20) / max(fx.rms(layer), 1e-6))
+    if song.chance(0.3):
+        audio = fx.saturate(audio, rng.uniform(0.2, 2.5))
+    audio = fx.butter(audio, 10 ** rng.uniform(1.85, 2.9), "low", int(rng.integers(1, 4)))
+    if song.chance(0.35):  # tremolo, free or in time
+        beats = float(rng.choice((1 / 3, 0.5, 1, 2, 4)))
+        rate = plan.tempo / 60 / beats if song.chance(0.6) else rng.uniform(0.2, 8)
+        swing = np.sin(2 * np.pi * rate * np.arange(song.samples) / RATE + rng.uniform(0, 6.3))
+        audio *= (1 - rng.uniform(0.1, 0.9) * (0.5 + 0.5 * swing))[:, None].astype(np.float32)
+    if song.chance(0.4):
+        pad = song.play(compose.chords(rng, plan, song.bars(0.8), True), synth.patch(rng, "pad"))
+        audio += pad * (fx.rms(audio) / fx.rms(pad) * 10 ** (rng.uniform(-34, -14) / 20))
+    if song.chance(0.3):
+        audio = fx.reverb(audio, rng, rng.uniform(0.4, 2.5), rng.uniform(0, 0.4))
+    return fx.compress(audio, rng.uniform(2, 5)) if song.chance(0.4) else audio
 
 
 def guitar(song, notes):
@@ -289,6 +317,17 @@ def mix(song, stems):
     loudest = max(float(np.abs(audio).max()) for audio in stems.values())
     gain = min(gain, 0.99 / loudest)
     return {stem: (audio * gain).astype(np.float32) for stem, audio in stems.items()}
+
+
+def make_low_end(seed, data):
+    """Drums and a deep bass alone, as `make_song`: what shares the lowest octaves is heard most."""
+    song = Song(seed, data, None, "electronic")
+    stems = mix(song, {"drums": drums(song), "bass": deep_bass(song)})
+    return stems, {
+        "style": "low end",
+        "tempo": round(song.plan.tempo, 1),
+        "licences": sorted(song.credits),
+    }
 
 
 def make_song(seed, data, real_folder):

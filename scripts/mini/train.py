@@ -27,6 +27,7 @@ from scipy.signal import butter, sosfilt
 from unbraid.models.hybrid_demucs import HybridDemucs, HybridDemucsConfig
 from unbraid.separation.engine import apply_model
 from unbraid.separation.settings import SeparationSettings
+from unbraid.zoo.load import load_model
 
 STEMS = ("drums", "bass", "other", "vocals")
 RATE = 44100
@@ -218,6 +219,8 @@ def train(rank: int, args: argparse.Namespace) -> None:
     )
     model = HybridDemucs(config)
     start_quietly(model)
+    if args.start:
+        model.load_state_dict(load_model(args.start).state_dict())
     average = copy.deepcopy(model).eval()
     optimizer = torch.optim.Adam(model.parameters(), lr=args.lr, betas=(0.9, 0.99), eps=1e-12)
     step, progress = 0, 0.0
@@ -301,6 +304,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument(
+        "--start", help="a model to go on from, such as mini; otherwise from scratch"
+    )
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--width", type=int, default=8)
     parser.add_argument("--segment", type=float, default=3, help="training excerpt, seconds")

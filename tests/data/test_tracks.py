@@ -37,6 +37,13 @@ def test_names_are_paths_below_the_root_and_a_lone_folder_is_a_track(tmp_path):
     assert [track.name for track in find_tracks(tmp_path / "disc 1" / "song")] == ["song"]
 
 
+def test_links_are_followed_but_not_in_a_circle(tmp_path):
+    touch(tmp_path, "A/bass.wav")
+    (tmp_path / "B").symlink_to(tmp_path / "A")
+    (tmp_path / "A" / "back").symlink_to(tmp_path)
+    assert [track.name for track in find_tracks(tmp_path)] == ["A", "B"]
+
+
 def test_names_are_composed_however_they_are_stored(tmp_path):
     touch(tmp_path, unicodedata.normalize("NFD", "Für/Bäss.wav"))
     (track,) = find_tracks(tmp_path)

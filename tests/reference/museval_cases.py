@@ -48,9 +48,9 @@ def cases() -> dict[str, Case]:
 def _plain() -> dict[str, Case]:
     two, four = noise(1, 2, 6000, 2), song(2, 4, 9000, 2)
     quiet, tall = 1e-5 * song(3, 2, 6000, 2), song(4, 1, 6000, 3)
-    mono, one, eight = song(5, 3, 6000, 1), song(6, 1, 6000, 2), song(7, 2, 16000, 2)
+    mono, one, eight = song(5, 3, 6000, 1), song(6, 1, 6000, 2), song(7, 2, 16000, 1)
     forty_eight = song(8, 2, 96000, 2)
-    swapped = song(9, 2, 6000, 2)
+    swapped = song(9, 2, 6000, 1)
     return {
         "noise": (two, separated(two), 2000, 2000),
         "four stems": (four, separated(four), 2000, 2000),
@@ -110,7 +110,7 @@ def _singular() -> dict[str, Case]:
 
 
 def _lengths() -> dict[str, Case]:
-    references = song(31, 2, 6789, 2)
+    references = song(31, 2, 6789, 1)
     estimates = separated(references)
     return {
         "overlapping frames": (references, estimates, 2000, 700),
@@ -125,12 +125,12 @@ def _lengths() -> dict[str, Case]:
 
 
 def _perfect() -> dict[str, Case]:
-    references = song(41, 2, 6000, 2)
+    references = song(41, 2, 6000, 1)
     one_perfect = separated(references)
     one_perfect[0] = references[0]
     return {
         "perfect": (references, references.copy(), 2000, 2000),
         "scaled": (references, 0.5 * references, 2000, 2000),
         "one of two perfect": (references, one_perfect, 2000, 2000),
-        "quiet error": (references, references + 1e-3 * noise(42, 2, 6000, 2), 2000, 2000),
+        "quiet error": (references, references + 1e-3 * noise(42, 2, 6000, 1), 2000, 2000),
     }

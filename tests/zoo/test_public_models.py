@@ -47,26 +47,39 @@ def deviation(y: torch.Tensor, figures: dict) -> float:
     return max(float((samples - wanted).abs().max()), *statistics)
 
 
+def assert_alike(model: torch.nn.Module, name: str, way: str) -> None:
+    """The same output as stored, forward or by `apply_model` with the settings of that name."""
+    if way == "forward":
+        y = model(mixture(name))
+    else:
+        given = dict(SETTINGS[way])
+        shifts, offsets = given.pop("shifts"), given.pop("offsets", None)
+        members = len(model) if isinstance(model, Bag) else 1
+        given["shift_offsets"] = offsets and offsets[: shifts * members]
+        y = apply_model(model, mixture(name), SeparationSettings(shifts=shifts, **given))
+    assert deviation(y, MODELS[name]["stored"][way]) < 1e-5, way
+
+
 @pytest.mark.parametrize("file", FILES)
 @torch.no_grad()
 def test_files_of_the_public_package_give_its_output(file):
     name = file.split(".")[0]
     model = load_model(HERE / file)
-    members = len(model) if isinstance(model, Bag) else 1
-    for way, figures in MODELS[name]["stored"].items():
-        if way == "forward":
-            y = model(mixture(name))
-        else:
-            given = dict(SETTINGS[way])
-            shifts, offsets = given.pop("shifts"), given.pop("offsets", None)
-            given["shift_offsets"] = offsets and offsets[: shifts * members]
-            y = apply_model(model, mixture(name), SeparationSettings(shifts=shifts, **given))
-        assert deviation(y, figures) < 1e-5, way
+    for way in MODELS[name]["stored"]:
+        assert_alike(model, name, way)
 
 
+@pytest.mark.parametrize(
+    "way",
+    [
+        "forward",
+        "shifts",
+        *(pytest.param(w, marks=pytest.mark.slow) for w in SETTINGS if w != "shifts"),
+    ],
+)
 @pytest.mark.parametrize("name", OTHERS)
 @torch.no_grad()
-def test_variants_give_the_output_of_the_public_package(name):
+def test_variants_give_the_output_of_the_public_package(name, way):
     stored = MODELS[name]
     kwargs = {key: plain(value) for key, value in stored["kwargs"].items()}
     with torch.device("meta"):
@@ -74,8 +87,7 @@ def test_variants_give_the_output_of_the_public_package(name):
     public = {
         key: fill(key, tuple(value.shape)).half() for key, value in to_official_state(empty).items()
     }
-    y = from_official(stored["class"], kwargs, public)(mixture(name))
-    assert deviation(y, stored["stored"]["forward"]) < 1e-5
+    assert_alike(from_official(stored["class"], kwargs, public), name, way)
 
 
 def test_the_public_order_of_weights_is_kept():

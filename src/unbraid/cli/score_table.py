@@ -29,7 +29,9 @@ def summary_text(summary: Summary) -> str:
     if summary.leaked:
         lines += [f"LEAKED: {summary.leaked}. These scores say nothing about new songs.", ""]
     names = [name for name in _SHOWN if name in summary.figures]
-    lines.append(f"{summary.system}: {len(summary.tracks)} tracks, dB [95 % interval over tracks]")
+    count = len(summary.tracks)
+    word = "track" if count == 1 else "tracks"
+    lines.append(f"{summary.system}: {count} {word}, dB [95 % interval over tracks]")
     rows = [["", *names]]
     for stem in _stems(summary.figures):
         cells = [summary.figures[name].get(stem) for name in names]

@@ -69,7 +69,10 @@ def find_tracks(root: str | os.PathLike[str]) -> list[Track]:
     if not top.is_dir():
         what = "is no folder" if top.exists() else "does not exist"
         raise SettingsError(f"{str(top)!r} {what}; give a folder of tracks, TRACK/STEM.wav")
-    tracks = [_read_track(top, folder, names) for folder, names in _sound_folders(top)]
+    try:
+        tracks = [_read_track(top, folder, names) for folder, names in _sound_folders(top)]
+    except OSError as error:
+        raise SettingsError(f"{str(error.filename)!r} cannot be read: {error.strerror}") from error
     if not tracks:
         raise SettingsError(f"{str(top)!r} holds no sound files; a track is a folder of STEM.wav")
     return sorted(tracks, key=lambda track: track.name)
@@ -104,22 +107,22 @@ def dataset_tracks(root: str | os.PathLike[str], split: str) -> list[Track]:
     return chosen
 
 
-def _sound_folders(top: Path) -> Iterator[tuple[Path, list[str]]]:
-    entered = set()
-    for folder, folders, names in os.walk(top, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in entered:
-            folders.clear()
-            continue
-        entered.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        sounds = [name for name in sorted(names) if _is_sound(name)]
-        if sounds:
-            yield Path(folder), sounds
+def _sound_folders(top: Path, above: tuple[str, ...] = ()) -> Iterator[tuple[Path, list[str]]]:
+    """Folders with sound files. Links to folders are followed, but never in a circle."""
+    real = os.path.realpath(top)
+    if real in above:
+        return
+    names = sorted(entry.name for entry in top.iterdir() if not entry.name.startswith("."))
+    sounds = [name for name in names if _is_sound(name) and not (top / name).is_dir()]
+    if sounds:
+        yield top, sounds
+    for name in names:
+        if (top / name).is_dir():
+            yield from _sound_folders(top / name, (*above, real))
 
 
 def _is_sound(name: str) -> bool:
-    return not name.startswith(".") and Path(name).suffix.lstrip(".").lower() in EXTENSIONS
+    return Path(name).suffix.lstrip(".").lower() in EXTENSIONS
 
 
 def _read_track(top: Path, folder: Path, names: list[str]) -> Track:

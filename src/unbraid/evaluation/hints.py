@@ -16,11 +16,14 @@ songs with known stems is measured (`scripts/measure_hints.py`, docs/reports.md)
 
 from __future__ import annotations
 
+import json
 import math
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -108,6 +111,21 @@ def hints_of_signals(
     meter = _Meter(list(stems), with_mixture=True, gain=1.0)
     meter.push([np.asarray(signal, np.float32) for signal in (*stems.values(), mixture)])
     return meter.result(complete=complete)
+
+
+def measured_correlations() -> dict[str, Any] | None:
+    """How far each hint went along with nSDR, as `scripts/measure_hints.py` found; None if never.
+
+    Returns:
+        model, songs, stems (how many of each), and correlations: hint -> stem or "all" ->
+        Spearman's rank correlation, None where it could not be told.
+    """
+    try:
+        file = resources.files("unbraid.evaluation") / "hint_correlations.json"
+        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content
 
 
 def excerpt_starts(samples: int, excerpt: int, count: int) -> list[int]:

@@ -65,6 +65,7 @@ class MagnitudeHead(nn.Module):
         stems = wiener.with_mixture_phase(y, mixture)
         if iterations == 0:
             return stems
+        mixture = torch.where(mixture == 0, 1.0, mixture)  # so did the filter they trained with
         if not self.residual:
             return wiener.refine(stems, mixture, iterations)
         rest = mixture[:, None] - stems.sum(dim=1, keepdim=True)

@@ -16,7 +16,7 @@ from PIL import Image
 
 from unbraid import __version__
 from unbraid.audio.files import probe
-from unbraid.evaluation.hints import SongHints
+from unbraid.evaluation.hints import SongHints, measured_correlations
 from unbraid.evaluation.pictures import colour_of, loudest_db, png, spectrogram, waveform
 from unbraid.evaluation.report.page import (
     Figures,
@@ -114,6 +114,7 @@ def render_report(report: TrackReport, folder: Path) -> str:
                 for name, print_ in prints.items()
             },
             "hints": report.hints.as_dict() if report.hints else None,
+            "measured": measured_correlations() if report.hints else None,
             "notes": [readable(note) for note in report.notes],
             "settings": dict(report.settings),
             "provenance": dict(report.provenance),
@@ -248,6 +249,17 @@ def _hints(figures: Figures) -> str:
         at = pointer("hints", "stems", stem)
         cells = [figures.show(f"{at}/{name}", format) for name, _, format in _HINT_COLUMNS]
         rows.append([html.escape(readable(stem)), *cells])
+    measured = ""
+    if figures.data["measured"]:
+        at = pointer("measured", "correlations")
+        cells = [figures.show(f"{at}/{name}/all", "{:+.2f}") for name, _, _ in _HINT_COLUMNS]
+        rows.append(["<em>goes along with nSDR</em>", *cells])
+        measured = (
+            "<p class=note>Last row: rank correlation with nSDR, from −1 to +1, on "
+            f"{figures.show('/measured/stems')} stems of {figures.show('/measured/songs')} songs "
+            f"whose true stems are known, separated by {figures.show('/measured/model')}. Near 0 "
+            "a hint tells nothing about quality.</p>"
+        )
     residual = ""
     if hints["residual_db"] is not None:
         residual = (
@@ -260,7 +272,7 @@ def _hints(figures: Figures) -> str:
         "<em>Overlap</em>: energy that lies where another stem is louder. <em>Coherence</em>: "
         "energy in phase with the other stems, as what leaks would be. <em>Disagreement</em>: how "
         "far two runs that start at different places differ, against the stem; lower is better.</p>"
-        f"{table(['stem', *(label for _, label, _ in _HINT_COLUMNS)], rows)}{residual}"
+        f"{table(['stem', *(label for _, label, _ in _HINT_COLUMNS)], rows)}{measured}{residual}"
     )
 
 
