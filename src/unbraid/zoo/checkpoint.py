@@ -76,7 +76,10 @@ def save_checkpoint(
     }
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         save_file(state, temporary, metadata={"unbraid": json.dumps(header)})
+        temporary.chmod(mode)  # safetensors shuts out everyone but the owner
         publish(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
