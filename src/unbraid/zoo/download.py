@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from unbraid.atomic import publish
+from unbraid.cache_root import cache_root
 from unbraid.errors import ModelError
 from unbraid.zoo.foreign import sha256_of
 
@@ -35,11 +36,7 @@ _SLOWEST = 1024  # bytes a second, over a minute
 
 def cache_dir() -> Path:
     """Folder of fetched models: `UNBRAID_CACHE`, else below `XDG_CACHE_HOME`, else `~/.cache`."""
-    own = os.environ.get("UNBRAID_CACHE")
-    if own:
-        return Path(own).expanduser() / "models"
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "unbraid" / "models"
+    return cache_root() / "models"
 
 
 class CannotFetch(ModelError):
