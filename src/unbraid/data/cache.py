@@ -1,0 +1,195 @@
+"""Decoded sound kept on the disk and read as memory maps, so that decoding never holds training up.
+
+A file is decoded once, brought to the sample rate and channels that are asked for, and kept as a
+plain `.npy` of (samples, channels): 16-bit integers where that is exact, float32 elsewhere. Any
+number of processes share a folder; the operating system keeps what is read often in memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from unbraid.atomic import publish
+from unbraid.audio.signal import Signal
+from unbraid.cache_root import cache_root
+from unbraid.data.sound_files import SoundFile, read_stretch, read_whole, resampled_samples
+from unbraid.errors import SettingsError
+
+try:
+    import fcntl
+except ImportError:  # Windows: no lock, so the limit may be passed by a file or two
+    fcntl = None  # type: ignore[assignment]
+
+DEFAULT_BYTES = 100 << 30
+"""MUSDB18-HQ at its own rate takes some 22 GB."""
+
+_OPEN_MAPS = 256  # each holds a file open
+_TOUCH_S = 600.0
+_IDLE_S = 3600.0
+_SCALE = np.float32(2.0**-15)
+
+
+class SampleCache:
+    """Decoded files below a folder, up to a size.
+
+    When it is full, what nobody has used for an hour makes room, the oldest first; a file that
+    finds no room is read from where it is, with the same samples. Can be sent to other processes.
+
+    Args:
+        folder: where (`samples/` of the cache folder).
+        max_bytes: how much it may hold.
+    Raises:
+        SettingsError: if the folder cannot be made.
+    """
+
+    def __init__(
+        self, folder: str | os.PathLike[str] | None = None, max_bytes: int = DEFAULT_BYTES
+    ) -> None:
+        self.folder = Path(folder) if folder is not None else cache_root() / "samples"
+        self.max_bytes = max_bytes
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(
+                f"{str(self.folder)!r} cannot hold the cache of samples: {error.strerror}"
+            ) from error
+        self._maps: OrderedDict[Path, tuple[np.ndarray, float]] = OrderedDict()
+        self._no_room: dict[Path, float] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"folder": self.folder, "max_bytes": self.max_bytes}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["folder"], state["max_bytes"])  # type: ignore[misc]
+
+    def read(
+        self, file: SoundFile, start: int, samples: int, sample_rate: int, channels: int
+    ) -> Signal:
+        """As `read_stretch`, from the cache; the file is decoded and kept if it is not there yet.
+
+        Raises:
+            AudioReadError: as `read_stretch`.
+        """
+        kept = self._kept(file, sample_rate, channels)
+        if kept is None:
+            return read_stretch(file, start, samples, sample_rate, channels)
+        stretch = np.ascontiguousarray(kept[start : start + samples].T)
+        return stretch.astype(np.float32) * _SCALE if stretch.dtype == np.int16 else stretch
+
+    def used_bytes(self) -> int:
+        """Size of all that is kept."""
+        return sum(size for _, size, _ in self._entries())
+
+    def _kept(self, file: SoundFile, sample_rate: int, channels: int) -> np.ndarray | None:
+        path = self._path(file, sample_rate, channels)
+        now = time.time()
+        if path in self._maps:
+            samples, touched = self._maps[path]
+            self._maps.move_to_end(path)
+            if now - touched > _TOUCH_S:
+                _touch(path)
+                self._maps[path] = samples, now
+            return samples
+        if now - self._no_room.get(path, -_IDLE_S) < _TOUCH_S:
+            return None
+        opened = _open(path) if path.exists() else None
+        if opened is None:
+            if not self._store(path, file, sample_rate, channels):
+                self._no_room[path] = now
+                return None
+            opened = _open(path)
+            if opened is None:
+                return None
+        _touch(path)
+        self._maps[path] = opened, now
+        if len(self._maps) > _OPEN_MAPS:
+            self._maps.popitem(last=False)
+        return opened
+
+    def _path(self, file: SoundFile, sample_rate: int, channels: int) -> Path:
+        state = f"{file.path}\0{file.size}\0{file.mtime_ns}\0{sample_rate}\0{channels}"
+        key = hashlib.sha256(state.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+        return self.folder / f"{key}.npy"
+
+    def _store(self, path: Path, file: SoundFile, sample_rate: int, channels: int) -> bool:
+        """Decode a file into the cache; False if there is no room for it."""
+        exact = (
+            file.is_16_bit
+            and file.sample_rate == sample_rate
+            and not (channels == 1 < file.channels)
+        )
+        width = 2 if exact else 4
+        needed = resampled_samples(file, sample_rate) * channels * width
+        if needed > self.max_bytes:
+            return False
+        signal = read_whole(file, sample_rate, channels)
+        frames = np.ascontiguousarray(signal.T)
+        if exact:
+            frames = (frames * np.float32(2**15)).astype(np.int16)
+        temporary = path.with_name(f"{path.stem}.{os.getpid()}.part")
+        try:
+            with self._lock():
+                if path.exists():
+                    return True
+                if not self._make_room(frames.nbytes):
+                    return False
+                with temporary.open("wb") as out:
+                    np.save(out, frames)
+                publish(temporary, path)
+        except OSError:  # the disk is full before the limit is reached
+            return False
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+        return True
+
+    def _make_room(self, needed: int) -> bool:
+        entries = sorted(self._entries(), key=lambda entry: entry[2])
+        used = sum(size for _, size, _ in entries)
+        now = time.time()
+        for path, size, used_at in entries:
+            if used + needed <= self.max_bytes or now - used_at < _IDLE_S:
+                break
+            path.unlink(missing_ok=True)
+            used -= size
+        return used + needed <= self.max_bytes
+
+    def _entries(self) -> Iterator[tuple[Path, int, float]]:
+        """Path, size and time of last use of all that is kept."""
+        for path in self.folder.glob("*.npy"):
+            with contextlib.suppress(OSError):
+                status = path.stat()
+                yield path, status.st_size, status.st_mtime
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        with (self.folder / "lock").open("w") as file:
+            _lock_file(file)
+            yield
+
+
+def _lock_file(file: IO[str]) -> None:
+    if fcntl is not None:
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def _open(path: Path) -> np.ndarray | None:
+    try:
+        samples: np.ndarray = np.load(path, mmap_mode="r")
+    except (OSError, ValueError):
+        return None  # removed a moment ago, or no file of ours
+    return samples if samples.ndim == 2 else None
+
+
+def _touch(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        os.utime(path)

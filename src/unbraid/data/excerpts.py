@@ -1,0 +1,290 @@
+"""Excerpts of tracks, as a map-style dataset of sources.
+
+Everything random about an item comes from (seed, epoch, its number) alone, so that it is the same
+in any process and at any time. Lengths, epoch and normalization are those of spec 02 §1.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+
+from unbraid.audio.container import shown
+from unbraid.audio.resample import resampled_length
+from unbraid.audio.signal import Signal
+from unbraid.data.cache import SampleCache
+from unbraid.data.index import IndexedTrack, TrackIndex
+from unbraid.data.repitch import RepitchSettings, repitch, repitched_samples
+from unbraid.data.sound_files import SoundFile, read_stretch, read_whole
+from unbraid.errors import SettingsError
+
+__all__ = ["ExcerptSettings", "Excerpts", "read_mixture", "read_sources"]
+
+
+@dataclass(frozen=True)
+class ExcerptSettings:
+    """Which excerpts make up an epoch.
+
+    Attributes:
+        excerpt_s: length of an excerpt, in seconds.
+        stride_s: distance of the grid's excerpts, in seconds.
+        mode: "grid" takes every excerpt of a regular grid once an epoch; "random" starts anywhere.
+        per_epoch: how many items an epoch has; None takes as many as the grid has. Of a grid, an
+            epoch then has that many, drawn anew for each.
+        normalize: subtract the mean of the track's mono mixture and divide by its deviation.
+    Raises:
+        SettingsError: if a length or a number is not above 0.
+    """
+
+    excerpt_s: float = 11.0
+    stride_s: float = 1.0
+    mode: Literal["grid", "random"] = "grid"
+    per_epoch: int | None = None
+    normalize: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("excerpt_s", "stride_s"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise SettingsError(f"{name} is a time above 0 s, got {value}")
+        if self.mode not in ("grid", "random"):
+            raise SettingsError(f"excerpts lie on a 'grid' or at 'random', got {self.mode!r}")
+        if self.per_epoch is not None and self.per_epoch < 1:
+            raise SettingsError(f"an epoch has at least 1 item, got {self.per_epoch}")
+
+
+class Excerpts(torch.utils.data.Dataset[Tensor]):
+    """Excerpts of the tracks of an index; an item is float32 (stems, channels, samples).
+
+    A map-style dataset for `torch.utils.data.DataLoader`: it can be sent to workers, and
+    `set_epoch` reaches those that are already running. An item past the end of a track is filled
+    up with zeros.
+
+    Args:
+        index: the tracks.
+        stems: which stems, in the order of the items; of those that the index was built for.
+        sample_rate: Hz of the items; files of another rate are resampled.
+        channels: of the items; mono is copied, of more channels the first are taken, to mono they
+            are averaged.
+        settings: which excerpts.
+        seed: of everything that is drawn.
+        repitch: change of pitch and tempo; None for none. Items are then 12 % shorter.
+        cache: where decoded files are kept; None reads the files themselves each time.
+    Raises:
+        SettingsError: if there are no tracks or a stem is unknown, or if a track is silent that
+            has to be normalized.
+
+    Attributes:
+        samples: length of every item.
+        tracks: names, roots and more of the tracks, as the index has them.
+    """
+
+    def __init__(
+        self,
+        index: TrackIndex,
+        stems: Sequence[str],
+        sample_rate: int,
+        channels: int,
+        settings: ExcerptSettings | None = None,
+        seed: int = 0,
+        repitch: RepitchSettings | None = None,
+        cache: SampleCache | None = None,
+    ) -> None:
+        self.settings = settings or ExcerptSettings()
+        self.stems = tuple(stems)
+        self.sample_rate, self.channels = sample_rate, channels
+        self.tracks = index.tracks
+        self._seed, self._repitch, self._cache = seed, repitch, cache
+        self._check(index)
+        # Shared, so that workers that live on from epoch to epoch see it change.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
+        self._cut_samples = int(self.settings.excerpt_s * sample_rate)
+        if self._cut_samples < 1:
+            raise SettingsError(f"excerpts of {self.settings.excerpt_s:g} s hold no sample")
+        self.samples = (
+            self._cut_samples if repitch is None else repitched_samples(self._cut_samples, repitch)
+        )
+        counts = [self._grid_count(track) for track in self.tracks]
+        self._repeats = _repeats(index, counts)
+        self._ends = list(
+            accumulate(
+                count * self._repeats[track.root]
+                for count, track in zip(counts, self.tracks, strict=True)
+            )
+        )
+        self._counts = counts
+        self._draws = _draws(index)
+        if repitch is not None:
+            repitch.check_backend()
+
+    def set_epoch(self, epoch: int) -> None:
+        """From now on items are those of this epoch, here and in workers that already run."""
+        self._epoch.fill_(epoch)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that items belong to."""
+        return int(self._epoch)
+
+    def __len__(self) -> int:
+        return self.settings.per_epoch or self._ends[-1]
+
+    def __getitem__(self, item: int) -> Float32[Tensor, "s c t"]:
+        if not -len(self) <= item < len(self):
+            raise IndexError(f"item {item} of {len(self)}")
+        item %= len(self)
+        rng = np.random.default_rng((self._seed, self.epoch, item))
+        track, start = self._place(item, rng)
+        sources = self._read(track, start)
+        if self._repitch is not None:
+            sources = repitch(sources, self.stems, self.sample_rate, self._repitch, rng)
+        return torch.from_numpy(sources)
+
+    def place(self, item: int) -> tuple[str, int]:
+        """Which track an item of this epoch comes from, and its first sample there."""
+        track, start = self._place(item, np.random.default_rng((self._seed, self.epoch, item)))
+        return track.name, start
+
+    def _place(self, item: int, rng: np.random.Generator) -> tuple[IndexedTrack, int]:
+        if self.settings.mode == "random":
+            track = self.tracks[bisect_right(self._draws, rng.random() * self._draws[-1])]
+            last = resampled_length(track.samples, track.sample_rate, self.sample_rate)
+            return track, int(rng.integers(max(0, last - self._cut_samples) + 1))
+        if self.settings.per_epoch is not None:
+            item = self._shuffled(item)
+        number = bisect_right(self._ends, item)
+        nth = (item - (self._ends[number - 1] if number else 0)) % self._counts[number]
+        return self.tracks[number], int(self.sample_rate * self.settings.stride_s * nth)
+
+    def _shuffled(self, item: int) -> int:
+        """Place on the grid of one of `per_epoch` items: no place twice before all have come."""
+        turn, item = divmod(item, self._ends[-1])
+        order = np.random.default_rng((self._seed, self.epoch, turn, 1 << 32))
+        return int(order.permutation(self._ends[-1])[item])
+
+    def _read(self, track: IndexedTrack, start: int) -> Float32[np.ndarray, "s c t"]:
+        sources = np.zeros((len(self.stems), self.channels, self._cut_samples), np.float32)
+        wanted = start, self._cut_samples, self.sample_rate, self.channels
+        for stem, source in zip(self.stems, sources, strict=True):
+            file = track.stems.get(stem)
+            if file is None:  # known to be silent
+                signal = np.zeros((self.channels, 0), np.float32)
+            elif self._cache is not None:
+                signal = self._cache.read(file, *wanted)
+            else:
+                signal = read_stretch(file, *wanted)
+            there = signal.shape[1]
+            source[:, :there] = signal
+            if self.settings.normalize:
+                inside = min(self._cut_samples, max(there, self._track_samples(track) - start))
+                source[:, :inside] -= np.float32(track.mean)
+                source[:, :inside] /= np.float32(track.std)
+        return sources
+
+    def _track_samples(self, track: IndexedTrack) -> int:
+        return resampled_length(track.samples, track.sample_rate, self.sample_rate)
+
+    def _grid_count(self, track: IndexedTrack) -> int:
+        settings = self.settings
+        # Whole samples first: 12 s of 1 s more than 11 s must not become 3 by a rounding error.
+        beyond = (track.duration_s - settings.excerpt_s) / settings.stride_s
+        return 1 if track.duration_s < settings.excerpt_s else math.ceil(beyond - 1e-9) + 1
+
+    def _check(self, index: TrackIndex) -> None:
+        if not index.tracks:
+            raise SettingsError("an index without tracks has no excerpts")
+        unknown = [stem for stem in self.stems if stem not in index.stems]
+        if unknown or not self.stems:
+            raise SettingsError(
+                f"the index knows the stems {', '.join(index.stems)}; got {', '.join(unknown)}"
+            )
+        for track in index.tracks:
+            if self.settings.normalize and not track.std > 0:
+                raise SettingsError(
+                    f"{shown(track.folder)} has a silent mixture, which cannot be normalized; "
+                    "take the track out of the dataset"
+                )
+
+
+def read_sources(
+    track: IndexedTrack,
+    stems: Sequence[str],
+    sample_rate: int,
+    channels: int,
+    cache: SampleCache | None = None,
+) -> Float32[Tensor, "s c t"]:
+    """All of a track's stems, (stems, channels, samples); a stem that it lacks is silent.
+
+    Raises:
+        AudioReadError: if a file is damaged or has changed.
+    """
+    samples = resampled_length(track.samples, track.sample_rate, sample_rate)
+    sources = np.zeros((len(stems), channels, samples), np.float32)
+    for source, stem in zip(sources, stems, strict=True):
+        if (file := track.stems.get(stem)) is not None:
+            source[:] = _whole(file, sample_rate, channels, cache)
+    return torch.from_numpy(sources)
+
+
+def read_mixture(
+    track: IndexedTrack, sample_rate: int, channels: int, cache: SampleCache | None = None
+) -> Float32[Tensor, "c t"]:
+    """All of a track's mixture, (channels, samples): its file, or the sum of all its stems.
+
+    Raises:
+        AudioReadError: if a file is damaged or has changed.
+    """
+    if track.mixture is not None:
+        return torch.from_numpy(np.array(_whole(track.mixture, sample_rate, channels, cache)))
+    total: Signal | None = None
+    for file in track.stems.values():
+        signal = _whole(file, sample_rate, channels, cache)
+        total = signal if total is None else total + signal
+    assert total is not None
+    return torch.from_numpy(np.array(total))
+
+
+def _whole(file: SoundFile, sample_rate: int, channels: int, cache: SampleCache | None) -> Signal:
+    if cache is None:
+        return read_whole(file, sample_rate, channels)
+    samples = resampled_length(file.samples, file.sample_rate, sample_rate)
+    return cache.read(file, 0, samples, sample_rate, channels)
+
+
+def _repeats(index: TrackIndex, counts: Sequence[int]) -> list[int]:
+    """How often each root is gone through in an epoch, so that its share is about its weight.
+
+    With two roots of b and e examples and weights (1 - w, w) the first is repeated round(e/b *
+    (1/w - 1)) times, if that is more than once, as in spec 02 §1.2; else the second is.
+    """
+    if index.weights is None:
+        return [1] * len(index.roots)
+    sizes = [0] * len(index.roots)
+    for track, count in zip(index.tracks, counts, strict=True):
+        sizes[track.root] += count
+    most = max(size / weight for size, weight in zip(sizes, index.weights, strict=True))
+    return [
+        max(1, round(weight * most / size)) if size else 1
+        for size, weight in zip(sizes, index.weights, strict=True)
+    ]
+
+
+def _draws(index: TrackIndex) -> list[float]:
+    """Ends of the intervals that stand for the tracks when one is drawn: long ones are wider."""
+    lengths = [0.0] * len(index.roots)
+    for track in index.tracks:
+        lengths[track.root] += track.duration_s
+    weights = index.weights or lengths
+    shares = (
+        track.duration_s / lengths[track.root] * weights[track.root] for track in index.tracks
+    )
+    return list(accumulate(shares))

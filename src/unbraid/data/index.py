@@ -1,0 +1,361 @@
+"""The tracks of one or several datasets, looked at once: lengths, rates, levels.
+
+Whatever would stop a training later is found here: stems that are missing, of unequal length or
+rate, files that do not decode. What was found is kept in `index/` of the cache folder, and looked
+at again only for tracks whose files have another size or time of change.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import random
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from unbraid.atomic import write_text
+from unbraid.audio.container import shown
+from unbraid.audio.files import read_blocks
+from unbraid.audio.loudness import LoudnessMeter
+from unbraid.cache_root import cache_root
+from unbraid.data.sound_files import SoundFile, look_at, stamp, with_channels
+from unbraid.data.tracks import Track, dataset_tracks
+from unbraid.errors import AudioReadError, SettingsError
+
+Missing = Literal["error", "silence"]
+OnTrack = Callable[[int, int], None]
+"""Called with how many tracks are done, and of how many."""
+
+_VERSION = 1
+_WORKERS = 8
+
+
+@dataclass(frozen=True)
+class IndexedTrack:
+    """A track that was looked at.
+
+    Attributes:
+        name: path below its split, with slashes.
+        folder: where it is.
+        root: which of the index's roots it belongs to.
+        stems: name to file, sorted by name; all that the folder has.
+        mixture: its file, if there is one; else the mixture is the sum of all stems.
+        samples: length at `sample_rate`; that of every file.
+        sample_rate: Hz; that of every file.
+        channels: of its widest file.
+        mean, std: of the mono mixture (mean over channels) over the whole track; unbiased.
+        loudness_lufs: of the mixture, BS.1770-4; -inf for silence.
+    """
+
+    name: str
+    folder: Path
+    root: int
+    stems: dict[str, SoundFile]
+    mixture: SoundFile | None
+    samples: int
+    sample_rate: int
+    channels: int
+    mean: float
+    std: float
+    loudness_lufs: float
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.samples / self.sample_rate
+
+
+@dataclass(frozen=True)
+class TrackIndex:
+    """The tracks of one split of some datasets, known to be fit for training.
+
+    Attributes:
+        split: "train", "valid" or "test".
+        roots: the datasets.
+        weights: the share of examples that each root shall have, one for each; None takes every
+            example of every root once.
+        stems: names, in the order in which items have them.
+        tracks: sorted by root and name.
+    """
+
+    split: str
+    roots: tuple[Path, ...]
+    weights: tuple[float, ...] | None
+    stems: tuple[str, ...]
+    tracks: tuple[IndexedTrack, ...]
+
+    @property
+    def duration_s(self) -> float:
+        """Length of all tracks, in seconds."""
+        return sum(track.duration_s for track in self.tracks)
+
+    def sample(self, count: int, seed: int = 42) -> TrackIndex:
+        """`count` of the tracks, drawn once and for all from `seed`; all if there are no more."""
+        if count < 1:
+            raise SettingsError(f"a part of an index has at least 1 track, got {count}")
+        drawn = random.Random(seed).sample(range(len(self.tracks)), min(count, len(self.tracks)))
+        chosen = tuple(self.tracks[i] for i in sorted(drawn))
+        return dataclasses.replace(self, tracks=chosen)
+
+    def fingerprint(self) -> str:
+        """Eight characters that change whenever a file, its content or the order changes."""
+        parts = [[str(f.path), f.size, f.mtime_ns] for track in self.tracks for f in files(track)]
+        text = json.dumps([self.split, self.stems, self.weights, parts])
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def build_index(
+    roots: Sequence[str | os.PathLike[str]],
+    split: str,
+    stems: Sequence[str] | None,
+    *,
+    weights: Sequence[float] | None = None,
+    missing: Missing = "error",
+    workers: int | None = None,
+    on_track: OnTrack | None = None,
+) -> TrackIndex:
+    """Look at all tracks of a split, and make sure that they can be trained on.
+
+    Args:
+        roots: datasets, ROOT/{train,valid,test}/TRACK/STEM.SUFFIX. For "valid" and "test" it is
+            enough that one of them has the split.
+        split: "train", "valid" or "test".
+        stems: which, in order; other files are left alone, unless they make up the mixture. None
+            takes what every track has, sorted, "error" then meaning that all have the same.
+        weights: the share of examples that each root shall have; they need not add up to 1.
+        missing: whether a stem that a track lacks is an error or silence.
+        workers: how many tracks to look at at once (8, and no more than cores).
+        on_track: told of each track that is done.
+    Raises:
+        SettingsError: if a root, a split or a stem is missing, or files of one track differ in
+            length or rate; with the file's name.
+        AudioReadError: if a file does not decode.
+    """
+    tops = [Path(root).absolute() for root in roots]
+    _check_roots(tops, weights)
+    found = _all_tracks(tops, split)
+    wanted = _wanted(found, stems, missing)
+    kept = [_Kept(top, split) for top in tops]
+    done: list[IndexedTrack] = []
+    count = workers or min(_WORKERS, os.cpu_count() or 1)
+    with ThreadPoolExecutor(count) as pool:
+        jobs = [
+            pool.submit(_index_track, track, root, wanted, missing, kept[root])
+            for root, track in found
+        ]
+        try:
+            for job in jobs:
+                done.append(job.result())
+                if on_track is not None:
+                    on_track(len(done), len(found))
+        finally:
+            for job in jobs:
+                job.cancel()
+    for root, store in enumerate(kept):
+        store.save([track for track in done if track.root == root])
+    return TrackIndex(
+        split, tuple(tops), None if weights is None else tuple(weights), wanted, tuple(done)
+    )
+
+
+def files(track: IndexedTrack) -> list[SoundFile]:
+    """All files of a track: its stems, and its mixture if it has one."""
+    return [*track.stems.values(), *([track.mixture] if track.mixture else [])]
+
+
+def mixture_blocks(track: IndexedTrack, block_samples: int = 1 << 18) -> Iterator[np.ndarray]:
+    """The mixture of a track in blocks (channels, samples), at its own rate: its file, or the sum.
+
+    Raises:
+        AudioReadError: if a file does not decode.
+    """
+    if track.mixture is not None:
+        yield from read_blocks(track.mixture.path, block_samples)
+        return
+    readers = [read_blocks(file.path, block_samples) for file in track.stems.values()]
+    for blocks in zip(*readers, strict=True):
+        total = np.zeros((track.channels, blocks[0].shape[1]), np.float32)
+        for block in blocks:
+            total += with_channels(block, track.channels)
+        yield total
+
+
+def _check_roots(roots: Sequence[Path], weights: Sequence[float] | None) -> None:
+    if not roots:
+        raise SettingsError("give at least one dataset, ROOT/{train,valid,test}/TRACK/STEM.wav")
+    if len(set(roots)) < len(roots):
+        raise SettingsError(f"the same dataset is given twice: {', '.join(map(str, roots))}")
+    for root in roots:
+        if not root.is_dir():
+            what = "is no folder" if root.exists() else "does not exist"
+            raise SettingsError(f"{shown(root)} {what}; give the ROOT of a dataset")
+    if weights is None:
+        return
+    if len(weights) != len(roots):
+        raise SettingsError(f"{len(roots)} datasets need as many weights, got {len(weights)}")
+    if not all(math.isfinite(weight) and weight > 0 for weight in weights):
+        raise SettingsError(f"weights of datasets are above 0, got {list(weights)}")
+
+
+def _all_tracks(roots: Sequence[Path], split: str) -> list[tuple[int, Track]]:
+    """Tracks with the number of their root."""
+    found: list[tuple[int, Track]] = []
+    lacking: SettingsError | None = None
+    for number, root in enumerate(roots):
+        try:
+            found += [(number, track) for track in dataset_tracks(root, split)]
+        except SettingsError as error:
+            if split == "train":
+                raise
+            lacking = error
+    if not found and lacking is not None:
+        raise lacking
+    for _, track in found:
+        if track.problem is not None:
+            raise SettingsError(f"{shown(track.folder)}: {track.problem}")
+    return found
+
+
+def _wanted(
+    found: Sequence[tuple[int, Track]], stems: Sequence[str] | None, missing: Missing
+) -> tuple[str, ...]:
+    if stems is None:
+        stems = sorted({name for _, track in found for name in track.stems})
+        if not stems:
+            raise SettingsError(f"{shown(found[0][1].folder)} and all others hold no stems")
+    if not stems or len(set(stems)) < len(stems):
+        raise SettingsError(f"give each stem once, and at least one, got {list(stems)}")
+    for _, track in found:
+        lacking = [name for name in stems if name not in track.stems]
+        if len(lacking) == len(stems) or (lacking and missing == "error"):
+            there = ", ".join(track.stems) or "none"
+            raise SettingsError(
+                f"{shown(track.folder)} has no file of {', '.join(lacking)}; its stems are {there}"
+            )
+    return tuple(stems)
+
+
+def _index_track(
+    track: Track, root: int, wanted: Sequence[str], missing: Missing, kept: _Kept
+) -> IndexedTrack:
+    # Without a file of the mixture every stem counts, as it is their sum.
+    names = track.stems if track.mixture is None else [n for n in wanted if n in track.stems]
+    stems = {name: kept.file(track.stems[name]) for name in names}
+    mixture = None if track.mixture is None else kept.file(track.mixture)
+    first, *others = [*([mixture] if mixture else []), *stems.values()]
+    for other in others:
+        _check_alike(first, other)
+    bare = IndexedTrack(
+        *(track.name, track.folder, root, stems, mixture),
+        samples=first.samples,
+        sample_rate=first.sample_rate,
+        channels=max(file.channels for file in (first, *others)),
+        mean=0.0,
+        std=0.0,
+        loudness_lufs=-math.inf,
+    )
+    mean, std, loudness_lufs = kept.levels(bare) or _levels(bare)
+    return dataclasses.replace(bare, mean=mean, std=std, loudness_lufs=loudness_lufs)
+
+
+def _check_alike(first: SoundFile, other: SoundFile) -> None:
+    here, there = shown(other.path), first.path.name
+    if other.sample_rate != first.sample_rate:
+        raise SettingsError(
+            f"{here} has {other.sample_rate} Hz, {there!r} beside it {first.sample_rate} Hz; "
+            "the files of a track need the same sample rate"
+        )
+    if other.samples != first.samples:
+        raise SettingsError(
+            f"{here} has {other.samples} samples, {there!r} beside it {first.samples}; "
+            "the files of a track need the same length"
+        )
+
+
+def _levels(track: IndexedTrack) -> tuple[float, float, float]:
+    """Mean and unbiased deviation of the mono mixture, and loudness of the mixture."""
+    count, total, squares = 0, 0.0, 0.0
+    meter: LoudnessMeter | None = None
+    for block in mixture_blocks(track):
+        mono = block.mean(axis=0, dtype=np.float64)
+        count += len(mono)
+        total += float(mono.sum())
+        squares += float(np.square(mono).sum())
+        if not math.isfinite(squares):
+            source = track.mixture.path if track.mixture else track.folder
+            raise AudioReadError(f"{shown(source)} holds samples that are no finite numbers")
+        meter = meter or LoudnessMeter(track.sample_rate, block.shape[0])
+        meter.push(block)
+    mean = total / count
+    variance = max(0.0, squares - count * mean * mean) / max(1, count - 1)
+    return mean, math.sqrt(variance), meter.loudness_lufs() if meter else -math.inf
+
+
+class _Kept:
+    """What earlier runs found out about one root and split."""
+
+    def __init__(self, root: Path, split: str) -> None:
+        name = hashlib.sha256(str(root).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        self._path = cache_root() / "index" / f"{name}-{split}.json"
+        self._known: dict[str, Any] = {"files": {}, "tracks": {}}
+        try:
+            content = json.loads(self._path.read_text(encoding="utf-8"))
+            if content["version"] == _VERSION:
+                self._known = {"files": dict(content["files"]), "tracks": dict(content["tracks"])}
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # none yet, or not ours: it is made anew
+
+    def file(self, path: Path) -> SoundFile:
+        """The file as it is now; looked at only if it has changed."""
+        path = Path(path).absolute()
+        now = list(stamp(path))
+        known = self._known["files"].get(str(path))
+        if known is not None and known[:2] == now:
+            return SoundFile(path, *known)
+        return look_at(path)
+
+    def levels(self, track: IndexedTrack) -> tuple[float, float, float] | None:
+        """Levels of the mixture, if its files are what they were."""
+        known = self._known["tracks"].get(str(track.folder))
+        if known is None or known["of"] != _levels_of(track):
+            return None
+        loudness = known["loudness_lufs"]
+        return known["mean"], known["std"], -math.inf if loudness is None else loudness
+
+    def save(self, tracks: Sequence[IndexedTrack]) -> None:
+        """Keep what was found, if the cache folder can be written at all."""
+        content: dict[str, Any] = {"version": _VERSION, "files": {}, "tracks": {}}
+        content["files"].update(self._known["files"])
+        for track in tracks:
+            for file in files(track):
+                facts = [getattr(file, field.name) for field in dataclasses.fields(file)]
+                content["files"][str(file.path)] = facts[1:]
+            loudness = track.loudness_lufs
+            content["tracks"][str(track.folder)] = {
+                "of": _levels_of(track),
+                "mean": track.mean,
+                "std": track.std,
+                "loudness_lufs": loudness if math.isfinite(loudness) else None,
+            }
+        content["files"] = {
+            path: facts for path, facts in content["files"].items() if Path(path).exists()
+        }
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(self._path, json.dumps(content))
+        except (OSError, UnicodeEncodeError):
+            pass  # nothing is lost but time
+
+
+def _levels_of(track: IndexedTrack) -> list[list[Any]]:
+    """Which files, in which state, the levels of a track come from."""
+    chosen = [track.mixture] if track.mixture else list(track.stems.values())
+    return [[file.path.name, file.size, file.mtime_ns] for file in chosen]
