@@ -69,15 +69,18 @@ def test_files_of_the_public_package_give_its_output(file):
         assert_alike(model, name, way)
 
 
-@pytest.mark.parametrize(
-    "way",
-    [
-        "forward",
-        "shifts",
-        *(pytest.param(w, marks=pytest.mark.slow) for w in SETTINGS if w != "shifts"),
-    ],
-)
-@pytest.mark.parametrize("name", OTHERS)
+def every_way() -> list:
+    """Forward for all; `apply_model` by default where a segment's silence tells, else if slow."""
+    quick = {(name, "shifts") for name in ("hybrid", "old_wiener", "spectrogram_wiener", "time")}
+    quick |= {(name, "forward") for name in OTHERS}
+    return [
+        pytest.param(name, way, marks=() if (name, way) in quick else pytest.mark.slow)
+        for name in OTHERS
+        for way in ("forward", *SETTINGS)
+    ]
+
+
+@pytest.mark.parametrize(("name", "way"), every_way())
 @torch.no_grad()
 def test_variants_give_the_output_of_the_public_package(name, way):
     stored = MODELS[name]
