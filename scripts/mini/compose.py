@@ -85,6 +85,23 @@ def bass_line(rng, plan, bars, octave, sustained=False):
     return notes
 
 
+def loose_line(rng, plan, bars, octave):
+    """Roots, octaves and fifths as a player feels them: short and long notes, rests, no pattern."""
+    step, notes = plan.bar_s / 16, []
+    rest, longest = rng.uniform(0, 0.5), int(rng.choice((4, 6, 10)))
+    for bar in bars:
+        at = 0
+        while at < 16:
+            length = int(rng.integers(1, longest))
+            if rng.random() > rest:
+                pitch = plan.pitch(plan.degree(bar) % 7 + int(rng.choice((0, 0, 0, 4, 7))), octave)
+                seconds = length * step * rng.uniform(0.3, 1)
+                start = bar * plan.bar_s + (at + rng.normal(0, 0.05)) * step
+                notes.append(Note(max(0, start), seconds, pitch, int(rng.integers(70, 125))))
+            at += length
+    return notes
+
+
 def chord(plan, bar, octave, size):
     root = plan.degree(bar) % 7
     return [plan.pitch(root + step, octave) for step in (0, 2, 4, 6, 8)[:size]]

@@ -78,8 +78,9 @@ def make_real(data, out):
 
 def _synthetic_item(job):
     index, seed, data, out, name = job
-    if name == "low":
-        stems, meta = songs.make_low_end((seed, 1, index), data)
+    if name in ("low", "loose"):
+        stream = 1 + (name == "loose")
+        stems, meta = songs.make_low_end((seed, stream, index), data, name == "loose")
     else:
         stems, meta = songs.make_song((seed, index), data, out / "train")
     meta = {
@@ -108,15 +109,19 @@ def main():
     parser.add_argument("--data", type=Path, required=True, help="the folder shared/data")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--what", choices=("all", "real", "synth", "low"), default="all")
+    parser.add_argument("--what", choices=("all", "real", "synth", "low", "loose"), default="all")
     parser.add_argument("--songs", type=int, default=60, help="how many synthetic songs")
-    parser.add_argument("--low", type=int, default=60, help="how many items of drums and deep bass")
+    parser.add_argument(
+        "--low", type=int, default=60, help="how many items of drums and deep bass, of each kind"
+    )
     parser.add_argument("--first", type=int, default=0, help="index of the first of them")
     args = parser.parse_args()
     if args.what in ("all", "real"):
         make_real(args.data, args.out)
     if args.what in ("all", "low"):
         make_synthetic(args.data, args.out, args.seed, args.first, args.low, "low")
+    if args.what in ("all", "loose"):
+        make_synthetic(args.data, args.out, args.seed, args.first, args.low, "loose")
     if args.what in ("all", "synth"):
         make_synthetic(args.data, args.out, args.seed, args.first, args.songs)
 

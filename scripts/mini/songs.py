@@ -128,15 +128,18 @@ def bass(song):
     return fx.chorus(audio, rng, 1.5) if song.chance(0.15) else audio
 
 
-def deep_bass(song):
+def deep_bass(song, loose):
     """Nearly nothing above 200 Hz: held or played, swelling or beating, dry or in a room."""
     rng, plan = song.rng, song.plan
     audio = np.zeros((song.samples, 2), np.float32)
     for _ in range(int(rng.choice((1, 1, 2)))):
         octave = int(rng.choice((0, 1, 1, 1, 2)))
-        notes = compose.bass_line(rng, plan, song.bars(0.85), octave, song.chance(0.4))
+        if loose:
+            notes = compose.loose_line(rng, plan, song.bars(0.85), octave)
+        else:
+            notes = compose.bass_line(rng, plan, song.bars(0.85), octave, song.chance(0.4))
         notes = [note._replace(pitch=max(22, note.pitch)) for note in notes]
-        role = str(rng.choice(("deep", "deep", "drone", "bass")))
+        role = str(rng.choice(("loose", "bass") if loose else ("deep", "deep", "drone", "bass")))
         layer = song.play(notes, synth.patch(rng, role))
         audio += layer * (10 ** (rng.uniform(-9, 0) / 20) / max(fx.rms(layer), 1e-6))
     if song.chance(0.3):
@@ -319,10 +322,10 @@ def mix(song, stems):
     return {stem: (audio * gain).astype(np.float32) for stem, audio in stems.items()}
 
 
-def make_low_end(seed, data):
+def make_low_end(seed, data, loose=False):
     """Drums and a deep bass alone, as `make_song`: what shares the lowest octaves is heard most."""
     song = Song(seed, data, None, "electronic")
-    stems = mix(song, {"drums": drums(song), "bass": deep_bass(song)})
+    stems = mix(song, {"drums": drums(song), "bass": deep_bass(song, loose)})
     return stems, {
         "style": "low end",
         "tempo": round(song.plan.tempo, 1),

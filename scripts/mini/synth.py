@@ -208,7 +208,7 @@ def envelope(samples, hold, attack, decay, sustain, release):
 
 
 def patch(rng, role):
-    """A random synthesizer voice for a role: bass, deep (a sub-bass), drone, pad, pluck or lead."""
+    """A random synthesizer voice: bass, deep or loose (sub-basses), drone, pad, pluck or lead."""
     u, pick = rng.uniform, rng.choice
     kind = str(pick(("saw", "saw", "square", "pulse", "triangle", "organ")))
     resonance = round(u(0, 0.8), 2)
@@ -231,6 +231,11 @@ def patch(rng, role):
         cutoff, sweep, sub, width = u(40, 200), u(0, 2), u(0.2, 2), u(0, 0.2)
         attack, sustain, release = 10 ** u(-2.5, -0.3), u(0.3, 1), 10 ** u(-1.3, 0)
         kind = str(pick(("saw", "square", "triangle", "sine")))
+    elif role == "loose":
+        cutoff, sweep, sub, width = u(40, 200), u(0, 3), u(0, 1), u(0, 0.1)
+        attack, decay, sustain, release = 10 ** u(-2.7, -1.5), u(0.05, 1), u(0, 1), u(0.03, 0.3)
+        voices, kind = int(pick((1, 2, 2, 3))), str(pick(("saw", "square", "triangle", "sine")))
+        detune = u(3, 40)
     elif role == "pad":
         attack, sustain, release, sweep_s = u(0.1, 0.8), u(0.7, 1), u(0.3, 1.2), u(0.5, 2)
         voices = int(pick((3, 5, 7)))

@@ -110,7 +110,7 @@ def make_item(songs: Songs, rng: np.random.Generator, samples: int) -> np.ndarra
     dull = False
     for index, stem in enumerate(STEMS):
         song = choose_song(songs, rng, stem, together)
-        if stem not in song["stems"] or rng.random() < 0.1:
+        if stem not in song["stems"] or rng.random() < ABSENT[stem]:
             continue
         sound = song["stems"][stem]
         start = loud_start(rng, sound, samples, tries=60 if stem == "bass" else 4)
@@ -133,6 +133,7 @@ def make_item(songs: Songs, rng: np.random.Generator, samples: int) -> np.ndarra
     return item / max(loudest, 1e-3) * rng.uniform(0.3, 1)
 
 
+ABSENT = {"drums": 0.25, "bass": 0.1, "other": 0.15, "vocals": 0.15}  # how often a stem is silent
 HIGH_PASS = butter(4, 150, "highpass", fs=RATE, output="sos")
 LOW_PASS = butter(8, 9000, "lowpass", fs=RATE, output="sos")
 
