@@ -11,6 +11,7 @@
     │   ├── UnknownModel     no model of that name or at that path
     │   └── CheckpointError  a file of weights that is damaged, foreign or refused
     ├── EvaluationError      references and estimates that cannot be compared
+    ├── TrainingError        a training run that cannot go on
     └── Cancelled            the caller asked to stop
 
 A message says what was wrong, what came and what would do, in one line. The command line prints it
@@ -62,6 +63,10 @@ class CheckpointError(ModelError):
 
 class EvaluationError(UnbraidError):
     """References and estimates that cannot be compared."""
+
+
+class TrainingError(UnbraidError):
+    """A training run that cannot go on."""
 
 
 class Cancelled(UnbraidError):

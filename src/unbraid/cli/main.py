@@ -26,6 +26,7 @@ COMMANDS = {
     "separate": "separate songs into stems (also without the word: unbraid song.mp3)",
     "models": "list, show, fetch or import models",
     "evaluate": "score estimates against references, or a model on a dataset",
+    "train": "train a model by a recipe, or go on with a run",
     "report": "a page about an evaluation, or about stems",
     "listen": "listening tests: build, serve, analyse",
 }

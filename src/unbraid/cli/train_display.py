@@ -1,0 +1,146 @@
+"""What a person sees of a training run, on stderr: a live line on a terminal, else plain ones."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text
+
+from unbraid.cli.display import clock, printable
+from unbraid.training.session import Listeners
+
+_EVERY_S = 20.0
+
+
+class TrainDisplay:
+    """Says nothing; the others say more."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, markup=False, highlight=False, emoji=False,
+                               soft_wrap=True)  # fmt: skip
+        self.best = ""
+
+    def __enter__(self) -> TrainDisplay:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self.close()
+
+    def listeners(self, name: str) -> Listeners:
+        """What to call for a run, whose name is "" if it is the only one."""
+        return Listeners()
+
+    def close(self) -> None:
+        """No more is shown."""
+
+
+class PlainTrainDisplay(TrainDisplay):
+    """A line for each epoch and each note, and one for steps now and then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._name, self._told = "", 0.0
+
+    def listeners(self, name: str) -> Listeners:
+        self._name, self._told, self.best = f"{name}: " if name else "", 0.0, ""
+        return Listeners((self.row,), self.indexing, self.validating)
+
+    def row(self, row: dict[str, Any]) -> None:
+        """A row of the log."""
+        if row["kind"] == "step":
+            self.step(row)
+        elif row["kind"] == "epoch":
+            self.best = best_text(row)
+            self.line(epoch_text(row))
+        elif row["kind"] == "note":
+            self.line(str(row["text"]))
+
+    def step(self, row: dict[str, Any]) -> None:
+        now = time.monotonic()
+        if now - self._told >= _EVERY_S:
+            self._told = now
+            self.line(step_text(row, self.best))
+
+    def indexing(self, done: int, total: int) -> None:
+        if done == total:
+            self.line(f"looked at {total} tracks")
+
+    def validating(self, done: int, total: int) -> None:
+        """A validation track is done."""
+
+    def line(self, text: str) -> None:
+        self.console.print(Text(printable(self._name + text)))
+
+
+class LiveTrainDisplay(PlainTrainDisplay):
+    """A bar for the epoch, and one line that says how it goes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bars = Progress(
+            TextColumn("{task.fields[name]}", markup=False),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[text]}", markup=False),
+            console=self.console,
+            transient=True,
+        )
+        self._bar = self._bars.add_task("", total=None, name="", text="")
+        self._bars.start()
+
+    def step(self, row: dict[str, Any]) -> None:
+        self._bars.update(
+            self._bar, completed=row["batch"], total=row["batches"],
+            name=f"{self._name}epoch {row['epoch']}", text=step_text(row, self.best),
+        )  # fmt: skip
+
+    def indexing(self, done: int, total: int) -> None:
+        self._bars.update(self._bar, completed=done, total=total, name="looking at tracks", text="")
+
+    def validating(self, done: int, total: int) -> None:
+        text = f"track {done} of {total}"
+        self._bars.update(self._bar, completed=done, total=total, name="validation", text=text)
+
+    def close(self) -> None:
+        self._bars.stop()
+
+
+def make_display(quiet: bool) -> TrainDisplay:
+    """The display that fits: none, live on a terminal, plain elsewhere."""
+    if quiet:
+        return TrainDisplay()
+    return LiveTrainDisplay() if Console(stderr=True).is_terminal else PlainTrainDisplay()
+
+
+def step_text(row: dict[str, Any], best: str = "") -> str:
+    """Loss, speed, time waiting for data, time left, best score."""
+    parts = [
+        f"step {row['step']}",
+        f"loss {row['loss']:.4g}",
+        f"{row['examples_per_s']:.3g} examples/s",
+        f"{row['waiting']:.0%} waiting for data",
+        f"{clock(row['seconds_left'])} left",
+    ]
+    return ", ".join(parts + [best] * bool(best))
+
+
+def best_text(row: dict[str, Any]) -> str:
+    """The best score so far; empty if there is none."""
+    best = row.get("best") or {}
+    return f"best {best['nsdr']:.2f} dB" if "nsdr" in best else ""
+
+
+def epoch_text(row: dict[str, Any]) -> str:
+    """What an epoch came to."""
+    text = f"epoch {row['epoch']}, step {row['step']}"
+    if "nsdr" in row:
+        stems = ", ".join(f"{stem} {value:.2f}" for stem, value in row["stems"].items())
+        text += f": loss {row['loss']:.4g}, nSDR {row['nsdr']:.2f} dB ({stems}), {row['chosen']}"
+    best = best_text(row)
+    return f"{text}; {best} in epoch {row['best']['epoch']}" if best else text

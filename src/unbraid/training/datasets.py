@@ -1,0 +1,103 @@
+"""The data of a run: excerpts to train on and whole tracks to validate on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unbraid.data.cache import SampleCache
+from unbraid.data.excerpts import Excerpts
+from unbraid.data.index import IndexedTrack, TrackIndex, build_index
+from unbraid.data.tracks import MUSDB_VALIDATION
+from unbraid.errors import SettingsError
+from unbraid.training.config import Recipe, model_config
+
+
+@dataclass(frozen=True)
+class RunData:
+    """What a run learns from.
+
+    Attributes:
+        excerpts: of the training tracks.
+        validation: whole tracks, none if the dataset has no such split.
+        stems, sample_rate, channels: of both, as the model has them.
+        cache: where decoded audio is kept, if at all.
+    """
+
+    excerpts: Excerpts
+    validation: tuple[IndexedTrack, ...]
+    stems: tuple[str, ...]
+    sample_rate: int
+    channels: int
+    cache: SampleCache | None
+
+    def summary(self) -> dict[str, Any]:
+        """How much there is, in plain values."""
+        return {
+            "stems": list(self.stems),
+            "training_tracks": len(self.excerpts.tracks),
+            "training_seconds": round(sum(t.duration_s for t in self.excerpts.tracks), 1),
+            "validation_tracks": len(self.validation),
+            "validation_seconds": round(sum(t.duration_s for t in self.validation), 1),
+            "excerpts": len(self.excerpts),
+            "excerpt_seconds": round(self.excerpts.samples / self.sample_rate, 3),
+        }
+
+
+def open_data(
+    recipe: Recipe,
+    roots: Sequence[str | Path],
+    weights: Sequence[float] | None = None,
+    on_track: Callable[[int, int], None] | None = None,
+) -> RunData:
+    """Index the datasets and open them as the recipe wants.
+
+    Raises:
+        SettingsError, AudioReadError: if something is wrong with a dataset; names the file.
+    """
+    config = model_config(recipe)
+    settings = {"missing": recipe.data.missing, "on_track": on_track}
+    train = build_index(roots, "train", config.stems, weights=weights, **settings)  # type: ignore[arg-type]
+    valid: TrackIndex | None = None
+    if has_validation(roots):
+        valid = build_index(roots, "valid", config.stems, **settings)  # type: ignore[arg-type]
+    if recipe.data.train_valid:
+        if valid is None:
+            raise SettingsError("data.train_valid is on, but the dataset has no validation tracks")
+        train = dataclasses.replace(train, tracks=train.tracks + valid.tracks)
+    cache = None
+    if recipe.data.cache_gb > 0:
+        cache = SampleCache(max_bytes=int(recipe.data.cache_gb * 1e9))
+    excerpts = Excerpts(
+        train,
+        config.stems,
+        config.sample_rate,
+        config.audio_channels,
+        recipe.excerpts,
+        seed=recipe.seed,
+        repitch=recipe.repitch if recipe.repitch.probability > 0 else None,
+        cache=cache,
+    )
+    seconds = excerpts.samples / config.sample_rate
+    if seconds <= recipe.augment.shift_s:
+        raise SettingsError(
+            f"excerpts of {seconds:g} s leave nothing after a shift of up to "
+            f"{recipe.augment.shift_s:g} s; make excerpts.excerpt_s longer or augment.shift_s less"
+        )
+    tracks = valid.tracks if valid is not None else ()
+    return RunData(
+        excerpts, tracks, tuple(config.stems), config.sample_rate, config.audio_channels, cache
+    )
+
+
+def has_validation(roots: Sequence[str | Path]) -> bool:
+    """Whether a dataset has a folder `valid`, or MUSDB18's validation songs in `train`."""
+    for root in map(Path, roots):
+        if (root / "valid").is_dir():
+            return True
+        if any((root / "train" / name).is_dir() for name in MUSDB_VALIDATION):
+            return True
+    return False

@@ -1,0 +1,142 @@
+"""Batches of an epoch, for one process of a team: order, shares, augmentation, prefetching.
+
+All that is random follows from (seed, epoch, step), and is drawn for the whole batch, of which each
+process uses its share. So it does not matter how many processes there are, nor where a run was
+resumed: the same step sees the same data.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch.utils.data import DataLoader
+
+from unbraid.data.augment import augment
+from unbraid.data.excerpts import Excerpts
+from unbraid.errors import SettingsError
+from unbraid.shapes import Sources
+from unbraid.training.config import Recipe
+from unbraid.training.distributed import Team
+from unbraid.training.seeds import generator_of
+
+_MOST_WORKERS = 8
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One process's share of a step.
+
+    Attributes:
+        sources: excerpts as they are on disk, (share, stems, channels, samples).
+        indices: of all excerpts of the step, of all processes.
+        waited_s: seconds that the caller waited for it.
+    """
+
+    sources: Sources
+    indices: list[int]
+    waited_s: float
+
+
+class Feed:
+    """Batches for one process.
+
+    Args:
+        excerpts: the training set.
+        recipe, team: of the run.
+        sample_rate: Hz.
+    Raises:
+        SettingsError: if a batch cannot be shared out, or there are too few excerpts for one.
+    """
+
+    def __init__(self, excerpts: Excerpts, recipe: Recipe, team: Team, sample_rate: int) -> None:
+        self._excerpts, self._recipe, self._team = excerpts, recipe, team
+        self._sample_rate = sample_rate
+        self._batch_size = recipe.optimizer.batch_size
+        check_shares(recipe, team.size)
+        self.batches_per_epoch = len(excerpts) // self._batch_size
+        if self.batches_per_epoch == 0:
+            raise SettingsError(
+                f"the training set has {len(excerpts)} excerpts, fewer than optimizer.batch_size "
+                f"{self._batch_size}; make it or excerpts.stride_s smaller"
+            )
+        self._workers = worker_count(recipe.data.workers, team.size)
+
+    @property
+    def audio_seconds(self) -> float:
+        """Seconds of mixture that the model sees in one step, all processes together."""
+        samples = self._excerpts.samples / self._sample_rate - self._recipe.augment.shift_s
+        return self._batch_size * samples
+
+    def batches(self, epoch: int, first: int = 0, attempt: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch, from number `first` on; another `attempt`, another order."""
+        order = epoch_order(len(self._excerpts), self._recipe.seed, epoch, attempt)
+        steps = [
+            order[number * self._batch_size : (number + 1) * self._batch_size]
+            for number in range(first, self.batches_per_epoch)
+        ]
+        share = self._batch_size // self._team.size
+        begin = self._team.rank * share
+        self._excerpts.set_epoch(epoch)
+        loader = iter(
+            DataLoader(
+                self._excerpts,
+                batch_sampler=[indices[begin : begin + share] for indices in steps],
+                num_workers=self._workers,
+                pin_memory=self._team.device.startswith("cuda"),
+                # Its own, or the loader would draw from the run's.
+                generator=generator_of(self._recipe.seed, "loader", epoch),
+                worker_init_fn=_one_thread,
+            )
+        )
+        for indices in steps:
+            asked = time.perf_counter()
+            sources = next(loader)
+            yield Batch(sources, indices, time.perf_counter() - asked)
+
+    def augmented(self, sources: Sources, step: int, attempt: int = 0) -> Sources:
+        """One process's share after augmentation, (share, stems, channels, fewer samples)."""
+        generator = generator_of(self._recipe.seed, "augment", step, attempt)
+        share = self._team.rank, self._team.size
+        return augment(sources, self._recipe.augment, self._sample_rate, generator, share=share)
+
+
+def check_shares(recipe: Recipe, processes: int) -> None:
+    """Raise `SettingsError` unless a batch can be shared out in whole parts and groups."""
+    size, group = recipe.optimizer.batch_size, max(1, recipe.augment.remix_group)
+    share = math.lcm(recipe.optimizer.accumulate, group)
+    if size % (processes * share):
+        raise SettingsError(
+            f"optimizer.batch_size {size} is shared out by {processes} processes, in "
+            f"optimizer.accumulate {recipe.optimizer.accumulate} parts, and mixed in groups of "
+            f"augment.remix_group {recipe.augment.remix_group}; make it a multiple of "
+            f"{processes * share}"
+        )
+
+
+def epoch_order(count: int, seed: int, epoch: int, attempt: int = 0) -> list[int]:
+    """The order of an epoch's excerpts.
+
+    >>> sorted(epoch_order(5, seed=42, epoch=0))
+    [0, 1, 2, 3, 4]
+    """
+    order: list[int] = torch.randperm(
+        count, generator=generator_of(seed, "order", epoch, attempt)
+    ).tolist()
+    return order
+
+
+def worker_count(asked: int, processes: int = 1) -> int:
+    """How many processes prepare data for each process of a team; -1 asks for what helps."""
+    if asked >= 0:
+        return asked
+    cores = os.cpu_count() or 1
+    return min(_MOST_WORKERS, max(0, cores // processes - 1))
+
+
+def _one_thread(worker: int) -> None:
+    torch.set_num_threads(1)

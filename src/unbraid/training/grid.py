@@ -1,0 +1,115 @@
+"""Several recipes on the same data, one after the other, and one table that compares them."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from unbraid.atomic import write_text
+from unbraid.errors import TrainingError
+from unbraid.training.distributed import Team
+from unbraid.training.recipes import find_recipes, read_recipe
+from unbraid.training.runlog import Row, flat, read_log
+from unbraid.training.session import Listeners, RunRequest, run_training
+
+TABLE_MD, TABLE_CSV = "comparison.md", "comparison.csv"
+_SCORES = ("nsdr", "loss", "stems")
+
+
+def run_grid(
+    where: str,
+    request: RunRequest,
+    team: Team,
+    listeners: Callable[[str], Listeners] = lambda name: Listeners(),
+) -> Path:
+    """Train every recipe of a folder or list, each in FOLDER/NAME, and compare them.
+
+    Those that are done are left as they are, the one that was interrupted goes on. A run that is
+    given up stands in the table as such, and the next begins.
+
+    Args:
+        where: a folder of recipes, one that ships ("ablations"), or "a,b,c".
+        request: what all have in common; `recipe` is ignored, `folder` is that of the grid.
+        listeners: those of a run, by its name.
+    Returns:
+        the table, `comparison.md`.
+    Raises:
+        SettingsError: if a recipe or the data is wrong; all recipes are read before the first run.
+    """
+    recipes = find_recipes(where)
+    for path in recipes.values():
+        read_recipe(path, request.settings)
+    given_up: dict[str, str] = {}
+    for name, path in recipes.items():
+        own = dataclasses.replace(request, recipe=str(path), folder=request.folder / name)
+        try:
+            run_training(own, team, listeners(name))
+        except TrainingError as error:
+            given_up[name] = str(error)
+        if team.leads:
+            write_comparison(request.folder, list(recipes), given_up)
+        team.wait()
+    return request.folder / TABLE_MD
+
+
+def write_comparison(
+    folder: Path, names: Sequence[str], given_up: Mapping[str, str] | None = None
+) -> None:
+    """Write the table of all runs below `folder` that have begun, as Markdown and CSV."""
+    rows = [
+        _result(folder / name, (given_up or {}).get(name))
+        for name in names
+        if (folder / name / "run.json").exists()
+    ]
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(folder / TABLE_CSV, text.getvalue())
+    write_text(folder / TABLE_MD, _markdown(rows, columns))
+
+
+def _result(folder: Path, given_up: str | None) -> Row:
+    """What came of one run: its best scores."""
+    rows = read_log(folder / "log.jsonl")
+    best: dict[str, Any] = next(
+        (r["best"] for r in reversed(rows) if r["kind"] == "epoch" and r["best"]), {}
+    )
+    about: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    scores: Row = {key: best[key] for key in _SCORES if key in best}
+    return {
+        "recipe": folder.name,
+        "steps": rows[-1]["step"] if rows else 0,
+        "best epoch": best.get("epoch", ""),
+        "candidate": best.get("name", ""),
+        **flat(scores),
+        "parameters": about.get("parameters", ""),
+        "refused steps": sum(row["kind"] == "trouble" for row in rows),
+        "note": given_up or "",
+    }
+
+
+def _markdown(rows: Sequence[Row], columns: Sequence[str]) -> str:
+    def cell(value: Any) -> str:
+        if isinstance(value, float):
+            return f"{value:.3f}"
+        return str(value).replace("|", "\\|").replace("\n", " ")
+
+    heads = [column.replace("stems.", "") for column in columns]
+    lines = [
+        "# Comparison\n",
+        "nSDR and the columns of stems in dB, means over the validation tracks of the best "
+        "candidate of the best epoch.\n",
+        "| " + " | ".join(heads) + " |",
+        "|" + "|".join("---" if column in ("recipe",) else "--:" for column in columns) + "|",
+    ]
+    lines += [
+        "| " + " | ".join(cell(row.get(column, "")) for column in columns) + " |" for row in rows
+    ]
+    return "\n".join(lines) + "\n"

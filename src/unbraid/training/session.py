@@ -1,0 +1,282 @@
+"""Opening a run: a new one in an empty folder, or the one that the folder holds.
+
+DIR/recipe.toml               the whole recipe, as it is used
+DIR/run.json                  data, seed, versions, where the weights came from
+DIR/state.pt                  all that is needed to go on
+DIR/checkpoints/{last,best}.safetensors
+DIR/log.jsonl, steps.csv, epochs.csv, tensorboard/
+DIR/trouble.jsonl             steps that were refused, if any
+DIR/report.html               at the end
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import unbraid
+from unbraid.atomic import write_text
+from unbraid.errors import SettingsError
+from unbraid.training.config import Recipe, plain_recipe
+from unbraid.training.datasets import RunData, open_data
+from unbraid.training.distributed import Team
+from unbraid.training.feed import Feed
+from unbraid.training.guard import Guard
+from unbraid.training.loop import STATE, Run, train
+from unbraid.training.recipes import read_recipe, write_recipe
+from unbraid.training.runlog import Listener, RunLog
+from unbraid.training.start import first_model, new_model, recipe_on, recompute_activations
+from unbraid.training.state import RunState, make_averages, read_state
+from unbraid.training.steps import Stepper, make_optimizer, make_scaler, set_precision
+from unbraid.training.stopping import StopFlag, stop_on_signals
+from unbraid.zoo.load import licence_of
+
+RECIPE, ABOUT = "recipe.toml", "run.json"
+
+_FREE = ("description", "epochs", "data.workers", "data.cache_gb", "guard", "run", "validation")
+"""Keys of a recipe that may change between two parts of a run."""
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What is asked for.
+
+    Attributes:
+        folder: of the run.
+        recipe: name or path; None takes what the folder holds.
+        settings: changes to the recipe, "key.path=value".
+        data: datasets; empty takes what the folder holds.
+        data_weights: the share of excerpts of each; None for as they come.
+        start_from: a model to go on from.
+        seed, max_steps: as on the command line.
+    """
+
+    folder: Path
+    recipe: str | None = None
+    settings: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    data_weights: tuple[float, ...] | None = None
+    start_from: str | None = None
+    seed: int | None = None
+    max_steps: int | None = None
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """Who is told what, all of them optional.
+
+    Attributes:
+        rows: of every row of the log.
+        indexing, validating: how many tracks are done, of how many.
+    """
+
+    rows: Sequence[Listener] = ()
+    indexing: Callable[[int, int], None] | None = None
+    validating: Callable[[int, int], None] = field(default=lambda done, total: None)
+
+
+def run_training(request: RunRequest, team: Team, listeners: Listeners | None = None) -> Path:
+    """Start a run, or go on with the one in its folder, and train to the end.
+
+    Returns:
+        the folder.
+    Raises:
+        SettingsError: if something about the request, recipe or data is wrong.
+        TrainingError: if the loss goes wrong again and again.
+        KeyboardInterrupt: if it was asked to stop; it can then go on later.
+    """
+    with stop_on_signals() as stop:
+        run = open_run(request, team, listeners or Listeners())
+        run.stop = stop
+        try:
+            train(run)
+        finally:
+            run.log.close()
+            if team.leads:
+                _report(run)
+    return request.folder
+
+
+def open_run(request: RunRequest, team: Team, listeners: Listeners) -> Run:
+    """All parts of a run, at its start or where it was left."""
+    recipe, about = settle(request)
+    set_precision(recipe.run, team.device)
+    data = open_data(
+        recipe, about["data"], about["data_weights"], listeners.indexing if team.leads else None
+    )
+    resumed = (request.folder / STATE).exists()
+    if resumed:
+        model, origin = new_model(recipe), about["origin"]
+    else:
+        model, origin = first_model(recipe)
+    model.to(team.device)
+    if team.leads and not resumed:
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        known = {**about, "origin": origin, "parameters": parameters}
+        _write_about(request.folder, recipe, known, data, team)
+    state = _make_state(model, recipe, team)
+    if resumed:
+        state.load(read_state(request.folder / STATE))
+    log = RunLog(
+        request.folder if team.leads else None,
+        state.position.step,
+        listeners.rows if team.leads else (),
+    )
+    feed = Feed(data.excerpts, recipe, team, data.sample_rate)
+    stepper = Stepper(
+        _callable_model(model, recipe), recipe, team, feed, state, data.stems,
+        recipe.epochs * feed.batches_per_epoch,
+    )  # fmt: skip
+    step = state.position.step
+    log.write("note", step, text=f"goes on after step {step}" if resumed else origin)
+    return Run(
+        request.folder, recipe, team, data, feed, state, stepper, log, StopFlag(),
+        max_steps=request.max_steps,
+        provenance=_provenance(recipe, about, data, origin),
+        licence=licence_of(recipe.start.model) if recipe.start.model else "",
+        on_validation=listeners.validating,
+    )  # fmt: skip
+
+
+def settle(request: RunRequest) -> tuple[Recipe, dict[str, Any]]:
+    """The recipe that holds, and what else a run must know: from the request and the folder.
+
+    Raises:
+        SettingsError: if they contradict each other.
+    """
+    folder = request.folder
+    if folder.exists() and not folder.is_dir():
+        raise SettingsError(f"{str(folder)!r} is a file; give a folder for the run")
+    about: dict[str, Any] = _read_about(folder) if (folder / STATE).exists() else {}
+    settings = [*request.settings]
+    if request.seed is not None:
+        settings.append(f"seed={request.seed}")
+    name = request.recipe
+    if name is None:
+        if not about:
+            raise SettingsError(f"{str(folder)!r} holds no run to go on with; give a RECIPE")
+        recipe = read_recipe(folder / RECIPE, settings)
+    else:
+        recipe = read_recipe(name, settings)
+    start = request.start_from or recipe.start.model
+    if about and not request.start_from:
+        start = recipe.start.model or about["start"]
+    if start:
+        recipe = dataclasses.replace(recipe, start=dataclasses.replace(recipe.start, model=start))
+        if about:
+            kept = read_recipe(folder / RECIPE)
+            recipe = dataclasses.replace(recipe, model=kept.model)
+        else:
+            recipe = recipe_on(recipe, start)
+    if about:
+        _check_same(recipe, read_recipe(folder / RECIPE), folder)
+    data = [str(Path(root).absolute()) for root in request.data] or about.get("data", [])
+    if not data:
+        raise SettingsError("a run needs data: --data ROOT, with ROOT/train/TRACK/STEM.wav")
+    weights = list(request.data_weights) if request.data_weights else about.get("data_weights")
+    return recipe, {**about, "data": data, "data_weights": weights, "start": start}
+
+
+def _check_same(asked: Recipe, kept: Recipe, folder: Path) -> None:
+    """A run goes on as it was begun."""
+    new, old = _flat(plain_recipe(asked)), _flat(plain_recipe(kept))
+    for key in sorted(new.keys() | old.keys()):
+        free = any(key == name or key.startswith(f"{name}.") for name in _FREE)
+        if not free and new.get(key) != old.get(key):
+            raise SettingsError(
+                f"{str(folder)!r} holds a run with {key} = {old.get(key)!r}, now it is "
+                f"{new.get(key)!r}; give another --run, or leave it as it was"
+            )
+
+
+def _flat(table: dict[str, Any], before: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            found.update(_flat(value, f"{before}{key}."))
+        else:
+            found[before + key] = value
+    return found
+
+
+def _make_state(model: nn.Module, recipe: Recipe, team: Team) -> RunState:
+    by_step, by_epoch = make_averages(model, recipe.ema)
+    return RunState(
+        model,
+        make_optimizer(model, recipe.optimizer),
+        make_scaler(recipe.run, team.device),
+        Guard(recipe.guard),
+        by_step,
+        by_epoch,
+    )
+
+
+def _callable_model(model: nn.Module, recipe: Recipe) -> nn.Module:
+    """What steps call: the model, which may keep less, and may be compiled."""
+    if recipe.run.recompute:
+        recompute_activations(model)
+    return torch.compile(model) if recipe.run.compile else model  # type: ignore[return-value]
+
+
+def _provenance(
+    recipe: Recipe, about: dict[str, Any], data: RunData, origin: str
+) -> dict[str, Any]:
+    """What a checkpoint says of how it came about; the same for the same run, wherever it was."""
+    names = [Path(root).name for root in about["data"]]
+    return {
+        "trained_with": f"unbraid {unbraid.__version__}",
+        "torch": torch.__version__,
+        "recipe": plain_recipe(recipe),
+        "seed": recipe.seed,
+        "data": {"names": names, **data.summary()},
+        "origin": origin,
+    }
+
+
+def _write_about(
+    folder: Path, recipe: Recipe, about: dict[str, Any], data: RunData, team: Team
+) -> None:
+    try:
+        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+        write_text(folder / RECIPE, write_recipe(recipe))
+        content = {**about, "summary": data.summary(), "environment": environment(team)}
+        write_text(folder / ABOUT, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise SettingsError(f"{str(folder)!r} cannot be written: {error.strerror}") from error
+
+
+def _read_about(folder: Path) -> dict[str, Any]:
+    try:
+        about: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{str(folder / ABOUT)!r} cannot be read: {error}") from error
+    return about
+
+
+def environment(team: Team) -> dict[str, str]:
+    """What it is computed with."""
+    device = team.device
+    if device.startswith("cuda"):
+        device = f"{device} ({torch.cuda.get_device_name(device)})"
+    return {
+        "unbraid": unbraid.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "system": platform.platform(terse=True),
+        "device": device,
+        "processes": str(team.size),
+    }
+
+
+def _report(run: Run) -> None:
+    from unbraid.training.report import write_report
+
+    write_report(run.folder)

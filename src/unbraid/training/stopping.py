@@ -1,0 +1,64 @@
+"""A request to stop that waits for the end of the step."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+_SAME_S = 2.0  # torchrun passes on what the terminal has sent to all of us already
+
+
+class StopFlag:
+    """Whether somebody asked to stop.
+
+    >>> StopFlag().asked()
+    False
+    """
+
+    def __init__(self) -> None:
+        self._raised = False
+        self._since = 0.0
+
+    def asked(self) -> bool:
+        return self._raised
+
+    def impatient(self) -> bool:
+        """Whether it was asked long enough ago that asking again means something."""
+        return self._raised and time.monotonic() - self._since > _SAME_S
+
+    def ask(self) -> None:
+        """Ask to stop."""
+        if not self._raised:
+            self._raised, self._since = True, time.monotonic()
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[StopFlag]:
+    """Signals to end raise a flag; a second one interrupts at once, as usual.
+
+    Outside the main thread, where Python takes no signals, nothing raises the flag.
+    """
+    flag = StopFlag()
+
+    def asked(number: int, frame: FrameType | None) -> None:
+        if flag.impatient():
+            raise KeyboardInterrupt
+        flag.ask()
+
+    before: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in _SIGNALS:
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+                before[number] = signal.signal(number, asked)
+    try:
+        yield flag
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,161 @@
+"""Candidates on whole tracks, through the same engine as `unbraid separate`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from unbraid.data.excerpts import read_mixture, read_sources
+from unbraid.data.index import IndexedTrack
+from unbraid.evaluation.metrics import nsdr
+from unbraid.separation.engine import apply_model
+from unbraid.separation.settings import SeparationSettings
+from unbraid.shapes import Mixture, Sources
+from unbraid.training.config import Recipe, ValidationRecipe
+from unbraid.training.datasets import RunData
+from unbraid.training.distributed import Team
+from unbraid.training.ema import weights_of
+from unbraid.training.losses import stem_losses, stem_weights, weighted_loss
+from unbraid.training.start import as_separation_model
+
+Weights = Mapping[str, Tensor] | None
+"""A candidate: entries that take the place of the model's own; None for the model as it is."""
+
+KeepEstimates = Callable[[str, str, Sources, Sources], None]
+"""Called with candidate, track, sources and estimates (1, stems, channels, samples)."""
+
+
+@dataclass(frozen=True)
+class CandidateScore:
+    """How good a candidate is: means over tracks.
+
+    Attributes:
+        name: "weights", or "average 0.9995 (steps)".
+        loss: of the recipe's kind and weights.
+        nsdr: mean over stems, dB.
+        stems: nSDR of each stem, dB.
+    """
+
+    name: str
+    loss: float
+    nsdr: float
+    stems: dict[str, float]
+
+    def rank(self, metric: str) -> float:
+        """Higher is better."""
+        return self.nsdr if metric == "nsdr" else -self.loss
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {"name": self.name, "loss": self.loss, "nsdr": self.nsdr, "stems": self.stems}
+
+
+class Interrupted(Exception):
+    """Somebody asked to stop in the middle of a validation; nothing has changed."""
+
+
+def validate(
+    model: nn.Module,
+    candidates: Mapping[str, Weights],
+    data: RunData,
+    recipe: Recipe,
+    team: Team,
+    *,
+    stop_asked: Callable[[], bool] = lambda: False,
+    on_track: Callable[[int, int], None] = lambda done, total: None,
+    keep: KeepEstimates | None = None,
+) -> list[CandidateScore]:
+    """Score every candidate on all validation tracks, which the team shares out.
+
+    Returns:
+        in the order of `candidates`; the same in every process.
+    Raises:
+        Interrupted: in every process, if one of them was asked to stop.
+    """
+    mine = range(team.rank, len(data.validation), team.size)
+    rows: dict[int, list[list[float]]] = {}
+    for done, number in enumerate(mine):
+        if stop_asked():
+            break
+        track = data.validation[number]
+        mixture, sources = read_validation(track, data, recipe)
+        rows[number] = []
+        for name, values in candidates.items():
+            with weights_of(model, values):
+                estimates = _separate(model, mixture, recipe.validation)
+            rows[number].append(_score(estimates, sources, recipe, data.stems))
+            if keep is not None and number < recipe.validation.samples:
+                keep(name, track.name, sources, estimates)
+        on_track(done + 1, len(mine))
+    gathered = team.gather((rows, len(rows) < len(mine)))
+    if any(stopped for _, stopped in gathered):
+        raise Interrupted
+    everything = {number: row for part, _ in gathered for number, row in part.items()}
+    # (tracks, candidates, loss and stems), in the order of the tracks, however they were shared.
+    table = np.asarray([everything[number] for number in sorted(everything)], np.float64)
+    return [
+        _candidate_score(name, means, data.stems)
+        for name, means in zip(candidates, table.mean(axis=0), strict=True)
+    ]
+
+
+def read_validation(track: IndexedTrack, data: RunData, recipe: Recipe) -> tuple[Mixture, Sources]:
+    """A whole track, normalized as training excerpts are: (1, c, t) and (1, s, c, t).
+
+    The mixture is its file where that is all stems together; if the model knows only some of a
+    track's stems it is their sum, which is what the model hears in training.
+    """
+    sources = read_sources(track, data.stems, data.sample_rate, data.channels, data.cache)
+    if set(track.stems) <= set(data.stems):
+        mixture = read_mixture(track, data.sample_rate, data.channels, data.cache)
+    else:
+        mixture = sources.sum(0)
+    if recipe.validation.longest_s:
+        longest = max(1, int(recipe.validation.longest_s * data.sample_rate))
+        sources, mixture = sources[..., :longest], mixture[..., :longest]
+    if recipe.excerpts.normalize:
+        std = track.std if track.std > 0 else 1.0
+        sources, mixture = (sources - track.mean) / std, (mixture - track.mean) / std
+    return mixture[None], sources[None]
+
+
+def best_candidate(scores: Sequence[CandidateScore], metric: str) -> CandidateScore:
+    """The best by "loss" or "nsdr"; of equals the first. One that is no number is the worst."""
+
+    def rank(score: CandidateScore) -> float:
+        value = score.rank(metric)
+        return value if value == value else float("-inf")
+
+    return max(scores, key=rank)
+
+
+def _separate(model: nn.Module, mixture: Mixture, recipe: ValidationRecipe) -> Sources:
+    settings = SeparationSettings(
+        segment_s=recipe.segment_s or None, overlap=recipe.overlap, shifts=recipe.shifts
+    )
+    return apply_model(as_separation_model(model), mixture, settings)
+
+
+def _score(
+    estimates: Sources, sources: Sources, recipe: Recipe, stems: Sequence[str]
+) -> list[float]:
+    """The loss, then the nSDR of each stem."""
+    if not torch.isfinite(estimates).all():
+        return [float("nan")] * (1 + len(stems))
+    losses = stem_losses(estimates, sources, recipe.loss.kind)
+    loss = weighted_loss(losses, stem_weights(recipe.loss, stems))
+    scores = nsdr(sources[0].numpy(), estimates[0].numpy())
+    return [float(loss), *map(float, scores)]
+
+
+def _candidate_score(
+    name: str, means: Float[np.ndarray, " values"], stems: Sequence[str]
+) -> CandidateScore:
+    by_stem = {stem: float(value) for stem, value in zip(stems, means[1:], strict=True)}
+    return CandidateScore(name, float(means[0]), float(means[1:].mean()), by_stem)
