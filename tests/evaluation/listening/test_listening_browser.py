@@ -85,6 +85,9 @@ def test_a_rater_rates_a_whole_study_by_keyboard_and_goes_on_after_a_break(brows
             assert current_trial(browser, study) is study.playlists[0][4]
     browser.wait("return document.querySelector('h1').textContent === 'Thank you'")
     browser.wait("return document.getElementById('status').textContent === 'All answers are kept.'")
+    assert "You can close this page" in browser.run(
+        "return document.getElementById('farewell').textContent"
+    )
     answers = read_answers(study, folder)
     assert len(answers) == 6 * 2
     for answer in answers:

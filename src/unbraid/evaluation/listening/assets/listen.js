@@ -42,6 +42,14 @@
       say(`${state.waiting.length} answers are not kept yet; trying again.`, true);
       setTimeout(send, 3000);
     } finally { sending = false; }
+    farewell();
+  }
+  function farewell() {
+    const line = document.getElementById("farewell");
+    if (!line) return;
+    if (!server) line.textContent = "Save your answers as a file and send it to whoever asked you.";
+    else if (state.waiting.length) line.textContent = "Your last answers are on their way. Please leave this page open.";
+    else line.textContent = "All your answers are kept. You can close this page.";
   }
   function answer(trial, sound, question, value) {
     const heard = Math.round((listened[sound] || 0) * 10) / 10;
@@ -49,7 +57,9 @@
     state.answers[nameOf(trial.id, sound, question)] = rating;
     if (server) state.waiting.push(rating);
     save();
-    if (server) send(); else say("Kept in this browser.");
+    if (!server) { say("Kept in this browser."); return; }
+    if (!status.classList.contains("warn")) say("Sending …");
+    send();
   }
   const answered = (trial, sound, question) => state.answers[nameOf(trial.id, sound, question)]?.value;
   const complete = (trial) => trial.sounds.every(
@@ -291,12 +301,11 @@
     keys = () => false;
     const missing = trials().findIndex((trial) => !complete(trial));
     if (missing >= 0) { go(missing); return; }
-    const nodes = [element("h1", {}, "Thank you"), element("p", {}, server
-      ? "All your answers are kept. You can close this page."
-      : "Save your answers as a file and send it to whoever asked you.")];
+    const nodes = [element("h1", {}, "Thank you"), element("p", { id: "farewell" })];
     if (!server) nodes.push(element("button", { class: "main", id: "export", onclick: exportFile }, "Save my answers"));
     nodes.push(element("nav", {}, element("button", { onclick: () => go(trials().length - 1) }, "Back")));
     show(...nodes);
+    farewell();
     if (server) send();
   }
   function exported() {
@@ -321,6 +330,18 @@
   window.unbraidListen = { get state() { return state; }, listened, exported }; // for tests
 
   // --- where we were ------------------------------------------------------------------------
+  function goOnWith(token, known) {
+    if (token !== state.token) Object.assign(state, { answers: {}, waiting: [] });
+    Object.assign(state, { token, playlist: known.playlist });
+    const named = (list) => new Map(list.map((r) => [nameOf(r.trial, r.sound, r.question), r]));
+    const waiting = named(state.waiting), kept = named(known.ratings);
+    for (const [name, r] of Object.entries(state.answers)) // given while the server was away
+      if (!kept.has(name) && !waiting.has(name)) state.waiting.push(r);
+    for (const [name, r] of kept) if (!waiting.has(name)) state.answers[name] = r;
+    save();
+    history.replaceState(null, "", `#r=${token}`);
+    send();
+  }
   async function start() {
     try { state = { ...state, ...JSON.parse(localStorage.getItem(key) || "{}") }; } catch { /* nothing kept */ }
     if (location.protocol.startsWith("http")) {
@@ -328,18 +349,17 @@
     }
     const token = /^#r=([\w-]+)$/.exec(location.hash)?.[1] || (server ? state.token : null);
     if (server && token) {
-      try {
-        const known = await ask("GET", `api/raters/${token}`);
-        if (token !== state.token) Object.assign(state, { answers: {}, waiting: [] });
-        Object.assign(state, { token, playlist: known.playlist });
-        const waiting = new Set(state.waiting.map((r) => nameOf(r.trial, r.sound, r.question)));
-        for (const r of known.ratings) {
-          const name = nameOf(r.trial, r.sound, r.question);
-          if (!waiting.has(name)) state.answers[name] = r;
+      let known;
+      try { known = await ask("GET", `api/raters/${token}`); } catch (error) {
+        if (error.message !== "404") { // the server is there but not well: nothing is thrown away
+          say("The server does not answer; trying again.", true);
+          setTimeout(start, 3000);
+          return;
         }
-        history.replaceState(null, "", `#r=${token}`);
-        send();
-      } catch { state = { ...state, token: null, playlist: null, answers: {}, waiting: [] }; }
+      }
+      if (known) goOnWith(token, known);
+      else if (token !== state.token) { history.replaceState(null, "", location.pathname); return start(); }
+      else state = { ...state, token: null, playlist: null, answers: {}, waiting: [] };
     }
     if (state.playlist === null || state.token === null) { introduction(); return; }
     const at = trials().findIndex((trial) => !complete(trial));
