@@ -5,8 +5,9 @@
 Writes one folder per item: int16 stereo 44.1 kHz ``drums.npy bass.npy other.npy vocals.npy`` of
 shape ``(samples, 2)``, mix gain included, so that the mixture is their plain sum and does not clip
 (a silent stem has no file), and ``meta.json``. Same seed, same bytes.
-Needs, besides the package: ``pip install scipy mido pyworld`` and the Debian packages fluidsynth
-and fluid-soundfont-gm. ``--what synth`` borrows vocals from the real songs, so make those first.
+Needs ``pip install unbraid[train] pyworld`` and the Debian packages fluidsynth and
+fluid-soundfont-gm. ``--what synth`` borrows vocals from the real songs, so make those first.
+`unbraid data songs` makes songs like these as an ordinary dataset.
 """
 
 import argparse
@@ -15,9 +16,13 @@ from multiprocessing import Pool
 from pathlib import Path
 
 import numpy as np
-import real
-import songs
-from real import STEMS
+
+from unbraid.data.songs.ingredients import find_ingredients
+from unbraid.data.songs.multitracks import find_multitracks, multitrack_stems
+from unbraid.data.songs.song import STEMS, SongSettings, make_low_end, make_song
+
+REAL = "CC0-1.0: Software-Entwicklungskit, Everything is Free"
+SINGERS = ("Lithium", "Caesium", "Francium")  # whose vocals the synthetic songs borrow
 
 DULL_SONGS = ("Hydrogen",)  # nearly nothing above 9-10 kHz: low-pass whatever is mixed with it
 BASS_IN_OTHER = ("Caesium", "Francium")  # a bass line is classed other: bass is not known there
@@ -60,16 +65,18 @@ def mixture_nsdr(stems):
 
 def make_real(data, out):
     """All real songs; the validation song goes to ``valid/``."""
-    for title, role, stems in real.real_songs(data):
+    songs = find_multitracks(data / "songs")
+    for song in sorted(songs, key=lambda song: (not song.is_valid, song.title)):
+        title, stems = song.title, multitrack_stems(song)
         meta = {
             "title": title,
             "kind": "real",
             "bass_known": title not in BASS_IN_OTHER,
             "bandlimited": title in DULL_SONGS,
             "weight": 1.0,
-            "licences": [real.LICENCE],
+            "licences": [REAL],
         }
-        folder = out / "valid" / title if role == "valid" else out / "train" / f"real-{title}"
+        folder = out / "valid" / title if song.is_valid else out / "train" / f"real-{title}"
         meta = save_item(folder, stems, meta)
         peak = float(np.abs(sum(stems.values())).max())
         print(title, meta["rms_db"], f"peak {peak:.3f}", mixture_nsdr(stems), flush=True)
@@ -78,11 +85,14 @@ def make_real(data, out):
 
 def _synthetic_item(job):
     index, seed, data, out, name = job
+    ingredients = find_ingredients(data)
     if name in ("low", "loose"):
         stream = 1 + (name == "loose")
-        stems, meta = songs.make_low_end((seed, stream, index), data, name == "loose")
+        stems, meta = make_low_end((seed, stream, index), ingredients, loose=name == "loose")
     else:
-        stems, meta = songs.make_song((seed, index), data, out / "train")
+        vocals = tuple(out / "train" / f"real-{title}" / "vocals.npy" for title in SINGERS)
+        settings = SongSettings(recorded_vocals=vocals, recorded_credit=REAL)
+        stems, meta = make_song((seed, index), ingredients, settings)
     meta = {
         "title": f"{name} {index}",
         "kind": "synthetic",

@@ -27,6 +27,7 @@ COMMANDS = {
     "models": "list, show, fetch or import models",
     "evaluate": "score estimates against references, or a model on a dataset",
     "train": "train a model by a recipe, or go on with a run",
+    "data": "make, check and remix datasets",
     "report": "a page about an evaluation, or about stems",
     "listen": "listening tests: build, serve, analyse",
 }

@@ -1,40 +1,34 @@
-"""Instruments: samples, drum machines, a wavetable and FM synthesizer, soundfonts."""
+"""What plays notes: samples, drum machines, a wavetable and FM synthesizer.
 
-import json
-import subprocess
-import tempfile
-from functools import cache, lru_cache
+A `Voice` makes the sound of one note, (samples, 2), from its pitch, length (s) and velocity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
-import mido
 import numpy as np
 import soundfile
-from effects import RATE, butter, pan
 
-SOUNDFONT = "/usr/share/sounds/sf2/FluidR3_GM.sf2"  # Debian package fluid-soundfont-gm
+from unbraid.audio.container import shown
+from unbraid.data.songs.effects import RATE, butter, pan
+from unbraid.data.songs.notes import Note, hertz
+from unbraid.errors import SettingsError
+
+Voice = Callable[[int, float, int], np.ndarray]
 TABLE = 4096
 
 
-class Note(NamedTuple):
-    """One note; seconds, MIDI pitch (a GM drum note for drums), velocity 1-127."""
-
-    start: float
-    length: float
-    pitch: int
-    velocity: int
-
-
-def hertz(pitch):
-    return 440.0 * 2 ** ((pitch - 69) / 12)
-
-
-def render(notes, voice, samples):
-    """Sum of ``voice(pitch, seconds, velocity)`` at every note; ``(samples, 2)``.
+def render(notes: Iterable[Note], voice: Voice, samples: int) -> np.ndarray:
+    """Sum of the voice's sounds, each at the start of its note; (samples, 2).
 
     Loops repeat the same notes, so each distinct one is made once.
     """
-    out, made = np.zeros((samples, 2), np.float32), {}
+    out = np.zeros((samples, 2), np.float32)
+    made: dict[tuple[int, float, int], np.ndarray] = {}
     for note in notes:
         key = (note.pitch, round(note.length, 2), note.velocity // 16 * 16 + 8)
         if key not in made:
@@ -49,60 +43,77 @@ def render(notes, voice, samples):
 # --- samples ----------------------------------------------------------------------------------
 
 
-@cache
-def _load(path):
-    audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
+@dataclass(frozen=True)
+class Sample:
+    """A recorded note or hit.
+
+    Attributes:
+        path: its file.
+        pitch: MIDI pitch as it sounds, or the General MIDI drum.
+        velocities: lowest and highest that it is meant for.
+    """
+
+    path: Path
+    pitch: int
+    velocities: tuple[int, int]
+
+
+@lru_cache(maxsize=512)
+def _load(path: Path) -> tuple[np.ndarray, int]:
+    try:
+        audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (OSError, soundfile.SoundFileError) as error:
+        raise SettingsError(f"{shown(path)} is no sample that can be read: {error}") from error
     return audio, rate
 
 
-def repitch(audio, ratio):
+def repitch(audio: np.ndarray, ratio: float) -> np.ndarray:
+    """(samples, channels) played `ratio` times as fast, by linear interpolation."""
     at = np.arange(0, len(audio) - 1, ratio)
     index = np.arange(len(audio))
     return np.stack([np.interp(at, index, channel) for channel in audio.T], 1).astype(np.float32)
 
 
-def sampled(data, family, instrument, articulation="sustain"):
-    """A voice that plays the bass or guitar samples of ``data/instruments/<family>``."""
-    folder = Path(data) / "instruments" / family
-    entries = [
-        entry
-        for entry in json.loads((folder / "map.json").read_text())
-        if entry["inst"] == instrument and entry["art"] == articulation
-    ]
+def sampled(samples: Sequence[Sample]) -> Voice:
+    """A voice that plays the nearest of some notes, faster or slower."""
 
-    def voice(pitch, seconds, velocity):
-        near = min(abs(entry["midi"] - pitch) for entry in entries)
-        fits = [entry for entry in entries if abs(entry["midi"] - pitch) == near]
-        best = min(fits, key=lambda entry: abs(sum(entry["vel"]) / 2 - velocity))
-        audio, rate = _load(str(folder / best["file"]))
-        audio = repitch(audio, 2 ** ((pitch - best["midi"]) / 12) * rate / RATE)
+    def voice(pitch: int, seconds: float, velocity: int) -> np.ndarray:
+        near = min(abs(sample.pitch - pitch) for sample in samples)
+        fits = [sample for sample in samples if abs(sample.pitch - pitch) == near]
+        best = min(fits, key=lambda sample: abs(sum(sample.velocities) / 2 - velocity))
+        audio, rate = _load(best.path)
+        audio = repitch(audio, 2 ** ((pitch - best.pitch) / 12) * rate / RATE)
         audio = audio[: int((seconds + 0.08) * RATE)].copy()
         fade = min(len(audio), int(0.07 * RATE))
         audio[len(audio) - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)[:, None]
-        return np.repeat(audio, 2, axis=1) * (0.3 + 0.7 * velocity / 127)
+        note: np.ndarray = _two(audio) * np.float32(0.3 + 0.7 * velocity / 127)
+        return note
 
     return voice
 
 
+def _two(audio: np.ndarray) -> np.ndarray:
+    return audio if audio.shape[1] == 2 else np.repeat(audio[:, :1], 2, axis=1)
+
+
+# Drums of a Roland kit, as Groove MIDI has them, and the General MIDI drums that stand for them.
 GROOVE_NOTES = {22: 42, 26: 46, 40: 38, 43: 41, 50: 48, 58: 41, 44: 42, 39: 38, 54: 42, 55: 49}
 
 
-def sampled_kit(data, tuning=1.0):
-    """A voice that plays MuldjordKit; tuning is a speed ratio for the whole kit."""
-    folder = Path(data) / "instruments" / "drums"
-    entries = json.loads((folder / "map.json").read_text())["samples"]
-    known = {entry["gm_note"] for entry in entries}
+def sampled_kit(samples: Sequence[Sample], tuning: float = 1.0) -> Voice:
+    """A voice that plays recorded hits; tuning is a speed ratio for the whole kit."""
+    known = {sample.pitch for sample in samples}
 
-    def voice(pitch, _seconds, velocity):
+    def voice(pitch: int, _seconds: float, velocity: int) -> np.ndarray:
         note = GROOVE_NOTES.get(pitch, pitch)
-        note = note if note in known else 42
-        layers = [entry for entry in entries if entry["gm_note"] == note]
-        best = min(layers, key=lambda entry: abs(sum(entry["vel"]) / 2 - velocity))
-        audio, rate = _load(str(folder / best["file"]))
+        # Whatever a kit lacks is played on its closed hi-hat, or on what it has.
+        note = note if note in known else 42 if 42 in known else min(known)
+        layers = [sample for sample in samples if sample.pitch == note]
+        best = min(layers, key=lambda sample: abs(sum(sample.velocities) / 2 - velocity))
+        audio, rate = _load(best.path)
         audio = repitch(audio, tuning * rate / RATE)
-        return (audio if audio.shape[1] == 2 else np.repeat(audio, 2, 1)) * (
-            0.4 if pitch == 44 else 1.0
-        )
+        hit: np.ndarray = _two(audio) * np.float32(0.4 if pitch == 44 else 1.0)
+        return hit
 
     return voice
 
@@ -110,26 +121,30 @@ def sampled_kit(data, tuning=1.0):
 # --- drum machine -----------------------------------------------------------------------------
 
 
-def _sweep(rng, high, low, drop_s, decay_s, seconds):
+def _sweep(high: float, low: float, drop_s: float, decay_s: float, seconds: float) -> np.ndarray:
     time = np.arange(int(seconds * RATE)) / RATE
     phase = np.cumsum(low + (high - low) * np.exp(-time / drop_s)) / RATE
-    return np.sin(2 * np.pi * phase) * np.exp(-time / decay_s)
+    tone: np.ndarray = np.sin(2 * np.pi * phase) * np.exp(-time / decay_s)
+    return tone
 
 
-def _hiss(rng, low, high, decay_s, seconds):
+def _hiss(
+    rng: np.random.Generator, low: float, high: float, decay_s: float, seconds: float
+) -> np.ndarray:
     time = np.arange(int(seconds * RATE)) / RATE
     noise = rng.standard_normal(len(time))
-    return butter(noise, (low, min(high, 21_000)), "band") * np.exp(-time / decay_s)
+    hiss: np.ndarray = butter(noise, (low, min(high, 21_000)), "band") * np.exp(-time / decay_s)
+    return hiss
 
 
-def machine_kit(rng):
+def machine_kit(rng: np.random.Generator) -> Voice:
     """A drum machine with its own random kick, snare, clap, hats, toms and cymbals."""
     u = rng.uniform
     drive = u(1, 4)
-    kick = _sweep(rng, u(120, 400), u(40, 62), u(0.01, 0.05), u(0.08, 0.35), 0.7)
+    kick = _sweep(u(120, 400), u(40, 62), u(0.01, 0.05), u(0.08, 0.35), 0.7)
     kick[:400] += u(0, 0.5) * rng.standard_normal(400) * np.exp(-np.arange(400) / 60)
     kick = np.tanh(kick * drive) / np.tanh(drive)
-    snare = 0.6 * _sweep(rng, u(220, 400), u(150, 210), 0.02, u(0.04, 0.12), 0.5)
+    snare = 0.6 * _sweep(u(220, 400), u(150, 210), 0.02, u(0.04, 0.12), 0.5)
     snare += u(0.5, 1.2) * _hiss(rng, u(400, 1500), u(7000, 16000), u(0.05, 0.18), 0.5)
     clap = np.zeros(int(0.5 * RATE))
     for burst in (0.0, 0.011, 0.023):
@@ -141,13 +156,14 @@ def machine_kit(rng):
     metal = butter(0.25 * metal + u(0.3, 1) * rng.standard_normal(RATE * 2), u(5000, 9000), "high")
     time = np.arange(RATE * 2) / RATE
 
-    def cymbal(decay, seconds):
-        return (metal * np.exp(-time / decay))[: int(seconds * RATE)]
+    def cymbal(decay: float, seconds: float) -> np.ndarray:
+        ringing: np.ndarray = (metal * np.exp(-time / decay))[: int(seconds * RATE)]
+        return ringing
 
-    rim = _sweep(rng, 1900, u(500, 1700), 0.003, 0.012, 0.1)
+    rim = _sweep(1900, u(500, 1700), 0.003, 0.012, 0.1)
     hat, opened = cymbal(u(0.015, 0.05), 0.3), cymbal(u(0.12, 0.35), 0.9)
     crash, ride = cymbal(0.7, 2), cymbal(0.3, 1.2) * 0.6
-    toms = [_sweep(rng, f * 1.6, f, 0.03, 0.15, 0.6) for f in (85, 110, 140, 180)]
+    toms = [_sweep(f * 1.6, f, 0.03, 0.15, 0.6) for f in (85, 110, 140, 180)]
     sounds = {36: kick, 35: kick, 38: snare * 0.7, 39: clap * 0.8, 37: rim * 0.5, 42: hat * 0.3}
     sounds |= {46: opened * 0.3, 49: crash * 0.35, 57: crash * 0.35, 51: ride * 0.3, 53: ride * 0.3}
     sounds |= dict(zip((41, 45, 47, 48), (tom * 0.7 for tom in toms), strict=True))
@@ -155,10 +171,11 @@ def machine_kit(rng):
         sounds[38] = sounds[39]
     pans = {note: 0.0 if note < 40 else u(-0.5, 0.5) for note in sounds}
 
-    def voice(pitch, _seconds, velocity):
+    def voice(pitch: int, _seconds: float, velocity: int) -> np.ndarray:
         note = GROOVE_NOTES.get(pitch, pitch)
         note = note if note in sounds else 42
-        return pan(sounds[note], pans[note]) * (velocity / 127) ** 1.5 * 0.7
+        hit: np.ndarray = pan(sounds[note], pans[note]) * (velocity / 127) ** 1.5 * 0.7
+        return hit
 
     return voice
 
@@ -167,8 +184,8 @@ def machine_kit(rng):
 
 
 @lru_cache(maxsize=32)
-def _bank(kind, resonance):
-    """Single cycles ``(cutoffs, TABLE)``; row i is low-passed at harmonic ``2 ** (i / 2 - 1)``."""
+def _bank(kind: str, resonance: float) -> np.ndarray:
+    """Single cycles (cutoffs, TABLE); row i is low-passed at harmonic 2^(i / 2 - 1)."""
     k = np.arange(1, 1025)
     odd = k % 2
     amplitude = {
@@ -190,24 +207,34 @@ def _bank(kind, resonance):
     return np.array(rows, np.float32)
 
 
-def oscillate(kind, resonance, frequency, cutoff, phase=0.0):
-    """A filtered oscillator; frequency and cutoff in Hz per sample, ``(samples,)``."""
+def oscillate(
+    kind: str,
+    resonance: float,
+    frequency: np.ndarray,
+    cutoff: np.ndarray,
+    phase: float = 0.0,
+) -> np.ndarray:
+    """A filtered oscillator; frequency and cutoff in Hz at each sample, (samples,)."""
     bank = _bank(kind, resonance)
     index = ((np.cumsum(frequency / RATE) + phase) % 1 * TABLE).astype(np.int32) % TABLE
     row = np.clip(2 * (np.log2(np.minimum(cutoff, 14_000) / frequency) + 1), 0, 19.99)
     low = row.astype(np.int32)
     mix = (row - low).astype(np.float32)
-    return bank[low, index] * (1 - mix) + bank[low + 1, index] * mix
+    tone: np.ndarray = bank[low, index] * (1 - mix) + bank[low + 1, index] * mix
+    return tone
 
 
-def envelope(samples, hold, attack, decay, sustain, release):
-    """ADSR; seconds, hold is the note's length."""
+def envelope(
+    samples: int, hold: float, attack: float, decay: float, sustain: float, release: float
+) -> np.ndarray:
+    """Level of a note, (samples,): attack, decay, sustain, release; hold is its length in s."""
     time = np.arange(samples) / RATE
     shape = np.minimum(1, time / attack) * (sustain + (1 - sustain) * np.exp(-time / decay))
-    return (shape * np.exp(-np.maximum(0, time - hold) / (release / 3))).astype(np.float32)
+    faded = shape * np.exp(-np.maximum(0, time - hold) / (release / 3))
+    return np.asarray(faded, np.float32)
 
 
-def patch(rng, role):
+def patch(rng: np.random.Generator, role: str) -> Voice:
     """A random synthesizer voice: bass, deep or loose (sub-basses), drone, pad, pluck or lead."""
     u, pick = rng.uniform, rng.choice
     kind = str(pick(("saw", "saw", "square", "pulse", "triangle", "organ")))
@@ -251,7 +278,7 @@ def patch(rng, role):
     spread = rng.uniform(-1, 1, voices) if voices > 1 else np.zeros(1)
     phases = rng.uniform(0, 1, voices)
 
-    def voice(pitch, seconds, velocity):
+    def voice(pitch: int, seconds: float, velocity: int) -> np.ndarray:
         count = int((seconds + release * 1.5) * RATE)
         time = np.arange(count) / RATE
         base = hertz(pitch) * 2 ** (vibrato * np.sin(2 * np.pi * 5.3 * time) / 1200)
@@ -274,71 +301,6 @@ def patch(rng, role):
         if drive > 0.3:
             out = np.tanh(out * drive * 2) / drive / 2
         level = envelope(count, seconds, attack, decay, sustain, release)[:, None]
-        return (out * level * (0.3 + 0.7 * velocity / 127) * 0.3).astype(np.float32)
+        return np.asarray(out * level * (0.3 + 0.7 * velocity / 127) * 0.3, np.float32)
 
     return voice
-
-
-# --- soundfonts -------------------------------------------------------------------------------
-
-
-def soundfont(parts, samples, reverb=False):
-    """Render ``[(program or None for drums, notes)]`` with fluidsynth; ``(samples, 2)``."""
-    song = mido.MidiFile(ticks_per_beat=480)  # at 120 beats a minute: 960 ticks a second
-    channels = [channel for channel in range(16) if channel != 9]
-    for part, (program, notes) in enumerate(parts):
-        channel = 9 if program is None else channels[part % 15]
-        track = mido.MidiTrack()
-        song.tracks.append(track)
-        if program is not None:
-            track.append(mido.Message("program_change", program=program, channel=channel))
-        events = []
-        for note in notes:
-            end = note.start + max(0.03, note.length)
-            events.append((int(note.start * 960), "note_on", note.pitch, note.velocity))
-            events.append((int(end * 960), "note_off", note.pitch, 0))
-        now = 0
-        for tick, kind, pitch, velocity in sorted(events):
-            message = mido.Message(
-                kind, note=pitch, velocity=velocity, channel=channel, time=tick - now
-            )
-            track.append(message)
-            now = tick
-    with tempfile.TemporaryDirectory() as folder:
-        midi, wav = f"{folder}/song.mid", f"{folder}/song.wav"
-        song.save(midi)
-        space = "1" if reverb else "0"
-        command = [
-            "fluidsynth",
-            "-ni",
-            "-q",
-            "-r",
-            str(RATE),
-            "-g",
-            "0.4",
-            "-R",
-            space,
-            "-C",
-            space,
-        ]
-        subprocess.run(
-            [
-                *command,
-                "-o",
-                "synth.dynamic-sample-loading=1",
-                "-T",
-                "wav",
-                "-O",
-                "float",
-                "-F",
-                wav,
-                SOUNDFONT,
-                midi,
-            ],
-            check=True,
-            capture_output=True,
-        )
-        audio, _ = soundfile.read(wav, dtype="float32", always_2d=True)
-    out = np.zeros((samples, 2), np.float32)
-    out[: len(audio)] = audio[:samples]
-    return out

@@ -1,68 +1,92 @@
 """What a mixer does to a stem: EQ, saturation, compression, space.
 
-Arrays are float32 ``(samples, 2)`` at 44.1 kHz.
+Sound is float32 (samples, 2) at 44.1 kHz, unless something else is said.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy import signal
 
 RATE = 44_100
+"""Hz, of all made-up songs."""
 
 
-def rms(audio):
+def rms(audio: np.ndarray) -> float:
+    """Root mean square over all channels; never quite 0, so that one can divide by it."""
     return float(np.sqrt(np.mean(np.square(audio, dtype=np.float64)) + 1e-12))
 
 
-def pan(mono, position):
-    """Constant-power pan of ``(samples,)``; position -1 (left) to 1 (right)."""
+def pan(mono: np.ndarray, position: float) -> np.ndarray:
+    """Constant-power pan of (samples,) to (samples, 2); position -1 (left) to 1 (right)."""
     angle = (position + 1) * np.pi / 4
-    return np.stack([mono * np.cos(angle), mono * np.sin(angle)], axis=1).astype(np.float32) * 1.41
+    sides = np.stack([mono * np.cos(angle), mono * np.sin(angle)], axis=1).astype(np.float32)
+    return sides * 1.41
 
 
-def butter(audio, hz, kind, order=2):
+def butter(
+    audio: np.ndarray, hz: float | tuple[float, float], kind: str, order: int = 2
+) -> np.ndarray:
+    """A Butterworth filter along time: kind "low", "high" or "band" with two edges."""
     sos = signal.butter(order, hz, kind, fs=RATE, output="sos")
-    return signal.sosfilt(sos, audio, axis=0).astype(np.float32)
+    filtered: np.ndarray = signal.sosfilt(sos, audio, axis=0).astype(np.float32)
+    return filtered
 
 
-def tilt(audio, decibels, pivot=900.0):
-    """Tilt the spectrum: ``-decibels`` far below the pivot, ``+decibels`` far above it."""
+def tilt(audio: np.ndarray, decibels: float, pivot: float = 900.0) -> np.ndarray:
+    """Tilt the spectrum: -decibels far below the pivot (Hz), +decibels far above it."""
     low = signal.sosfilt(signal.butter(1, pivot, fs=RATE, output="sos"), audio, axis=0)
     gain = 10 ** (decibels / 20)
-    return (low / gain + (audio - low) * gain).astype(np.float32)
+    tilted: np.ndarray = (low / gain + (audio - low) * gain).astype(np.float32)
+    return tilted
 
 
-def saturate(audio, drive):
+def saturate(audio: np.ndarray, drive: float) -> np.ndarray:
     """tanh saturation around the signal's own rms; drive 0 leaves it, 3 is heavy."""
     if drive <= 0:
         return audio
     scale = drive / (4 * rms(audio))
-    return (np.tanh(audio * scale) / scale).astype(np.float32)
+    bent: np.ndarray = (np.tanh(audio * scale) / scale).astype(np.float32)
+    return bent
 
 
-def _block_levels(audio, block, reduce):
+def _mean_square(blocks: np.ndarray, axis: int) -> np.ndarray:
+    power: np.ndarray = np.mean(blocks * blocks, axis)
+    return power
+
+
+def _block_levels(
+    audio: np.ndarray, block: int, reduce: Callable[[np.ndarray, int], np.ndarray]
+) -> np.ndarray:
     count = -(-len(audio) // block)
     padded = np.zeros((count * block, audio.shape[1]), np.float32)
     padded[: len(audio)] = np.abs(audio)
     return reduce(padded.reshape(count, -1), 1)
 
 
-def _spread(gains, block, samples):
+def _spread(gains: np.ndarray, block: int, samples: int) -> np.ndarray:
     at = (np.arange(len(gains)) + 0.5) * block
-    return np.interp(np.arange(samples), at, gains).astype(np.float32)[:, None]
+    curve: np.ndarray = np.interp(np.arange(samples), at, gains).astype(np.float32)[:, None]
+    return curve
 
 
-def compress(audio, ratio, release_s=0.15, block=256):
+def compress(
+    audio: np.ndarray, ratio: float, release_s: float = 0.15, block: int = 256
+) -> np.ndarray:
     """Feed-forward compressor with its threshold at the rms of the whole stem."""
-    level = np.sqrt(_block_levels(audio, block, lambda x, axis: np.mean(x * x, axis)) + 1e-10)
+    level = np.sqrt(_block_levels(audio, block, _mean_square) + 1e-10)
     over = np.maximum(0, 20 * np.log10(level / rms(audio)))
     keep = np.exp(-block / RATE / release_s)
     smooth = signal.lfilter([1 - keep], [1, -keep], over)
     gain = 10 ** (-smooth * (1 - 1 / ratio) / 20)
-    return audio * _spread(gain, block, len(audio))
+    pressed: np.ndarray = audio * _spread(gain, block, len(audio))
+    return pressed
 
 
-def limiter_curve(mixture, ceiling, block=128):
-    """Gain ``(samples, 1)`` of a master limiter: keeps the mixture about below the ceiling."""
+def limiter_curve(mixture: np.ndarray, ceiling: float, block: int = 128) -> np.ndarray:
+    """Gain (samples, 1) of a master limiter: keeps the mixture about below the ceiling."""
     peaks = _block_levels(mixture, block, np.max)
     peaks = np.maximum.reduce([np.roll(peaks, shift) for shift in (-2, -1, 0, 1, 2)])
     need = -20 * np.log10(np.minimum(1, ceiling / np.maximum(peaks, 1e-6)))
@@ -71,7 +95,7 @@ def limiter_curve(mixture, ceiling, block=128):
     return _spread(10 ** (-held / 20), block, len(mixture))
 
 
-def reverb(audio, rng, seconds, wet):
+def reverb(audio: np.ndarray, rng: np.random.Generator, seconds: float, wet: float) -> np.ndarray:
     """Room of decaying stereo noise, darker as it fades."""
     count = int(seconds * 1.2 * RATE)
     time = np.arange(count)[:, None] / RATE
@@ -82,12 +106,14 @@ def reverb(audio, rng, seconds, wet):
     response = np.roll(response, int(rng.uniform(0.003, 0.03) * RATE), axis=0)
     response /= np.sqrt(np.sum(response**2) / 2)
     tail = signal.oaconvolve(audio, response.astype(np.float32), axes=0)[: len(audio)]
-    return audio + (wet * tail).astype(np.float32)
+    wetted: np.ndarray = audio + (wet * tail).astype(np.float32)
+    return wetted
 
 
-def echo(audio, delay_s, feedback, wet):
+def echo(audio: np.ndarray, delay_s: float, feedback: float, wet: float) -> np.ndarray:
     """Ping-pong delay of four repeats, each duller."""
-    out, tap = audio.copy(), butter(audio, 3500, "low", 1) * wet
+    out: np.ndarray = audio.copy()
+    tap = butter(audio, 3500, "low", 1) * wet
     step = int(delay_s * RATE)
     for repeat in range(1, 5):
         shift = step * repeat
@@ -98,7 +124,7 @@ def echo(audio, delay_s, feedback, wet):
     return out
 
 
-def chorus(audio, rng, depth_ms=3.0):
+def chorus(audio: np.ndarray, rng: np.random.Generator, depth_ms: float = 3.0) -> np.ndarray:
     """One modulated copy per channel, added."""
     index = np.arange(len(audio), dtype=np.float64)
     out = audio.copy()
@@ -106,15 +132,17 @@ def chorus(audio, rng, depth_ms=3.0):
         rate, phase = rng.uniform(0.2, 1.2), rng.uniform(0, 6.28)
         sweep = 0.012 + depth_ms / 1000 * np.sin(2 * np.pi * rate * index / RATE + phase)
         out[:, channel] += 0.7 * np.interp(index - sweep * RATE, index, audio[:, channel])
-    return out * 0.75
+    mixed: np.ndarray = out * 0.75
+    return mixed
 
 
-def duck(audio, times, depth, release_s):
-    """Side-chain pumping: the level drops by ``depth`` (0-1) at each time, and comes back."""
+def duck(audio: np.ndarray, times: Sequence[float], depth: float, release_s: float) -> np.ndarray:
+    """Side-chain pumping: the level drops by `depth` (0-1) at each time (s), and comes back."""
     curve = np.ones(len(audio), np.float32)
     shape = 1 - depth * np.exp(-np.arange(int(release_s * 4 * RATE)) / (release_s * RATE))
     for time in times:
         start = int(time * RATE)
         piece = curve[start : start + len(shape)]
         np.minimum(piece, shape[: len(piece)], out=piece)
-    return audio * butter(curve[:, None], 60, "low", 1)
+    ducked: np.ndarray = audio * butter(curve[:, None], 60, "low", 1)
+    return ducked

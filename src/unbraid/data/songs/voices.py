@@ -1,43 +1,66 @@
 """Phrases for vocal stems: speech as it is, and speech made to sing by the WORLD vocoder."""
 
-import json
+from __future__ import annotations
+
+import importlib
+import importlib.util
 import sys
 import types
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
 import soxr
-from effects import RATE, butter, pan
-from synth import hertz
 
-if "pkg_resources" not in sys.modules:  # pyworld asks it only for its own version
-    sys.modules["pkg_resources"] = types.ModuleType("pkg_resources")
-    sys.modules["pkg_resources"].get_distribution = lambda _: types.SimpleNamespace(version="")
-import pyworld
+from unbraid.audio.container import shown
+from unbraid.data.songs.compose import Plan
+from unbraid.data.songs.effects import RATE, butter, pan
+from unbraid.data.songs.notes import hertz_curve
+from unbraid.errors import SettingsError
 
 FRAME_S = 0.005
 
 
-def clips(data, folders):
-    """The entries of voices.json whose file lies in one of the folders."""
-    entries = json.loads((Path(data) / "voices" / "voices.json").read_text())
-    return [entry for entry in entries if entry["file"].split("/")[0] in folders]
+def can_sing() -> bool:
+    """Whether pyworld is there."""
+    return importlib.util.find_spec("pyworld") is not None
 
 
-def load(data, entry, start_s=0.0, seconds=None):
-    """Mono float32 at 44.1 kHz, peak 0.5."""
-    path = Path(data) / "voices" / entry["file"]
-    audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
+def _world() -> Any:
+    if "pyworld" in sys.modules or "pkg_resources" in sys.modules:
+        return importlib.import_module("pyworld")
+    # pyworld asks it only for its own version; newer Pythons come without it.
+    stand_in: Any = types.ModuleType("pkg_resources")
+    stand_in.get_distribution = lambda _: types.SimpleNamespace(version="")
+    sys.modules["pkg_resources"] = stand_in
+    try:
+        return importlib.import_module("pyworld")
+    finally:
+        del sys.modules["pkg_resources"]
+
+
+def load(path: Path, start_s: float = 0.0, seconds: float | None = None) -> np.ndarray:
+    """A stretch of a recording, (samples,) at 44.1 kHz, with a peak of 0.5.
+
+    Raises:
+        SettingsError: if the file cannot be read.
+    """
+    try:
+        audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (OSError, soundfile.SoundFileError) as error:
+        raise SettingsError(f"{shown(path)} is no voice that can be read: {error}") from error
     stop = None if seconds is None else int((start_s + seconds) * rate)
-    audio = audio.mean(axis=1)[int(start_s * rate) : stop]
-    audio = soxr.resample(audio, rate, RATE, quality="VHQ")
-    return audio * (0.5 / max(1e-4, np.abs(audio).max()))
+    mono = audio.mean(axis=1)[int(start_s * rate) : stop]
+    mono = soxr.resample(mono, rate, RATE, quality="VHQ")
+    scaled: np.ndarray = mono * (0.5 / max(1e-4, np.abs(mono).max(initial=0.0)))
+    return scaled
 
 
-def phrases(audio, longest_s=6.0):
-    """Cut ``(samples, 2)`` at pauses; pieces with 10 ms fades, the room between gated away."""
+def phrases(audio: np.ndarray, longest_s: float = 6.0) -> list[np.ndarray]:
+    """Cut (samples, 2) at pauses; pieces with 10 ms fades, the room between gated away."""
     hop = RATE // 50
     frames = audio[: len(audio) // hop * hop].reshape(-1, 2 * hop)
     level = 10 * np.log10(np.mean(frames**2, axis=1) + 1e-10)
@@ -56,8 +79,14 @@ def phrases(audio, longest_s=6.0):
     return pieces
 
 
-def lay_out(rng, pieces, plan, samples, share):
-    """Phrases on half-bar starts with rests, until about ``share`` of the song is filled."""
+def lay_out(
+    rng: np.random.Generator,
+    pieces: Sequence[np.ndarray],
+    plan: Plan,
+    samples: int,
+    share: float,
+) -> np.ndarray:
+    """Phrases on half-bar starts with rests, until about `share` of the song is filled."""
     out, at, turn = np.zeros((samples, 2), np.float32), rng.uniform(0, 8), 0
     half = plan.bar_s / 2
     while at * RATE < samples and pieces:
@@ -72,7 +101,9 @@ def lay_out(rng, pieces, plan, samples, share):
     return out
 
 
-def _note_curve(rng, pitch, previous, frames):
+def _note_curve(
+    rng: np.random.Generator, pitch: int, previous: int | None, frames: int
+) -> np.ndarray:
     """f0 of one note in Hz: a scoop or a glide at its start, vibrato later, a slow drift."""
     time = np.arange(frames) * FRAME_S
     bend = -rng.uniform(0.2, 1.5) * np.exp(-time / 0.06)
@@ -81,11 +112,11 @@ def _note_curve(rng, pitch, previous, frames):
     depth = 0.35 * rng.uniform(0.2, 1.3) * np.clip((time - 0.25) / 0.25, 0, 1)
     vibrato = depth * np.sin(2 * np.pi * rng.uniform(5, 6) * time)
     drift = 0.15 * np.sin(2 * np.pi * rng.uniform(0.4, 1) * time + rng.uniform(0, 6))
-    return hertz(pitch + bend + vibrato + drift)
+    return hertz_curve(pitch + bend + vibrato + drift)
 
 
-def _syllables(voiced):
-    """Spans ``(first, last, is_voiced)`` of frames; voiced islands are cut about every 0.22 s."""
+def _syllables(voiced: np.ndarray) -> Iterator[tuple[int, int, bool]]:
+    """Spans (first, last, is_voiced) of frames; voiced islands are cut about every 0.22 s."""
     edges = np.r_[0, np.flatnonzero(np.diff(voiced.astype(int))) + 1, len(voiced)]
     for first, last in pairwise(edges):
         if voiced[first] and last - first >= 12:
@@ -96,17 +127,26 @@ def _syllables(voiced):
             yield first, last, False
 
 
-def sing(rng, audio, plan, centre):
-    """Speech sung: vowels stretched onto notes of the song's scale around MIDI pitch ``centre``."""
+def _sing(
+    rng: np.random.Generator, audio: np.ndarray, plan: Plan, centre: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Speech sung: vowels stretched onto notes of the song's scale around MIDI pitch `centre`.
+
+    Returns:
+        pitch in Hz (frames,), spectral envelope and aperiodicity (frames, bins), as WORLD has them.
+    """
+    pyworld = _world()
     audio = audio.astype(np.float64)
     f0, times = pyworld.dio(audio, RATE, f0_floor=70, f0_ceil=500, frame_period=1000 * FRAME_S)
     f0 = pyworld.stonemask(audio, f0, times, RATE)
     power = pyworld.cheaptrick(audio, f0, times, RATE)
     noise = pyworld.d4c(audio, f0, times, RATE)
     power, noise = _brighten(rng, power, noise)
-    index, pitches = [], []
+    index: list[np.ndarray] = []
+    pitches: list[np.ndarray] = []
     octave = round((centre - plan.pitch(3, 0)) / 12)
-    degree, previous, beat = int(rng.integers(0, 7)), None, 60 / plan.tempo
+    degree, beat = int(rng.integers(0, 7)), 60 / plan.tempo
+    previous: int | None = None
     for first, last, voiced in _syllables(f0 > 0):
         if not voiced:
             index.append(np.arange(first, last))
@@ -119,11 +159,17 @@ def sing(rng, audio, plan, centre):
         pitch = plan.pitch(degree, octave)
         pitches.append(_note_curve(rng, pitch, previous, frames))
         previous = pitch
-    index, f0 = np.concatenate(index), np.concatenate(pitches)
-    return f0, np.ascontiguousarray(power[index]), np.ascontiguousarray(noise[index])
+    chosen = np.concatenate(index)
+    return (
+        np.concatenate(pitches),
+        np.ascontiguousarray(power[chosen]),
+        np.ascontiguousarray(noise[chosen]),
+    )
 
 
-def _brighten(rng, power, noise):
+def _brighten(
+    rng: np.random.Generator, power: np.ndarray, noise: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Another singer (frequency axis warped), and a treble that speech at 22 kHz does not have."""
     bins = np.arange(power.shape[1])
     warp = bins * rng.uniform(0.84, 1.15)
@@ -144,9 +190,20 @@ def _brighten(rng, power, noise):
     return power, noise
 
 
-def sung_phrases(rng, audio, plan, centre):
-    """Stereo phrases of one singer, sometimes with a double and a third above."""
-    f0, power, noise = sing(rng, audio, plan, centre)
+def sung_phrases(
+    rng: np.random.Generator, audio: np.ndarray, plan: Plan, centre: int
+) -> np.ndarray:
+    """Speech turned to song, (samples, 2), sometimes with a double and a third above.
+
+    Args:
+        rng: of the melody, the singer and the doubles.
+        audio: speech, (samples,).
+        plan: tempo and scale.
+        centre: MIDI pitch around which it is sung.
+    Source: WORLD vocoder: Morise et al., IEICE Trans. 2016.
+    """
+    pyworld = _world()
+    f0, power, noise = _sing(rng, audio, plan, centre)
     lead = pyworld.synthesize(f0, power, noise, RATE, 1000 * FRAME_S).astype(np.float32)
     layers = [pan(lead, rng.uniform(-0.15, 0.15))]
     doubles = int(rng.choice((0, 0, 1, 2)))
@@ -157,8 +214,10 @@ def sung_phrases(rng, audio, plan, centre):
         late = int(rng.uniform(0.01, 0.03) * RATE)
         voice = np.roll(voice, late).astype(np.float32)
         layers.append(pan(voice, side * rng.uniform(0.3, 0.9)) * rng.uniform(0.3, 0.7))
-    return sum(layers)
+    total: np.ndarray = sum(layers[1:], layers[0])
+    return total
 
 
-def stereo(mono, rng):
+def stereo(mono: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A voice without rumble, somewhere near the middle; (samples, 2)."""
     return pan(butter(mono, 90, "high"), rng.uniform(-0.2, 0.2))

@@ -1,42 +1,62 @@
-"""Notes: chords, bass lines, arpeggios, melodies and drum patterns; Groove and Freedoom MIDI."""
+"""Notes: chords, bass lines, arpeggios, melodies and drum patterns; MIDI files."""
+
+from __future__ import annotations
 
 import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import mido
 import numpy as np
-from synth import Note
+
+from unbraid.audio.container import shown
+from unbraid.data.songs.notes import Note
+from unbraid.errors import SettingsError
+
+Scale = tuple[int, ...]
+Pattern = tuple[tuple[int, int, int], ...]
 
 MINOR, MAJOR = (0, 2, 3, 5, 7, 8, 10), (0, 2, 4, 5, 7, 9, 11)
-LOOPS = {
+LOOPS: Mapping[Scale, tuple[tuple[int, ...], ...]] = {
     MINOR: ((0, 5, 2, 6), (0, 6, 5, 6), (0, 3, 5, 4), (0, 0, 5, 5), (0, 2, 3, 5), (0, 0, 0, 0)),
     MAJOR: ((0, 4, 5, 3), (0, 5, 3, 4), (0, 3, 0, 4), (3, 4, 5, 5), (0, 2, 3, 4), (1, 4, 0, 0)),
 }
 
 
 class Plan(NamedTuple):
-    """What all the parts of one song share; a beat is ``60 / tempo`` seconds."""
+    """What all the parts of one song share.
+
+    Attributes:
+        tempo: beats in a minute; four make a bar.
+        bars: how many.
+        root: pitch class of the key, 0 for C.
+        scale: semitones of its seven degrees.
+        loop: scale degree of the chord of each bar, repeated.
+    """
 
     tempo: float
     bars: int
-    root: int  # pitch class
-    scale: tuple
-    loop: tuple  # scale degree of each bar
+    root: int
+    scale: Scale
+    loop: tuple[int, ...]
 
     @property
-    def bar_s(self):
+    def bar_s(self) -> float:
+        """Length of a bar in seconds."""
         return 240 / self.tempo
 
-    def pitch(self, degree, octave):
+    def pitch(self, degree: int, octave: int) -> int:
         """MIDI pitch of a scale degree (any integer) in an octave (4 holds middle C)."""
         return 12 * (octave + 1) + self.root + 12 * (degree // 7) + self.scale[degree % 7]
 
-    def degree(self, bar):
+    def degree(self, bar: int) -> int:
+        """Scale degree of the chord of a bar."""
         return self.loop[bar % len(self.loop)]
 
 
-def make_plan(rng, tempo, seconds):
+def make_plan(rng: np.random.Generator, tempo: float, seconds: float) -> Plan:
+    """A key and a loop of chords for a song of about so many seconds."""
     scale = MINOR if rng.random() < 0.65 else MAJOR
     loop = LOOPS[scale][rng.integers(len(LOOPS[scale]))]
     if rng.random() < 0.3:
@@ -44,16 +64,16 @@ def make_plan(rng, tempo, seconds):
     return Plan(tempo, int(np.ceil(seconds * tempo / 240)), int(rng.integers(12)), scale, loop)
 
 
-def active_bars(rng, plan, share):
+def active_bars(rng: np.random.Generator, plan: Plan, share: float) -> list[int]:
     """Which bars a part plays in: sections of 4 or 8 bars, each on with the given probability."""
     size = int(rng.choice((4, 8)))
     on = np.repeat(rng.random(plan.bars // size + 1) < share, size)[: plan.bars]
     if not on.any():
         on[plan.bars // 2 :] = True
-    return np.flatnonzero(on)
+    return [int(bar) for bar in np.flatnonzero(on)]
 
 
-BASS_PATTERNS = (  # (start, length, degree step) in sixteenths
+BASS_PATTERNS: tuple[Pattern, ...] = (  # (start, length, degree step) in sixteenths
     tuple((i, 2, 0) for i in range(0, 16, 2)),
     tuple((i, 2, 7 * (i % 4 == 2)) for i in range(0, 16, 2)),
     tuple((i, 2, 0) for i in range(2, 16, 4)),
@@ -67,9 +87,15 @@ BASS_PATTERNS = (  # (start, length, degree step) in sixteenths
 )
 
 
-def bass_line(rng, plan, bars, octave, sustained=False):
+def bass_line(
+    rng: np.random.Generator,
+    plan: Plan,
+    bars: Sequence[int],
+    octave: int,
+    sustained: bool = False,
+) -> list[Note]:
     """Roots, fifths and octaves of the chords in one pattern (a second one every fourth bar)."""
-    step, notes = plan.bar_s / 16, []
+    step, notes = plan.bar_s / 16, list[Note]()
     picks = rng.integers(len(BASS_PATTERNS), size=2)
     gate = rng.uniform(0.6, 1.0)
     for bar in bars:
@@ -85,9 +111,11 @@ def bass_line(rng, plan, bars, octave, sustained=False):
     return notes
 
 
-def loose_line(rng, plan, bars, octave):
+def loose_line(
+    rng: np.random.Generator, plan: Plan, bars: Sequence[int], octave: int
+) -> list[Note]:
     """Roots, octaves and fifths as a player feels them: short and long notes, rests, no pattern."""
-    step, notes = plan.bar_s / 16, []
+    step, notes = plan.bar_s / 16, list[Note]()
     rest, longest = rng.uniform(0, 0.5), int(rng.choice((4, 6, 10)))
     for bar in bars:
         at = 0
@@ -97,17 +125,18 @@ def loose_line(rng, plan, bars, octave):
                 pitch = plan.pitch(plan.degree(bar) % 7 + int(rng.choice((0, 0, 0, 4, 7))), octave)
                 seconds = length * step * rng.uniform(0.3, 1)
                 start = bar * plan.bar_s + (at + rng.normal(0, 0.05)) * step
-                notes.append(Note(max(0, start), seconds, pitch, int(rng.integers(70, 125))))
+                notes.append(Note(max(0.0, start), seconds, pitch, int(rng.integers(70, 125))))
             at += length
     return notes
 
 
-def chord(plan, bar, octave, size):
+def chord(plan: Plan, bar: int, octave: int, size: int) -> list[int]:
+    """Pitches of the chord of a bar: thirds, `size` of them, from its root up."""
     root = plan.degree(bar) % 7
     return [plan.pitch(root + step, octave) for step in (0, 2, 4, 6, 8)[:size]]
 
 
-RHYTHMS = (
+RHYTHMS: tuple[tuple[int, ...], ...] = (
     (0,),
     (0, 8),
     (0, 3, 6, 10, 12),
@@ -118,7 +147,13 @@ RHYTHMS = (
 )
 
 
-def chords(rng, plan, bars, held, strum_s=0.0):
+def chords(
+    rng: np.random.Generator,
+    plan: Plan,
+    bars: Sequence[int],
+    held: bool,
+    strum_s: float = 0.0,
+) -> list[Note]:
     """Triads to ninths, held or in a rhythm; strummed for guitars."""
     step, octave, size = (
         plan.bar_s / 16,
@@ -137,10 +172,12 @@ def chords(rng, plan, bars, held, strum_s=0.0):
     return notes
 
 
-def arpeggio(rng, plan, bars):
+def arpeggio(rng: np.random.Generator, plan: Plan, bars: Sequence[int]) -> list[Note]:
+    """The notes of the chords one after the other, in a figure that repeats."""
     step = plan.bar_s / int(rng.choice((8, 16, 16)))
     order = rng.integers(0, 8, size=int(rng.choice((4, 6, 8, 16))))
-    octave, gate, notes = int(rng.choice((3, 4, 5))), rng.uniform(0.3, 1.2), []
+    octave, gate = int(rng.choice((3, 4, 5))), rng.uniform(0.3, 1.2)
+    notes: list[Note] = []
     for bar in bars:
         tones = chord(plan, bar, octave, 4) + chord(plan, bar, octave + 1, 4)
         for i in range(round(plan.bar_s / step)):
@@ -151,11 +188,13 @@ def arpeggio(rng, plan, bars):
     return notes
 
 
-def melody(rng, plan, bars, low=57, high=81):
+def melody(
+    rng: np.random.Generator, plan: Plan, bars: Sequence[int], low: int = 57, high: int = 81
+) -> list[Note]:
     """A wandering tune in phrases; the same two-bar phrases return."""
     phrases = []
     for _ in range(3):
-        degree, at, phrase = int(rng.integers(0, 7)), 0, []
+        degree, at, phrase = int(rng.integers(0, 7)), 0, list[tuple[int, int, int]]()
         while at < 28:
             length = int(rng.choice((2, 2, 4, 4, 6, 8)))
             if rng.random() < 0.8:
@@ -163,7 +202,7 @@ def melody(rng, plan, bars, low=57, high=81):
             degree += int(rng.integers(-2, 3))
             at += length
         phrases.append(phrase)
-    step, notes = plan.bar_s / 16, []
+    step, notes = plan.bar_s / 16, list[Note]()
     for bar in bars[::2]:
         for at, length, degree in phrases[bar // 2 % 3]:
             pitch = plan.pitch(degree, 4)
@@ -197,11 +236,11 @@ HATS = (
 )
 
 
-def beat(rng, plan, bars):
+def beat(rng: np.random.Generator, plan: Plan, bars: Sequence[int]) -> list[Note]:
     """A programmed sixteenth-note beat with some swing, ghost notes and fills."""
     step, swing = plan.bar_s / 16, rng.choice((0, 0, 0.08, 0.2))
-    rows = [(36, KICKS), (38, SNARES), (int(rng.choice((42, 42, 42, 51))), HATS)]
-    rows = [(pitch, patterns[rng.integers(len(patterns))]) for pitch, patterns in rows]
+    drums = [(36, KICKS), (38, SNARES), (int(rng.choice((42, 42, 42, 51))), HATS)]
+    rows = [(pitch, patterns[rng.integers(len(patterns))]) for pitch, patterns in drums]
     if rng.random() < 0.4:
         rows.append((46, "..x...x...x...x." if rng.random() < 0.5 else "..............x."))
     if rng.random() < 0.3:
@@ -227,10 +266,20 @@ def beat(rng, plan, bars):
     return notes
 
 
-def midi_parts(path):
-    """``{(channel, program): notes}`` of a MIDI file, tempo changes obeyed; channel 9 is drums."""
-    now, programs, sounding, parts = 0.0, {}, {}, {}
-    for message in mido.MidiFile(path, clip=True):
+def midi_parts(path: str | Path) -> dict[tuple[int, int], list[Note]]:
+    """The notes of a MIDI file by (channel, program), tempo changes obeyed; channel 9 is drums.
+
+    Raises:
+        SettingsError: if it is no MIDI file.
+    """
+    try:
+        messages = list(mido.MidiFile(path, clip=True))
+    except (OSError, EOFError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise SettingsError(f"{shown(Path(path))} is no MIDI file that can be read") from error
+    now, programs = 0.0, dict[int, int]()
+    sounding: dict[tuple[int, int], tuple[float, int]] = {}
+    parts: dict[tuple[int, int], list[Note]] = {}
+    for message in messages:
         now += message.time
         if message.type == "program_change":
             programs[message.channel] = message.program
@@ -246,14 +295,20 @@ def midi_parts(path):
     return parts
 
 
-def groove_performances(data):
-    """``(tempo, path)`` of the training beats in 4/4 that last at least 20 s."""
-    folder = Path(data) / "midi" / "groove"
+def groove_performances(
+    folder: Path, splits: Sequence[str] = ("train",)
+) -> list[tuple[float, str]]:
+    """(tempo, path) of the beats in 4/4 that last at least 20 s, sorted.
+
+    Args:
+        folder: the Groove MIDI dataset, with its info.csv.
+        splits: of its splits "train", "validation" and "test".
+    """
     with (folder / "info.csv").open(newline="") as file:
         rows = [
             (float(row["bpm"]), folder / row["midi_filename"])
             for row in csv.DictReader(file)
-            if row["split"] == "train"
+            if row["split"] in splits
             and row["beat_type"] == "beat"
             and row["time_signature"] == "4-4"
             and float(row["duration"]) > 20
@@ -261,8 +316,8 @@ def groove_performances(data):
     return sorted((tempo, str(path)) for tempo, path in rows if path.exists())
 
 
-def groove(path, tempo, seconds):
-    """The performance, repeated by whole bars until it fills the song."""
+def groove(path: str, tempo: float, seconds: float) -> list[Note]:
+    """A drummer's performance, repeated by whole bars until it fills so many seconds."""
     notes = [note for part in midi_parts(path).values() for note in part]
     bar = 240 / tempo
     length = max(1, int(max(note.start for note in notes) / bar)) * bar
