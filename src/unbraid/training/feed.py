@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from unbraid.data.augment import augment
@@ -98,7 +99,7 @@ class Feed:
             sources = next(loader)
             yield Batch(sources, indices, time.perf_counter() - asked)
 
-    def augmented(self, sources: Sources, step: int, attempt: int = 0) -> Sources:
+    def augmented(self, sources: Sources, step: int, attempt: int = 0) -> Tensor:
         """One process's share after augmentation, (share, stems, channels, fewer samples)."""
         generator = generator_of(self._recipe.seed, "augment", step, attempt)
         share = self._team.rank, self._team.size

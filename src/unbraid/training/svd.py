@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from unbraid.models.layers.recurrent import one_thread
 from unbraid.training.config import SvdRecipe
 from unbraid.training.seeds import generator_of
 
@@ -74,10 +75,9 @@ def squared_norm(matrix: Matrix, recipe: SvdRecipe, generator: torch.Generator) 
     """An estimate of σ²_max, never above it but by rounding, by the recipe's method."""
     if recipe.method == "power":
         return _by_power(matrix, recipe.rank, recipe.iterations, generator)
-    with torch.no_grad():
+    with torch.no_grad(), one_thread(matrix.device):  # threads wait for each other more than work
         if recipe.method == "exact":
-            left, _, right = torch.linalg.svd(matrix, full_matrices=False)
-            left, right = left[:, 0], right[0]
+            left, right = _exactly(matrix)
         else:
             left, right = _by_sketch(matrix, recipe.rank, recipe.iterations, generator)
     estimate: Tensor = (left @ matrix @ right).square()
@@ -86,11 +86,27 @@ def squared_norm(matrix: Matrix, recipe: SvdRecipe, generator: torch.Generator) 
 
 def largest_singular_values(model: nn.Module, recipe: SvdRecipe) -> dict[str, float]:
     """σ_max of every large weight, exactly, by name."""
+    found = {}
     with torch.no_grad():
-        return {
-            weight.name: float(torch.linalg.matrix_norm(weight.matrix.float(), 2))
-            for weight in large_weights(model, recipe)
-        }
+        for weight in large_weights(model, recipe):
+            matrix = weight.matrix.float()
+            with one_thread(matrix.device):
+                left, right = _exactly(matrix)
+            found[weight.name] = float(left @ matrix @ right)
+    return found
+
+
+def _exactly(matrix: Matrix) -> tuple[Tensor, Tensor]:
+    """Singular vectors of the largest singular value.
+
+    From the smaller Gram matrix, which is much faster than a whole decomposition; its rounding
+    does not matter for the largest value.
+    """
+    wide = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
+    right = torch.linalg.eigh((wide.T @ wide).double()).eigenvectors[:, -1].to(matrix)
+    left = wide @ right
+    left = left / left.norm().clamp_min(1e-30)
+    return (left, right) if wide is matrix else (right, left)
 
 
 def _by_sketch(

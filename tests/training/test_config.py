@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import pytest
+
+from unbraid.errors import SettingsError
+from unbraid.training.config import Recipe, plain_recipe, recipe_from
+from unbraid.training.recipes import (
+    find_recipes,
+    read_recipe,
+    recipe_folder,
+    recipe_names,
+    write_recipe,
+)
+
+
+def test_base_is_the_defaults_written_out_in_full():
+    assert read_recipe("base") == Recipe()
+    text = (recipe_folder() / "base.toml").read_text(encoding="utf-8")
+    for section, keys in plain_recipe(Recipe()).items():
+        assert all(f"\n{key} = " in text for key in (keys if isinstance(keys, dict) else [section]))
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_that_ships_makes_a_model_and_reads_back_as_written(name, tmp_path):
+    recipe = read_recipe(name)
+    assert recipe.description or name == "base"
+    path = tmp_path / "again.toml"
+    path.write_text(write_recipe(recipe), encoding="utf-8")
+    assert plain_recipe(read_recipe(path)) == plain_recipe(recipe)
+
+
+def test_every_ablation_that_is_named_ships():
+    wanted = {"no-residual", "no-lstm", "no-attention", "no-svd", "no-group-norm", "no-ema"}
+    assert wanted | {"reference", "relu"} <= set(find_recipes("ablations"))
+    assert wanted <= set(find_recipes("ablations-hybrid"))
+    for name, path in find_recipes("ablations").items():
+        changed = plain_recipe(read_recipe(path)) != plain_recipe(read_recipe("time-only"))
+        assert changed, name  # the description of the reference differs too
+
+
+def test_the_penalty_of_the_released_models_is_that_of_the_reference():
+    recipe = read_recipe("hybrid")
+    svd = recipe.svd
+    assert (svd.weight, svd.rank, svd.iterations, svd.min_size_mb) == (1e-5, 100, 4, 1.0)
+    assert svd.swap_transposed and recipe.optimizer.beta2 == 0.9998
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"optimizer": {"learning_rate": 1}}, "optimizer.learning_rate"),
+        ({"optimzer": {}}, "did you mean 'optimizer'"),
+        ({"lr": 1e-3}, "did you mean 'optimizer.lr'"),
+        ({"model": {"widht": 8}}, "did you mean 'width'"),
+        ({"model": {"architecture": "hybrid"}}, "did you mean 'hybrid_demucs'"),
+        ({"model": {"width": "wide"}}, "model: width is a whole number"),
+        ({"epochs": 1.5}, "epochs is a whole number"),
+        ({"epochs": True}, "epochs is a whole number"),
+        ({"epochs": 0}, "epochs is 1 or more"),
+        ({"optimizer": {"lr": float("nan")}}, "optimizer.lr is a number"),
+        ({"optimizer": {"lr": 0}}, "optimizer.lr is above 0"),
+        ({"optimizer": 3}, "optimizer is a table"),
+        ({"ema": {"batch": 0.9}}, "ema.batch is a list"),
+        ({"ema": {"batch": [1.5]}}, "between 0 and 1"),
+        ({"augment": {"scale": [1.0]}}, "list of 2 values"),
+        ({"augment": {"flip": 1}}, "augment.flip is true or false"),
+        ({"augment": {"shift_s": -1.0}}, "augment: sources are shifted"),
+        ({"loss": {"kind": "l2"}}, "loss.kind is one of l1, mse"),
+        ({"loss": {"weights": {"vocal": 1}}}, "did you mean 'vocals'"),
+        ({"loss": {"weights": dict.fromkeys(("drums", "bass", "other", "vocals"), 0)}}, "at least"),
+        ({"model": {"n_fft": 1000}}, "model: "),
+    ],
+)
+def test_a_recipe_that_is_wrong_is_refused_in_one_line(table, message, unchecked):
+    with pytest.raises(SettingsError) as caught:
+        recipe_from(table)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_settings_reach_any_key_and_texts_need_no_quotes():
+    changes = ["optimizer.lr=1e-4", "loss.kind=mse", "augment.scale=false", "model.width=16"]
+    recipe = read_recipe("hybrid", [*changes, "loss.weights.bass=0.5", 'model.stems=["bass"]'])
+    assert recipe.optimizer.lr == 1e-4 and recipe.loss.kind == "mse"
+    assert recipe.augment.scale is None and recipe.model.settings["width"] == 16
+    assert recipe.loss.weights == {"bass": 0.5}
+    for wrong in ("optimizer.lr", "=3", "optimizer.lr.deep=3", "epochs.x=1"):
+        with pytest.raises(SettingsError):
+            read_recipe("hybrid", [wrong])
+
+
+def test_bases_chain_and_do_not_circle(tmp_path):
+    (tmp_path / "a.toml").write_text('base = "b"\n[optimizer]\nlr = 1.0')
+    (tmp_path / "b.toml").write_text('base = "hybrid"\n[optimizer]\nlr = 2.0\nbeta1 = 0.5')
+    recipe = read_recipe(tmp_path / "a.toml")
+    assert (recipe.optimizer.lr, recipe.optimizer.beta1, recipe.svd.rank) == (1.0, 0.5, 100)
+    (tmp_path / "b.toml").write_text('base = "a"')
+    with pytest.raises(SettingsError, match="circle"):
+        read_recipe(tmp_path / "a.toml")
+
+
+def test_files_that_are_no_recipes_are_refused(tmp_path):
+    with pytest.raises(SettingsError, match="did you mean 'hybrid'"):
+        read_recipe("hybird")
+    (tmp_path / "broken.toml").write_text("lr = = 3")
+    with pytest.raises(SettingsError, match="no TOML"):
+        read_recipe(tmp_path / "broken.toml")
+    (tmp_path / "latin.toml").write_bytes(b"description = '\xff'")
+    with pytest.raises(SettingsError, match="cannot be read"):
+        read_recipe(tmp_path / "latin.toml")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SettingsError, match="holds no recipes"):
+        find_recipes(str(tmp_path / "empty"))

@@ -1,0 +1,193 @@
+"""Whole runs, in this process."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from training.small_runs import STEMS, train, write_dataset, write_recipe_file
+
+from unbraid.separation.engine import apply_model
+from unbraid.training import loop, steps
+from unbraid.training.runlog import read_log
+from unbraid.training.state import read_state
+from unbraid.zoo.checkpoint import load_checkpoint, read_info
+
+
+def rows(folder, kind):
+    return [row for row in read_log(folder / "log.jsonl") if row["kind"] == kind]
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory, small_data):
+    """A run that has come to its end."""
+    top = tmp_path_factory.mktemp("done")
+    recipe = write_recipe_file(top / "small.toml")
+    assert train(recipe, "--data", small_data, "--run", top / "run") == 0
+    return top / "run"
+
+
+def test_a_run_leaves_ordinary_models_that_say_where_they_are_from(done):
+    for name in ("last", "best"):
+        path = done / "checkpoints" / f"{name}.safetensors"
+        model, info = load_checkpoint(path), read_info(path)
+        assert apply_model(model, torch.zeros(1, 1, 4000)).shape == (1, 2, 1, 4000)
+        assert info.stems == STEMS and info.provenance["seed"] == 42
+        assert info.provenance["recipe"]["optimizer"]["lr"] == 1e-3
+        assert info.provenance["data"]["training_tracks"] == 3
+    assert info.provenance["best"]["name"] in (
+        "weights", "average 0.9 (steps)", "average 0.5 (epochs)",
+    )  # fmt: skip
+
+
+def test_the_log_is_in_jsonl_and_csv_alike(done):
+    found = rows(done, "step")
+    with (done / "steps.csv").open(encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    assert [float(row["loss"]) for row in table] == [row["loss"] for row in found]
+    assert {"stems.drums", "lr", "waiting", "examples_per_s"} <= table[0].keys()
+    assert len(rows(done, "epoch")) == 2 and (done / "epochs.csv").exists()
+
+
+def test_every_candidate_is_validated_and_the_best_is_chosen(done):
+    for row in rows(done, "epoch"):
+        names = [candidate["name"] for candidate in row["candidates"]]
+        assert names == ["weights", "average 0.9 (steps)", "average 0.5 (epochs)"]
+        assert row["loss"] == min(candidate["loss"] for candidate in row["candidates"])
+    best = min(row["loss"] for row in rows(done, "epoch"))
+    assert read_info(done / "checkpoints/best.safetensors").provenance["best"]["loss"] == best
+
+
+def test_the_report_is_one_page_that_fetches_nothing(done):
+    page = (done / "report.html").read_text(encoding="utf-8")
+    assert page.count("<svg") >= 4 and "default-src 'none'" in page
+    assert "http" not in page.replace("http-equiv", "")
+    for word in ("Validation", "average 0.9 (steps)", "Environment", "[optimizer]"):
+        assert word in page
+
+
+def test_a_finished_run_is_left_as_it_is_and_can_be_made_longer(done, small_data):
+    before = (done / "checkpoints/last.safetensors").read_bytes()
+    assert train("--run", done) == 0  # recipe and data as they were
+    assert (done / "checkpoints/last.safetensors").read_bytes() == before
+    count = len(rows(done, "step"))
+    assert train("--run", done, "--set", "epochs=3") == 0
+    assert len(rows(done, "step")) == count * 3 // 2
+
+
+def test_a_run_in_pieces_is_a_run_in_one(tmp_path, small_recipe, small_data):
+    for _ in range(2):
+        train(small_recipe, "--data", small_data, "--run", tmp_path / "a")
+    for steps_in_all in (1, 4, 99):
+        more = ("--max-steps", steps_in_all)
+        assert train(small_recipe, "--data", small_data, "--run", tmp_path / "b", *more) == 0
+    a, b = (load_file(tmp_path / x / "checkpoints/last.safetensors") for x in "ab")
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_accumulating_and_recomputing_change_nothing_but_rounding(
+    tmp_path, small_recipe, small_data
+):
+    losses = []
+    for number, setting in enumerate(
+        ("run.recompute=false", "run.recompute=true", "optimizer.accumulate=2")
+    ):
+        folder = tmp_path / str(number)
+        more = ("--max-steps", "3", "--set", setting)
+        assert train(small_recipe, "--data", small_data, "--run", folder, *more) == 0
+        losses.append([row["loss"] for row in rows(folder, "step")])
+    assert losses[1] == losses[0]
+    assert losses[2] == pytest.approx(losses[0], rel=1e-5)
+
+
+def test_bf16_learns_too(tmp_path, small_recipe, small_data):
+    more = ("--max-steps", "2", "--set", "run.precision=bf16")
+    assert train(small_recipe, "--data", small_data, "--run", tmp_path / "run", *more) == 0
+    assert len(rows(tmp_path / "run", "step")) == 2
+
+
+def broken_loss(monkeypatch, when):
+    """Losses are NaN where `when(call number)`."""
+    calls = []
+    original = steps.stem_losses
+
+    def losses(estimates, sources, kind):
+        calls.append(None)
+        value = original(estimates, sources, kind)
+        return value * float("nan") if when(len(calls)) else value
+
+    monkeypatch.setattr(steps, "stem_losses", losses)
+
+
+def test_a_step_that_is_no_number_is_refused_recorded_and_gone_around(
+    tmp_path, small_recipe, small_data, monkeypatch
+):
+    broken_loss(monkeypatch, lambda call: call == 3)
+    run = tmp_path / "run"
+    assert train(small_recipe, "--data", small_data, "--run", run, "--max-steps", "6") == 0
+    [trouble] = [json.loads(line) for line in (run / "trouble.jsonl").read_text().splitlines()]
+    assert trouble["step"] == 2 and trouble["trouble"] == "the loss is nan"
+    assert len(trouble["indices"]) == 4 and trouble["seed"] == 42 and len(trouble["tracks"]) == 4
+    state = read_state(run / "state.pt")
+    assert state["guard"]["attempt"] == 1 and state["position"]["step"] == 6
+    assert all(torch.isfinite(value).all() for value in state["model"].values())
+
+
+def test_a_run_that_goes_wrong_again_and_again_is_given_up(
+    tmp_path, small_recipe, small_data, monkeypatch, capsys
+):
+    broken_loss(monkeypatch, lambda call: call > 2)
+    run = tmp_path / "run"
+    more = ("--set", "guard.repeats=2")
+    assert train(small_recipe, "--data", small_data, "--run", run, *more) == 2
+    message = capsys.readouterr().err.strip()
+    assert message.startswith("unbraid: given up at step 0") and "\n" not in message
+    assert len((run / "trouble.jsonl").read_text().splitlines()) == 3
+    assert "the loss is nan" in (run / "report.html").read_text()
+
+
+def test_a_request_to_stop_saves_and_leaves_with_130(
+    tmp_path, small_recipe, small_data, monkeypatch
+):
+    import os
+    import signal
+
+    original = loop._Clock.log
+
+    def log(self, result, waited_s):
+        original(self, result, waited_s)
+        if self._run.state.position.step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(loop._Clock, "log", log)
+    run = tmp_path / "run"
+    assert train(small_recipe, "--data", small_data, "--run", run) == 130
+    assert read_state(run / "state.pt")["position"]["step"] == 3
+    assert train("--run", run) == 0
+
+
+def test_a_run_without_validation_tracks_keeps_its_last_weights(tmp_path, small_recipe, small_data):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "train").symlink_to(small_data / "train")
+    code = train(small_recipe, "--data", data, "--run", tmp_path / "run", "--max-steps", "2")
+    if code == 0:
+        last, best = (
+            load_file(tmp_path / f"run/checkpoints/{name}.safetensors") for name in ("last", "best")
+        )
+        assert all(torch.equal(last[key], best[key]) for key in last)
+    assert code == 0
+
+
+@pytest.mark.slow
+def test_a_compiled_model_learns_what_the_plain_one_learns(tmp_path, small_recipe, small_data):
+    losses = []
+    for compiled in ("false", "true"):
+        folder = tmp_path / compiled
+        more = ("--max-steps", "2", "--set", f"run.compile={compiled}")
+        assert train(small_recipe, "--data", small_data, "--run", folder, *more) == 0
+        losses.append([row["loss"] for row in rows(folder, "step")])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
