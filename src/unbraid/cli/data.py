@@ -9,14 +9,18 @@ unbraid data bench ROOT                     excerpts a second, with and without 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, NoReturn
 
 from unbraid.errors import SettingsError
 
 if TYPE_CHECKING:
+    from unbraid.data.check import DatasetCheck
     from unbraid.data.songs.dataset import SongDone
 
 HAS_ACTIONS = True
@@ -97,6 +101,100 @@ def _songs(options: argparse.Namespace) -> int:
     return 0
 
 
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("root", metavar="ROOT", help="dataset, ROOT/{train,valid,test}/TRACK/STEM.SUFFIX")
+    add("--split", choices=("train", "valid", "test"), help="only this one")
+    add("--report", metavar="FILE", help="a page with plots")
+    add("--overwrite", action="store_true", help="replace a file that is no page of ours")
+    add("--workers", metavar="N", type=_count, help="tracks at once (cores, 4 at most)")
+    add("--json", action="store_true", help="all of it on stdout, as JSON")
+    add("--quiet", action="store_true", help="no line for each track on stderr")
+
+
+def _check(options: argparse.Namespace) -> int:
+    from unbraid.cli.display import printable
+    from unbraid.data.check import TrackCheck, check_dataset
+
+    def tell(track: TrackCheck, number: int, total: int) -> None:
+        if not options.quiet:
+            said = track.problem or "; ".join(track.notes) or "ok"
+            line = f"[{number}/{total}] {track.split}/{track.name}: {said}"
+            print(printable(line), file=sys.stderr)
+
+    found = check_dataset(
+        options.root,
+        [options.split] if options.split else None,
+        workers=options.workers,
+        on_track=tell,
+    )
+    if options.json:
+        print(json.dumps(found.plain(), ensure_ascii=False))
+    else:
+        print(_check_text(found))
+    if options.report:
+        from unbraid.cli.data_report import write_data_report
+
+        path = Path(options.report)
+        try:
+            write_data_report(found, path, overwrite=options.overwrite)
+        except OSError as error:
+            raise SettingsError(f"{str(path)!r} cannot be written: {error.strerror}") from error
+        print(path, file=sys.stderr if options.json else sys.stdout)
+    return 1 if found.problems else 0
+
+
+def _check_text(found: DatasetCheck) -> str:
+    """Medians over tracks, for a terminal."""
+    from unbraid.cli.display import printable
+
+    lines = []
+    for split in dict.fromkeys(track.split for track in found.tracks):
+        of = [track for track in found.tracks if track.split == split]
+        minutes = sum(track.duration_s for track in of) / 60
+        word = "track" if len(of) == 1 else "tracks"
+        lines.append(f"{split}: {len(of)} {word}, {minutes:.1f} min")
+    rows = [["", "LUFS", "peak dBFS", "silent %", "clipped", "alike"]]
+    for name in (*found.stems, "mixture"):
+        parts = [t.mixture if name == "mixture" else t.stems.get(name) for t in found.tracks]
+        there = [part for part in parts if part is not None]
+        alike = [
+            abs(value)
+            for track in found.tracks
+            for pair, value in track.correlations.items()
+            if name in pair.split("/")
+        ]
+        rows.append(
+            [
+                name,
+                _median([part.loudness_lufs for part in there]),
+                _median([part.peak_db for part in there]),
+                _median([100 * part.silent_share for part in there]),
+                str(sum(part.clipped for part in there)),
+                f"{max(alike):.2f}" if alike else "",
+            ]
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines += [
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    lines.append("medians over tracks; clipped: samples in all; alike: greatest correlation")
+    lines += [f"note: {note}" for note in found.notes]
+    if found.problems:
+        lines.append(f"{found.problems} of {len(found.tracks)} tracks cannot be trained on:")
+        lines += [f"  {t.split}/{t.name}: {t.problem}" for t in found.tracks if t.problem]
+    return "\n".join(printable(line) for line in lines)
+
+
+def _median(values: Sequence[float | None]) -> str:
+    there = sorted(value for value in values if value is not None)
+    return f"{median(there):.1f}" if there else "-"
+
+
 def _song_line(song: SongDone) -> str:
     facts = song.facts
     levels = " ".join(f"{stem} {level:.0f}" for stem, level in facts["rms_db"].items())
@@ -124,4 +222,5 @@ def _range(text: str) -> tuple[float, float]:
 
 _ACTIONS = {
     "songs": (_add_songs, _songs, "make songs with their stems"),
+    "check": (_add_check, _check, "tell what a dataset holds, and what is wrong with it"),
 }

@@ -193,10 +193,6 @@ def _check_roots(roots: Sequence[Path], weights: Sequence[float] | None) -> None
         raise SettingsError("give at least one dataset, ROOT/{train,valid,test}/TRACK/STEM.wav")
     if len(set(roots)) < len(roots):
         raise SettingsError(f"the same dataset is given twice: {', '.join(map(str, roots))}")
-    for root in roots:
-        if not root.is_dir():
-            what = "is no folder" if root.exists() else "does not exist"
-            raise SettingsError(f"{shown(root)} {what}; give the ROOT of a dataset")
     if weights is None:
         return
     if len(weights) != len(roots):
@@ -213,7 +209,7 @@ def _all_tracks(roots: Sequence[Path], split: str) -> list[tuple[int, Track]]:
         try:
             found += [(number, track) for track in dataset_tracks(root, split)]
         except SettingsError as error:
-            if split == "train":
+            if split == "train" or not root.is_dir():
                 raise
             lacking = error
     if not found and lacking is not None:

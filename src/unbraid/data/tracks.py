@@ -90,6 +90,9 @@ def dataset_tracks(root: str | os.PathLike[str], split: str) -> list[Track]:
     top = Path(root)
     if split not in SPLITS:
         raise SettingsError(f"a split is one of {', '.join(SPLITS)}, got {split!r}")
+    if not top.is_dir():
+        what = "is no folder" if top.exists() else "does not exist"
+        raise SettingsError(f"{str(top)!r} {what}; give the ROOT of a dataset")
     if (top / split).is_dir() and (split != "train" or (top / "valid").is_dir()):
         return find_tracks(top / split)
     if split == "test" or not (top / "train").is_dir():

@@ -1,0 +1,96 @@
+"""The command `data`, in this process."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from data.datasets import RATE, make_dataset, noise, write
+from figures import check_figures
+from unbraid.cli.data_report import render_data_report
+from unbraid.data.check import check_dataset
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("UNBRAID_CACHE", str(tmp_path / "cache"))
+
+
+def test_check_gives_a_table_a_page_and_json(unbraid_main, tmp_path):
+    root = make_dataset(tmp_path / "data", {"A": RATE * 2, "<B>": RATE * 2})
+    code, out, err = unbraid_main("data", "check", root, "--report", "page.html")
+    assert code == 0
+    assert "train: 2 tracks" in out
+    assert "drums" in out
+    assert "page.html" in out
+    assert err.splitlines()[1] == "[2/2] train/A: ok"
+    page = (tmp_path / "page.html").read_text()
+    assert "<B>" not in page
+    assert "http" not in page.replace('http-equiv="Content', "").replace("www.w3.org", "")
+    code, out, err = unbraid_main("data", "check", root, "--json", "--quiet")
+    assert (code, err) == (0, "")
+    assert [track["name"] for track in json.loads(out)["tracks"]] == ["<B>", "A"]
+
+
+def test_every_figure_of_the_page_is_in_its_data(tmp_path):
+    root = make_dataset(tmp_path / "data", {"A": RATE * 2, "B": RATE * 2})
+    write(root / "train/B/drums.wav", 0 * noise(RATE * 2, 1))
+    found = check_dataset(root)
+    plain = json.loads(json.dumps(found.plain()))
+    also = {"version", "stems", "totals"}
+    assert check_figures(render_data_report(found), plain, also) > 20
+
+
+def test_a_problem_is_told_and_code_1(unbraid_main, tmp_path):
+    root = make_dataset(tmp_path / "data", {"A": 1000, "B": 1000})
+    write(root / "train/B/drums.wav", noise(999, 1))
+    code, out, _ = unbraid_main("data", "check", root, "--report", "page.html")
+    assert code == 1
+    assert "1 of 2 tracks cannot be trained on" in out
+    assert "lengths differ" in (tmp_path / "page.html").read_text()
+
+
+def test_pages_of_others_are_not_replaced(unbraid_main, tmp_path):
+    root = make_dataset(tmp_path / "data", {"A": 1000})
+    (tmp_path / "page.html").write_text("mine")
+    code, _, err = unbraid_main("data", "check", root, "--quiet", "--report", "page.html")
+    assert code == 2
+    assert "no report of unbraid" in err
+    assert (tmp_path / "page.html").read_text() == "mine"
+
+
+def test_songs_are_made_and_not_made_again(unbraid_main, tmp_path):
+    words = ("data", "songs", "out", "--songs", 1, "--seconds", "4,4", "--workers", 1)
+    code, out, err = unbraid_main(*words, "--format", "wav")
+    assert code == 0
+    assert "out: 1 songs, 0.1 min; 1 of them made now" in out
+    assert "note: songs are made without" in err
+    assert "train/song-0000: 4 s" in err
+    assert len(list((tmp_path / "out/train/song-0000").glob("*.wav"))) == 4
+    code, out, err = unbraid_main(*words, "--format", "wav", "--quiet")
+    assert (code, err) == (0, "")
+    assert "0 of them made now" in out
+    code, _, err = unbraid_main(*words, "--quiet")
+    assert code == 2
+    assert err == "unbraid: 'out' was begun with other format; give the same, or another folder\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["songs"], "required"),
+        (["songs", "out", "--songs", "0"], "a number from 1 on"),
+        (["songs", "out", "--seconds", "x"], "two numbers of seconds"),
+        (["songs", "out", "--ingredients", "none"], "no folder of ingredients"),
+        (["songs", "out", "--songs", "3", "--valid", "3"], "are for validation"),
+        (["check", "none"], "does not exist"),
+        (["what"], "invalid choice"),
+        ([], "required"),
+    ],
+)
+def test_a_wrong_request_is_one_line_and_code_2(unbraid_main, words, said):
+    code, out, err = unbraid_main("data", *words)
+    assert (code, out) == (2, "")
+    assert said in err.splitlines()[-1]
+    assert "Traceback" not in err
