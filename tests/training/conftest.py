@@ -4,6 +4,7 @@ import signal
 
 import pytest
 import torch
+
 from training.small_runs import write_dataset, write_recipe_file
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from training.small_runs import write_recipe_file
 from unbraid.training.runlog import read_log
 
 DRIVER = Path(__file__).with_name("forked.py")
@@ -32,39 +33,45 @@ def losses(folder):
     return [row["loss"] for row in read_log(folder / "log.jsonl") if row["kind"] == "step"]
 
 
-def test_a_run_killed_twice_ends_with_the_bytes_of_an_unbroken_one(
-    tmp_path, small_recipe, small_data
-):
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    same = (small_recipe, small_data, "--set", "run.save_steps=2", "--set", "epochs=4")
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory, small_data):
+    """All runs of this file, from one process that imports torch once; folder and exit codes."""
+    top = tmp_path_factory.mktemp("forked")
+    recipe = write_recipe_file(top / "small.toml")
+    long = ("--set", "run.save_steps=2", "--set", "epochs=4")
+    short = ("--set", "svd.weight=1e-3", "--set", "svd.min_size_mb=0.0005", "--max-steps", "5")
+    parts = (*short, "--set", "optimizer.accumulate=2")
     codes = run_jobs(
-        job(whole, *same),
-        job(broken, *same, kill_at_step=3),  # in the middle of an epoch
-        job(broken, *same, kill_at_step=9),
-        job(broken, *same),
+        job(top / "whole", recipe, small_data, *long),
+        job(top / "broken", recipe, small_data, *long, kill_at_step=3),  # amid an epoch
+        job(top / "broken", recipe, small_data, *long, kill_at_step=9),
+        job(top / "broken", recipe, small_data, *long),
+        job(top / "one", recipe, small_data, *short),
+        job(top / "two", recipe, small_data, *short, processes=2),
+        job(top / "two in parts", recipe, small_data, *parts, processes=2),
     )
-    assert codes == [[0], [-9], [-9], [0]]
+    return top, codes
+
+
+def test_a_run_killed_twice_ends_with_the_bytes_of_an_unbroken_one(outcome):
+    top, codes = outcome
+    whole, broken = top / "whole", top / "broken"
+    assert codes[:4] == [[0], [-9], [-9], [0]]
     for name in ("last", "best"):
         file = f"checkpoints/{name}.safetensors"
         assert (whole / file).read_bytes() == (broken / file).read_bytes()
     assert losses(whole) == losses(broken) and len(losses(whole)) > 9
-    assert not list(broken.glob(".*.part")) or losses(broken)  # leftovers harm nothing
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_two_processes_learn_what_one_learns(tmp_path, small_recipe, small_data, accumulate):
-    more = ("--set", f"optimizer.accumulate={accumulate}")
-    more += ("--set", "svd.weight=1e-3", "--set", "svd.min_size_mb=0.0005", "--max-steps", "5")
-    codes = run_jobs(
-        job(tmp_path / "one", small_recipe, small_data, *more),
-        job(tmp_path / "two", small_recipe, small_data, *more, processes=2),
-    )
-    assert codes == [[0], [0, 0]]
-    one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
-    assert len(one) == 5 and two == pytest.approx(one, rel=1e-5)
+@pytest.mark.parametrize("name", ["two", "two in parts"])
+def test_two_processes_learn_what_one_learns(outcome, name):
+    top, codes = outcome
+    assert codes[4:] == [[0], [0, 0], [0, 0]]
+    one, several = losses(top / "one"), losses(top / name)
+    assert len(one) == 5 and several == pytest.approx(one, rel=1e-5)
     epochs = [
-        [row for row in read_log(tmp_path / name / "log.jsonl") if row["kind"] == "epoch"]
-        for name in ("one", "two")
+        [row for row in read_log(top / folder / "log.jsonl") if row["kind"] == "epoch"]
+        for folder in ("one", name)
     ]
     assert epochs[1][-1]["nsdr"] == pytest.approx(epochs[0][-1]["nsdr"], abs=1e-3)
 

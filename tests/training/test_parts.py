@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -105,5 +106,5 @@ def test_the_learning_rate_rises_then_falls_to_its_share():
     rates = [learning_rate(recipe, step, 100) for step in range(101)]
     assert rates[0] == pytest.approx(0.1, rel=0.01) and max(rates) > 0.95
     assert rates[100] == pytest.approx(0.1)
-    assert all(a <= b for a, b in zip(rates[:9], rates[1:10], strict=True))
-    assert all(a >= b for a, b in zip(rates[10:100], rates[11:], strict=True))
+    assert all(a <= b for a, b in pairwise(rates[:10]))
+    assert all(a >= b for a, b in pairwise(rates[10:]))

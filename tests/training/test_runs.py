@@ -8,8 +8,8 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file
-from training.small_runs import STEMS, train, write_dataset, write_recipe_file
 
+from training.small_runs import STEMS, train, write_recipe_file
 from unbraid.separation.engine import apply_model
 from unbraid.training import loop, steps
 from unbraid.training.runlog import read_log

@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 import torch
-from reference.generator import fill
 
+from reference.generator import fill
 from unbraid.training.config import SvdRecipe
 from unbraid.training.seeds import generator_of
 from unbraid.training.svd import large_weights, largest_singular_values, penalty, squared_norm

@@ -299,6 +299,7 @@ def _model_recipe(table: Mapping[str, Any]) -> ModelRecipe:
         if key not in fields:
             near = did_you_mean(key, fields | {"architecture"})
             raise SettingsError(f"no key 'model.{key}' for {architecture}{near}")
+    settings = {key: None if value == "none" else value for key, value in settings.items()}
     return ModelRecipe(architecture, settings)
 
 
