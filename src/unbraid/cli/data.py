@@ -195,6 +195,55 @@ def _median(values: Sequence[float | None]) -> str:
     return f"{median(there):.1f}" if there else "-"
 
 
+def _add_automix(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("root", metavar="ROOT", help="dataset whose train songs are mixed")
+    add("-o", "--out", metavar="OUT", required=True, help="dataset to make, or to go on with")
+    add("--copies", metavar="N", type=_count, default=6, help="mixes of each song (%(default)s)")
+    add("--seed", metavar="N", type=int, default=0, help="same seed, same bytes (%(default)s)")
+    add("--stems", metavar="A,B", help="of the mixes (all there are)")
+    add("--backend", choices=("stretch", "soundstretch"), default="stretch", help="(%(default)s)")
+    add("--format", choices=("flac", "wav"), default="flac", help="(%(default)s)")
+    add("--workers", metavar="N", type=_count, help="processes (cores, 8 at most)")
+    add("--quiet", action="store_true", help="nothing but errors on stderr")
+
+
+def _automix(options: argparse.Namespace) -> int:
+    from unbraid.cli.display import printable
+    from unbraid.data.automix import AutomixSettings, MixDone, automix
+    from unbraid.data.index import build_index
+
+    settings = AutomixSettings(
+        copies=options.copies,
+        seed=options.seed,
+        backend=options.backend,
+        format=options.format,
+    )
+    stems = [s.strip() for s in options.stems.split(",") if s.strip()] if options.stems else None
+    index = build_index([options.root], "train", stems, missing="silence")
+
+    def tell(mix: MixDone, number: int, total: int) -> None:
+        if not options.quiet:
+            parts = [
+                f"{stem} of {of['song']} {of['tempo']:+.1f} % {of['semitones']:+d}"
+                for stem, of in mix.facts["stems"].items()
+            ]
+            was = "" if mix.made else " (was there)"
+            line = f"[{number}/{total}] {mix.track}: {', '.join(parts)}{was}"
+            print(printable(line), file=sys.stderr)
+
+    out = Path(options.out)
+    done = automix(index, out, settings, workers=options.workers or _workers(), on_mix=tell)
+    copied = sum(mix.facts["kind"] == "copy" for mix in done)
+    made = sum(mix.made for mix in done)
+    seconds = sum(mix.facts["samples"] / mix.facts["sample_rate"] for mix in done)
+    print(
+        f"{out}: {len(done)} mixes, {seconds / 60:.1f} min, {copied} of them plain copies; "
+        f"{made} made now"
+    )
+    return 0
+
+
 def _song_line(song: SongDone) -> str:
     facts = song.facts
     levels = " ".join(f"{stem} {level:.0f}" for stem, level in facts["rms_db"].items())
@@ -223,4 +272,5 @@ def _range(text: str) -> tuple[float, float]:
 _ACTIONS = {
     "songs": (_add_songs, _songs, "make songs with their stems"),
     "check": (_add_check, _check, "tell what a dataset holds, and what is wrong with it"),
+    "automix": (_add_automix, _automix, "mix stems of different songs in one tempo and key"),
 }

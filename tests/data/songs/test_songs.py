@@ -103,7 +103,7 @@ def test_any_number_of_processes_makes_the_same_bytes(tmp_path):
 
 def test_foreign_folders_are_left_alone(tmp_path):
     (tmp_path / "thesis.txt").touch()
-    with pytest.raises(SettingsError, match="no dataset of songs"):
+    with pytest.raises(SettingsError, match="not begun by this command"):
         make_dataset(tmp_path, TINY, REQUEST)
     with pytest.raises(SettingsError, match="holds none of instruments/"):
         find_ingredients(tmp_path)

@@ -1,0 +1,170 @@
+"""Datasets in the making: what was asked for, tracks written whole or not at all, processes.
+
+A dataset that is made has a manifest, a JSON file with the request that it was begun with; it is
+gone on with only by the same request. A track's folder appears when it is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+
+from unbraid.atomic import fsync_file, write_text
+from unbraid.audio.write import AudioFormat, AudioWriter
+from unbraid.errors import AudioWriteError, SettingsError, UnbraidError
+
+FACTS = "track.json"
+"""What a track of a dataset that was made says of itself."""
+
+TrackFormat = Literal["flac", "wav"]
+
+_BITS = 16
+_Job = TypeVar("_Job")
+_Made = TypeVar("_Made")
+
+
+def begin(out: Path, manifest: str, content: dict[str, Any]) -> None:
+    """Make the folder of a dataset with its manifest, or see that it was begun with the same.
+
+    Args:
+        out: new, empty, or begun before.
+        manifest: name of the JSON file.
+        content: has "request" and more, as JSON has it.
+    Raises:
+        SettingsError: if `out` holds something else, or was begun with another request.
+        AudioWriteError: if it cannot be written.
+    """
+    path = out / manifest
+    try:
+        old = json.loads(path.read_text(encoding="utf-8"))
+        there = {name: old.get(name) for name in content}
+    except FileNotFoundError:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise SettingsError(
+                f"{str(out)!r} is there and was not begun by this command; give a new folder"
+            ) from None
+        there = None
+    except (OSError, ValueError, AttributeError) as error:
+        raise SettingsError(f"{str(path)!r} cannot be read: {error}") from error
+    if there is not None and there != content:
+        before = there["request"] if isinstance(there["request"], dict) else {}
+        other = [n for n, value in content["request"].items() if before.get(n) != value]
+        other = other or [name for name in content if there[name] != content[name]]
+        raise SettingsError(
+            f"{str(out)!r} was begun with other {', '.join(other)}; "
+            "give the same, or another folder"
+        )
+    try:
+        (out / "train").mkdir(parents=True, exist_ok=True)
+        if there is None:
+            write_text(path, json.dumps(content, indent=1) + "\n")
+    except OSError as error:
+        raise AudioWriteError(f"{str(out)!r} cannot be written: {error.strerror}") from error
+
+
+def finish(out: Path, manifest: str, content: dict[str, Any]) -> None:
+    """Write the manifest with what is known at the end.
+
+    Raises:
+        AudioWriteError: if it cannot be written.
+    """
+    try:
+        write_text(out / manifest, json.dumps(content, indent=1) + "\n")
+    except OSError as error:
+        raise AudioWriteError(f"{str(out)!r} cannot be written: {error.strerror}") from error
+
+
+def run_jobs(
+    jobs: Sequence[_Job], make: Callable[[_Job], _Made], workers: int
+) -> Iterator[tuple[_Job, _Made]]:
+    """Jobs as they are done, with what each made; in this process if there is one worker.
+
+    Raises:
+        UnbraidError: what a job raised, or that a process was ended.
+    """
+    if workers <= 1 or len(jobs) <= 1:
+        for job in jobs:
+            yield job, make(job)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(jobs)), context, _one_thread) as pool:
+        waiting = {pool.submit(make, job): job for job in jobs}
+        try:
+            for future in as_completed(waiting):
+                yield waiting[future], future.result()
+        except BrokenProcessPool as error:
+            raise UnbraidError(
+                "a process was ended from outside, perhaps for want of memory; "
+                "start again, with fewer workers: what is done is kept"
+            ) from error
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def write_track(
+    folder: Path,
+    stems: Mapping[str, np.ndarray],
+    sample_rate: int,
+    facts: dict[str, Any],
+    format: TrackFormat = "flac",
+) -> dict[str, Any]:
+    """Write the stems of a track and its track.json; the folder appears when all is there.
+
+    Args:
+        folder: of the track, not there yet.
+        stems: (channels, samples), all alike, within full scale; written with 16 bits.
+        sample_rate: Hz.
+        facts: what else track.json shall say.
+    Returns:
+        what track.json says: the facts, the length, and levels in dB.
+    Raises:
+        AudioWriteError: if the disk is full or cannot be written.
+    """
+    part = folder.with_name(f".{folder.name}.part")
+    channels, samples = next(iter(stems.values())).shape
+    facts = {**facts, "samples": samples, "sample_rate": sample_rate, "rms_db": {}, "silent": []}
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        for stem, signal in stems.items():
+            integers = np.clip(np.rint(signal * np.float32(2**15)), -(2**15), 2**15 - 1)
+            path = part / f"{stem}.{format}"
+            with AudioWriter(path, AudioFormat(format, str(_BITS)), sample_rate, channels) as file:
+                file.write(np.ascontiguousarray(integers.astype(np.int32)))
+            fsync_file(path)
+            power = float(np.mean(np.square(integers / 2**15)))
+            if power > 0:
+                facts["rms_db"][stem] = round(10 * float(np.log10(power)), 1)
+            else:
+                facts["silent"].append(stem)
+        write_text(part / FACTS, json.dumps(facts, indent=1) + "\n")
+        part.replace(folder)
+    except OSError as error:
+        raise AudioWriteError(f"{str(folder)!r} cannot be written: {error.strerror}") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return facts
+
+
+def read_facts(folder: Path) -> dict[str, Any] | None:
+    """What track.json says, if the track is there."""
+    try:
+        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        return facts if isinstance(facts, dict) else None
+    except (OSError, ValueError):
+        return None
+
+
+def _one_thread() -> None:
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
