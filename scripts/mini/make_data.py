@@ -25,6 +25,7 @@ REAL = "CC0-1.0: Software-Entwicklungskit, Everything is Free"
 SINGERS = ("Lithium", "Caesium", "Francium")  # whose vocals the synthetic songs borrow
 
 DULL_SONGS = ("Hydrogen",)  # nearly nothing above 9-10 kHz: low-pass whatever is mixed with it
+LOW_ENDS = {"low": "pattern", "loose": "loose", "punch": "punch"}  # drums and a deep bass alone
 BASS_IN_OTHER = ("Caesium", "Francium")  # a bass line is classed other: bass is not known there
 
 
@@ -86,9 +87,9 @@ def make_real(data, out):
 def _synthetic_item(job):
     index, seed, data, out, name = job
     ingredients = find_ingredients(data)
-    if name in ("low", "loose"):
-        stream = 1 + (name == "loose")
-        stems, meta = make_low_end((seed, stream, index), ingredients, loose=name == "loose")
+    if name in LOW_ENDS:
+        stream = 1 + list(LOW_ENDS).index(name)
+        stems, meta = make_low_end((seed, stream, index), ingredients, line=LOW_ENDS[name])
     else:
         vocals = tuple(out / "train" / f"real-{title}" / "vocals.npy" for title in SINGERS)
         settings = SongSettings(recorded_vocals=vocals, recorded_credit=REAL)
@@ -119,7 +120,7 @@ def main():
     parser.add_argument("--data", type=Path, required=True, help="the folder shared/data")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--what", choices=("all", "real", "synth", "low", "loose"), default="all")
+    parser.add_argument("--what", choices=("all", "real", "synth", *LOW_ENDS), default="all")
     parser.add_argument("--songs", type=int, default=60, help="how many synthetic songs")
     parser.add_argument(
         "--low", type=int, default=60, help="how many items of drums and deep bass, of each kind"
@@ -128,10 +129,9 @@ def main():
     args = parser.parse_args()
     if args.what in ("all", "real"):
         make_real(args.data, args.out)
-    if args.what in ("all", "low"):
-        make_synthetic(args.data, args.out, args.seed, args.first, args.low, "low")
-    if args.what in ("all", "loose"):
-        make_synthetic(args.data, args.out, args.seed, args.first, args.low, "loose")
+    for name in LOW_ENDS:
+        if args.what in ("all", name):
+            make_synthetic(args.data, args.out, args.seed, args.first, args.low, name)
     if args.what in ("all", "synth"):
         make_synthetic(args.data, args.out, args.seed, args.first, args.songs)
 

@@ -62,8 +62,9 @@ def test_a_song_repeats_itself_and_never_clips(seed):
     assert {n: a.tobytes() for n, a in other.items()} != {n: a.tobytes() for n, a in stems.items()}
 
 
-def test_the_low_end_has_drums_and_a_bass_without_treble():
-    stems, _ = make_low_end(1, TINY, SHORT, loose=True)
+@pytest.mark.parametrize("line", ["pattern", "loose", "punch"])
+def test_the_low_end_has_drums_and_a_bass_without_treble(line):
+    stems, _ = make_low_end(1, TINY, SHORT, line=line)
     assert set(stems) == {"drums", "bass"}
     spectrum = np.abs(np.fft.rfft(stems["bass"][:, 0])) ** 2
     assert spectrum[: len(spectrum) // 22].sum() > 0.9 * spectrum.sum()  # below 1 kHz

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import soundfile
@@ -154,16 +154,17 @@ def make_low_end(
     ingredients: Ingredients,
     settings: SongSettings | None = None,
     *,
-    loose: bool = False,
+    line: Literal["pattern", "loose", "punch"] = "pattern",
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Drums and a deep bass alone, as `make_song`: what shares the lowest octaves is heard most.
 
     Args:
         seed, ingredients, settings: as for `make_song`.
-        loose: the bass is played as a player feels it, in no pattern.
+        line: "loose", the bass is played as a player feels it, in no pattern; "punch", so too, and
+            its notes begin as a kick does.
     """
     song = Song(seed, ingredients, settings or SongSettings(), "electronic")
-    stems = _mix(song, {"drums": _drums(song), "bass": _deep_bass(song, loose)})
+    stems = _mix(song, {"drums": _drums(song), "bass": _deep_bass(song, line)})
     return stems, _facts(song, "low end")
 
 
@@ -251,18 +252,25 @@ def _bass(song: Song) -> np.ndarray:
     return fx.chorus(audio, rng, 1.5) if song.chance(0.15) else audio
 
 
-def _deep_bass(song: Song, loose: bool) -> np.ndarray:
+_DEEP_ROLES = {
+    "pattern": ("deep", "deep", "drone", "bass"),
+    "loose": ("loose", "bass"),
+    "punch": ("punch", "punch", "punch", "loose"),
+}
+
+
+def _deep_bass(song: Song, line: str) -> np.ndarray:
     """Nearly nothing above 200 Hz: held or played, swelling or beating, dry or in a room."""
     rng, plan = song.rng, song.plan
     audio = np.zeros((song.samples, 2), np.float32)
     for _ in range(int(rng.choice((1, 1, 2)))):
         octave = int(rng.choice((0, 1, 1, 1, 2)))
-        if loose:
+        if line != "pattern":
             notes = compose.loose_line(rng, plan, song.bars(0.85), octave)
         else:
             notes = compose.bass_line(rng, plan, song.bars(0.85), octave, song.chance(0.4))
         notes = [note._replace(pitch=max(22, note.pitch)) for note in notes]
-        role = str(rng.choice(("loose", "bass") if loose else ("deep", "deep", "drone", "bass")))
+        role = str(rng.choice(_DEEP_ROLES[line]))
         layer = song.play(notes, synth.patch(rng, role))
         audio += layer * (10 ** (rng.uniform(-9, 0) / 20) / max(fx.rms(layer), 1e-6))
     if song.chance(0.3):

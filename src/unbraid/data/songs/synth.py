@@ -235,7 +235,10 @@ def envelope(
 
 
 def patch(rng: np.random.Generator, role: str) -> Voice:
-    """A random synthesizer voice: bass, deep or loose (sub-basses), drone, pad, pluck or lead."""
+    """A random synthesizer voice: bass, deep, loose or punch (sub-basses), drone, pad, pluck, lead.
+
+    A "punch" falls to its pitch from above and may click, as a kick does; then it stays.
+    """
     u, pick = rng.uniform, rng.choice
     kind = str(pick(("saw", "saw", "square", "pulse", "triangle", "organ")))
     resonance = round(u(0, 0.8), 2)
@@ -258,7 +261,7 @@ def patch(rng: np.random.Generator, role: str) -> Voice:
         cutoff, sweep, sub, width = u(40, 200), u(0, 2), u(0.2, 2), u(0, 0.2)
         attack, sustain, release = 10 ** u(-2.5, -0.3), u(0.3, 1), 10 ** u(-1.3, 0)
         kind = str(pick(("saw", "square", "triangle", "sine")))
-    elif role == "loose":
+    elif role in ("loose", "punch"):
         cutoff, sweep, sub, width = u(40, 200), u(0, 3), u(0, 1), u(0, 0.1)
         attack, decay, sustain, release = 10 ** u(-2.7, -1.5), u(0.05, 1), u(0, 1), u(0.03, 0.3)
         voices, kind = int(pick((1, 2, 2, 3))), str(pick(("saw", "square", "triangle", "sine")))
@@ -275,6 +278,11 @@ def patch(rng: np.random.Generator, role: str) -> Voice:
     )
     fm_ratio = float(pick((0.5, 1, 1, 2, 3, 3.5, 7)))
     vibrato = u(0, 25) if role == "lead" else 0.0
+    fall, fall_s, click = 0.0, 1.0, np.zeros(0)
+    if role == "punch":
+        fall, fall_s = u(0, 2.5), 10 ** u(-2.2, -1.1)
+        click = u(0, 0.4) * rng.integers(2) * rng.standard_normal(600)
+        click *= np.exp(-np.arange(600) / 90)
     spread = rng.uniform(-1, 1, voices) if voices > 1 else np.zeros(1)
     phases = rng.uniform(0, 1, voices)
 
@@ -282,6 +290,7 @@ def patch(rng: np.random.Generator, role: str) -> Voice:
         count = int((seconds + release * 1.5) * RATE)
         time = np.arange(count) / RATE
         base = hertz(pitch) * 2 ** (vibrato * np.sin(2 * np.pi * 5.3 * time) / 1200)
+        base = base * 2 ** (fall * np.exp(-time / fall_s))
         opening = sweep * np.exp(-time / sweep_s) * (0.4 + 0.6 * velocity / 127)
         filtered = np.maximum(cutoff * 2**opening, hertz(pitch) * 0.7)
         out = np.zeros((count, 2), np.float32)
@@ -297,7 +306,9 @@ def patch(rng: np.random.Generator, role: str) -> Voice:
         out /= voices**0.7
         if sub:
             octave = 0.5 if pitch > 40 else 1.0
-            out += (sub * np.sin(2 * np.pi * octave * hertz(pitch) * time))[:, None]
+            turns = np.cumsum(octave * base) / RATE if fall else octave * hertz(pitch) * time
+            out += (sub * np.sin(2 * np.pi * turns))[:, None]
+        out[: len(click)] += click[:count, None]
         if drive > 0.3:
             out = np.tanh(out * drive * 2) / drive / 2
         level = envelope(count, seconds, attack, decay, sustain, release)[:, None]
