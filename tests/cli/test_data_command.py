@@ -94,3 +94,39 @@ def test_a_wrong_request_is_one_line_and_code_2(unbraid_main, words, said):
     assert (code, out) == (2, "")
     assert said in err.splitlines()[-1]
     assert "Traceback" not in err
+
+
+def test_mixes_are_made_and_not_made_again(unbraid_main, tmp_path):
+    from data.test_automix import song
+
+    for name, tempo in (("A", 100.0), ("B", 110.0)):
+        song(tmp_path / "data", name, tempo, 55.0)
+    words = ("data", "automix", "data", "--out", "out", "--copies", 1, "--workers", 1)
+    code, out, err = unbraid_main(*words)
+    assert code == 0
+    assert "out: 2 mixes, 0.2 min, 0 of them plain copies; 2 made now" in out
+    assert "[2/2] train/B mix 1: bass of " in err
+    code, out, err = unbraid_main(*words, "--quiet")
+    assert (code, err) == (0, "")
+    assert "0 made now" in out
+
+
+def test_the_speed_of_reading_is_told(unbraid_main, tmp_path):
+    make_dataset(tmp_path / "data", {"A": RATE * 4})
+    words = ("data", "bench", "data", "--excerpt", 1, "--seconds", 0.05, "--sample-rate", RATE)
+    code, out, _ = unbraid_main(*words)
+    assert code == 0
+    lines = out.splitlines()
+    assert [line.split()[0] for line in lines[1:3]] == ["files", "cache"]
+    assert all(float(line.split()[1]) > 0 for line in lines[1:3])
+
+
+def test_what_has_to_be_installed_is_said(unbraid_main, monkeypatch):
+    from unbraid.cli import data
+
+    def lacks(options):
+        raise ModuleNotFoundError("No module named 'scipy.signal'", name="scipy.signal")
+
+    monkeypatch.setitem(data._ACTIONS, "songs", (data._ACTIONS["songs"][0], lacks, ""))
+    code, _, err = unbraid_main("data", "songs", "out")
+    assert (code, err) == (2, "unbraid: this needs scipy: pip install 'unbraid[train]'\n")

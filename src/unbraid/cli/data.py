@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -219,8 +220,7 @@ def _automix(options: argparse.Namespace) -> int:
         backend=options.backend,
         format=options.format,
     )
-    stems = [s.strip() for s in options.stems.split(",") if s.strip()] if options.stems else None
-    index = build_index([options.root], "train", stems, missing="silence")
+    index = build_index([options.root], "train", _stems(options.stems), missing="silence")
 
     def tell(mix: MixDone, number: int, total: int) -> None:
         if not options.quiet:
@@ -244,6 +244,45 @@ def _automix(options: argparse.Namespace) -> int:
     return 0
 
 
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("root", metavar="ROOT", help="dataset whose train songs are read")
+    add("--stems", metavar="A,B", help="(all there are)")
+    add("--excerpt", metavar="S", type=_above_0, default=11.0, help="seconds (%(default)s)")
+    add("--sample-rate", metavar="HZ", type=_count, default=44100, help="(%(default)s)")
+    add("--batch", metavar="N", type=_count, default=4, help="(%(default)s)")
+    add("--workers", metavar="N", type=int, default=0, help="processes; 0: this one (0)")
+    add("--seconds", metavar="S", type=_above_0, default=10.0, help="for each way (%(default)s)")
+    add("--repitch", action="store_true", help="also with change of pitch and tempo")
+    add("--cache", metavar="DIR", help="where the cache is made for this (a temporary folder)")
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from unbraid.data.bench import measure_loader
+    from unbraid.data.index import build_index
+
+    index = build_index([options.root], "train", _stems(options.stems), missing="silence")
+    print(f"{'':16}excerpts/s   audio s/s", flush=True)
+    for speed in measure_loader(
+        index,
+        sample_rate=options.sample_rate,
+        excerpt_s=options.excerpt,
+        batch=options.batch,
+        workers=max(0, options.workers),
+        seconds=options.seconds,
+        repitch=options.repitch,
+        folder=options.cache,
+    ):
+        print(f"{speed.name:16}{speed.items_per_s:10.1f}{speed.audio_per_s:12.0f}", flush=True)
+    count = f"{len(index.tracks)} tracks, {len(index.stems)} stems of {options.excerpt:g} s"
+    print(f"{count}; {options.workers or 'no'} worker processes")
+    return 0
+
+
+def _stems(text: str | None) -> list[str] | None:
+    return [name.strip() for name in text.split(",") if name.strip()] if text else None
+
+
 def _song_line(song: SongDone) -> str:
     facts = song.facts
     levels = " ".join(f"{stem} {level:.0f}" for stem, level in facts["rms_db"].items())
@@ -261,6 +300,16 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _above_0(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"a number above 0, got {text!r}")
+    return value
+
+
 def _range(text: str) -> tuple[float, float]:
     try:
         low, _, high = text.partition(",")
@@ -273,4 +322,5 @@ _ACTIONS = {
     "songs": (_add_songs, _songs, "make songs with their stems"),
     "check": (_add_check, _check, "tell what a dataset holds, and what is wrong with it"),
     "automix": (_add_automix, _automix, "mix stems of different songs in one tempo and key"),
+    "bench": (_add_bench, _bench, "measure how fast a dataset is read"),
 }

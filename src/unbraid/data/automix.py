@@ -341,7 +341,7 @@ def _make(job: _Job) -> dict[str, Any]:
     peak = max(float(np.abs(part).max(initial=0.0)) for part in (*laid, sum(laid[1:], laid[0])))
     gain = np.float32(1 / (1.01 * peak) if peak > 1 else 1.0)
     facts = {
-        "kind": "automix" if host.groove else "copy",
+        "kind": "copy" if all(song is host for song, _ in chosen.values()) else "automix",
         "host": host.track.name,
         "tempo": round(host.groove.beats.tempo, 2) if host.groove else None,
         "stems": told,
