@@ -38,17 +38,15 @@ def outcome(tmp_path_factory, small_data):
     """All runs of this file, from one process that imports torch once; folder and exit codes."""
     top = tmp_path_factory.mktemp("forked")
     recipe = write_recipe_file(top / "small.toml")
-    long = ("--set", "run.save_steps=2", "--set", "epochs=4")
+    long = ("--set", "run.save_steps=2", "--set", "epochs=3")
     short = ("--set", "svd.weight=1e-3", "--set", "svd.min_size_mb=0.0005", "--max-steps", "5")
-    parts = (*short, "--set", "optimizer.accumulate=2")
     codes = run_jobs(
         job(top / "whole", recipe, small_data, *long),
-        job(top / "broken", recipe, small_data, *long, kill_at_step=3),  # amid an epoch
-        job(top / "broken", recipe, small_data, *long, kill_at_step=9),
+        job(top / "broken", recipe, small_data, *long, kill_at_step=2),  # amid an epoch
+        job(top / "broken", recipe, small_data, *long, kill_at_step=7),
         job(top / "broken", recipe, small_data, *long),
         job(top / "one", recipe, small_data, *short),
         job(top / "two", recipe, small_data, *short, processes=2),
-        job(top / "two in parts", recipe, small_data, *parts, processes=2),
     )
     return top, codes
 
@@ -60,18 +58,17 @@ def test_a_run_killed_twice_ends_with_the_bytes_of_an_unbroken_one(outcome):
     for name in ("last", "best"):
         file = f"checkpoints/{name}.safetensors"
         assert (whole / file).read_bytes() == (broken / file).read_bytes()
-    assert losses(whole) == losses(broken) and len(losses(whole)) > 9
+    assert losses(whole) == losses(broken) and len(losses(whole)) == 9
 
 
-@pytest.mark.parametrize("name", ["two", "two in parts"])
-def test_two_processes_learn_what_one_learns(outcome, name):
+def test_two_processes_learn_what_one_learns(outcome):
     top, codes = outcome
-    assert codes[4:] == [[0], [0, 0], [0, 0]]
-    one, several = losses(top / "one"), losses(top / name)
+    assert codes[4:] == [[0], [0, 0]]
+    one, several = losses(top / "one"), losses(top / "two")
     assert len(one) == 5 and several == pytest.approx(one, rel=1e-5)
     epochs = [
         [row for row in read_log(top / folder / "log.jsonl") if row["kind"] == "epoch"]
-        for folder in ("one", name)
+        for folder in ("one", "two")
     ]
     assert epochs[1][-1]["nsdr"] == pytest.approx(epochs[0][-1]["nsdr"], abs=1e-3)
 

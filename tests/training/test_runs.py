@@ -14,6 +14,7 @@ from unbraid.separation.engine import apply_model
 from unbraid.training import loop, steps
 from unbraid.training.runlog import read_log
 from unbraid.training.state import read_state
+from unbraid.training.stopping import alone_in
 from unbraid.zoo.checkpoint import load_checkpoint, read_info
 
 
@@ -79,8 +80,7 @@ def test_a_finished_run_is_left_as_it_is_and_can_be_made_longer(done, small_data
 
 
 def test_a_run_in_pieces_is_a_run_in_one(tmp_path, small_recipe, small_data):
-    for _ in range(2):
-        train(small_recipe, "--data", small_data, "--run", tmp_path / "a")
+    assert train(small_recipe, "--data", small_data, "--run", tmp_path / "a") == 0
     for steps_in_all in (1, 4, 99):
         more = ("--max-steps", steps_in_all)
         assert train(small_recipe, "--data", small_data, "--run", tmp_path / "b", *more) == 0
@@ -180,6 +180,13 @@ def test_a_run_without_validation_tracks_keeps_its_last_weights(tmp_path, small_
         )
         assert all(torch.equal(last[key], best[key]) for key in last)
     assert code == 0
+
+
+def test_two_runs_cannot_share_a_folder(tmp_path, small_recipe, small_data, capsys):
+    with alone_in(tmp_path / "run"):
+        assert train(small_recipe, "--data", small_data, "--run", tmp_path / "run") == 2
+    assert "another process trains in" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()  # nothing came of either
 
 
 @pytest.mark.slow

@@ -138,7 +138,8 @@ def best_text(row: dict[str, Any]) -> str:
 
 def epoch_text(row: dict[str, Any]) -> str:
     """What an epoch came to."""
-    text = f"epoch {row['epoch']}, step {row['step']}"
+    part = "" if row.get("whole", True) else " (a part of it)"
+    text = f"epoch {row['epoch']}{part}, step {row['step']}"
     if "nsdr" in row:
         stems = ", ".join(f"{stem} {value:.2f}" for stem, value in row["stems"].items())
         text += f": loss {row['loss']:.4g}, nSDR {row['nsdr']:.2f} dB ({stems}), {row['chosen']}"

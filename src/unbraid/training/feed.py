@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -91,7 +92,7 @@ class Feed:
                 pin_memory=self._team.device.startswith("cuda"),
                 # Its own, or the loader would draw from the run's.
                 generator=generator_of(self._recipe.seed, "loader", epoch),
-                worker_init_fn=_one_thread,
+                worker_init_fn=_begin_worker,
             )
         )
         for indices in steps:
@@ -139,5 +140,8 @@ def worker_count(asked: int, processes: int = 1) -> int:
     return min(_MOST_WORKERS, max(0, cores // processes - 1))
 
 
-def _one_thread(worker: int) -> None:
+def _begin_worker(worker: int) -> None:
+    """One thread, and deaf to signals that a terminal or Slurm sends to all: the run stops them."""
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

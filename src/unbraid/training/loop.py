@@ -238,14 +238,14 @@ def _go_back(run: Run, result: StepResult) -> None:
 def _close_epoch(run: Run) -> None:
     """Validate, choose, keep the best; nothing has changed if it is interrupted."""
     position, recipe = run.state.position, run.recipe
-    whole = position.batch == run.feed.batches_per_epoch
-    last = run.out_of_steps or position.epoch + 1 == recipe.epochs
+    whole, number = position.batch == run.feed.batches_per_epoch, position.epoch + 1
+    last = run.out_of_steps or number == recipe.epochs
     facts: dict[str, Any] = {}
     if not run.data.validation:
-        position.best = {"epoch": position.epoch + 1, "step": position.step, "name": "weights"}
+        position.best = {"epoch": number, "step": position.step, "name": "weights"}
         if last:
             _save_best(run, position.best)
-    elif last or (position.epoch + 1) % recipe.validation.every == 0:
+    elif last or number % recipe.validation.every == 0:
         scores, chosen = _choose(run)
         facts["candidates"] = [score.plain() for score in scores]
         facts["chosen"], facts["loss"], facts["nsdr"] = chosen.name, chosen.loss, chosen.nsdr
@@ -253,7 +253,7 @@ def _close_epoch(run: Run) -> None:
     singular = _watch(run)
     if whole:
         position.epoch, position.batch = position.epoch + 1, 0
-    row = {"epoch": position.epoch, "whole": whole, "best": position.best, **facts}
+    row = {"epoch": number, "whole": whole, "best": position.best, **facts}
     run.log.write("epoch", position.step, **row, singular_values=singular)
 
 

@@ -36,7 +36,7 @@ from unbraid.training.runlog import Listener, RunLog
 from unbraid.training.start import first_model, new_model, recipe_on, recompute_activations
 from unbraid.training.state import RunState, make_averages, read_state
 from unbraid.training.steps import Stepper, make_optimizer, make_scaler, set_precision
-from unbraid.training.stopping import StopFlag, stop_on_signals
+from unbraid.training.stopping import StopFlag, alone_in, stop_on_signals
 from unbraid.zoo.load import licence_of
 
 RECIPE, ABOUT = "recipe.toml", "run.json"
@@ -93,7 +93,7 @@ def run_training(request: RunRequest, team: Team, listeners: Listeners | None = 
         TrainingError: if the loss goes wrong again and again.
         KeyboardInterrupt: if it was asked to stop; it can then go on later.
     """
-    with stop_on_signals() as stop:
+    with stop_on_signals() as stop, alone_in(request.folder if team.leads else None):
         run = open_run(request, team, listeners or Listeners())
         run.stop = stop
         try:
@@ -112,36 +112,35 @@ def open_run(request: RunRequest, team: Team, listeners: Listeners) -> Run:
     data = open_data(
         recipe, about["data"], about["data_weights"], listeners.indexing if team.leads else None
     )
+    feed = Feed(data.excerpts, recipe, team, data.sample_rate)
     resumed = (request.folder / STATE).exists()
     if resumed:
         model, origin = new_model(recipe), about["origin"]
     else:
         model, origin = first_model(recipe)
+        licence = licence_of(recipe.start.model) if recipe.start.model else ""
+        about = {**about, "origin": origin, "licence": licence}
     model.to(team.device)
-    if team.leads and not resumed:
+    if team.leads:
         parameters = sum(parameter.numel() for parameter in model.parameters())
-        known = {**about, "origin": origin, "parameters": parameters}
-        _write_about(request.folder, recipe, known, data, team)
+        _write_about(request.folder, recipe, {**about, "parameters": parameters}, data, team)
     state = _make_state(model, recipe, team)
     if resumed:
         state.load(read_state(request.folder / STATE))
-    log = RunLog(
-        request.folder if team.leads else None,
-        state.position.step,
-        listeners.rows if team.leads else (),
-    )
-    feed = Feed(data.excerpts, recipe, team, data.sample_rate)
     stepper = Stepper(
         _callable_model(model, recipe), recipe, team, feed, state, data.stems,
         recipe.epochs * feed.batches_per_epoch,
     )  # fmt: skip
     step = state.position.step
+    folder = request.folder if team.leads else None
+    log = RunLog(folder, step, listeners.rows if team.leads else ())
     log.write("note", step, text=f"goes on after step {step}" if resumed else origin)
+    team.wait()  # until all know whether there was a state: from here on there is one
     return Run(
         request.folder, recipe, team, data, feed, state, stepper, log, StopFlag(),
         max_steps=request.max_steps,
         provenance=_provenance(recipe, about, data, origin),
-        licence=licence_of(recipe.start.model) if recipe.start.model else "",
+        licence=about["licence"],
         on_validation=listeners.validating,
     )  # fmt: skip
 
@@ -153,8 +152,6 @@ def settle(request: RunRequest) -> tuple[Recipe, dict[str, Any]]:
         SettingsError: if they contradict each other.
     """
     folder = request.folder
-    if folder.exists() and not folder.is_dir():
-        raise SettingsError(f"{str(folder)!r} is a file; give a folder for the run")
     about: dict[str, Any] = _read_about(folder) if (folder / STATE).exists() else {}
     settings = [*request.settings]
     if request.seed is not None:

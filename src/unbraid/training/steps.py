@@ -76,6 +76,7 @@ class Stepper:
         trouble = state.guard.trouble(loss, None if self._scaler_settles() else norm)
         result = StepResult(loss, tuple(stems), penalty, norm, trouble, stop > 0)
         if trouble is not None:
+            state.scaler.update()  # it has seen the gradient, and must forget it
             return result
         for group in state.optimizer.param_groups:
             group["lr"] = learning_rate(recipe, state.position.step, self._total_steps)

@@ -1,16 +1,26 @@
-"""A request to stop that waits for the end of the step."""
+"""Who may end a run: a request to stop waits for the end of the step; a second run waits outside."""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from unbraid.errors import SettingsError
+
+try:
+    import fcntl
+except ImportError:  # Windows: nobody watches there
+    fcntl = None  # type: ignore[assignment]
+
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+_LOCK = ".lock"
 _SAME_S = 2.0  # torchrun passes on what the terminal has sent to all of us already
 
 
@@ -62,3 +72,36 @@ def stop_on_signals() -> Iterator[StopFlag]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def alone_in(folder: Path | None) -> Iterator[None]:
+    """Hold the folder of a run, so that no other process trains in it; None holds nothing.
+
+    The lock goes with the process, however that ends.
+
+    Raises:
+        SettingsError: if another process has it, or the folder cannot be made.
+    """
+    if folder is None or fcntl is None:
+        yield
+        return
+    if folder.exists() and not folder.is_dir():
+        raise SettingsError(f"{str(folder)!r} is a file; give a folder for the run")
+    try:
+        existed = folder.is_dir()
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o666)
+    except OSError as error:
+        raise SettingsError(f"{str(folder)!r} cannot hold a run: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise SettingsError(f"another process trains in {str(folder)!r}") from None
+        yield
+    finally:
+        os.close(handle)
+        if not existed and {path.name for path in folder.iterdir()} == {_LOCK}:
+            (folder / _LOCK).unlink()  # nothing came of it
+            folder.rmdir()
