@@ -119,8 +119,8 @@ def _best(figures: Figures) -> str:
 def _loss_curves(rows: Sequence[Row]) -> str:
     steps = [row for row in rows if row["kind"] == "step"]
     stems = list(steps[-1]["stems"]) if steps else []
-    curves = [_curve(steps, "all", ("loss",))]
-    curves += [_curve(steps, stem, ("stems", stem)) for stem in stems]
+    curves = [_curve(steps, stem, ("stems", stem)) for stem in stems]
+    curves.append(_curve(steps, "all", ("loss",)))
     return "<h2>Training loss</h2>" + curves_chart(curves, "training loss by step", "loss")
 
 

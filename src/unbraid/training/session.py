@@ -93,11 +93,11 @@ def run_training(request: RunRequest, team: Team, listeners: Listeners | None = 
         TrainingError: if the loss goes wrong again and again.
         KeyboardInterrupt: if it was asked to stop; it can then go on later.
     """
-    with stop_on_signals() as stop, alone_in(request.folder if team.leads else None):
+    with alone_in(request.folder if team.leads else None):
         run = open_run(request, team, listeners or Listeners())
-        run.stop = stop
         try:
-            train(run)
+            with stop_on_signals() as run.stop:
+                train(run)
         finally:
             run.log.close()
             if team.leads:

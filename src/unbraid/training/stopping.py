@@ -1,4 +1,4 @@
-"""Who may end a run: a request to stop waits for the end of the step; a second run waits outside."""
+"""Who ends a run: a request to stop waits for the end of the step, a second run outside."""
 
 from __future__ import annotations
 
