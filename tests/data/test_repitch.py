@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -116,7 +118,6 @@ soundfile.write(sys.argv[2], sound[: int(len(sound) / 1.1)], rate, subtype=info)
 
 
 def test_soundstretch_is_asked_as_the_recipe_asks_it(tmp_path, monkeypatch):
-    import sys
 
     program, log = tmp_path / "soundstretch", tmp_path / "log"
     program.write_text(STAND_IN.format(python=sys.executable, log=str(log)))
@@ -139,3 +140,12 @@ def test_a_soundstretch_that_is_not_there_is_said(tmp_path, monkeypatch):
         RepitchSettings(backend="soundstretch").check_backend()
     with pytest.raises(SettingsError, match="not on the PATH"):
         change(tone(440.0, 0.1), RATE, 1, 0.0, backend="soundstretch")
+
+
+@pytest.mark.skipif(shutil.which("soundstretch") is None, reason="needs soundstretch")
+@pytest.mark.parametrize(("semitones", "tempo"), [(2, 0.0), (-1, 8.0)])
+def test_the_real_soundstretch_keeps_the_same_laws(semitones, tempo):
+    changed = change(tone(440.0), RATE, semitones, tempo, backend="soundstretch")
+    assert abs(changed.shape[1] * (1 + tempo / 100) / (2 * RATE) - 1) < 0.01
+    assert pitch_of(changed) == pytest.approx(440 * 2 ** (semitones / 12), rel=0.004)
+    assert np.abs(changed).max() == pytest.approx(3.0, rel=0.1)
