@@ -25,7 +25,7 @@ def parent(tmp_path, small_recipe):
     """A model to start from."""
     path = tmp_path / "parent.safetensors"
     recipe = read_recipe(small_recipe, ["seed=7"])
-    save_checkpoint(path, new_model(recipe), licence="CC0-1.0")
+    save_checkpoint(path, new_model(recipe), licence="CC0-1.0", provenance={"leaked": "it was"})
     return path
 
 
@@ -77,8 +77,9 @@ def test_fine_tuning_on_other_stems_is_one_command(tmp_path, small_recipe, paren
     assert train(small_recipe, "--data", data, "--run", tmp_path / "run", *more) == 0
     info = read_info(tmp_path / "run/checkpoints/last.safetensors")
     assert info.stems == ("voice", "piano", "bells") and info.licence == "CC0-1.0"
-    assert "begin anew" in info.provenance["origin"]
-    assert train("--run", tmp_path / "run", "--max-steps", "3") == 0  # goes on without the parent
+    assert "begin anew" in info.provenance["origin"] and info.provenance["leaked"] == "it was"
+    parent.unlink()  # from here on the run needs it no more
+    assert train("--run", tmp_path / "run", "--max-steps", "3") == 0
     steps = [r for r in read_log(tmp_path / "run/log.jsonl") if r["kind"] == "step"]
     assert [row["step"] for row in steps] == [1, 2, 3]
 

@@ -89,12 +89,14 @@ def train(run: Run) -> None:
             if result is not None:
                 _go_back(run, result)
                 continue
+        begun = time.perf_counter()
         try:
             _close_epoch(run)
         except Interrupted:
             _leave(run, clock)
         clock.keep()
         save(run)
+        clock.leave_out(time.perf_counter() - begun)
     if run.team.leads:
         _save_model(run, LAST, None)
     run.team.wait()
@@ -123,6 +125,10 @@ class _Clock:
         now = time.perf_counter()
         self._run.state.position.seconds += now - self._since
         self._since = self._saved = now
+
+    def leave_out(self, seconds: float) -> None:
+        """Do not count these in the speed of steps."""
+        self._logged += seconds
 
     def save_is_due(self) -> bool:
         recipe, step = self._run.recipe.run, self._run.state.position.step

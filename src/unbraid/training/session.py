@@ -24,7 +24,7 @@ from torch import nn
 
 import unbraid
 from unbraid.atomic import write_text
-from unbraid.errors import SettingsError
+from unbraid.errors import ModelError, SettingsError
 from unbraid.training.config import Recipe, plain_recipe
 from unbraid.training.datasets import RunData, open_data
 from unbraid.training.distributed import Team
@@ -37,7 +37,8 @@ from unbraid.training.start import first_model, new_model, recipe_on, recompute_
 from unbraid.training.state import RunState, make_averages, read_state
 from unbraid.training.steps import Stepper, make_optimizer, make_scaler, set_precision
 from unbraid.training.stopping import StopFlag, alone_in, stop_on_signals
-from unbraid.zoo.load import licence_of
+from unbraid.zoo.checkpoint import read_info
+from unbraid.zoo.load import find_model, licence_of, list_models
 
 RECIPE, ABOUT = "recipe.toml", "run.json"
 
@@ -120,6 +121,7 @@ def open_run(request: RunRequest, team: Team, listeners: Listeners) -> Run:
         model, origin = first_model(recipe)
         licence = licence_of(recipe.start.model) if recipe.start.model else ""
         about = {**about, "origin": origin, "licence": licence}
+        about["inherited"] = inherited_provenance(recipe.start.model)
     model.to(team.device)
     if team.leads:
         parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -235,7 +237,21 @@ def _provenance(
         "seed": recipe.seed,
         "data": {"names": names, **data.summary()},
         "origin": origin,
+        **about["inherited"],
     }
+
+
+def inherited_provenance(name: str) -> dict[str, Any]:
+    """What the model that a run starts from has seen, as far as that spoils later scores."""
+    if not name:
+        return {}
+    seen = any(card.name == name and card.musdb_test_seen for card in list_models())
+    found: dict[str, Any] = {"musdb_test_seen": True} if seen else {}
+    try:
+        there = read_info(find_model(name)).provenance
+    except ModelError:
+        return found  # a foreign file, which does not say
+    return found | {key: there[key] for key in ("leaked", "musdb_test_seen") if key in there}
 
 
 def _write_about(

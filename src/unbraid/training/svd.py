@@ -103,7 +103,7 @@ def _exactly(matrix: Matrix) -> tuple[Tensor, Tensor]:
     does not matter for the largest value.
     """
     wide = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
-    right = torch.linalg.eigh((wide.T @ wide).double()).eigenvectors[:, -1].to(matrix)
+    right = torch.linalg.eigh(wide.double().T @ wide.double()).eigenvectors[:, -1].to(matrix)
     left = wide @ right
     left = left / left.norm().clamp_min(1e-30)
     return (left, right) if wide is matrix else (right, left)
