@@ -30,7 +30,7 @@ except ImportError:  # Windows: no lock, so the limit may be passed by a file or
     fcntl = None  # type: ignore[assignment]
 
 DEFAULT_BYTES = 100 << 30
-"""MUSDB18-HQ at its own rate takes some 22 GB."""
+"""MUSDB18-HQ at its own rate takes some 18 GB."""
 
 _OPEN_MAPS = 256  # each holds a file open
 _TOUCH_S = 600.0
@@ -129,8 +129,8 @@ class SampleCache:
         )
         width = 2 if exact else 4
         needed = resampled_samples(file, sample_rate) * channels * width
-        if needed > self.max_bytes:
-            return False
+        if not self._has_room(needed):
+            return False  # before it is decoded for nothing
         signal = read_whole(file, sample_rate, channels)
         frames = np.ascontiguousarray(signal.T)
         if exact:
@@ -152,16 +152,23 @@ class SampleCache:
                 temporary.unlink(missing_ok=True)
         return True
 
+    def _has_room(self, needed: int) -> bool:
+        kept = sum(size for _, size, used_at in self._entries() if not _is_idle(used_at))
+        return kept + needed <= self.max_bytes
+
     def _make_room(self, needed: int) -> bool:
+        """Remove what has long been idle, as far as it must be; False if that is not enough."""
+        if not self._has_room(needed):
+            return False
         entries = sorted(self._entries(), key=lambda entry: entry[2])
         used = sum(size for _, size, _ in entries)
-        now = time.time()
         for path, size, used_at in entries:
-            if used + needed <= self.max_bytes or now - used_at < _IDLE_S:
+            if used + needed <= self.max_bytes:
                 break
-            path.unlink(missing_ok=True)
-            used -= size
-        return used + needed <= self.max_bytes
+            if _is_idle(used_at):
+                path.unlink(missing_ok=True)
+                used -= size
+        return True
 
     def _entries(self) -> Iterator[tuple[Path, int, float]]:
         """Path, size and time of last use of all that is kept."""
@@ -188,6 +195,10 @@ def _open(path: Path) -> np.ndarray | None:
     except (OSError, ValueError):
         return None  # removed a moment ago, or no file of ours
     return samples if samples.ndim == 2 else None
+
+
+def _is_idle(used_at: float) -> bool:
+    return time.time() - used_at >= _IDLE_S
 
 
 def _touch(path: Path) -> None:

@@ -123,6 +123,7 @@ class Excerpts(torch.utils.data.Dataset[Tensor]):
         )
         self._counts = counts
         self._draws = _draws(index)
+        self._order: tuple[tuple[int, int], np.ndarray] | None = None  # made once an epoch
         if repitch is not None:
             repitch.check_backend()
 
@@ -168,8 +169,11 @@ class Excerpts(torch.utils.data.Dataset[Tensor]):
     def _shuffled(self, item: int) -> int:
         """Place on the grid of one of `per_epoch` items: no place twice before all have come."""
         turn, item = divmod(item, self._ends[-1])
-        order = np.random.default_rng((self._seed, self.epoch, turn, 1 << 32))
-        return int(order.permutation(self._ends[-1])[item])
+        of = self.epoch, turn
+        if self._order is None or self._order[0] != of:
+            rng = np.random.default_rng((self._seed, *of, 1 << 32))
+            self._order = of, rng.permutation(self._ends[-1])
+        return int(self._order[1][item])
 
     def _read(self, track: IndexedTrack, start: int) -> Float32[np.ndarray, "s c t"]:
         sources = np.zeros((len(self.stems), self.channels, self._cut_samples), np.float32)

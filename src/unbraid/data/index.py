@@ -106,8 +106,15 @@ class TrackIndex:
         return dataclasses.replace(self, tracks=chosen)
 
     def fingerprint(self) -> str:
-        """Eight characters that change whenever a file, its content or the order changes."""
-        parts = [[str(f.path), f.size, f.mtime_ns] for track in self.tracks for f in files(track)]
+        """Eight characters that change whenever a track, a file of one or the order changes.
+
+        Where the datasets lie makes no difference.
+        """
+        parts = [
+            [track.root, track.name, file.path.name, file.size, file.mtime_ns]
+            for track in self.tracks
+            for file in files(track)
+        ]
         text = json.dumps([self.split, self.stems, self.weights, parts])
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
