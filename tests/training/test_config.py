@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from unbraid.errors import SettingsError
-from unbraid.training.config import Recipe, plain_recipe, recipe_from
+from unbraid.training.config import Recipe
 from unbraid.training.recipes import (
     find_recipes,
     read_recipe,
@@ -11,6 +11,7 @@ from unbraid.training.recipes import (
     recipe_names,
     write_recipe,
 )
+from unbraid.training.tables import plain_recipe, recipe_from
 
 
 def test_base_is_the_defaults_written_out_in_full():

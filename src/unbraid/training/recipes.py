@@ -10,7 +10,8 @@ from typing import Any
 
 from unbraid.errors import SettingsError
 from unbraid.models.build import did_you_mean
-from unbraid.training.config import Recipe, plain_recipe, recipe_from
+from unbraid.training.config import Recipe
+from unbraid.training.tables import plain_recipe, recipe_from
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -25,7 +25,7 @@ from torch import nn
 import unbraid
 from unbraid.atomic import write_text
 from unbraid.errors import ModelError, SettingsError
-from unbraid.training.config import Recipe, plain_recipe
+from unbraid.training.config import Recipe
 from unbraid.training.datasets import RunData, open_data
 from unbraid.training.distributed import Team
 from unbraid.training.feed import Feed
@@ -37,6 +37,7 @@ from unbraid.training.start import first_model, new_model, recipe_on, recompute_
 from unbraid.training.state import RunState, make_averages, read_state
 from unbraid.training.steps import Stepper, make_optimizer, make_scaler, set_precision
 from unbraid.training.stopping import StopFlag, alone_in, stop_on_signals
+from unbraid.training.tables import plain_recipe
 from unbraid.zoo.checkpoint import read_info
 from unbraid.zoo.load import find_model, licence_of, list_models
 

@@ -1,0 +1,198 @@
+"""Recipes from plain tables and back, key by key, with what is wrong said by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from unbraid.errors import SettingsError
+from unbraid.models.build import ARCHITECTURES, did_you_mean
+from unbraid.training.config import ModelRecipe, Recipe, model_config
+
+
+def recipe_from(table: Mapping[str, Any]) -> Recipe:
+    """The recipe that a nested table of plain values describes.
+
+    Raises:
+        SettingsError: for an unknown key, naming the nearest; for a value of the wrong kind or out
+            of its range; for settings that make no model.
+
+    >>> recipe_from({"optimizer": {"lr": 1e-4}}).optimizer.lr
+    0.0001
+    """
+    recipe: Recipe = _fill(Recipe, table, "")
+    _check(recipe)
+    return recipe
+
+
+def plain_recipe(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as `recipe_from` takes it, every key in it."""
+    table: dict[str, Any] = _plain(recipe)
+    settings = table["model"].pop("settings")
+    table["model"].update(settings)
+    return table
+
+
+def known_keys() -> set[str]:
+    """All keys with their dots: "optimizer.lr", "model.width"."""
+    keys = set()
+    for name, kind in typing.get_type_hints(Recipe).items():
+        keys.add(name)
+        if dataclasses.is_dataclass(kind) and kind is not ModelRecipe:
+            keys |= {f"{name}.{entry.name}" for entry in dataclasses.fields(kind)}
+    for config, _ in ARCHITECTURES.values():
+        keys |= {f"model.{entry.name}" for entry in dataclasses.fields(config)}
+    return keys | {"model.architecture"}
+
+
+def _fill(kind: Any, table: Mapping[str, Any], path: str) -> Any:
+    """A dataclass from a table, key by key."""
+    if kind is ModelRecipe:
+        return _model_recipe(table)
+    hints = typing.get_type_hints(kind)
+    values = {}
+    for key, value in table.items():
+        name = f"{path}{key}"
+        if key not in hints:
+            raise SettingsError(f"no key {name!r} in a recipe{_nearest(name)}")
+        values[key] = _value(hints[key], value, name)
+    try:
+        return kind(**values)
+    except SettingsError as error:  # the settings of `unbraid.data` check themselves
+        raise SettingsError(f"{path.rstrip('.') or 'recipe'}: {error}") from error
+
+
+def _nearest(name: str) -> str:
+    """The nearest key: by its last word alone if that is known somewhere, else as a whole."""
+    known = known_keys()
+    last = name.rpartition(".")[2]
+    same = sorted(key for key in known if key.rpartition(".")[2] == last)
+    return f" (did you mean {same[0]!r}?)" if same else did_you_mean(name, known)
+
+
+def _model_recipe(table: Mapping[str, Any]) -> ModelRecipe:
+    settings = {"segment_s": 44.0, **table}
+    architecture = settings.pop("architecture", "hybrid_demucs")
+    if architecture not in ARCHITECTURES:
+        near = did_you_mean(str(architecture), set(ARCHITECTURES))
+        known = ", ".join(ARCHITECTURES)
+        raise SettingsError(f"no architecture {architecture!r}{near}; known are {known}")
+    fields = {entry.name for entry in dataclasses.fields(ARCHITECTURES[architecture][0])}
+    for key in settings:
+        if key not in fields:
+            near = did_you_mean(key, fields | {"architecture"})
+            raise SettingsError(f"no key 'model.{key}' for {architecture}{near}")
+    settings = {key: None if value == "none" else value for key, value in settings.items()}
+    return ModelRecipe(architecture, settings)
+
+
+def _value(hint: Any, value: Any, name: str) -> Any:
+    """`value` as the annotation `hint` wants it."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None or value is False or value == "none":
+            return None
+        return _value(next(part for part in inner if part is not type(None)), value, name)
+    if dataclasses.is_dataclass(hint):
+        return _fill(hint, _wanted(value, Mapping, name, "a table"), f"{name}.")
+    if origin is Literal:
+        if value not in inner:
+            raise SettingsError(f"{name} is one of {', '.join(inner)}, got {value!r:.80}")
+        return value
+    if origin is tuple:
+        items = _wanted(value, (list, tuple), name, "a list")
+        kinds = [inner[0]] * len(items) if inner[1:] == (...,) else list(inner)
+        if len(kinds) != len(items):
+            raise SettingsError(f"{name} is a list of {len(kinds)} values, got {list(items)!r:.80}")
+        return tuple(_value(kind, item, name) for kind, item in zip(kinds, items, strict=True))
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        table = _wanted(value, Mapping, name, "a table")
+        return {str(key): _value(inner[1], item, f"{name}.{key}") for key, item in table.items()}
+    return _scalar(hint, value, name)
+
+
+def _scalar(kind: Any, value: Any, name: str) -> Any:
+    if kind is bool:
+        return _wanted(value, bool, name, "true or false")
+    if kind is str:
+        return _wanted(value, str, name, "a text")
+    if kind in (int, float):
+        what = "a whole number" if kind is int else "a number"
+        if isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
+            raise SettingsError(f"{name} is {what}, got {value!r}")
+        if kind is int and isinstance(value, float) and value.is_integer():
+            value = int(value)  # 1e3 is a float to TOML
+        return kind(_wanted(value, int if kind is int else (int, float), name, what))
+    return value
+
+
+def _wanted(value: Any, kind: Any, name: str, what: str) -> Any:
+    if not isinstance(value, kind):
+        raise SettingsError(f"{name} is {what}, got {value!r:.80}")
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return {e.name: _plain(getattr(value, e.name)) for e in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+_Rule = tuple[str, Callable[[Any], bool], str]
+_RULES: tuple[_Rule, ...] = (
+    ("epochs", lambda v: v >= 1, "1 or more"),
+    ("seed", lambda v: 0 <= v < 2**63, "0 or more"),
+    ("data.cache_gb", lambda v: v >= 0, "0 (none) or more"),
+    ("data.workers", lambda v: -1 <= v <= 256, "-1 (as many as help) to 256"),
+    ("optimizer.lr", lambda v: v > 0, "above 0"),
+    ("optimizer.beta1", lambda v: 0 <= v < 1, "from 0 to below 1"),
+    ("optimizer.beta2", lambda v: 0 <= v < 1, "from 0 to below 1"),
+    ("optimizer.eps", lambda v: v > 0, "above 0"),
+    ("optimizer.weight_decay", lambda v: v >= 0, "0 or more"),
+    ("optimizer.batch_size", lambda v: v >= 1, "1 or more"),
+    ("optimizer.accumulate", lambda v: v >= 1, "1 or more"),
+    ("optimizer.clip_norm", lambda v: v >= 0, "0 (no limit) or more"),
+    ("optimizer.warmup_steps", lambda v: v >= 0, "0 or more"),
+    ("optimizer.final_lr", lambda v: 0 <= v <= 1, "from 0 to 1"),
+    ("svd.weight", lambda v: v >= 0, "0 (none) or more"),
+    ("svd.rank", lambda v: v >= 1, "1 or more"),
+    ("svd.iterations", lambda v: v >= 1, "1 or more"),
+    ("svd.probability", lambda v: 0 < v <= 1, "above 0, at most 1"),
+    ("ema.batch", lambda v: all(0 < d < 1 for d in v), "a list of decays between 0 and 1"),
+    ("ema.epoch", lambda v: all(0 < d < 1 for d in v), "a list of decays between 0 and 1"),
+    ("loss.weights", lambda v: all(w >= 0 for w in v.values()), "0 or more for each stem"),
+    ("validation.every", lambda v: v >= 1, "1 or more"),
+    ("validation.overlap", lambda v: 0 <= v < 1, "from 0 to below 1"),
+    ("validation.shifts", lambda v: v >= 0, "0 or more"),
+    ("validation.segment_s", lambda v: v >= 0, "0 (the model's own) or more"),
+    ("validation.longest_s", lambda v: v >= 0, "0 (all) or more"),
+    ("guard.factor", lambda v: v > 1, "above 1"),
+    ("guard.window", lambda v: v >= 1, "1 or more"),
+    ("guard.repeats", lambda v: v >= 1, "1 or more"),
+    ("run.save_steps", lambda v: v >= 0, "0 (never) or more"),
+    ("run.save_minutes", lambda v: v >= 0, "0 (never) or more"),
+    ("run.log_steps", lambda v: v >= 1, "1 or more"),
+)
+
+
+def _check(recipe: Recipe) -> None:
+    """Raise `SettingsError` for a value out of its range, or a model that cannot be."""
+    for path, holds, range in _RULES:
+        value: Any = recipe
+        for step in path.split("."):
+            value = getattr(value, step)
+        if not holds(value):
+            raise SettingsError(f"{path} is {range}, got {value!r:.80}")
+    stems = model_config(recipe).stems
+    for stem in recipe.loss.weights:
+        if stem not in stems:
+            near = did_you_mean(stem, set(stems))
+            raise SettingsError(f"loss.weights: the model has no stem {stem!r}{near}")
+    if all(recipe.loss.weights.get(stem, 1.0) == 0 for stem in stems):
+        raise SettingsError("loss.weights: at least one stem weighs more than 0")
