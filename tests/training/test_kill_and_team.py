@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from torch.distributed.run import get_args_parser
 
 from training.small_runs import write_recipe_file
 from unbraid.training.runlog import read_log
@@ -73,10 +74,21 @@ def test_two_processes_learn_what_one_learns(outcome):
     assert epochs[1][-1]["nsdr"] == pytest.approx(epochs[0][-1]["nsdr"], abs=1e-3)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [["-m", "--", "unbraid", "train", "--run", "R"], ["-m", "unbraid", "train", "-o", "R"]],
+)
+def test_torchrun_hands_on_what_the_guide_says(command):
+    options = get_args_parser().parse_args(["--nproc-per-node", "2", *command])
+    assert [options.training_script, *options.training_script_args] == [
+        word for word in command if word not in ("-m", "--")
+    ]
+
+
 @pytest.mark.slow
 def test_torchrun_starts_a_team(tmp_path, small_recipe, small_data):
     arguments = [
-        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "unbraid",
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "--", "unbraid",
         *("train", small_recipe, "--data", small_data, "--run", tmp_path / "run"),
         *("--max-steps", "2", "--device", "cpu"),
     ]  # fmt: skip

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--data", metavar="ROOT", action="append", default=[],
         help="dataset, ROOT/{train,valid}/TRACK/STEM.SUFFIX; also several")  # fmt: skip
     add("--data-weights", metavar="A,B", help="share of excerpts of each dataset (as they come)")
-    add("--run", metavar="DIR", help="folder of the run; resumes if it holds one")
+    add("--run", "-o", "--out", metavar="DIR", help="folder of the run; resumes if it holds one")
     add("--set", metavar="KEY=VALUE", action="append", default=[],
         help="change the recipe, such as optimizer.lr=1e-4")  # fmt: skip
     add("--start-from", metavar="NAME|PATH", help="go on from this model, also for other stems")
