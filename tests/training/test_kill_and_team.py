@@ -88,8 +88,8 @@ def test_torchrun_hands_on_what_the_guide_says(command):
 @pytest.mark.slow
 def test_torchrun_starts_a_team(tmp_path, small_recipe, small_data):
     arguments = [
-        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "--", "unbraid",
-        *("train", small_recipe, "--data", small_data, "--run", tmp_path / "run"),
+        *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "--"),
+        *("unbraid", "train", small_recipe, "--data", small_data, "--run", tmp_path / "run"),
         *("--max-steps", "2", "--device", "cpu"),
     ]  # fmt: skip
     done = subprocess.run(list(map(str, arguments)), capture_output=True, text=True, check=False)
