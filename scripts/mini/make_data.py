@@ -25,7 +25,12 @@ REAL = "CC0-1.0: Software-Entwicklungskit, Everything is Free"
 SINGERS = ("Lithium", "Caesium", "Francium")  # whose vocals the synthetic songs borrow
 
 DULL_SONGS = ("Hydrogen",)  # nearly nothing above 9-10 kHz: low-pass whatever is mixed with it
-LOW_ENDS = {"low": "pattern", "loose": "loose", "punch": "punch"}  # drums and a deep bass alone
+LOW_ENDS = {
+    "low": "pattern",
+    "loose": "loose",
+    "punch": "punch",
+    "mono": "mono",
+}  # drums and a deep bass alone
 BASS_IN_OTHER = ("Caesium", "Francium")  # a bass line is classed other: bass is not known there
 
 

@@ -26,6 +26,7 @@ from unbraid.tracks.settings import Parts
 _SPOOL_BYTES = 4
 _LOSSY_KBPS = 320
 _MARGIN = 1.25  # allocators round up, and libraries keep workspaces that torch does not show
+_WORKSPACE = 90_000_000  # of decoders, encoders and threads, once a song runs (measured)
 _PROBE_S = 1.0
 _SHORTEST_S = 0.5
 _STEP_S = 0.25
@@ -88,7 +89,8 @@ def memory_bytes(cost: ModelCost, ready: ReadyModel, settings: SeparationSetting
     # Sums and neighbourhoods of the engine: some segments of estimates in float32.
     engine = 4 * segment_s * spec.sample_rate * spec.channels * (len(spec.stems) + 1) * 4
     passes = cost.bytes_per_s * segment_s * settings.batch_size * _MARGIN
-    return _memory_now(ready.device) + passes + engine
+    fixed = 0 if ready.device.startswith("cuda") else _WORKSPACE
+    return _memory_now(ready.device) + fixed + passes + engine
 
 
 def fit_segment(

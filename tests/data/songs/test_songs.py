@@ -62,7 +62,7 @@ def test_a_song_repeats_itself_and_never_clips(seed):
     assert {n: a.tobytes() for n, a in other.items()} != {n: a.tobytes() for n, a in stems.items()}
 
 
-@pytest.mark.parametrize("line", ["pattern", "loose", "punch"])
+@pytest.mark.parametrize("line", ["pattern", "loose", "punch", "mono"])
 def test_the_low_end_has_drums_and_a_bass_without_treble(line):
     stems, _ = make_low_end(1, TINY, SHORT, line=line)
     assert set(stems) == {"drums", "bass"}

@@ -130,6 +130,23 @@ def loose_line(
     return notes
 
 
+def mono_line(rng: np.random.Generator, plan: Plan, bars: Sequence[int], octave: int) -> list[Note]:
+    """Long notes with short jumps between them, mostly by octaves, nearly without gaps."""
+    step, notes = plan.bar_s / 16, list[Note]()
+    rest, short, gate = rng.uniform(0, 0.35), rng.uniform(0.2, 0.8), rng.uniform(0.7, 1.02)
+    for bar in bars:
+        at = 0
+        while at < 16:
+            length = int(rng.choice((1, 1, 2) if rng.random() < short else (3, 4, 6, 8, 12)))
+            if rng.random() > rest:
+                degree = plan.degree(bar) % 7 + int(rng.choice((0, 0, 0, 0, 7, 7, -7, 4, 2)))
+                start, velocity = bar * plan.bar_s + at * step, int(rng.integers(60, 127))
+                pitch = max(22, plan.pitch(degree, octave))
+                notes.append(Note(start, length * step * gate, pitch, velocity))
+            at += length
+    return notes
+
+
 def chord(plan: Plan, bar: int, octave: int, size: int) -> list[int]:
     """Pitches of the chord of a bar: thirds, `size` of them, from its root up."""
     root = plan.degree(bar) % 7

@@ -154,14 +154,14 @@ def make_low_end(
     ingredients: Ingredients,
     settings: SongSettings | None = None,
     *,
-    line: Literal["pattern", "loose", "punch"] = "pattern",
+    line: Literal["pattern", "loose", "punch", "mono"] = "pattern",
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Drums and a deep bass alone, as `make_song`: what shares the lowest octaves is heard most.
 
     Args:
         seed, ingredients, settings: as for `make_song`.
         line: "loose", the bass is played as a player feels it, in no pattern; "punch", so too, and
-            its notes begin as a kick does.
+            its notes begin as a kick does; "mono", one voice that jumps and slides.
     """
     song = Song(seed, ingredients, settings or SongSettings(), "electronic")
     stems = _mix(song, {"drums": _drums(song), "bass": _deep_bass(song, line)})
@@ -259,19 +259,26 @@ _DEEP_ROLES = {
 }
 
 
+def _deep_layer(song: Song, line: str, octave: int) -> np.ndarray:
+    rng, plan = song.rng, song.plan
+    if line == "mono":
+        return synth.mono_synth(
+            rng, compose.mono_line(rng, plan, song.bars(0.85), octave), song.samples
+        )
+    if line == "pattern":
+        notes = compose.bass_line(rng, plan, song.bars(0.85), octave, song.chance(0.4))
+    else:
+        notes = compose.loose_line(rng, plan, song.bars(0.85), octave)
+    notes = [note._replace(pitch=max(22, note.pitch)) for note in notes]
+    return song.play(notes, synth.patch(rng, str(rng.choice(_DEEP_ROLES[line]))))
+
+
 def _deep_bass(song: Song, line: str) -> np.ndarray:
     """Nearly nothing above 200 Hz: held or played, swelling or beating, dry or in a room."""
     rng, plan = song.rng, song.plan
     audio = np.zeros((song.samples, 2), np.float32)
     for _ in range(int(rng.choice((1, 1, 2)))):
-        octave = int(rng.choice((0, 1, 1, 1, 2)))
-        if line != "pattern":
-            notes = compose.loose_line(rng, plan, song.bars(0.85), octave)
-        else:
-            notes = compose.bass_line(rng, plan, song.bars(0.85), octave, song.chance(0.4))
-        notes = [note._replace(pitch=max(22, note.pitch)) for note in notes]
-        role = str(rng.choice(_DEEP_ROLES[line]))
-        layer = song.play(notes, synth.patch(rng, role))
+        layer = _deep_layer(song, line, int(rng.choice((0, 1, 1, 1, 2))))
         audio += layer * (10 ** (rng.uniform(-9, 0) / 20) / max(fx.rms(layer), 1e-6))
     if song.chance(0.3):
         audio = fx.saturate(audio, rng.uniform(0.2, 2.5))

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from scipy.signal import lfilter
 
 from unbraid.audio.container import shown
 from unbraid.data.songs.effects import RATE, butter, pan
-from unbraid.data.songs.notes import Note, hertz
+from unbraid.data.songs.notes import Note, hertz, hertz_curve
 from unbraid.errors import SettingsError
 
 Voice = Callable[[int, float, int], np.ndarray]
@@ -315,3 +316,49 @@ def patch(rng: np.random.Generator, role: str) -> Voice:
         return np.asarray(out * level * (0.3 + 0.7 * velocity / 127) * 0.3, np.float32)
 
     return voice
+
+
+def mono_synth(rng: np.random.Generator, notes: Sequence[Note], samples: int) -> np.ndarray:
+    """One voice that never stops: a bass line whose pitch jumps or slides while the sound goes on.
+
+    Notes that follow each other closely share one envelope now and then, as on a real monophonic
+    synthesizer. float32 (samples, 2).
+    """
+    u, pick = rng.uniform, rng.choice
+    kind = str(pick(("saw", "square", "pulse", "triangle", "sine")))
+    resonance, cutoff, sweep, sweep_s = (
+        round(u(0, 0.8), 2),
+        u(50, 400),
+        u(0, 3),
+        10 ** u(-1.7, -0.3),
+    )
+    glide_s, decay_s, sustain, sub = 10 ** u(-3, -1.2), 10 ** u(-1.3, 0), u(0.1, 1), u(0, 1.5)
+    retrigger, release_s, drive = u(), 10 ** u(-2, -0.7), u(0, 1.5)
+    pitch, gate, since = np.full(samples, 30.0), np.zeros(samples), np.full(samples, 10.0)
+    end = 0
+    for note in sorted(notes):
+        start = min(int(note.start * RATE), samples)
+        joined = start < end + 0.03 * RATE and u() > retrigger
+        end = min(int((note.start + note.length) * RATE) + 1, samples)
+        pitch[start:] = note.pitch
+        gate[start:end] = 0.4 + 0.6 * note.velocity / 127
+        if not joined:
+            since[start:] = np.arange(samples - start) / RATE
+    frequency = hertz_curve(_follow(pitch, glide_s))
+    level = _follow(gate, release_s) * (sustain + (1 - sustain) * np.exp(-since / decay_s))
+    opened = np.maximum(cutoff * 2 ** (sweep * np.exp(-since / sweep_s)), frequency * 0.7)
+    out = np.zeros(samples)
+    for detune in rng.uniform(-1, 1, int(pick((1, 1, 2, 3)))) * u(0, 25):
+        out += oscillate(kind, resonance, frequency * 2 ** (detune / 1200), opened, u())
+    out += sub * np.sin(2 * np.pi * np.cumsum(frequency) / RATE)
+    if drive > 0.3:
+        out = np.tanh(out * drive) / drive
+    return pan(out * level * 0.3, 0.0).astype(np.float32)
+
+
+def _follow(wanted: np.ndarray, seconds: float) -> np.ndarray:
+    """One-pole smoothing with this time constant."""
+    keep = np.exp(-1 / (seconds * RATE))
+    start = [keep * wanted[0]]
+    smooth, _ = lfilter([1 - keep], [1, -keep], wanted, zi=start)
+    return np.asarray(smooth)
