@@ -5,8 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from unbraid.audio.loudness import LoudnessMeter
-from unbraid.evaluation.listening.loudness import integrated_loudness
+from unbraid.audio.loudness import LoudnessMeter, integrated_loudness
 
 RATE = 16000
 

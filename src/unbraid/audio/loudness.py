@@ -1,4 +1,4 @@
-"""Loudness of whole tracks by ITU-R BS.1770-4, block by block, in memory that does not grow.
+"""Loudness by ITU-R BS.1770-4, block by block, in memory that does not grow.
 
 The K-weighting is applied in the frequency domain, which suits any sample rate: the two analogue
 prototypes behind the standard's 48 kHz coefficients are evaluated at each bin through the bilinear
@@ -70,6 +70,13 @@ class LoudnessMeter:
             return -math.inf
         gate = _power(_loudness(float(loud.mean())) + _RELATIVE_LU)
         return _loudness(float(loud[loud > gate].mean()))
+
+
+def integrated_loudness(signal: Signal, sample_rate: int) -> float:
+    """Loudness in LUFS of a signal in memory, (channels, samples); see `LoudnessMeter`."""
+    meter = LoudnessMeter(sample_rate, len(signal))
+    meter.push(signal)
+    return meter.loudness_lufs()
 
 
 def _loudness(power: float) -> float:

@@ -11,7 +11,7 @@ from small_studies import LEAKS, small_study, write_systems
 
 from unbraid.audio.files import read
 from unbraid.errors import SettingsError
-from unbraid.evaluation.listening.loudness import integrated_loudness
+from unbraid.audio.loudness import integrated_loudness
 from unbraid.evaluation.listening.playlists import side_by_side_playlists, single_playlists
 from unbraid.evaluation.listening.stimuli import (
     SAMPLE_RATE,

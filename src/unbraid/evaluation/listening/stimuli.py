@@ -14,7 +14,7 @@ from unbraid.audio.files import probe, read_blocks
 from unbraid.audio.resample import resample
 from unbraid.audio.signal import Signal
 from unbraid.errors import SettingsError
-from unbraid.evaluation.listening.loudness import integrated_loudness
+from unbraid.audio.loudness import integrated_loudness
 from unbraid.evaluation.report.previews import read_spans
 
 SAMPLE_RATE = 44100
