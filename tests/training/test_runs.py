@@ -182,6 +182,14 @@ def test_a_run_without_validation_tracks_keeps_its_last_weights(tmp_path, small_
     assert code == 0
 
 
+def test_what_a_killed_process_left_half_written_is_cleared_away(done):
+    leftovers = [done / ".state.pt.1.part", done / "checkpoints" / ".last.safetensors.1.part"]
+    for path in leftovers:
+        path.write_bytes(b"half")
+    assert train("--run", done) == 0
+    assert not any(path.exists() for path in leftovers)
+
+
 def test_two_runs_cannot_share_a_folder(tmp_path, small_recipe, small_data, capsys):
     with alone_in(tmp_path / "run"):
         assert train(small_recipe, "--data", small_data, "--run", tmp_path / "run") == 2
@@ -190,6 +198,7 @@ def test_two_runs_cannot_share_a_folder(tmp_path, small_recipe, small_data, caps
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own
 def test_a_compiled_model_learns_what_the_plain_one_learns(tmp_path, small_recipe, small_data):
     losses = []
     for compiled in ("false", "true"):

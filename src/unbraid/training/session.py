@@ -125,6 +125,8 @@ def open_run(request: RunRequest, team: Team, listeners: Listeners) -> Run:
         about["inherited"] = inherited_provenance(recipe.start.model)
     model.to(team.device)
     if team.leads:
+        for leftover in request.folder.rglob(".*.part"):
+            leftover.unlink(missing_ok=True)  # half a file of a process that was killed
         parameters = sum(parameter.numel() for parameter in model.parameters())
         _write_about(request.folder, recipe, {**about, "parameters": parameters}, data, team)
     state = _make_state(model, recipe, team)
