@@ -49,8 +49,24 @@ def render(results: dict[str, Any]) -> str:
         "## Start",
         "Seconds, median of nine warm runs.",
         _table(["command", "s"], [[key, value] for key, value in results["start"].items()]),
+        *_bss_eval(json.loads((HERE / "bss_eval.json").read_text())),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _bss_eval(result: dict[str, Any]) -> list[str]:
+    worst = max(result["largest_difference_db"].values())
+    return [
+        "## BSSEval v4 beside museval 0.4.1",
+        f"A made-up song of {result['seconds']:.0f} s with {result['stems']} stereo stems, one "
+        "thread, each program in a process of its own (`python -m benchmarks.bss_eval`). Largest "
+        f"difference of a score: {worst:.0e} dB.",
+        _table(
+            ["program", "CPU s", "peak MB"],
+            [[name, *result[name].values()] for name in ("unbraid", "museval")],
+        ),
+        f"unbraid takes {100 * result['share_of_cpu']:.0f} % of museval's CPU time.",
+    ]
 
 
 def _growth(rows: list[dict[str, Any]]) -> float:
