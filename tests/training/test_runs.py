@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from training.small_runs import STEMS, train, write_recipe_file
+from unbraid.errors import TrainingError
 from unbraid.separation.engine import apply_model
 from unbraid.training import loop, steps
 from unbraid.training.runlog import read_log
@@ -199,7 +201,11 @@ def test_two_runs_cannot_share_a_folder(tmp_path, small_recipe, small_data, caps
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own
-def test_a_compiled_model_learns_what_the_plain_one_learns(tmp_path, small_recipe, small_data):
+def test_a_compiled_model_learns_what_the_plain_one_learns(
+    tmp_path, small_recipe, small_data, monkeypatch
+):
+    # The graph is taken and run as it is: generating code needs a C++ compiler, and minutes.
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
     losses = []
     for compiled in ("false", "true"):
         folder = tmp_path / compiled
@@ -207,3 +213,11 @@ def test_a_compiled_model_learns_what_the_plain_one_learns(tmp_path, small_recip
         assert train(small_recipe, "--data", small_data, "--run", folder, *more) == 0
         losses.append([row["loss"] for row in rows(folder, "step")])
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+
+
+def test_a_model_that_cannot_be_compiled_is_said_in_one_line():
+    broken = type("BackendError", (RuntimeError,), {"__module__": "torch._inductor.exc"})
+    with pytest.raises(TrainingError, match=r"run\.compile=false"), steps.compiling():
+        raise broken("two hundred lines of a C++ compiler")
+    with pytest.raises(RuntimeError, match="ours"), steps.compiling():
+        raise RuntimeError("ours")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from unbraid.errors import SettingsError
+from unbraid.errors import SettingsError, TrainingError
 from unbraid.shapes import Sources
 from unbraid.training import svd
 from unbraid.training.config import OptimizerRecipe, Recipe, RunRecipe
@@ -105,7 +105,7 @@ class Stepper:
         augmented = self._feed.augmented(sources, step, attempt)
         losses = torch.zeros_like(self._weights)
         for part in torch.chunk(augmented, parts):
-            with autocast(self._recipe.run, self._team.device):
+            with autocast(self._recipe.run, self._team.device), compiling():
                 estimates = self._model(part.sum(1))
             part_losses = stem_losses(estimates.float(), part, self._recipe.loss.kind)
             loss = weighted_loss(part_losses, self._weights) / parts
@@ -161,6 +161,24 @@ def autocast(recipe: RunRecipe, device: str) -> AbstractContextManager[object]:
     kind = device.partition(":")[0]
     dtype = _AUTOCAST.get(recipe.precision)
     return torch.autocast(kind, dtype=dtype) if dtype is not None else nullcontext()
+
+
+@contextmanager
+def compiling() -> Iterator[None]:
+    """A model that cannot be compiled is no mistake of ours: one line says what to do.
+
+    Raises:
+        TrainingError: in place of what torch's compiler raises.
+    """
+    try:
+        yield
+    except Exception as error:
+        if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            name = type(error).__name__
+            raise TrainingError(
+                f"torch cannot compile the model on this machine ({name}); set run.compile=false"
+            ) from error
+        raise
 
 
 def make_scaler(recipe: RunRecipe, device: str) -> torch.amp.GradScaler:
