@@ -122,7 +122,7 @@ def make_item(songs: Songs, rng: np.random.Generator, samples: int) -> np.ndarra
         piece = excerpt(sound, start, samples, speed)
         if stem == "other" and not song["meta"].get("bass_known", True):
             piece = sosfilt(HIGH_PASS, piece).astype(np.float32)  # a synth that plays the bass line
-        lift_db, spread_db = (6, 8) if stem == "bass" else (0, 5)
+        lift_db, spread_db = (8, 9) if stem == "bass" else (0, 5)
         gain_db = rng.normal(lift_db, 2 if song is together else spread_db)
         piece = piece * 10 ** (gain_db / 20) * rng.choice([-1, 1])
         item[index] = piece[::-1] if rng.random() < 0.5 else piece
@@ -165,17 +165,18 @@ def amplitude_loss(estimates: torch.Tensor, sources: torch.Tensor) -> torch.Tens
     return (error / (mixture + 1e-6) + 1e-4).sqrt().mean()
 
 
-def energy_loss(estimates: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
-    """Mean over items and stems of the error's energy, against the source's and a tenth of all.
+def relative_loss(estimates: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
+    """As `amplitude_loss`, but against the source's level, and a little of the mixture's.
 
-    What nSDR adds up over a song: a stem that is heard where there is none costs most.
+    What nSDR sees: a stem that is heard where it is quiet, or silent, costs most.
     """
-    error, source = ((x).square().mean((-2, -1)) for x in (estimates - sources, sources))
+    error = (estimates - sources).square().mean((-2, -1))
+    source = sources.square().mean((-2, -1))
     mixture = sources.sum(1).square().mean((-2, -1))[:, None]
-    return (error / (source + 0.1 * mixture + 1e-6)).mean()
+    return (error / (source + 0.05 * mixture + 1e-6) + 1e-4).sqrt().mean()
 
 
-LOSSES = {"amplitude": amplitude_loss, "energy": energy_loss}
+LOSSES = {"amplitude": amplitude_loss, "relative": relative_loss}
 
 
 def start_quietly(model: HybridDemucs) -> None:

@@ -10,8 +10,8 @@ import soundfile
 from small_studies import LEAKS, small_study, write_systems
 
 from unbraid.audio.files import read
-from unbraid.errors import SettingsError
 from unbraid.audio.loudness import integrated_loudness
+from unbraid.errors import SettingsError
 from unbraid.evaluation.listening.playlists import side_by_side_playlists, single_playlists
 from unbraid.evaluation.listening.stimuli import (
     SAMPLE_RATE,

@@ -11,10 +11,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from unbraid.audio.files import probe, read_blocks
+from unbraid.audio.loudness import integrated_loudness
 from unbraid.audio.resample import resample
 from unbraid.audio.signal import Signal
 from unbraid.errors import SettingsError
-from unbraid.audio.loudness import integrated_loudness
 from unbraid.evaluation.report.previews import read_spans
 
 SAMPLE_RATE = 44100
