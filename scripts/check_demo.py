@@ -45,12 +45,12 @@ def check(folder: Path) -> list[str]:
     for one in STEMS:
         for other in STEMS[STEMS.index(one) + 1 :]:
             alike = float(np.corrcoef(stems[one].ravel(), stems[other].ravel())[0, 1])
-            if abs(alike) > 0.99:
+            if abs(alike) > 0.95:
                 wrong.append(f"{one} and {other} are the same (correlation {alike:.2f})")
     rest = song - np.sum(list(stems.values()), axis=0)
     left = db(float(np.mean(rest**2))) - db(float(np.mean(song**2)))
     print(f"song minus the sum of its stems: {left:.1f} dB")
-    if left > -3:  # a weak model leaves much to no stem; what is left must still be less than half
+    if left > -8:  # the model need not make its estimates add up, but most of the song is in them
         wrong.append(f"the stems do not add up to the song: {left:.1f} dB are left over")
     report = folder / "report.html"
     text = report.read_text(encoding="utf-8") if report.exists() else ""
