@@ -27,6 +27,7 @@ from scipy.signal import butter, sosfilt
 from unbraid.models.hybrid_demucs import HybridDemucs, HybridDemucsConfig
 from unbraid.separation.engine import apply_model
 from unbraid.separation.settings import SeparationSettings
+from unbraid.training.losses import stem_losses
 from unbraid.zoo.load import load_model
 
 STEMS = ("drums", "bass", "other", "vocals")
@@ -155,17 +156,11 @@ def batches(songs: Songs, args: argparse.Namespace, seed: int):
 
 
 def amplitude_loss(estimates: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
-    """Mean over items and stems of the error's level relative to the mixture's, as an amplitude.
-
-    Not its logarithm: in dB a quiet stem weighs a thousand times more than a loud one; the model
-    learns within a hundred steps to say nothing, and stays there (docs/training-log.md).
-    """
-    error = (estimates - sources).square().mean((-2, -1))
-    mixture = sources.sum(1).square().mean((-2, -1))[:, None]
-    return (error / (mixture + 1e-6) + 1e-4).sqrt().mean()
+    """Mean over items and stems of the error's level relative to the mixture's, as an amplitude."""
+    return stem_losses(estimates, sources, "relative").mean()
 
 
-def relative_loss(estimates: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
+def source_loss(estimates: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
     """As `amplitude_loss`, but against the source's level, and a little of the mixture's.
 
     What nSDR sees: a stem that is heard where it is quiet, or silent, costs most.
@@ -176,7 +171,7 @@ def relative_loss(estimates: torch.Tensor, sources: torch.Tensor) -> torch.Tenso
     return (error / (source + 0.05 * mixture + 1e-6) + 1e-4).sqrt().mean()
 
 
-LOSSES = {"amplitude": amplitude_loss, "relative": relative_loss}
+LOSSES = {"amplitude": amplitude_loss, "source": source_loss}
 
 
 def start_quietly(model: HybridDemucs) -> None:

@@ -22,7 +22,7 @@ from unbraid.errors import SettingsError
 
 if TYPE_CHECKING:
     from unbraid.data.check import DatasetCheck
-    from unbraid.data.songs.dataset import SongDone
+    from unbraid.data.making import TrackDone
 
 HAS_ACTIONS = True
 """Tells `cli.main` that the first word is an action with options of its own."""
@@ -88,7 +88,7 @@ def _songs(options: argparse.Namespace) -> int:
     if lacking and not options.quiet:
         print(f"note: songs are made without {', '.join(lacking)}", file=sys.stderr)
 
-    def tell(song: SongDone, number: int, total: int) -> None:
+    def tell(song: TrackDone, number: int, total: int) -> None:
         if not options.quiet:
             print(f"[{number}/{total}] {_song_line(song)}", file=sys.stderr)
 
@@ -211,7 +211,7 @@ def _add_automix(parser: argparse.ArgumentParser) -> None:
 
 def _automix(options: argparse.Namespace) -> int:
     from unbraid.cli.display import printable
-    from unbraid.data.automix import AutomixSettings, MixDone, automix
+    from unbraid.data.automix import AutomixSettings, automix
     from unbraid.data.index import build_index
 
     settings = AutomixSettings(
@@ -222,7 +222,7 @@ def _automix(options: argparse.Namespace) -> int:
     )
     index = build_index([options.root], "train", _stems(options.stems), missing="silence")
 
-    def tell(mix: MixDone, number: int, total: int) -> None:
+    def tell(mix: TrackDone, number: int, total: int) -> None:
         if not options.quiet:
             parts = [
                 f"{stem} of {of['song']} {of['tempo']:+.1f} % {of['semitones']:+d}"
@@ -283,7 +283,7 @@ def _stems(text: str | None) -> list[str] | None:
     return [name.strip() for name in text.split(",") if name.strip()] if text else None
 
 
-def _song_line(song: SongDone) -> str:
+def _song_line(song: TrackDone) -> str:
     facts = song.facts
     levels = " ".join(f"{stem} {level:.0f}" for stem, level in facts["rms_db"].items())
     length = facts["samples"] / facts["sample_rate"]

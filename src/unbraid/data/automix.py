@@ -6,7 +6,7 @@ training on them alone does worse).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,16 +17,24 @@ from scipy import signal
 
 from unbraid.data.excerpts import read_mixture, read_sources
 from unbraid.data.index import IndexedTrack, TrackIndex
-from unbraid.data.making import TrackFormat, begin, finish, read_facts, run_jobs, write_track
+from unbraid.data.making import (
+    OnTrack,
+    TrackDone,
+    TrackFormat,
+    begin,
+    check_request,
+    finish,
+    make_tracks,
+    read_facts,
+    run_jobs,
+    write_track,
+)
 from unbraid.data.repitch import RepitchSettings, change
 from unbraid.data.rhythm import Beats, find_beats, key_shift, pitch_classes
 from unbraid.errors import SettingsError
 
 MANIFEST = "automix.json"
 SPLIT = "train"
-
-OnMix = Callable[["MixDone", int, int], None]
-"""Called with a mix, how many are done and of how many."""
 
 _TEMPO_FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 _START = 0.01  # of the mixture's deviation: where a song begins
@@ -68,15 +76,12 @@ class AutomixSettings:
     def __post_init__(self) -> None:
         if self.copies < 1:
             raise SettingsError(f"there is at least 1 mix of each song, got {self.copies}")
-        if self.seed < 0:
-            raise SettingsError(f"a seed is a number from 0 on, got {self.seed}")
+        check_request("mixes", self.seed, self.format)
         if not 0 <= self.max_tempo <= 50 or not 0 <= self.max_semitones <= 6:
             raise SettingsError(
                 "tempo changes by at most 0 to 50 % and pitch by 0 to 6 semitones, got "
                 f"{self.max_tempo:g} and {self.max_semitones}"
             )
-        if self.format not in ("flac", "wav"):
-            raise SettingsError(f"mixes are written as flac or wav, got {self.format!r}")
 
 
 @dataclass(frozen=True)
@@ -105,21 +110,6 @@ class Fit:
 
     tempo: float
     semitones: int
-
-
-@dataclass(frozen=True)
-class MixDone:
-    """A mix that is there.
-
-    Attributes:
-        track: its place below OUT.
-        made: False if it had been made before.
-        facts: what its track.json says.
-    """
-
-    track: str
-    made: bool
-    facts: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -163,8 +153,8 @@ def automix(
     *,
     sample_rate: int | None = None,
     workers: int = 1,
-    on_mix: OnMix | None = None,
-) -> list[MixDone]:
+    on_mix: OnTrack | None = None,
+) -> list[TrackDone]:
     """Make a dataset of mixes from one of songs; all of it is for training.
 
     Args:
@@ -201,22 +191,11 @@ def automix(
         for number, song in enumerate(catalogue)
         for copy in range(settings.copies if song.groove else _SILENT_COPIES)
     ]
-    done: list[MixDone] = []
-
-    def tell(mix: MixDone) -> None:
+    done: list[TrackDone] = []
+    for mix in make_tracks(out, jobs, lambda job: f"{SPLIT}/{job.name}", _make, workers):
         done.append(mix)
         if on_mix is not None:
             on_mix(mix, len(done), len(jobs))
-
-    waiting = []
-    for job in jobs:
-        facts = read_facts(out / SPLIT / job.name)
-        if facts is not None:
-            tell(MixDone(f"{SPLIT}/{job.name}", False, facts))
-        else:
-            waiting.append(job)
-    for job, facts in run_jobs(waiting, _make, workers):
-        tell(MixDone(f"{SPLIT}/{job.name}", True, facts))
     done.sort(key=lambda mix: mix.track)
     finish(out, MANIFEST, content)
     return done

@@ -10,9 +10,10 @@ import json
 import multiprocessing
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -28,6 +29,26 @@ FACTS = "track.json"
 TrackFormat = Literal["flac", "wav"]
 
 _BITS = 16
+
+
+@dataclass(frozen=True)
+class TrackDone:
+    """A track that is there.
+
+    Attributes:
+        track: its place below OUT, such as "train/song-003".
+        made: False if it had been made before.
+        facts: what its track.json says.
+    """
+
+    track: str
+    made: bool
+    facts: dict[str, Any]
+
+
+OnTrack = Callable[[TrackDone, int, int], None]
+"""Told of a track, how many are there now, and how many there will be."""
+
 _Job = TypeVar("_Job")
 _Made = TypeVar("_Made")
 
@@ -81,6 +102,44 @@ def finish(out: Path, manifest: str, content: dict[str, Any]) -> None:
         write_text(out / manifest, json.dumps(content, indent=1) + "\n")
     except OSError as error:
         raise AudioWriteError(f"{str(out)!r} cannot be written: {error.strerror}") from error
+
+
+def check_request(what: str, seed: int, format: str) -> None:
+    """What every request for tracks has: a seed, and the format that `what` are written in.
+
+    Raises:
+        SettingsError: if one of them is none.
+    """
+    if seed < 0:
+        raise SettingsError(f"a seed is a number from 0 on, got {seed}")
+    if format not in ("flac", "wav"):
+        raise SettingsError(f"{what} are written as flac or wav, got {format!r}")
+
+
+def make_tracks(
+    out: Path,
+    jobs: Iterable[_Job],
+    track_of: Callable[[_Job], str],
+    make: Callable[[_Job], dict[str, Any]],
+    workers: int,
+) -> Iterator[TrackDone]:
+    """The tracks that are there already, then the others as they are made.
+
+    Args:
+        track_of: place of a job's track below `out`.
+        make: makes the track of a job, and gives what its track.json says.
+    Raises:
+        UnbraidError: what a job raised, or that a process was ended.
+    """
+    waiting = []
+    for job in jobs:
+        facts = read_facts(out / track_of(job))
+        if facts is not None:
+            yield TrackDone(track_of(job), False, facts)
+        else:
+            waiting.append(job)
+    for job, made in run_jobs(waiting, make, workers):
+        yield TrackDone(track_of(job), True, made)
 
 
 def run_jobs(

@@ -6,14 +6,23 @@ appears only when it is whole; what is there is not made again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from unbraid.data.making import TrackFormat, begin, finish, read_facts, run_jobs, write_track
+from unbraid.data.making import (
+    OnTrack,
+    TrackDone,
+    TrackFormat,
+    begin,
+    check_request,
+    finish,
+    make_tracks,
+    write_track,
+)
 from unbraid.data.songs.effects import RATE
 from unbraid.data.songs.ingredients import Ingredients, Side
 from unbraid.data.songs.multitracks import Multitrack, find_multitracks, multitrack_stems
@@ -21,8 +30,6 @@ from unbraid.data.songs.song import STEMS, SongSettings, make_song
 from unbraid.errors import SettingsError
 
 MANIFEST = "songs.json"
-OnSong = Callable[["SongDone", int, int], None]
-"""Called with a song, how many are done and of how many."""
 
 
 @dataclass(frozen=True)
@@ -54,26 +61,8 @@ class SongsRequest:
             raise SettingsError(
                 f"of {self.songs} songs 0 to {self.songs - 1} are for validation, got {self.valid}"
             )
-        if self.seed < 0:
-            raise SettingsError(f"a seed is a number from 0 on, got {self.seed}")
-        if self.format not in ("flac", "wav"):
-            raise SettingsError(f"songs are written as flac or wav, got {self.format!r}")
+        check_request("songs", self.seed, self.format)
         SongSettings(self.seconds)
-
-
-@dataclass(frozen=True)
-class SongDone:
-    """A track that is there.
-
-    Attributes:
-        track: its place below OUT, such as "train/song-003".
-        made: False if it had been made before.
-        facts: what its track.json says.
-    """
-
-    track: str
-    made: bool
-    facts: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -93,8 +82,8 @@ def make_dataset(
     request: SongsRequest,
     *,
     workers: int = 1,
-    on_song: OnSong | None = None,
-) -> list[SongDone]:
+    on_song: OnTrack | None = None,
+) -> list[TrackDone]:
     """Make all songs that are not there yet.
 
     Args:
@@ -113,24 +102,13 @@ def make_dataset(
     content = _content(ingredients, request)
     begin(out, MANIFEST, content)
     recorded = [song for song in find_multitracks(ingredients.folder / "songs") if not song.is_dull]
-    done: list[SongDone] = []
+    done: list[TrackDone] = []
     total = request.songs + (len(recorded) if request.recorded else 0)
-
-    def tell(song: SongDone) -> None:
-        done.append(song)
-        if on_song is not None:
-            on_song(song, len(done), total)
-
     for jobs in _stages(out, ingredients, request, recorded):
-        waiting = []
-        for job in jobs:
-            facts = read_facts(out / job.track)
-            if facts is not None:
-                tell(SongDone(job.track, False, facts))
-            else:
-                waiting.append(job)
-        for job, made in run_jobs(waiting, _make, workers):
-            tell(SongDone(job.track, True, made))
+        for song in make_tracks(out, jobs, lambda job: job.track, _make, workers):
+            done.append(song)
+            if on_song is not None:
+                on_song(song, len(done), total)
     done.sort(key=lambda song: song.track)
     content["licences"] = {song.track: song.facts.get("licences", []) for song in done}
     finish(out, MANIFEST, content)
