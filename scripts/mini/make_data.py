@@ -11,12 +11,14 @@ fluid-soundfont-gm. ``--what synth`` borrows vocals from the real songs, so make
 """
 
 import argparse
+import dataclasses
 import json
 from multiprocessing import Pool
 from pathlib import Path
 
 import numpy as np
 
+from unbraid.data.songs.effects import butter
 from unbraid.data.songs.ingredients import find_ingredients
 from unbraid.data.songs.multitracks import find_multitracks, multitrack_stems
 from unbraid.data.songs.song import STEMS, SongSettings, make_low_end, make_song
@@ -32,6 +34,12 @@ LOW_ENDS = {
     "mono": "mono",
 }  # drums and a deep bass alone
 BASS_IN_OTHER = ("Caesium", "Francium")  # a bass line is classed other: bass is not known there
+LOW_LINES = {  # recorded synthesizers whose low register is a bass line, classed other
+    "Caesium": "minilogue_synth",
+    "Francium": "texture",
+    "Lithium": "minilogue_synth",
+}
+CROSSOVERS_HZ = (150, 250, 500)
 
 
 def save_item(folder, stems, meta):
@@ -89,6 +97,30 @@ def make_real(data, out):
     (out / "READY_REAL").touch()
 
 
+def make_real_basses(data, out):
+    """The low register of recorded synthesizers, cut at several frequencies, as basses alone."""
+    for song in find_multitracks(data / "songs"):
+        if song.title not in LOW_LINES:
+            continue
+        name = LOW_LINES[song.title]
+        files = [file for file in song.facts["files"] if Path(file["file"]).stem.lower() == name]
+        line = dataclasses.replace(song, facts={**song.facts, "files": files})
+        audio = sum(multitrack_stems(line).values())
+        for cutoff in CROSSOVERS_HZ:
+            meta = {
+                "title": f"{song.title} below {cutoff} Hz",
+                "kind": "bass",
+                "bass_known": True,
+                "bandlimited": False,
+                "weight": 1.0,
+                "licences": [REAL],
+            }
+            low = butter(butter(audio, cutoff, "low", 2)[::-1], cutoff, "low", 2)[::-1]
+            low *= 0.95 / np.abs(low).max()
+            meta = save_item(out / "train" / f"lowline-{song.title}-{cutoff}", {"bass": low}, meta)
+            print(meta["title"], meta["rms_db"], flush=True)
+
+
 def _synthetic_item(job):
     index, seed, data, out, name = job
     ingredients = find_ingredients(data)
@@ -125,7 +157,9 @@ def main():
     parser.add_argument("--data", type=Path, required=True, help="the folder shared/data")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--what", choices=("all", "real", "synth", *LOW_ENDS), default="all")
+    parser.add_argument(
+        "--what", choices=("all", "real", "lowline", "synth", *LOW_ENDS), default="all"
+    )
     parser.add_argument("--songs", type=int, default=60, help="how many synthetic songs")
     parser.add_argument(
         "--low", type=int, default=60, help="how many items of drums and deep bass, of each kind"
@@ -134,6 +168,8 @@ def main():
     args = parser.parse_args()
     if args.what in ("all", "real"):
         make_real(args.data, args.out)
+    if args.what in ("all", "lowline"):
+        make_real_basses(args.data, args.out)
     for name in LOW_ENDS:
         if args.what in ("all", name):
             make_synthetic(args.data, args.out, args.seed, args.first, args.low, name)

@@ -23,11 +23,12 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from scipy.signal import butter, sosfilt
+from widen import widen
 
 from unbraid.models.hybrid_demucs import HybridDemucs, HybridDemucsConfig
 from unbraid.separation.engine import apply_model
 from unbraid.separation.settings import SeparationSettings
-from unbraid.training.losses import stem_losses
+from unbraid.training.losses import stem_losses, weighted_loss
 from unbraid.zoo.load import load_model
 
 STEMS = ("drums", "bass", "other", "vocals")
@@ -42,7 +43,7 @@ class Songs:
         self.refresh()
 
     def refresh(self) -> None:
-        self.songs: dict[str, list[dict]] = {"real": [], "synthetic": []}
+        self.songs: dict[str, list[dict]] = {"real": [], "synthetic": [], "bass": []}
         for meta_path in sorted(self.root.glob("*/meta.json")):
             meta = json.loads(meta_path.read_text())
             stems = {
@@ -96,7 +97,7 @@ def choose_song(songs: Songs, rng: np.random.Generator, stem: str, together: dic
         has_bass = together is not None and "bass" in together["stems"]
         if has_bass and together["meta"]["kind"] == "synthetic":
             return together
-        kind = "real" if rng.random() < 0.25 else "synthetic"
+        kind = str(rng.choice(("bass", "real", "synthetic"), p=(0.25, 0.1, 0.65)))
         pool = [song for song in songs.songs[kind] if "bass" in song["stems"]]
         if pool:
             return pool[rng.integers(len(pool))]
@@ -155,9 +156,13 @@ def batches(songs: Songs, args: argparse.Namespace, seed: int):
         yield ready.get()
 
 
+WEIGHTS = torch.tensor([1.5, 1.5, 0.7, 1.0])
+"""Of the stems' losses: what shares the lowest octaves is heard most."""
+
+
 def amplitude_loss(estimates: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
     """Mean over items and stems of the error's level relative to the mixture's, as an amplitude."""
-    return stem_losses(estimates, sources, "relative").mean()
+    return weighted_loss(stem_losses(estimates, sources, "relative"), WEIGHTS)
 
 
 def source_loss(estimates: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
@@ -183,6 +188,21 @@ def start_quietly(model: HybridDemucs) -> None:
         for way_out in (model.spec_decoder[-1], model.time_decoder[-1]):
             way_out.conv.weight.mul_(0.16)
             way_out.conv.bias.zero_()
+
+
+def first_model(args: argparse.Namespace) -> HybridDemucs:
+    """From scratch, or from `--start`, doubled until it is as wide as asked for."""
+    config = HybridDemucsConfig(
+        width=args.width, segment_s=args.infer_segment, residual_scale=0.05, norm_from=1
+    )
+    if not args.start:
+        model = HybridDemucs(config)
+        start_quietly(model)
+        return model
+    model = load_model(args.start)
+    while model.config.width < args.width:
+        model = widen(model, args.seed)
+    return model.train().requires_grad_()
 
 
 def nsdr(reference: torch.Tensor, estimate: torch.Tensor) -> float:
@@ -224,13 +244,7 @@ def train(rank: int, args: argparse.Namespace) -> None:
     store = f"file://{args.run.resolve()}/rendezvous"
     dist.init_process_group("gloo", store, rank=rank, world_size=args.workers)
     torch.manual_seed(args.seed)
-    config = HybridDemucsConfig(
-        width=args.width, segment_s=args.infer_segment, residual_scale=0.05, norm_from=1
-    )
-    model = HybridDemucs(config)
-    start_quietly(model)
-    if args.start:
-        model.load_state_dict(load_model(args.start).state_dict())
+    model = first_model(args)
     average = copy.deepcopy(model).eval()
     optimizer = torch.optim.Adam(model.parameters(), lr=args.lr, betas=(0.9, 0.99), eps=1e-12)
     step, progress = 0, 0.0
