@@ -30,6 +30,7 @@ COMMANDS = {
     "data": "make, check and remix datasets",
     "report": "a page about an evaluation, or about stems",
     "listen": "listening tests: build, serve, analyse",
+    "serve": "a web page and an HTTP API for separating songs",
 }
 """Command -> what it does. Its module is `unbraid.cli.NAME`, with `add_arguments` and `run`."""
 

@@ -1,0 +1,324 @@
+"""The routes of the web app: each reads its request, asks the service, and answers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Body, FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+
+from unbraid import __version__
+from unbraid.tracks.names import safe_name
+from unbraid.web.archive import stream_zip
+from unbraid.web.choices import BIT_DEPTHS, FORMATS
+from unbraid.web.describe import ERRORS, FORM, JOB, tell_of_errors
+from unbraid.web.jobs import STATUSES, Job
+from unbraid.web.mix import parse_gains, render_mix
+from unbraid.web.pages import add_pages
+from unbraid.web.pcm import MOST_SECONDS, ORIGINAL, as_wav, read_samples
+from unbraid.web.refusals import Refusal, error_body
+from unbraid.web.security import COOKIE, Guard
+from unbraid.web.service import Service, not_ready
+from unbraid.web.storage import known_suffix
+from unbraid.web.upload import receive_upload
+
+_MEDIA = {
+    "wav": "audio/wav",
+    "flac": "audio/flac",
+    "mp3": "audio/mpeg",
+    "m4a": "audio/mp4",
+    "ogg": "audio/ogg",
+    "opus": "audio/ogg",
+}
+_LARGEST = 2**53  # whole numbers that JSON and JavaScript agree on
+
+
+def make_app(service: Service, names: frozenset[str], any_address: bool) -> FastAPI:
+    """The app.
+
+    Args:
+        service: not started; it starts and ends with the app.
+        names, any_address: see `Guard`.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service.hub.attach()
+        service.start()
+        yield
+        service.stop()
+
+    app = FastAPI(
+        title="unbraid",
+        version=__version__,
+        description="Songs in, stems out. Errors are {error: {code, message}}.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.add_middleware(Guard, names=names, any_address=any_address, keys=service.keys)
+    app.add_exception_handler(Refusal, _on_refusal)
+    app.add_exception_handler(RequestValidationError, _on_bad_request)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    _add_server(app, service)
+    _add_jobs(app, service)
+    _add_events(app, service)
+    _add_sound(app, service)
+    add_pages(app)
+    tell_of_errors(app)
+    return app
+
+
+def _add_server(app: FastAPI, service: Service) -> None:
+    @app.get("/healthz")
+    async def health() -> dict[str, Any]:
+        """Whether the server is up, and what its workers do."""
+        return {"status": "ok", "version": __version__, "workers": service.workers.states()}
+
+    @app.get("/api/settings")
+    async def settings() -> dict[str, Any]:
+        """What a song may be separated with, and what this server takes."""
+        limits = service.limits
+        return {
+            "version": __version__,
+            "models": [model.shown() for model in service.models.values()],
+            "formats": list(FORMATS),
+            "bit_depths": list(BIT_DEPTHS),
+            "limits": {
+                "upload_bytes": limits.upload_bytes,
+                "seconds": limits.seconds,
+                "queue": limits.queue,
+            },
+            "needs_key": service.keys.needed,
+        }
+
+    @app.post("/api/login", status_code=204, responses=ERRORS)
+    async def login(key: Annotated[str, Body(embed=True, max_length=1000)]) -> Response:
+        """Trade the key for a cookie."""
+        response = Response(status_code=204)
+        if service.keys.needed:
+            service.keys.login(key)
+            response.set_cookie(
+                COOKIE,
+                service.keys.cookie(),
+                max_age=31_536_000,
+                httponly=True,
+                samesite="strict",
+            )
+        return response
+
+
+def _add_jobs(app: FastAPI, service: Service) -> None:
+    @app.post("/api/jobs", status_code=201, openapi_extra=FORM, responses=ERRORS | JOB(201))
+    async def create(request: Request) -> JSONResponse:
+        """Send a song: it waits for its turn."""
+        service.check_room()
+        path = service.storage.arriving()
+        upload = await receive_upload(request, path, service.limits, service.storage.free_bytes)
+        job = service.create(upload, known_suffix(upload.name))
+        return JSONResponse(
+            service.show(job), 201, headers={"Location": f"/api/jobs/{job.id}"}
+        )  # fmt: skip
+
+    @app.get("/api/jobs", responses=ERRORS)
+    async def find(
+        query: Annotated[str, Query(max_length=200, description="part of the name")] = "",
+        status: Annotated[str, Query(max_length=100, description="one or more, with commas")] = "",
+        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+        offset: Annotated[int, Query(ge=0, le=_LARGEST)] = 0,
+    ) -> dict[str, Any]:
+        """Songs by name and status, newest first."""
+        statuses = [name for name in status.split(",") if name]
+        if not set(statuses) <= set(STATUSES):
+            raise Refusal(422, "bad_status", f"A status is one of {', '.join(STATUSES)}.")
+        jobs, total = service.store.find(query, statuses, limit, offset)
+        return {"jobs": [service.show(job) for job in jobs], "total": total}
+
+    @app.get("/api/jobs/{id}", responses=ERRORS | JOB(200))
+    async def get(id: str) -> dict[str, Any]:
+        """One song."""
+        return service.show(service.job(id))
+
+    @app.delete("/api/jobs/{id}", status_code=204, responses=ERRORS)
+    def delete(id: str) -> Response:
+        """Delete a song and all its files; it is stopped first."""
+        service.delete(id)
+        return Response(status_code=204)
+
+    @app.post("/api/jobs/{id}/cancel", responses=ERRORS | JOB(200))
+    def cancel(id: str) -> dict[str, Any]:
+        """Stop a song that waits or runs."""
+        return service.show(service.cancel(id))
+
+    @app.post("/api/jobs/{id}/retry", responses=ERRORS | JOB(200))
+    def retry(id: str) -> dict[str, Any]:
+        """Try again what failed or was stopped."""
+        return service.show(service.retry(id))
+
+    @app.post("/api/jobs/{id}/full", status_code=201, responses=ERRORS | JOB(201))
+    def full(id: str) -> dict[str, Any]:
+        """Separate the whole song of a preview."""
+        return service.show(service.create_full(id))
+
+
+def _add_events(app: FastAPI, service: Service) -> None:
+    @app.get("/api/events", responses=ERRORS | _EVENTS, response_class=StreamingResponse)
+    async def all_events() -> StreamingResponse:
+        """News of all songs, as server-sent events: job, deleted."""
+        return _news(service, None)
+
+    @app.get("/api/jobs/{id}/events", responses=ERRORS | _EVENTS, response_class=StreamingResponse)
+    async def job_events(id: str) -> StreamingResponse:
+        """News of one song, its state first, until it has come to its end."""
+        service.job(id)
+        return _news(service, id)
+
+
+def _news(service: Service, id: str | None) -> StreamingResponse:
+    listener = service.hub.listen(id)
+    if id is not None:
+        listener.note(id, "job")
+    return StreamingResponse(
+        service.hub.stream(listener, service.show_id),
+        media_type="text/event-stream",
+        headers={"X-Accel-Buffering": "no"},
+    )
+
+
+def _add_sound(app: FastAPI, service: Service) -> None:
+    @app.get("/api/jobs/{id}/stems/{part}", responses=ERRORS | _SOUND, response_class=FileResponse)
+    def stem(request: Request, id: str, part: str, download: bool = False) -> Response:
+        """The file of a part, or `original`; in ranges, if asked."""
+        job = service.job(id)
+        path = service.part_file(job, part)
+        is_upload = part == ORIGINAL
+        name = job.name if is_upload else _file_name(job, part, path.suffix)
+        response = FileResponse(
+            path,
+            media_type="application/octet-stream" if is_upload else _MEDIA[path.suffix[1:]],
+            filename=name if download or is_upload else None,
+            stat_result=path.stat(),
+            headers={"Cache-Control": "private, no-cache"},
+        )
+        if request.headers.get("if-none-match") == response.headers["etag"]:
+            return Response(status_code=304, headers={"ETag": response.headers["etag"]})
+        return response
+
+    @app.get("/api/jobs/{id}/peaks", responses=ERRORS)
+    def peaks(id: str) -> FileResponse:
+        """What waveforms are drawn from."""
+        path = service.storage.song(service.job(id).id) / "peaks.json"
+        if not path.is_file():
+            raise not_ready()
+        return FileResponse(path, media_type="application/json")
+
+    @app.get("/api/jobs/{id}/pcm/{part}", responses=ERRORS | _SOUND, response_class=Response)
+    def pcm(
+        id: str,
+        part: str,
+        start: Annotated[int, Query(ge=0, le=_LARGEST)],
+        count: Annotated[int, Query(ge=1, le=_LARGEST)],
+    ) -> Response:
+        """Some samples of a part as 16-bit wav, at most 30 s."""
+        job = service.job(id)
+        path = service.part_sound(job, part)
+        if count > MOST_SECONDS * job.facts["sample_rate"]:
+            raise Refusal(422, "too_many_samples", f"Ask for at most {MOST_SECONDS:g} s at once.")
+        samples, rate = read_samples(path, start, count)
+        return Response(as_wav(samples, rate), media_type="audio/wav")
+
+    @app.get("/api/jobs/{id}/mix", responses=ERRORS | _SOUND, response_class=Response)
+    def mix(
+        id: str,
+        gains: Annotated[str, Query(max_length=1000, description="such as drums:1,bass:0.5")],
+        format: Annotated[str, Query(description=", ".join(FORMATS))] = "wav",
+    ) -> Response:
+        """The parts added up, each with its gain."""
+        job = service.job(id)
+        if format not in FORMATS:
+            raise Refusal(422, "bad_format", f"A format is one of {', '.join(FORMATS)}.")
+        if job.status != "succeeded":
+            raise not_ready()
+        chosen = parse_gains(gains, job.facts["parts"])
+        files = {service.part_sound(job, part): gain for part, gain in chosen.items()}
+        target = service.storage.arriving().with_suffix(f".{format}")
+        render_mix(files, target, format, job.facts.get("bit_depth"))
+        size = target.stat().st_size
+        return StreamingResponse(
+            _once(target),
+            media_type=_MEDIA[format],
+            headers={
+                "Content-Length": str(size),
+                **_attached(_file_name(job, "mix", f".{format}")),
+            },
+        )
+
+    @app.get("/api/jobs/{id}/zip", responses=ERRORS | _SOUND, response_class=StreamingResponse)
+    def archive(id: str) -> StreamingResponse:
+        """All parts in one zip."""
+        job = service.job(id)
+        if job.status != "succeeded":
+            raise not_ready()
+        paths = [(part, service.part_file(job, part)) for part in job.facts["parts"]]
+        files = {_file_name(job, part, path.suffix): path for part, path in paths}
+        name = f"{_bare_name(job)} (stems).zip"
+        return StreamingResponse(
+            stream_zip(files), media_type="application/zip", headers=_attached(name)
+        )
+
+
+def _once(path: Path) -> Iterator[bytes]:
+    """The bytes of a file that is gone afterwards, also if nobody reads to its end."""
+    with path.open("rb") as file:
+        with suppress(OSError):  # Windows does not remove an open file; the next start does
+            path.unlink()
+        while piece := file.read(1 << 18):
+            yield piece
+
+
+def _bare_name(job: Job) -> str:
+    return safe_name(os.path.splitext(job.name)[0] or "song", 150)  # noqa: PTH122
+
+
+def _file_name(job: Job, part: str, suffix: str) -> str:
+    preview = " (preview)" if job.settings.get("preview") else ""
+    return f"{_bare_name(job)}{preview} - {part}{suffix}"
+
+
+def _attached(name: str) -> dict[str, str]:
+    quoted = FileResponse("", filename=name).headers["content-disposition"]
+    return {"Content-Disposition": quoted}
+
+
+_SOUND: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/octet-stream": {}}, "description": "the file"}
+}
+_EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {}}, "description": "events"}
+}
+
+
+async def _on_refusal(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Refusal)
+    return JSONResponse(error.body(), error.status, error.headers)
+
+
+async def _on_bad_request(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = ".".join(str(piece) for piece in first["loc"][1:] if isinstance(piece, str))
+    what = f"{where}: {first['msg']}" if where else str(first["msg"])
+    return JSONResponse(error_body("bad_request", f"This cannot be: {what[:300]}."), 422)
+
+
+async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    codes = {404: "not_found", 405: "not_allowed"}
+    body = error_body(codes.get(error.status_code, "refused"), f"{error.detail}.")
+    return JSONResponse(body, error.status_code, dict(error.headers or {}))

@@ -1,0 +1,122 @@
+"""News of jobs for pages and programs that listen, as server-sent events.
+
+A listener has no backlog: for each job it is told the newest state, so that one that reads slowly
+costs nothing and misses nothing that still holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from unbraid.web.refusals import Refusal
+
+HEARTBEAT_S = 15.0
+_JOB, _DELETED = "job", "deleted"
+
+
+class Listener:
+    """What one listener has not been told yet."""
+
+    def __init__(self, id: str | None) -> None:
+        self.id = id
+        self.pending: dict[str, str] = {}
+        self.wake = asyncio.Event()
+        self.closed = False
+
+    def note(self, id: str, kind: str) -> None:
+        if self.id is None or self.id == id:
+            self.pending[id] = kind
+            self.wake.set()
+
+
+class Hub:
+    """Passes news from any thread to listeners on the event loop.
+
+    Args:
+        most: listeners at once.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._listeners: set[Listener] = set()
+
+    def attach(self) -> None:
+        """Use the event loop that runs now."""
+        self._loop = asyncio.get_running_loop()
+
+    def changed(self, id: str) -> None:
+        """A job is not as it was; from any thread."""
+        self._tell(id, _JOB)
+
+    def deleted(self, id: str) -> None:
+        """A job is no more; from any thread."""
+        self._tell(id, _DELETED)
+
+    def close(self) -> None:
+        """Let all listeners go, so that the server can end."""
+        for listener in self._listeners:
+            listener.closed = True
+            listener.wake.set()
+
+    def listen(self, id: str | None = None) -> Listener:
+        """A new listener, to one job or to all.
+
+        Raises:
+            Refusal: 429 if there are too many.
+        """
+        if len(self._listeners) >= self._most:
+            raise Refusal(429, "too_many_listeners", "Too many pages are open; close some of them.")
+        return Listener(id)  # it counts from when its stream begins, which may never be
+
+    async def stream(
+        self, listener: Listener, show: Callable[[str], dict[str, Any] | None]
+    ) -> AsyncIterator[bytes]:
+        """Events of a listener until it leaves, or its one job has come to an end.
+
+        Args:
+            show: a job by its id, as the API gives it; None if it is no more.
+        """
+        self._listeners.add(listener)
+        try:
+            yield b"retry: 2000\n\n"
+            while not listener.closed:
+                if not listener.pending and not await _within(listener.wake, HEARTBEAT_S):
+                    yield b": still here\n\n"
+                    continue
+                listener.wake.clear()
+                pending, listener.pending = listener.pending, {}
+                for id, kind in pending.items():
+                    job = show(id) if kind == _JOB else None
+                    if job is None:
+                        yield _event(_DELETED, {"id": id})
+                    else:
+                        yield _event(_JOB, job)
+                    if listener.id is not None and (job is None or job["finished"] is not None):
+                        return
+        finally:
+            self._listeners.discard(listener)
+
+    def _tell(self, id: str, kind: str) -> None:
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._note, id, kind)
+
+    def _note(self, id: str, kind: str) -> None:
+        for listener in self._listeners:
+            listener.note(id, kind)
+
+
+async def _within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except asyncio.TimeoutError:  # another class than TimeoutError before Python 3.11
+        return False
+    return True
+
+
+def _event(kind: str, data: dict[str, Any]) -> bytes:
+    return f"event: {kind}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()

@@ -1,0 +1,315 @@
+"""The queue and the library: one table of jobs in SQLite, written by the server alone.
+
+    queued -> running -> succeeded | failed | canceled        failed, canceled -> queued (retry)
+
+A job that was running when the server died is queued again, in its old place, when the next one
+starts. Progress changes many times a second and is worth nothing after a crash: it stays in memory.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+FINAL = ("succeeded", "failed", "canceled")
+STATUSES = ("queued", "running", *FINAL)
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    folded TEXT NOT NULL,
+    status TEXT NOT NULL,
+    suffix TEXT NOT NULL,
+    settings TEXT NOT NULL,
+    facts TEXT NOT NULL DEFAULT '{}',
+    error TEXT,
+    created REAL NOT NULL,
+    started REAL,
+    finished REAL,
+    crashes INTEGER NOT NULL DEFAULT 0,
+    bytes INTEGER NOT NULL DEFAULT 0,
+    demo INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS jobs_by_status ON jobs (status, number);
+"""
+
+
+@dataclass(frozen=True)
+class Live:
+    """How far a running job has come; in memory only."""
+
+    stage: str = "reading"
+    progress: float = 0.0
+    seconds_left: float | None = None
+    samples_ready: int = 0
+
+
+@dataclass(frozen=True)
+class Job:
+    """A song and what is to become of it.
+
+    Attributes:
+        number: order of arrival.
+        id: names it in addresses and on disk.
+        name: the file's name as its owner knows it; shown, never used as a path.
+        status: one of `STATUSES`.
+        suffix: of the upload, one of the known ones, or "".
+        settings: as `choices.JobSettings` has them.
+        facts: what is known of the song and its stems by now.
+        error: why it failed, in a sentence.
+        created, started, finished: seconds since 1970.
+        crashes: how often a worker died of it.
+        bytes: disk it takes.
+        demo: whether it is the song that ships.
+        live: progress while it runs.
+    """
+
+    number: int
+    id: str
+    name: str
+    status: str
+    suffix: str
+    settings: dict[str, Any]
+    facts: dict[str, Any]
+    error: str | None
+    created: float
+    started: float | None
+    finished: float | None
+    crashes: int
+    bytes: int
+    demo: bool
+    live: Live = field(default_factory=Live)
+
+    @property
+    def is_final(self) -> bool:
+        return self.status in FINAL
+
+
+class JobStore:
+    """All jobs; every method may be called from any thread.
+
+    Args:
+        path: of the database, made if need be.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.RLock()
+        self._live: dict[str, Live] = {}
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._db.row_factory = sqlite3.Row
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.execute("PRAGMA busy_timeout=5000")
+        self._db.executescript(_SCHEMA)
+        self._db.execute(f"PRAGMA user_version={_VERSION}")
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    def add(
+        self,
+        id: str,
+        name: str,
+        suffix: str,
+        settings: Mapping[str, Any],
+        *,
+        bytes: int = 0,
+        demo: bool = False,
+        most_waiting: int | None = None,
+    ) -> Job | None:
+        """Put a job at the end of the queue; None if `most_waiting` are there already."""
+        with self._write():
+            if most_waiting is not None and self.unfinished() >= most_waiting:
+                return None
+            self._db.execute(
+                "INSERT INTO jobs (id, name, folded, status, suffix, settings, created, bytes,"
+                " demo) VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?)",
+                (id, name, name.casefold(), suffix, json.dumps(dict(settings)), time.time(), bytes,
+                 int(demo)),
+            )  # fmt: skip
+            return self.get(id)
+
+    def get(self, id: str) -> Job | None:
+        """A job by its id."""
+        with self._lock:
+            row = self._db.execute("SELECT * FROM jobs WHERE id = ?", (id,)).fetchone()
+            return None if row is None else self._job(row)
+
+    def find(
+        self, query: str = "", statuses: Sequence[str] = (), limit: int = 50, offset: int = 0
+    ) -> tuple[list[Job], int]:
+        """Jobs whose name holds `query`, newest first, and how many there are in all.
+
+        Args:
+            query: part of a name, in any case; "" is in all of them.
+            statuses: only jobs of these states; none means all.
+        """
+        where, values = "instr(folded, ?)", [query.casefold()]
+        if statuses:
+            marks = ",".join("?" * len(statuses))
+            where, values = f"{where} AND status IN ({marks})", [*values, *statuses]
+        with self._lock:
+            total = self._db.execute(f"SELECT count(*) FROM jobs WHERE {where}", values)
+            rows = self._db.execute(
+                f"SELECT * FROM jobs WHERE {where} ORDER BY number DESC LIMIT ? OFFSET ?",
+                [*values, limit, offset],
+            )
+            return [self._job(row) for row in rows], int(total.fetchone()[0])
+
+    def with_status(self, *statuses: str) -> list[Job]:
+        """All jobs of these states, oldest first."""
+        marks = ",".join("?" * len(statuses))
+        with self._lock:
+            rows = self._db.execute(
+                f"SELECT * FROM jobs WHERE status IN ({marks}) ORDER BY number", statuses
+            )
+            return [self._job(row) for row in rows]
+
+    def finished_before(self, moment: float) -> list[Job]:
+        """Final jobs that ended before that, but not the demo."""
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT * FROM jobs WHERE finished < ? AND demo = 0 AND status NOT IN "
+                "('queued', 'running')",
+                (moment,),
+            )
+            return [self._job(row) for row in rows]
+
+    def ids(self) -> set[str]:
+        """Of all jobs."""
+        with self._lock:
+            return {row["id"] for row in self._db.execute("SELECT id FROM jobs")}
+
+    def count(self) -> int:
+        """All jobs."""
+        with self._lock:
+            return int(self._db.execute("SELECT count(*) FROM jobs").fetchone()[0])
+
+    def unfinished(self) -> int:
+        """Jobs that wait or run."""
+        with self._lock:
+            found = self._db.execute(
+                "SELECT count(*) FROM jobs WHERE status IN ('queued', 'running')"
+            )
+            return int(found.fetchone()[0])
+
+    def position(self, job: Job) -> int | None:
+        """Place in the queue, 1 for the next; None if it does not wait."""
+        if job.status != "queued":
+            return None
+        with self._lock:
+            found = self._db.execute(
+                "SELECT count(*) FROM jobs WHERE status = 'queued' AND number <= ?", (job.number,)
+            )
+            return int(found.fetchone()[0])
+
+    def claim(self) -> Job | None:
+        """The next job that waits, now running; None if none waits."""
+        with self._write():
+            row = self._db.execute(
+                "SELECT id FROM jobs WHERE status = 'queued' ORDER BY number LIMIT 1"
+            ).fetchone()
+            if row is None:
+                return None
+            self._live[row["id"]] = Live()
+            self._db.execute(
+                "UPDATE jobs SET status = 'running', started = ?, error = NULL WHERE id = ?",
+                (time.time(), row["id"]),
+            )
+            return self.get(row["id"])
+
+    def report(self, id: str, live: Live) -> None:
+        """Note how far a running job has come."""
+        with self._lock:
+            if id in self._live:
+                self._live[id] = live
+
+    def learn(self, id: str, facts: Mapping[str, Any], bytes: int | None = None) -> None:
+        """Add what has become known of a song."""
+        with self._write():
+            job = self.get(id)
+            if job is not None:
+                self._db.execute(
+                    "UPDATE jobs SET facts = ?, bytes = ? WHERE id = ?",
+                    (json.dumps({**job.facts, **facts}), bytes or job.bytes, id),
+                )
+
+    def finish(self, id: str, status: str, error: str | None = None) -> bool:
+        """A running job ends; False if it does not run."""
+        return self._move(id, status, ("running",), "finished = ?, error = ?", time.time(), error)
+
+    def cancel_waiting(self, id: str) -> bool:
+        """A job that waits is not wanted any more; False if it does not wait."""
+        return self._move(id, "canceled", ("queued",), "finished = ?", time.time())
+
+    def requeue(self, id: str, *, crashed: bool = False) -> bool:
+        """A running job goes back to its place in the queue: its worker died, or is to stop."""
+        change = "started = NULL, crashes = crashes + ?"
+        return self._move(id, "queued", ("running",), change, int(crashed))
+
+    def retry(self, id: str, most_waiting: int) -> bool:
+        """A job that failed or was cancelled waits again; False if it is neither, or no room."""
+        change = "started = NULL, finished = NULL, error = NULL, crashes = 0, facts = '{}'"
+        with self._write():
+            if self.unfinished() >= most_waiting:
+                return False
+            return self._move(id, "queued", ("failed", "canceled"), change)
+
+    def requeue_all(self) -> list[str]:
+        """Queue again what ran when the last server ended; returns the ids."""
+        return [job.id for job in self.with_status("running") if self.requeue(job.id)]
+
+    def delete(self, id: str) -> bool:
+        """Forget a job; False if there is none."""
+        with self._write():
+            self._live.pop(id, None)
+            return self._db.execute("DELETE FROM jobs WHERE id = ?", (id,)).rowcount > 0
+
+    def _move(self, id: str, to: str, allowed: tuple[str, ...], change: str, *values: Any) -> bool:
+        marks = ",".join("?" * len(allowed))
+        with self._write():
+            done = self._db.execute(
+                f"UPDATE jobs SET status = ?, {change} WHERE id = ? AND status IN ({marks})",
+                (to, *values, id, *allowed),
+            )
+            if done.rowcount:
+                self._live.pop(id, None)
+            return done.rowcount > 0
+
+    @contextmanager
+    def _write(self) -> Iterator[None]:
+        """One transaction; a call inside another's joins it."""
+        with self._lock:
+            if self._db.in_transaction:
+                yield
+                return
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def _job(self, row: sqlite3.Row) -> Job:
+        values = {key: row[key] for key in row.keys() if key != "folded"}  # noqa: SIM118
+        job = Job(
+            **{
+                **values,
+                "settings": json.loads(row["settings"]),
+                "facts": json.loads(row["facts"]),
+                "demo": bool(row["demo"]),
+            }
+        )
+        live = self._live.get(job.id)
+        return job if live is None else replace(job, live=live)

@@ -1,0 +1,105 @@
+"""Pages: the app itself, and a plain description of the API, made here so that no CDN is needed."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from starlette.responses import FileResponse, HTMLResponse
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from unbraid.web.refusals import not_found
+
+STATIC = Path(__file__).with_name("static")
+
+
+class _Static(StaticFiles):
+    """Files of the pages; a browser asks each time whether they have changed."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Any:
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+    async def get_response(self, path: str, scope: Scope) -> Any:
+        try:
+            return await super().get_response(path, scope)
+        except ValueError:  # a name that no file system takes
+            raise not_found() from None
+
+
+def add_pages(app: FastAPI) -> None:
+    """Serve the pages."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/")
+    def index() -> FileResponse:
+        return _page("index.html")
+
+    @router.get("/songs/{id}")
+    def song(id: str) -> FileResponse:
+        return _page("song.html")
+
+    @router.get("/favicon.ico")
+    def icon() -> FileResponse:
+        for name in ("favicon.ico", "favicon.svg", "icon.svg"):
+            if (STATIC / name).is_file():
+                return FileResponse(STATIC / name, headers={"Cache-Control": "max-age=86400"})
+        raise not_found()
+
+    @router.get("/docs")
+    def docs() -> HTMLResponse:
+        return HTMLResponse(describe_api(app.openapi()))
+
+    app.include_router(router)
+    app.mount("/static", _Static(directory=STATIC, check_dir=False))
+
+
+def describe_api(schema: dict[str, Any]) -> str:
+    """The OpenAPI description as a page without scripts."""
+    rows = []
+    for path, methods in schema["paths"].items():
+        for method, what in methods.items():
+            rows.append(_operation(method.upper(), path, what))
+    title = html.escape(f"{schema['info']['title']} {schema['info']['version']}")
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<link rel="stylesheet" href="/static/docs.css"></head><body><main>'
+        f"<h1>{title}</h1><p>{html.escape(schema['info'].get('description', ''))}</p>"
+        '<p>For programs: <a href="/openapi.json">openapi.json</a></p>'
+        f"{''.join(rows)}</main></body></html>"
+    )
+
+
+def _operation(method: str, path: str, what: dict[str, Any]) -> str:
+    fields = [
+        (parameter["name"], parameter["in"], parameter.get("description", ""))
+        for parameter in what.get("parameters", [])
+    ]
+    for body in what.get("requestBody", {}).get("content", {}).values():
+        for name, field in body.get("schema", {}).get("properties", {}).items():
+            fields.append((name, "form", field.get("description", "")))
+    items = "".join(
+        f"<dt><code>{html.escape(name)}</code> <small>{where}</small></dt>"
+        f"<dd>{html.escape(text)}</dd>"
+        for name, where, text in fields
+    )
+    answers = "".join(
+        f"<li><code>{status}</code> {html.escape(answer.get('description', ''))}</li>"
+        for status, answer in what.get("responses", {}).items()
+    )
+    return (
+        f"<section><h2><code>{method} {html.escape(path)}</code></h2>"
+        f"<p>{html.escape(what.get('description') or what.get('summary', ''))}</p>"
+        f"{f'<dl>{items}</dl>' if items else ''}<ul>{answers}</ul></section>"
+    )
+
+
+def _page(name: str) -> FileResponse:
+    if not (STATIC / name).is_file():
+        raise not_found("This page is not installed.")
+    return FileResponse(STATIC / name, headers={"Cache-Control": "no-cache"})

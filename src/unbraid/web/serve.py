@@ -1,0 +1,192 @@
+"""Sockets and uvicorn: the app on a port, with limits on what a connection may do."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from unbraid.errors import SettingsError
+from unbraid.web.app import make_app
+from unbraid.web.demo import add_demo
+from unbraid.web.limits import Limits
+from unbraid.web.offers import offered_models
+from unbraid.web.security import host_names, is_loopback
+from unbraid.web.service import Service
+from unbraid.web.storage import Storage, data_root
+
+_HEADER_S = 15.0
+_HEADER_BYTES = 32 << 10
+_CONNECTIONS = 512
+_KEEP_ALIVE_S = 20
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """How one server runs.
+
+    Attributes:
+        host, port: where it listens; port 0 takes a free one.
+        data: folder of its songs; None takes the user's own.
+        model: name or path of the model that is taken when a client names none.
+        devices: one worker for each, as `Separator` takes them.
+        threads: of torch in each worker.
+        key: of the API; None lets everybody in.
+        allow_hosts: more names under which the server may be called.
+        demo: whether the demo song is in the library.
+        limits: what it takes on.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    data: Path | None = None
+    model: str = "mini"
+    devices: tuple[str, ...] = ("auto",)
+    threads: int | None = None
+    key: str | None = None
+    allow_hosts: tuple[str, ...] = ()
+    demo: bool = False
+    limits: Limits = field(default_factory=Limits)
+
+
+class Site:
+    """A server that is bound to its port, not yet answering.
+
+    Args:
+        settings: how it runs.
+        on_start: called when it answers.
+    Raises:
+        SettingsError: if the port or the folder cannot be had, or the demo song is not there.
+        ModelError: if there is no such model.
+    """
+
+    def __init__(
+        self, settings: ServerSettings, on_start: Callable[[], None] = lambda: None
+    ) -> None:
+        self._socket = _bind(settings.host, settings.port)
+        self.storage = Storage(settings.data if settings.data is not None else data_root())
+        self.service = Service(
+            self.storage,
+            settings.limits,
+            offered_models(settings.model),
+            settings.key,
+            settings.devices,
+            settings.threads,
+        )
+        if settings.demo:
+            add_demo(self.service)
+        app = make_app(
+            self.service,
+            host_names(settings.host, settings.allow_hosts),
+            not is_loopback(settings.host),
+        )
+        config = uvicorn.Config(
+            app,
+            http=_Protocol,
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            limit_concurrency=_CONNECTIONS,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=3,
+            h11_max_incomplete_event_size=_HEADER_BYTES,
+        )
+        self._server = _Server(config, self.service, on_start)
+
+    @property
+    def url(self) -> str:
+        """Where the page is."""
+        host, port = self._socket.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        return f"http://{shown}:{port}/"
+
+    def run(self) -> None:
+        """Answer until somebody ends it."""
+        self._server.run(sockets=[self._socket])
+
+    def end(self) -> None:
+        """Ask `run` to return; from any thread."""
+        self._server.should_exit = True
+
+
+class _Server(uvicorn.Server):
+    """Lets listeners go when it is to end, as they would never leave by themselves."""
+
+    def __init__(
+        self, config: uvicorn.Config, service: Service, on_start: Callable[[], None]
+    ) -> None:
+        super().__init__(config)
+        self._service = service
+        self._on_start = on_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_start()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._service.hub.close()
+        await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+
+
+class _Protocol(H11Protocol):
+    """Cuts connections that do not come to the end of a request's headers."""
+
+    _header_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._wait_for_headers()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.their_state is h11.IDLE:
+            self._wait_for_headers()
+        else:
+            self._stop_waiting()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._stop_waiting()  # until the next request begins, which the keep-alive time bounds
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait_for_headers(self) -> None:
+        if self._header_timer is None:
+            self._header_timer = self.loop.call_later(_HEADER_S, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = _addresses(host, port)[0]
+        bound = socket.socket(family, kind, protocol)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise SettingsError(
+            f"cannot listen on {host}:{port}: {error}; try another --port"
+        ) from None
+    return bound
+
+
+def _addresses(host: str, port: int) -> Sequence[Any]:
+    return socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)

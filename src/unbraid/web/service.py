@@ -1,0 +1,269 @@
+"""All that a server does for its routes: jobs, their files, and the news of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from unbraid.web.choices import JobSettings, Model, choose
+from unbraid.web.events import Hub
+from unbraid.web.jobs import Job, JobStore
+from unbraid.web.limits import Limits
+from unbraid.web.pcm import ORIGINAL, find_part
+from unbraid.web.refusals import Refusal, not_found
+from unbraid.web.security import Keys
+from unbraid.web.storage import ID, Storage, new_id
+from unbraid.web.upload import Upload
+from unbraid.web.views import show_job
+from unbraid.web.workers import Workers
+
+_SWEEP_S = 600.0
+_NO_SONG = "There is no such song; it may have been deleted."
+
+
+class Service:
+    """One server's jobs.
+
+    Args:
+        storage: its folder.
+        limits: what it takes on.
+        models: name to offered model.
+        key: of the API; None if everybody may come in.
+        devices, threads: see `Workers`.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        limits: Limits,
+        models: Mapping[str, Model],
+        key: str | None = None,
+        devices: tuple[str, ...] = ("auto",),
+        threads: int | None = None,
+    ) -> None:
+        self.storage = storage
+        self.limits = limits
+        self.models = models
+        self.keys = Keys(key)
+        self.store = JobStore(storage.database)
+        self.hub = Hub(limits.listeners)
+        self.workers = Workers(
+            self.store, storage, limits, models, devices, threads, self._on_change
+        )
+        self._ended = threading.Event()
+        self._retention = threading.Thread(target=self._keep_tidy, name="retention", daemon=True)
+
+    def start(self) -> None:
+        """Clear what a crash has left, and begin to work."""
+        self.storage.sweep(self.store.ids())
+        self.workers.start()
+        self._retention.start()
+
+    def stop(self) -> None:
+        """End the workers and let go of the folder."""
+        self._ended.set()
+        self.hub.close()
+        self.workers.stop()
+        self.store.close()
+        self.storage.close()
+
+    def job(self, id: str) -> Job:
+        """A job.
+
+        Raises:
+            Refusal: 404.
+        """
+        job = self.store.get(id) if ID.fullmatch(id) else None
+        if job is None:
+            raise not_found(_NO_SONG)
+        return job
+
+    def show(self, job: Job) -> dict[str, Any]:
+        """A job as the API gives it."""
+        return show_job(job, self.store.position(job))
+
+    def show_id(self, id: str) -> dict[str, Any] | None:
+        """The same, by its id; None if it is no more."""
+        job = self.store.get(id)
+        return None if job is None else self.show(job)
+
+    def check_room(self) -> None:
+        """Whether another song may come in.
+
+        Raises:
+            Refusal: 429 if the queue or the library is full, 507 if the disk is.
+        """
+        if self.store.unfinished() >= self.limits.queue:
+            raise self._queue_full()
+        if self.store.count() >= self.limits.library:
+            raise Refusal(429, "library_full", "The library is full; delete some songs first.")
+        if self.storage.free_bytes() < self.limits.free_bytes:
+            raise Refusal(507, "disk_full", "The disk of this server is full.")
+
+    def create(self, upload: Upload, suffix: str, *, demo: bool = False) -> Job:
+        """Queue an upload.
+
+        Raises:
+            Refusal: 422 for settings that cannot be, 429 if the queue is full; the upload is gone.
+        """
+        try:
+            settings = choose(upload.fields, self.models)
+            id = new_id()
+            self.storage.take(id, upload.path, suffix)
+            return self._add(id, upload.name, suffix, settings, demo)
+        finally:
+            upload.path.unlink(missing_ok=True)
+
+    def create_full(self, id: str) -> Job:
+        """Queue the whole song of a preview.
+
+        Raises:
+            Refusal: 404, 409 if the job is no preview, 429.
+        """
+        preview = self.job(id)
+        if not preview.settings.get("preview"):
+            raise Refusal(409, "no_preview", "This song was separated whole already.")
+        settings = JobSettings.from_row({**preview.settings, "preview": False})
+        new = new_id()
+        try:
+            self.storage.share(id, new, preview.suffix)
+        except OSError:
+            self.storage.remove(new)
+            raise not_found(_NO_SONG) from None
+        return self._add(new, preview.name, preview.suffix, settings, demo=False)
+
+    def cancel(self, id: str) -> Job:
+        """Stop a job that waits or runs; one that has ended stays as it is.
+
+        Raises:
+            Refusal: 404, or 409 if it has ended already.
+        """
+        if self.job(id).is_final:
+            raise Refusal(409, "has_ended", "This song has been dealt with already.")
+        if self.store.cancel_waiting(id):
+            self._on_change(id)
+        else:
+            self.workers.cancel(id)
+        return self.job(id)
+
+    def retry(self, id: str) -> Job:
+        """Queue a failed or cancelled job again.
+
+        Raises:
+            Refusal: 404, 409 if it neither failed nor was cancelled, 429.
+        """
+        job = self.job(id)
+        if job.status not in ("failed", "canceled"):
+            raise Refusal(
+                409, "not_failed", "Only a song that failed or was stopped can be retried."
+            )
+        if not self.store.retry(id, self.limits.queue):
+            raise self._queue_full()
+        self._queued(id)
+        return self.job(id)
+
+    def delete(self, id: str) -> None:
+        """Forget a job and remove its files.
+
+        Raises:
+            Refusal: 404.
+        """
+        self.job(id)
+        self.store.delete(id)
+        self.hub.deleted(id)
+        self.workers.discard(id)
+        self._positions_changed()
+
+    def part_file(self, job: Job, part: str) -> Path:
+        """The written file of a part, or the upload.
+
+        Raises:
+            Refusal: 404, or 409 if it is not there yet.
+        """
+        if part == ORIGINAL:
+            path = self.storage.original(job.id, job.suffix)
+        else:
+            self._check_part(job, part)
+            extension = JobSettings.from_row(job.settings).output().extension
+            path = self.storage.song(job.id) / "stems" / f"{part}.{extension}"
+        if not path.is_file():
+            raise not_found(_NO_SONG)
+        return path
+
+    def part_sound(self, job: Job, part: str) -> Path:
+        """A file in which one can seek to any sample of a part.
+
+        Raises:
+            Refusal: 404, or 409 if it is not there yet.
+        """
+        if part != ORIGINAL:
+            self._check_part(job, part)
+        elif "samples" not in job.facts:
+            raise not_ready()
+        path = find_part(self.storage.song(job.id), part)
+        if path is None:
+            raise not_ready()
+        return path
+
+    def _check_part(self, job: Job, part: str) -> None:
+        if job.status != "succeeded":
+            raise not_ready()
+        if part not in job.facts.get("parts", []):
+            raise not_found("This song has no such part.")
+
+    def _add(self, id: str, name: str, suffix: str, settings: JobSettings, demo: bool) -> Job:
+        job = self.store.add(
+            id,
+            name,
+            suffix,
+            settings.as_row(),
+            bytes=self.storage.used_bytes(id),
+            demo=demo,
+            most_waiting=self.limits.queue,
+        )
+        if job is None:
+            self.storage.remove(id)
+            raise self._queue_full()
+        self._queued(id)
+        return self.job(id)
+
+    def _queued(self, id: str) -> None:
+        self._on_change(id)
+        self.workers.wake()
+
+    def _queue_full(self) -> Refusal:
+        return Refusal(
+            429,
+            "queue_full",
+            f"{self.limits.queue} songs wait already; try again when some are done.",
+            {"Retry-After": "60"},
+        )
+
+    def _on_change(self, id: str) -> None:
+        self.hub.changed(id)
+        job = self.store.get(id)
+        if job is None or job.status != "running" or job.live.progress == 0.0:
+            self._positions_changed()
+
+    def _positions_changed(self) -> None:
+        for job in self.store.with_status("queued"):
+            self.hub.changed(job.id)
+
+    def _keep_tidy(self) -> None:
+        """Delete songs whose time is over."""
+        while True:
+            if self.limits.keep_days is not None:
+                for job in self.store.finished_before(time.time() - 86_400 * self.limits.keep_days):
+                    with suppress(Refusal):
+                        self.delete(job.id)
+            if self._ended.wait(_SWEEP_S):
+                return
+
+
+def not_ready() -> Refusal:
+    """409."""
+    return Refusal(409, "not_ready", "This is not ready yet; wait until the song is separated.")

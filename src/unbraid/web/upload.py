@@ -1,0 +1,294 @@
+"""A song from the wire to the disk: once, in flat memory, and only so long as it behaves.
+
+The body is multipart/form-data with one `file` and some short fields. It is parsed as it arrives,
+and the file goes straight into a file of ours; no name of the client's is used for that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import unicodedata
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from anyio import to_thread
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect, Request
+
+from unbraid.web.limits import Limits
+from unbraid.web.refusals import Refusal
+from unbraid.web.sniff import HEAD_BYTES, refuse_reason
+
+_FORM_BYTES = 64 << 10  # all that is not the file
+_FIELDS, _FIELD_BYTES = 20, 1000
+_WRITE_BYTES = 1 << 20
+_DISK_EVERY = 16 << 20
+_GRACE_S = 10.0
+_DRAIN_BYTES, _DRAIN_S = 8 << 20, 2.0
+_LONGEST_NAME = 200
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that has come in whole.
+
+    Attributes:
+        path: where it is for now.
+        name: its client's name for it, fit to be shown.
+        fields: the other fields of the form.
+        size: bytes.
+    """
+
+    path: Path
+    name: str
+    fields: dict[str, str]
+    size: int
+
+
+async def receive_upload(
+    request: Request, path: Path, limits: Limits, free_bytes: Callable[[], int]
+) -> Upload:
+    """Take the body of a request in.
+
+    Args:
+        request: not read yet.
+        path: a new file.
+        limits: sizes and times.
+        free_bytes: space of the disk that `path` is on.
+    Raises:
+        Refusal: if it is no such form, too large, too slow, no song, or there is no room; `path`
+            is then gone.
+    """
+    try:
+        boundary = _boundary(request)
+        _check_length(request, limits)
+        with path.open("wb", buffering=0) as file:
+            form = _Form(boundary, file, limits)
+            await _receive(request, form, limits, free_bytes)
+        return form.result(path)
+    except Refusal as refusal:
+        path.unlink(missing_ok=True)
+        await _drain(request)
+        refusal.headers["Connection"] = "close"
+        raise
+    except BaseException:  # the client has gone, or we are ending
+        path.unlink(missing_ok=True)
+        raise
+
+
+async def _receive(
+    request: Request, form: _Form, limits: Limits, free_bytes: Callable[[], int]
+) -> None:
+    checked = -_DISK_EVERY
+    async for chunk in _chunks(request, limits):
+        form.feed(chunk)
+        if form.size - checked >= _DISK_EVERY:
+            checked = form.size
+            if free_bytes() < limits.free_bytes:
+                raise Refusal(507, "disk_full", "The disk of this server is full.")
+        if len(form.buffer) >= _WRITE_BYTES:
+            await to_thread.run_sync(form.write)
+    form.finish()
+    await to_thread.run_sync(form.write)
+
+
+async def _chunks(request: Request, limits: Limits) -> AsyncIterator[bytes]:
+    """Pieces of the body, as long as they come fast enough."""
+    begun, count = time.monotonic(), 0
+    while True:
+        try:
+            message = await asyncio.wait_for(request.receive(), limits.idle_s)
+        except asyncio.TimeoutError:  # another class than TimeoutError before Python 3.11
+            raise Refusal(408, "too_slow", "Nothing came for too long; try again.") from None
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body = message.get("body", b"")
+        count += len(body)
+        taken = time.monotonic() - begun
+        too_slow = taken > _GRACE_S and count < limits.slowest_bytes_s * (taken - _GRACE_S)
+        if taken > limits.upload_s or too_slow:
+            raise Refusal(408, "too_slow", "The upload was too slow and was given up.")
+        if body:
+            yield body
+        if not message.get("more_body", False):
+            return
+
+
+class _Form:
+    """A form that comes in pieces."""
+
+    def __init__(self, boundary: bytes, file: IO[bytes], limits: Limits) -> None:
+        self.buffer = bytearray()
+        self.size = 0
+        self._fields: dict[str, str] = {}
+        self._name: str | None = None
+        self._head = b""
+        self._file = file
+        self._limits = limits
+        self._all = 0
+        self._parts = 0
+        self._ended = False
+        self._header, self._value = b"", b""
+        self._disposition = b""
+        self._field: str | None = None  # None while the file itself comes
+        self._content = bytearray()
+        callbacks: Any = {
+            "on_part_begin": self._on_part,
+            "on_header_field": self._on_header,
+            "on_header_value": self._on_value,
+            "on_header_end": self._on_header_end,
+            "on_headers_finished": self._on_headers,
+            "on_part_data": self._on_data,
+            "on_part_end": self._on_part_end,
+            "on_end": self._on_end,
+        }
+        try:
+            self._parser = MultipartParser(boundary, callbacks)
+        except FormParserError:
+            raise _malformed() from None
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next piece of the body."""
+        self._all += len(chunk)
+        if self._all > self._limits.upload_bytes + _FORM_BYTES:
+            raise _too_large(self._limits)
+        try:
+            self._parser.write(chunk)
+        except FormParserError:
+            raise _malformed() from None
+
+    def finish(self) -> None:
+        """The body has come to its end."""
+        if not self._ended:
+            raise _malformed()
+
+    def write(self) -> None:
+        """Put what has come of the file onto the disk."""
+        rest = memoryview(self.buffer)
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            raise Refusal(507, "disk_full", "The disk of this server is full.") from error
+        finally:
+            rest.release()
+        self.buffer = bytearray()
+
+    def result(self, path: Path) -> Upload:
+        if self._name is None:
+            raise Refusal(422, "no_file", "There is no song in this form: its field is 'file'.")
+        if self.size == 0:
+            raise Refusal(422, "empty", "This file is empty.")
+        self._check_kind()
+        return Upload(path, shown_name(self._name), self._fields, self.size)
+
+    def _on_part(self) -> None:
+        self._parts += 1
+        if self._parts > _FIELDS:
+            raise Refusal(400, "bad_form", "This form has too many fields.")
+        self._disposition, self._content = b"", bytearray()
+
+    def _on_header(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def _on_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _on_header_end(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._disposition = self._value
+        self._header, self._value = b"", b""
+
+    def _on_headers(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        name = options.get(b"name", b"").decode("utf-8", "replace")
+        if name != "file":
+            self._field = name
+            return
+        if self._name is not None:
+            raise Refusal(400, "one_song", "Send one song at a time.")
+        self._field = None
+        self._name = options.get(b"filename", b"").decode("utf-8", "replace")
+
+    def _on_data(self, data: bytes, start: int, end: int) -> None:
+        if self._field is not None:
+            self._content += data[start:end]
+            if len(self._content) > _FIELD_BYTES:
+                raise Refusal(400, "bad_form", "A setting of this form is too long.")
+            return
+        self.size += end - start
+        if self.size > self._limits.upload_bytes:
+            raise _too_large(self._limits)
+        self.buffer += data[start:end]
+        if len(self._head) < HEAD_BYTES:
+            self._head += data[start : min(end, start + HEAD_BYTES - len(self._head))]
+            if len(self._head) == HEAD_BYTES:
+                self._check_kind()
+
+    def _on_part_end(self) -> None:
+        if self._field is not None:
+            self._fields[self._field] = self._content.decode("utf-8", "replace")
+
+    def _on_end(self) -> None:
+        self._ended = True
+
+    def _check_kind(self) -> None:
+        reason = refuse_reason(self._head)
+        if reason is not None:
+            raise Refusal(415, "not_a_song", f"This file is {reason}.")
+
+
+def shown_name(name: str) -> str:
+    """A client's name for a file, as it may be shown: its last part, in one line, not too long.
+
+    >>> shown_name("C:\\\\music\\\\so\\x00ng.mp3"), shown_name("../../../etc/passwd")
+    ('song.mp3', 'passwd')
+    >>> shown_name("..")
+    'song'
+    """
+    last = name.replace("\\", "/").rpartition("/")[2]
+    kept = "".join(c for c in last if unicodedata.category(c)[0] != "C").strip()
+    return kept[:_LONGEST_NAME].strip() if kept.strip(". ") else "song"
+
+
+def _boundary(request: Request) -> bytes:
+    kind, options = parse_options_header(request.headers.get("content-type"))
+    if kind != b"multipart/form-data":
+        raise Refusal(
+            415, "bad_form", "Send the song as multipart/form-data, in a field named 'file'."
+        )
+    boundary = options.get(b"boundary", b"")
+    if not boundary:
+        raise _malformed()
+    return boundary
+
+
+def _check_length(request: Request, limits: Limits) -> None:
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > limits.upload_bytes + _FORM_BYTES:
+        raise _too_large(limits)
+
+
+async def _drain(request: Request) -> None:
+    """Read on for a moment: many clients hear an answer only when they have sent all they have."""
+    end, count = time.monotonic() + _DRAIN_S, 0
+    with suppress(asyncio.TimeoutError, RuntimeError):
+        while count < _DRAIN_BYTES and (left := end - time.monotonic()) > 0:
+            message = await asyncio.wait_for(request.receive(), left)
+            count += len(message.get("body", b""))
+            if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                return
+
+
+def _too_large(limits: Limits) -> Refusal:
+    most = f"{limits.upload_bytes / 1e6:.0f} MB"
+    return Refusal(413, "too_large", f"This file is too large: this server takes up to {most}.")
+
+
+def _malformed() -> Refusal:
+    return Refusal(400, "bad_form", "This form cannot be read; it is cut off or malformed.")

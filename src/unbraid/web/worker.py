@@ -1,0 +1,287 @@
+"""The process that separates, one for each device: takes jobs on stdin, tells of them on stdout.
+
+    in   {"job": {…}}                 separate this song
+         {"cancel": ID}               stop it
+    out  {"ready": DEVICE}            the model is loaded
+         {"id", "stage", "progress", "seconds_left"}
+         {"id", "facts": {…}}         something is known of the song
+         {"id", "end": "succeeded" | "failed" | "canceled", "error"}
+
+When stdin closes, the server is gone, and the process ends at once, whatever it is doing: the
+server that starts next will queue the job again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any, cast
+
+from unbraid.errors import Cancelled, UnbraidError
+from unbraid.separation.progress import CancelToken, Progress
+from unbraid.web.choices import PREVIEW_S, JobSettings
+from unbraid.web.pcm import ORIGINAL, copy_part, find_part, read_part
+from unbraid.web.peaks import PeakMeter, meter_peaks, write_peaks
+from unbraid.web.reader import ReadRequest, plain_sentence
+
+_STAGES = {"read": "separating", "separate": "separating", "write": "writing"}
+_READ, _SEPARATED = 0.05, 0.95
+_NICE = 5  # pages answer first
+
+
+@dataclass(frozen=True)
+class Order:
+    """A job as the worker gets it.
+
+    Attributes:
+        id: of the job.
+        model: name or path.
+        settings: as `JobSettings.as_row` gives them.
+        path: the upload.
+        song: folder of the song.
+        most_s, free_bytes, read_s, read_bytes: see `Limits`.
+    """
+
+    id: str
+    model: str
+    settings: dict[str, Any]
+    path: str
+    song: str
+    most_s: float
+    free_bytes: int
+    read_s: float
+    read_bytes: int
+
+
+class Worker:
+    """Separates one song after the other.
+
+    Args:
+        device: as `Separator` takes it.
+        threads: of torch; None leaves them as they are.
+        out: where to tell.
+    """
+
+    def __init__(self, device: str, threads: int | None, out: IO[str]) -> None:
+        self._device = device
+        self._threads = threads
+        self._out = out
+        self._loaded: tuple[tuple[Any, ...], Any] | None = None
+        self._told = 0.0
+        self.orders: queue.Queue[Order | None] = queue.Queue()
+        self._cancel: dict[str, CancelToken] = {}
+
+    def listen(self, lines: IO[str]) -> None:
+        """Take orders until the server is gone; then end the process."""
+        for line in lines:
+            message = json.loads(line)
+            if "job" in message:
+                order = Order(**message["job"])
+                self._cancel[order.id] = CancelToken()
+                self.orders.put(order)
+            elif message.get("cancel") in self._cancel:
+                self._cancel[message["cancel"]].cancel()
+        os._exit(0)
+
+    def tell(self, message: dict[str, Any]) -> None:
+        self._out.write(json.dumps(message) + "\n")
+        self._out.flush()
+
+    def run(self) -> None:
+        """Work until the process ends."""
+        while True:
+            order = self.orders.get()
+            if order is None:
+                return
+            end, error = self._work(order)
+            self._cancel.pop(order.id, None)
+            self.tell({"id": order.id, "end": end, "error": error})
+
+    def _work(self, order: Order) -> tuple[str, str | None]:
+        try:
+            self._separate(order, self._cancel[order.id])
+            return "succeeded", None
+        except Cancelled:
+            return "canceled", None
+        except UnbraidError as error:
+            return "failed", plain_sentence(error, Path(order.path))
+        except Exception as error:
+            print(f"unbraid worker: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            return "failed", f"Something in unbraid went wrong ({type(error).__name__})."
+
+    def _separate(self, order: Order, cancel: CancelToken) -> None:
+        settings = JobSettings.from_row(order.settings)
+        facts = self._read(order, settings, cancel)
+        self.tell({"id": order.id, "facts": facts})
+        self._progress(order, "separating", _READ, None)
+        separator = self.separator(order.model, settings.overlap, settings.shifts)
+        song = Path(order.song)
+        source = song / "excerpt.wav" if settings.preview else Path(order.path)
+        separator.on_progress = lambda step: self._on_step(order, step)
+        output = replace(settings.output(), bit_depth=facts["bit_depth"])
+        result = separator.separate_file(source, song / "stems", output, cancel=cancel)
+        self._progress(order, "writing", _SEPARATED, None)
+        parts = {ORIGINAL: meter_peaks(read_part(cast(Path, find_part(song, ORIGINAL))))}
+        for part, path in result.outputs.items():
+            cancel.check()
+            parts[part] = self._listen_copy(song, part, path, facts)
+        write_peaks(song / "peaks.json", facts["sample_rate"], parts)
+        end = {
+            "parts": list(result.outputs),
+            "null_test_db": result.null_test_db,
+            "gain_db": result.gain_db,
+            "notes": list(result.notes),
+            "seconds_wall": result.seconds_wall,
+        }
+        self.tell({"id": order.id, "facts": end})
+
+    def _listen_copy(self, song: Path, part: str, path: Path, facts: dict[str, Any]) -> PeakMeter:
+        """The peaks of a written part; one that cannot be read from anywhere is copied first."""
+        if path.suffix in (".wav", ".flac"):
+            return meter_peaks(read_part(path))
+        from unbraid.audio.files import read_blocks
+
+        blocks = copy_part(
+            read_blocks(path), song / "listen", part, facts["sample_rate"], facts["channels"]
+        )
+        return meter_peaks(blocks)
+
+    def _read(self, order: Order, settings: JobSettings, cancel: CancelToken) -> dict[str, Any]:
+        self._progress(order, "reading", 0.0, None)
+        request = ReadRequest(
+            path=order.path,
+            song=order.song,
+            format=settings.format,
+            bit_depth=settings.bit_depth,
+            preview_s=PREVIEW_S if settings.preview else None,
+            most_s=order.most_s,
+            free_bytes=order.free_bytes,
+            most_bytes=order.read_bytes,
+            most_cpu_s=order.read_s,
+        )
+        return read_apart(
+            request,
+            order.read_s,
+            cancel,
+            lambda fraction: self._progress(order, "reading", _READ * fraction, None),
+        )
+
+    def separator(self, model: str, overlap: float, shifts: int) -> Any:
+        """The separator with these settings; the last one is kept."""
+        from unbraid.api import Separator
+
+        key = (model, overlap, shifts)
+        if self._loaded is None or self._loaded[0] != key:
+            self._loaded = None
+            separator = Separator(
+                model, self._device, overlap=overlap, shifts=shifts, threads=self._threads
+            )
+            self._loaded = (key, separator)
+        return self._loaded[1]
+
+    def _on_step(self, order: Order, step: Progress) -> None:
+        fraction = _READ + (_SEPARATED - _READ) * step.fraction
+        self._progress(order, _STAGES[step.stage], fraction, step.seconds_left)
+
+    def _progress(
+        self, order: Order, stage: str, fraction: float, seconds_left: float | None
+    ) -> None:
+        now = time.monotonic()
+        if fraction not in (0.0, _READ, _SEPARATED) and now - self._told < 0.2:
+            return
+        self._told = now
+        self.tell(
+            {
+                "id": order.id,
+                "stage": stage,
+                "progress": round(fraction, 4),
+                "seconds_left": None if seconds_left is None else round(seconds_left, 1),
+            }
+        )
+
+
+def read_apart(
+    request: ReadRequest, most_s: float, cancel: CancelToken, on_progress: Any
+) -> dict[str, Any]:
+    """Read a song in a process of its own, which is ended when it takes too long.
+
+    Raises:
+        Cancelled: if asked to stop.
+        UnbraidError: if the song is refused, the time is up, or the decoder dies of it.
+    """
+    command = [sys.executable, "-m", "unbraid.web.reader"]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+    )
+    assert process.stdin is not None and process.stdout is not None
+    lines: queue.Queue[str | None] = queue.Queue()
+    threading.Thread(target=_drain, args=(process.stdout, lines), daemon=True).start()
+    end = time.monotonic() + most_s
+    try:
+        with suppress(OSError):  # if it has died already, it says nothing, which is told below
+            process.stdin.write(request.to_json() + "\n")
+            process.stdin.flush()
+        while True:
+            cancel.check()
+            if time.monotonic() > end:
+                raise UnbraidError(f"This file could not be read within {most_s:.0f} seconds")
+            try:
+                line = lines.get(timeout=0.2)
+            except queue.Empty:
+                continue
+            if line is None:
+                raise UnbraidError("This file could not be read: it is damaged or too large")
+            message = json.loads(line)
+            if "facts" in message:
+                facts: dict[str, Any] = message["facts"]
+                return facts
+            if "refused" in message:
+                raise UnbraidError(message["refused"])
+            on_progress(message["progress"])
+    finally:
+        process.kill()
+        process.wait()
+        with suppress(OSError):
+            process.stdin.close()
+
+
+def _drain(lines: IO[str], into: queue.Queue[str | None]) -> None:
+    for line in lines:
+        into.put(line)
+    into.put(None)
+    lines.close()
+
+
+def main() -> int:
+    """Work for a server until it is gone."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--model", default="mini")
+    options = parser.parse_args()
+    if hasattr(os, "nice"):
+        os.nice(_NICE)
+    # What a library prints must not be taken for a message.
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    worker = Worker(options.device, options.threads, out)
+    threading.Thread(target=worker.listen, args=(sys.stdin,), daemon=True).start()
+    try:
+        worker.tell({"ready": worker.separator(options.model, 0.25, 0).device})
+    except UnbraidError as error:
+        worker.tell({"ready": options.device, "problem": str(error)})
+    worker.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
