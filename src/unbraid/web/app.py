@@ -21,7 +21,7 @@ from unbraid.web.describe import ERRORS, FORM, JOB, tell_of_errors
 from unbraid.web.jobs import STATUSES, Job
 from unbraid.web.mix import parse_gains, render_mix
 from unbraid.web.pages import add_pages
-from unbraid.web.pcm import MOST_SECONDS, ORIGINAL, as_wav, read_samples
+from unbraid.web.pcm import ORIGINAL, as_wav
 from unbraid.web.refusals import Refusal, error_body
 from unbraid.web.security import COOKIE, Guard
 from unbraid.web.service import Service, not_ready
@@ -226,11 +226,7 @@ def _add_sound(app: FastAPI, service: Service) -> None:
         count: Annotated[int, Query(ge=1, le=_LARGEST)],
     ) -> Response:
         """Some samples of a part as 16-bit wav, at most 30 s."""
-        job = service.job(id)
-        path = service.part_sound(job, part)
-        if count > MOST_SECONDS * job.facts["sample_rate"]:
-            raise Refusal(422, "too_many_samples", f"Ask for at most {MOST_SECONDS:g} s at once.")
-        samples, rate = read_samples(path, start, count)
+        samples, rate = service.samples(service.job(id), part, start, count)
         return Response(as_wav(samples, rate), media_type="audio/wav")
 
     @app.get("/api/jobs/{id}/mix", responses=ERRORS | _SOUND, response_class=Response)

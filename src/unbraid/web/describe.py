@@ -56,7 +56,11 @@ _JOB = {
         "started": _TEXT,
         "finished": _TEXT,
         "settings": {"type": "object"},
-        "parts": {"type": "array", "items": {"type": "string"}},
+        "parts": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "known when the song was read",
+        },
         "notes": {"type": "array", "items": {"type": "string"}},
         "samples_ready": {"type": "integer"},
         "seconds_audio": _NUMBER,

@@ -7,7 +7,7 @@ there is a copy in 16-bit FLAC beside them, in which one can seek to a sample.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -15,6 +15,7 @@ import numpy as np
 import soundfile
 
 from unbraid.audio.signal import recut
+from unbraid.tracks.workplace import PREFIX
 
 ORIGINAL = "original"
 MOST_SECONDS = 30.0
@@ -79,6 +80,40 @@ def read_samples(path: Path, start: int, count: int) -> tuple[np.ndarray, int]:
         file.seek(start)
         signal = file.read(min(count, file.frames - start), "float32", always_2d=True)
         return _to_int16(signal), file.samplerate
+
+
+def find_spool(song: Path) -> Path | None:
+    """Where the stems of a song that is being separated are, as they come; None before that."""
+    return next((song / "stems").glob(f"{PREFIX}*/stems.f32"), None)
+
+
+def read_unfinished(
+    song: Path, part: str, stems: Sequence[str], channels: int, start: int, count: int
+) -> np.ndarray | None:
+    """Samples of a part that is still being separated, int16 (samples, channels).
+
+    The gain that all stems may get in the end is not known yet, and left out.
+
+    Args:
+        part: one of `stems`, or what they leave of the song.
+        stems: those that are separated, in their order.
+    Returns:
+        as many samples as there are by now; None if the spool is gone, as all is done.
+    """
+    spool, original = find_spool(song), find_part(song, ORIGINAL)
+    if spool is None or original is None:
+        return None
+    width = len(stems) * channels
+    try:
+        flat = np.fromfile(spool, np.float32, count * width, offset=4 * start * width)
+    except OSError:
+        return None
+    rows = flat[: len(flat) // width * width].reshape(-1, len(stems), channels)
+    if part in stems:
+        return _to_int16(rows[:, stems.index(part)])
+    whole, _ = read_samples(original, start, len(rows))
+    left = whole.astype(np.float32) / np.float32(_STEPS) - rows[: len(whole)].sum(axis=1)
+    return _to_int16(left)
 
 
 def read_part(path: Path) -> Iterator[np.ndarray]:

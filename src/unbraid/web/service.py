@@ -9,11 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from unbraid.web.choices import JobSettings, Model, choose
 from unbraid.web.events import Hub
 from unbraid.web.jobs import Job, JobStore
 from unbraid.web.limits import Limits
-from unbraid.web.pcm import ORIGINAL, find_part
+from unbraid.web.pcm import MOST_SECONDS, ORIGINAL, find_part, read_samples, read_unfinished
 from unbraid.web.refusals import Refusal, not_found
 from unbraid.web.security import Keys
 from unbraid.web.storage import ID, Storage, new_id
@@ -193,6 +195,28 @@ class Service:
         if not path.is_file():
             raise not_found(_NO_SONG)
         return path
+
+    def samples(self, job: Job, part: str, start: int, count: int) -> tuple[np.ndarray, int]:
+        """Samples of a part, int16 (samples, channels), and their rate; also while it is separated.
+
+        Raises:
+            Refusal: 404, 409 if none are there yet, 422 if it is too many at once.
+        """
+        rate = job.facts.get("sample_rate")
+        if rate is None:
+            raise not_ready()
+        if count > MOST_SECONDS * rate:
+            raise Refusal(422, "too_many_samples", f"Ask for at most {MOST_SECONDS:g} s at once.")
+        if job.status == "running" and part in job.facts.get("parts", []):
+            unfinished = read_unfinished(
+                self.storage.song(job.id), part, job.facts["stems"], job.facts["channels"],
+                start, count,
+            )  # fmt: skip
+            if unfinished is None:
+                raise not_ready()
+            return unfinished, rate
+        path = self.part_sound(job, part)
+        return read_samples(path, start, min(count, max(0, job.facts["samples"] - start)))
 
     def part_sound(self, job: Job, part: str) -> Path:
         """A file in which one can seek to any sample of a part.

@@ -30,9 +30,9 @@ def show_job(job: Job, position: int | None) -> dict[str, Any]:
         "started": _time(job.started),
         "finished": _time(job.finished),
         "settings": job.settings,
-        "parts": job.facts.get("parts", []),
+        "parts": job.facts.get("parts", []) if running or job.status == "succeeded" else [],
         "notes": job.facts.get("notes", []),
-        "samples_ready": job.facts["samples"]
+        "samples_ready": job.facts.get("samples", 0)
         if job.status == "succeeded"
         else job.live.samples_ready,
         **{name: job.facts.get(name) for name in _FACTS},

@@ -3,7 +3,7 @@
     in   {"job": {…}}                 separate this song
          {"cancel": ID}               stop it
     out  {"ready": DEVICE}            the model is loaded
-         {"id", "stage", "progress", "seconds_left"}
+         {"id", "stage", "progress", "seconds_left", "samples_ready"}
          {"id", "facts": {…}}         something is known of the song
          {"id", "end": "succeeded" | "failed" | "canceled", "error"}
 
@@ -28,8 +28,9 @@ from typing import IO, Any, cast
 
 from unbraid.errors import Cancelled, UnbraidError
 from unbraid.separation.progress import CancelToken, Progress
+from unbraid.tracks.settings import choose_parts
 from unbraid.web.choices import PREVIEW_S, JobSettings
-from unbraid.web.pcm import ORIGINAL, copy_part, find_part, read_part
+from unbraid.web.pcm import ORIGINAL, copy_part, find_part, find_spool, read_part
 from unbraid.web.peaks import PeakMeter, meter_peaks, write_peaks
 from unbraid.web.reader import ReadRequest, plain_sentence
 
@@ -121,12 +122,15 @@ class Worker:
     def _separate(self, order: Order, cancel: CancelToken) -> None:
         settings = JobSettings.from_row(order.settings)
         facts = self._read(order, settings, cancel)
-        self.tell({"id": order.id, "facts": facts})
         self._progress(order, "separating", _READ, None)
         separator = self.separator(order.model, settings.overlap, settings.shifts)
+        parts_to_be = choose_parts(settings.output(), separator.spec.stems)
+        facts |= {"parts": list(parts_to_be.names), "stems": list(parts_to_be.stems)}
+        self.tell({"id": order.id, "facts": facts})
         song = Path(order.song)
         source = song / "excerpt.wav" if settings.preview else Path(order.path)
-        separator.on_progress = lambda step: self._on_step(order, step)
+        rows = len(parts_to_be.stems) * facts["channels"]
+        separator.on_progress = lambda step: self._on_step(order, step, rows)
         output = replace(settings.output(), bit_depth=facts["bit_depth"])
         result = separator.separate_file(source, song / "stems", output, cancel=cancel)
         self._progress(order, "writing", _SEPARATED, None)
@@ -136,7 +140,6 @@ class Worker:
             parts[part] = self._listen_copy(song, part, path, facts)
         write_peaks(song / "peaks.json", facts["sample_rate"], parts)
         end = {
-            "parts": list(result.outputs),
             "null_test_db": result.null_test_db,
             "gain_db": result.gain_db,
             "notes": list(result.notes),
@@ -188,12 +191,19 @@ class Worker:
             self._loaded = (key, separator)
         return self._loaded[1]
 
-    def _on_step(self, order: Order, step: Progress) -> None:
+    def _on_step(self, order: Order, step: Progress, rows: int) -> None:
         fraction = _READ + (_SEPARATED - _READ) * step.fraction
-        self._progress(order, _STAGES[step.stage], fraction, step.seconds_left)
+        spool = find_spool(Path(order.song))
+        ready = 0 if spool is None else spool.stat().st_size // (4 * rows)
+        self._progress(order, _STAGES[step.stage], fraction, step.seconds_left, ready)
 
     def _progress(
-        self, order: Order, stage: str, fraction: float, seconds_left: float | None
+        self,
+        order: Order,
+        stage: str,
+        fraction: float,
+        seconds_left: float | None,
+        samples_ready: int = 0,
     ) -> None:
         now = time.monotonic()
         if fraction not in (0.0, _READ, _SEPARATED) and now - self._told < 0.2:
@@ -205,6 +215,7 @@ class Worker:
                 "stage": stage,
                 "progress": round(fraction, 4),
                 "seconds_left": None if seconds_left is None else round(seconds_left, 1),
+                "samples_ready": samples_ready,
             }
         )
 

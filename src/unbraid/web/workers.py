@@ -289,7 +289,7 @@ class _Worker:
             with self._lock:
                 self._current = None
         else:
-            live = Live(message["stage"], message["progress"], message["seconds_left"])
-            crew.store.report(id, live)
+            del message["id"]
+            crew.store.report(id, Live(**message))
             crew.on_change(id)
         self.take_next()

@@ -1,0 +1,38 @@
+"""A server without workers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("fastapi")
+
+from starlette.testclient import TestClient
+from web_songs import LIMITS, MODELS, RATE, as_file, noise
+
+from unbraid.web.app import make_app
+from unbraid.web.security import host_names
+from unbraid.web.service import Service
+from unbraid.web.storage import Storage
+
+
+@pytest.fixture
+def service(tmp_path: Path):
+    made = Service(Storage(tmp_path / "data"), LIMITS, MODELS, devices=())
+    yield made
+    if not made.workers.stopping.is_set():
+        made.stop()
+
+
+@pytest.fixture
+def client(service: Service):
+    app = make_app(service, host_names("127.0.0.1"), any_address=False)
+    with TestClient(app, "http://localhost", raise_server_exceptions=True) as browser:
+        yield browser
+
+
+@pytest.fixture
+def wav(tmp_path: Path) -> bytes:
+    """A second of stereo noise, as a file."""
+    return as_file(tmp_path / "noise.wav", noise(RATE))
