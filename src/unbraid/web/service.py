@@ -70,6 +70,8 @@ class Service:
         self._ended.set()
         self.hub.close()
         self.workers.stop()
+        if self._retention.is_alive():
+            self._retention.join(5.0)
         self.store.close()
         self.storage.close()
 

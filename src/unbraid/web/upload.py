@@ -64,16 +64,17 @@ async def receive_upload(
         Refusal: if it is no such form, too large, too slow, no song, or there is no room; `path`
             is then gone.
     """
+    body = _Body(request, limits)
     try:
         boundary = _boundary(request)
         _check_length(request, limits)
         with path.open("wb", buffering=0) as file:
             form = _Form(boundary, file, limits)
-            await _receive(request, form, limits, free_bytes)
+            await _receive(body, form, limits, free_bytes)
         return form.result(path)
     except Refusal as refusal:
         path.unlink(missing_ok=True)
-        await _drain(request)
+        await body.drain()
         refusal.headers["Connection"] = "close"
         raise
     except BaseException:  # the client has gone, or we are ending
@@ -81,11 +82,9 @@ async def receive_upload(
         raise
 
 
-async def _receive(
-    request: Request, form: _Form, limits: Limits, free_bytes: Callable[[], int]
-) -> None:
+async def _receive(body: _Body, form: _Form, limits: Limits, free_bytes: Callable[[], int]) -> None:
     checked = -_DISK_EVERY
-    async for chunk in _chunks(request, limits):
+    async for chunk in body.chunks():
         form.feed(chunk)
         if form.size - checked >= _DISK_EVERY:
             checked = form.size
@@ -97,26 +96,45 @@ async def _receive(
     await to_thread.run_sync(form.write)
 
 
-async def _chunks(request: Request, limits: Limits) -> AsyncIterator[bytes]:
-    """Pieces of the body, as long as they come fast enough."""
-    begun, count = time.monotonic(), 0
-    while True:
-        try:
-            message = await asyncio.wait_for(request.receive(), limits.idle_s)
-        except asyncio.TimeoutError:  # another class than TimeoutError before Python 3.11
-            raise Refusal(408, "too_slow", "Nothing came for too long; try again.") from None
+class _Body:
+    """The body of a request, as it comes."""
+
+    def __init__(self, request: Request, limits: Limits) -> None:
+        self._request = request
+        self._limits = limits
+        self._ended = False
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Pieces of the body, as long as they come fast enough."""
+        begun, count = time.monotonic(), 0
+        while not self._ended:
+            try:
+                chunk = await self._next(self._limits.idle_s)
+            except asyncio.TimeoutError:  # another class than TimeoutError before Python 3.11
+                raise Refusal(408, "too_slow", "Nothing came for too long; try again.") from None
+            count += len(chunk)
+            taken = time.monotonic() - begun
+            due = self._limits.slowest_bytes_s * (taken - _GRACE_S)
+            if taken > self._limits.upload_s or (taken > _GRACE_S and count < due):
+                raise Refusal(408, "too_slow", "The upload was too slow and was given up.")
+            if chunk:
+                yield chunk
+
+    async def drain(self) -> None:
+        """Read on for a moment: many clients hear an answer only when they have sent all."""
+        end, count = time.monotonic() + _DRAIN_S, 0
+        with suppress(asyncio.TimeoutError, ClientDisconnect):
+            while not self._ended and count < _DRAIN_BYTES:
+                count += len(await self._next(max(0.0, end - time.monotonic())))
+
+    async def _next(self, most_s: float) -> bytes:
+        message = await asyncio.wait_for(self._request.receive(), most_s)
         if message["type"] == "http.disconnect":
+            self._ended = True
             raise ClientDisconnect
-        body = message.get("body", b"")
-        count += len(body)
-        taken = time.monotonic() - begun
-        too_slow = taken > _GRACE_S and count < limits.slowest_bytes_s * (taken - _GRACE_S)
-        if taken > limits.upload_s or too_slow:
-            raise Refusal(408, "too_slow", "The upload was too slow and was given up.")
-        if body:
-            yield body
-        if not message.get("more_body", False):
-            return
+        self._ended = not message.get("more_body", False)
+        chunk: bytes = message.get("body", b"")
+        return chunk
 
 
 class _Form:
@@ -272,17 +290,6 @@ def _check_length(request: Request, limits: Limits) -> None:
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > limits.upload_bytes + _FORM_BYTES:
         raise _too_large(limits)
-
-
-async def _drain(request: Request) -> None:
-    """Read on for a moment: many clients hear an answer only when they have sent all they have."""
-    end, count = time.monotonic() + _DRAIN_S, 0
-    with suppress(asyncio.TimeoutError, RuntimeError):
-        while count < _DRAIN_BYTES and (left := end - time.monotonic()) > 0:
-            message = await asyncio.wait_for(request.receive(), left)
-            count += len(message.get("body", b""))
-            if message["type"] == "http.disconnect" or not message.get("more_body", False):
-                return
 
 
 def _too_large(limits: Limits) -> Refusal:
