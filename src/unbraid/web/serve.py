@@ -138,7 +138,9 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        super().handle_exit(sig, frame)
+        # Not raised again afterwards, as uvicorn would: being ended is how a server ends.
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
 
 class _Protocol(H11Protocol):
