@@ -67,7 +67,7 @@ class RealServer:
         return self.client.get(f"/api/jobs/{id}").json()
 
     def wait(
-        self, id: str, until: Callable[[dict[str, Any]], bool], seconds: float = 120
+        self, id: str, until: Callable[[dict[str, Any]], bool], seconds: float = 240
     ) -> dict[str, Any]:
         """The job as soon as something is true of it."""
         end = time.monotonic() + seconds

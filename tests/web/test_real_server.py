@@ -20,9 +20,10 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def songs(tmp_path_factory):
-    """A song of 3 s, and one that takes a while."""
+    """A song of 3 s, one of 40 s, and one that takes a while."""
     folder = tmp_path_factory.mktemp("songs")
     as_file(folder / "short.wav", noise(3 * RATE))
+    as_file(folder / "medium.wav", noise(40 * RATE))
     as_file(folder / "long.wav", noise(150 * RATE))
     return folder
 
@@ -87,7 +88,7 @@ def test_a_preview_is_twenty_seconds_and_then_the_whole_song(server, songs):
 
 
 def test_parts_can_be_heard_while_they_are_separated(server, songs):
-    id = server.send(songs / "long.wav", stems="bass,drums", residual="true")["id"]
+    id = server.send(songs / "medium.wav", stems="bass,drums", residual="true")["id"]
     job = server.wait(id, lambda job: job["samples_ready"] > RATE)
     assert job["parts"] == ["drums", "bass", "residual"] and job["status"] == "running"
     early = {}
@@ -187,14 +188,13 @@ def test_kill_9_of_the_server_loses_no_song_doubles_none_and_leaves_no_files(son
 
 
 def test_a_song_half_separated_at_kill_9_ends_as_one_never_interrupted(songs, tmp_path):
-    as_file(tmp_path / "song.wav", noise(40 * RATE))
     first = RealServer(tmp_path / "data")
-    id = first.send(tmp_path / "song.wav")["id"]
+    id = first.send(songs / "medium.wav")["id"]
     first.running(id)
     first.kill()
     with serving(tmp_path / "data") as second:
         assert second.end_of(id)["status"] == "succeeded"
-        again = second.send(tmp_path / "song.wav")["id"]
+        again = second.send(songs / "medium.wav")["id"]
         assert second.end_of(again)["status"] == "succeeded"
         for part in STEMS:
             one, other = (

@@ -95,6 +95,7 @@ class Site:
             lifespan="on",
             log_config=None,
             access_log=False,
+            log_level="error",
             server_header=False,
             limit_concurrency=_CONNECTIONS,
             timeout_keep_alive=_KEEP_ALIVE_S,

@@ -206,7 +206,7 @@ class Worker:
         samples_ready: int = 0,
     ) -> None:
         now = time.monotonic()
-        if fraction not in (0.0, _READ, _SEPARATED) and now - self._told < 0.2:
+        if fraction not in (0.0, _READ, _SEPARATED) and now - self._told < 0.25:
             return
         self._told = now
         self.tell(
@@ -233,9 +233,10 @@ def read_apart(
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
     )
-    assert process.stdin is not None and process.stdout is not None
+    assert process.stdin is not None
     lines: queue.Queue[str | None] = queue.Queue()
-    threading.Thread(target=_drain, args=(process.stdout, lines), daemon=True).start()
+    ear = threading.Thread(target=_drain, args=(process, lines), daemon=True)
+    ear.start()
     end = time.monotonic() + most_s
     try:
         with suppress(OSError):  # if it has died already, it says nothing, which is told below
@@ -261,15 +262,17 @@ def read_apart(
     finally:
         process.kill()
         process.wait()
+        ear.join()
         with suppress(OSError):
             process.stdin.close()
 
 
-def _drain(lines: IO[str], into: queue.Queue[str | None]) -> None:
-    for line in lines:
-        into.put(line)
+def _drain(process: subprocess.Popen[str], into: queue.Queue[str | None]) -> None:
+    assert process.stdout is not None
+    with process.stdout as lines:
+        for line in lines:
+            into.put(line)
     into.put(None)
-    lines.close()
 
 
 def main() -> int:
