@@ -209,7 +209,10 @@ def _free(path: Path) -> int:
 
 
 def _tell(message: dict[str, Any]) -> None:
-    print(json.dumps(message), flush=True)
+    try:
+        print(json.dumps(message), flush=True)
+    except BrokenPipeError:  # the worker is gone, and nobody wants to know any more
+        os._exit(1)
 
 
 def _bound(request: ReadRequest) -> None:
