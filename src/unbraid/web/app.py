@@ -17,7 +17,7 @@ from unbraid import __version__
 from unbraid.tracks.names import safe_name
 from unbraid.web.archive import stream_zip
 from unbraid.web.choices import BIT_DEPTHS, FORMATS
-from unbraid.web.describe import ERRORS, FORM, JOB, tell_of_errors
+from unbraid.web.describe import ERRORS, FILE, FORM, JOB, tell_of_errors
 from unbraid.web.jobs import STATUSES, Job
 from unbraid.web.mix import parse_gains, render_mix
 from unbraid.web.pages import add_pages
@@ -129,7 +129,7 @@ def _add_jobs(app: FastAPI, service: Service) -> None:
     @app.get("/api/jobs", responses=ERRORS)
     async def find(
         query: Annotated[str, Query(max_length=200, description="part of the name")] = "",
-        status: Annotated[str, Query(max_length=100, description="one or more, with commas")] = "",
+        status: Annotated[str, Query(max_length=100, description="some, with commas")] = "",
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
         offset: Annotated[int, Query(ge=0, le=_LARGEST)] = 0,
     ) -> dict[str, Any]:
@@ -168,12 +168,20 @@ def _add_jobs(app: FastAPI, service: Service) -> None:
 
 
 def _add_events(app: FastAPI, service: Service) -> None:
-    @app.get("/api/events", responses=ERRORS | _EVENTS, response_class=StreamingResponse)
+    @app.get(
+        "/api/events",
+        responses=ERRORS | FILE("text/event-stream"),
+        response_class=StreamingResponse,
+    )
     async def all_events() -> StreamingResponse:
         """News of all songs, as server-sent events: job, deleted."""
         return _news(service, None)
 
-    @app.get("/api/jobs/{id}/events", responses=ERRORS | _EVENTS, response_class=StreamingResponse)
+    @app.get(
+        "/api/jobs/{id}/events",
+        responses=ERRORS | FILE("text/event-stream"),
+        response_class=StreamingResponse,
+    )
     async def job_events(id: str) -> StreamingResponse:
         """News of one song, its state first, until it has come to its end."""
         service.job(id)
@@ -192,7 +200,11 @@ def _news(service: Service, id: str | None) -> StreamingResponse:
 
 
 def _add_sound(app: FastAPI, service: Service) -> None:
-    @app.get("/api/jobs/{id}/stems/{part}", responses=ERRORS | _SOUND, response_class=FileResponse)
+    @app.get(
+        "/api/jobs/{id}/stems/{part}",
+        responses=ERRORS | FILE(*_MEDIA.values(), "application/octet-stream"),
+        response_class=FileResponse,
+    )
     def stem(request: Request, id: str, part: str, download: bool = False) -> Response:
         """The file of a part, or `original`; in ranges, if asked."""
         job = service.job(id)
@@ -218,7 +230,9 @@ def _add_sound(app: FastAPI, service: Service) -> None:
             raise not_ready()
         return FileResponse(path, media_type="application/json")
 
-    @app.get("/api/jobs/{id}/pcm/{part}", responses=ERRORS | _SOUND, response_class=Response)
+    @app.get(
+        "/api/jobs/{id}/pcm/{part}", responses=ERRORS | FILE("audio/wav"), response_class=Response
+    )
     def pcm(
         id: str,
         part: str,
@@ -229,11 +243,13 @@ def _add_sound(app: FastAPI, service: Service) -> None:
         samples, rate = service.samples(service.job(id), part, start, count)
         return Response(as_wav(samples, rate), media_type="audio/wav")
 
-    @app.get("/api/jobs/{id}/mix", responses=ERRORS | _SOUND, response_class=Response)
+    @app.get(
+        "/api/jobs/{id}/mix", responses=ERRORS | FILE(*_MEDIA.values()), response_class=Response
+    )
     def mix(
         id: str,
         gains: Annotated[str, Query(max_length=1000, description="such as drums:1,bass:0.5")],
-        format: Annotated[str, Query(description=", ".join(FORMATS))] = "wav",
+        format: Annotated[str, Query(json_schema_extra={"enum": list(FORMATS)})] = "wav",
     ) -> Response:
         """The parts added up, each with its gain."""
         job = service.job(id)
@@ -255,7 +271,11 @@ def _add_sound(app: FastAPI, service: Service) -> None:
             },
         )
 
-    @app.get("/api/jobs/{id}/zip", responses=ERRORS | _SOUND, response_class=StreamingResponse)
+    @app.get(
+        "/api/jobs/{id}/zip",
+        responses=ERRORS | FILE("application/zip"),
+        response_class=StreamingResponse,
+    )
     def archive(id: str) -> StreamingResponse:
         """All parts in one zip."""
         job = service.job(id)
@@ -290,14 +310,6 @@ def _file_name(job: Job, part: str, suffix: str) -> str:
 def _attached(name: str) -> dict[str, str]:
     quoted = FileResponse("", filename=name).headers["content-disposition"]
     return {"Content-Disposition": quoted}
-
-
-_SOUND: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/octet-stream": {}}, "description": "the file"}
-}
-_EVENTS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {}}, "description": "events"}
-}
 
 
 async def _on_refusal(request: Request, error: Exception) -> JSONResponse:

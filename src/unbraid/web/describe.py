@@ -83,6 +83,15 @@ def JOB(status: int) -> dict[int | str, dict[str, Any]]:  # noqa: N802  beside E
     return {status: {"description": "the song", "content": {"application/json": {"schema": _JOB}}}}
 
 
+def FILE(*kinds: str) -> dict[int | str, dict[str, Any]]:  # noqa: N802
+    """An answer that is a file of one of these kinds, or some of its bytes."""
+    content: dict[str, Any] = {kind: {} for kind in kinds}
+    return {
+        200: {"description": "the file", "content": content},
+        206: {"description": "the bytes asked for", "content": content},
+    }
+
+
 _FIELDS = {
     "file": {"type": "string", "format": "binary", "description": "the song"},
     "model": {"type": "string", "description": "one of /api/settings"},
