@@ -7,7 +7,7 @@ holds no secrets, and nothing but its song ends with it. It tells what it finds 
     {"facts": {…}}                  the song is sound, and this is known of it
     {"refused": "one sentence"}     it is not
 
-Run by the worker as `python -m unbraid.web.reader`, with one JSON object on stdin.
+Run by the worker, with one JSON object on stdin.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -71,18 +72,18 @@ class Site:
     def __init__(
         self, settings: ServerSettings, on_start: Callable[[], None] = lambda: None
     ) -> None:
-        self._socket = _bind(settings.host, settings.port)
-        self.storage = Storage(settings.data if settings.data is not None else data_root())
-        self.service = Service(
-            self.storage,
-            settings.limits,
-            offered_models(settings.model),
-            settings.key,
-            settings.devices,
-            settings.threads,
-        )
-        if settings.demo:
-            add_demo(self.service)
+        models = offered_models(settings.model)
+        with ExitStack() as held:
+            self._socket = held.enter_context(_bind(settings.host, settings.port))
+            storage = Storage(settings.data if settings.data is not None else data_root())
+            held.callback(storage.close)
+            self.service = Service(
+                storage, settings.limits, models, settings.key, settings.devices, settings.threads
+            )
+            held.callback(self.service.store.close)
+            if settings.demo:
+                add_demo(self.service)
+            held.pop_all()  # from here on the service lets go of them when it stops
         app = make_app(
             self.service,
             host_names(settings.host, settings.allow_hosts),
@@ -179,6 +180,8 @@ class _Protocol(H11Protocol):
 
 
 def _bind(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= 65535:
+        raise SettingsError(f"a port is a number from 0 to 65535, got {port}; try another --port")
     try:
         family, kind, protocol, _, address = _addresses(host, port)[0]
         bound = socket.socket(family, kind, protocol)

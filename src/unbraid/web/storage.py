@@ -81,7 +81,7 @@ class Storage:
         self.incoming = self.root / "incoming"
         try:
             for folder in (self.root, self.songs, self.incoming):
-                folder.mkdir(parents=True, exist_ok=True)
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = _hold(self.root / "server.lock")
         except OSError as error:
             raise SettingsError(

@@ -32,6 +32,7 @@ from unbraid.tracks.settings import choose_parts
 from unbraid.web.choices import PREVIEW_S, JobSettings
 from unbraid.web.pcm import ORIGINAL, copy_part, find_part, find_spool, read_part
 from unbraid.web.peaks import PeakMeter, meter_peaks, write_peaks
+from unbraid.web.processes import environment, python
 from unbraid.web.reader import ReadRequest, plain_sentence
 
 _STAGES = {"read": "separating", "separate": "separating", "write": "writing"}
@@ -229,9 +230,13 @@ def read_apart(
         Cancelled: if asked to stop.
         UnbraidError: if the song is refused, the time is up, or the decoder dies of it.
     """
-    command = [sys.executable, "-m", "unbraid.web.reader"]
     process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+        python("unbraid.web.reader"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env=environment(),
     )
     assert process.stdin is not None
     lines: queue.Queue[str | None] = queue.Queue()

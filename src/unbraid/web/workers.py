@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,7 @@ from typing import Any
 from unbraid.web.choices import Model
 from unbraid.web.jobs import Job, JobStore, Live
 from unbraid.web.limits import Limits
+from unbraid.web.processes import environment, python
 from unbraid.web.storage import Storage
 from unbraid.web.worker import Order
 
@@ -170,8 +170,7 @@ class _Worker:
     def __init__(self, crew: Workers, device: str, threads: int | None, model: str) -> None:
         self.device = device
         self._crew = crew
-        self._command = [sys.executable, "-m", "unbraid.web.worker", "--device", device]
-        self._command += ["--model", model]
+        self._command = python("unbraid.web.worker", "--device", device, "--model", model)
         if threads is not None:
             self._command += ["--threads", str(threads)]
         self._lock = threading.RLock()
@@ -256,6 +255,7 @@ class _Worker:
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
+            env=environment(),
         )
         assert process.stdout is not None and process.stdin is not None
         with self._lock:
