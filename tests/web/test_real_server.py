@@ -20,10 +20,10 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def songs(tmp_path_factory):
-    """A song of 3 s, one of 40 s, and one that takes a while."""
+    """A song of 3 s, one of 20 s, and one that takes a while."""
     folder = tmp_path_factory.mktemp("songs")
     as_file(folder / "short.wav", noise(3 * RATE))
-    as_file(folder / "medium.wav", noise(40 * RATE))
+    as_file(folder / "medium.wav", noise(20 * RATE))
     as_file(folder / "long.wav", noise(150 * RATE))
     return folder
 
