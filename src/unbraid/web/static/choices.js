@@ -67,15 +67,17 @@ export class Choices {
     const data = new FormData(this.form);
     return {
       model: data.get("model"), split: data.get("split"), two: data.get("two"), some: data.getAll("some"),
-      format: data.get("format"), shifts: data.get("shifts"), preview: this.preview.checked,
+      format: data.get("format"), shifts: data.get("shifts"), residual: data.has("residual"),
+      preview: this.preview.checked,
     };
   }
 
   /** The fields of an upload. */
   fields() {
-    const { model, split, two, some, format, shifts, preview } = this.read();
+    const { model, split, two, some, format, shifts, residual, preview } = this.read();
     const fields = { model, format, shifts, preview: String(preview) };
-    if (split === "two") fields.two_stems = two;
+    if (split === "two") fields.two_stems = two; // the rest is one of the two
+    else fields.residual = String(residual);
     if (split === "some" && some.length < this.model.stems.length) fields.stems = some.join(",");
     return fields;
   }
@@ -85,6 +87,7 @@ export class Choices {
     const { split, two, some, format, shifts } = this.read();
     byId("two").hidden = split !== "two";
     byId("some").hidden = split !== "some";
+    byId("residual-choice").hidden = split === "two";
     const parts = split === "two" ? `${two} and the rest`
       : split === "some" ? some.join(", ") : this.model.stems.join(", ");
     const care = shifts === "0" ? [] : [`${shifts} passes`];
@@ -103,6 +106,7 @@ export class Choices {
       if ([...select.options].some((option) => option.value === kept[name])) select.value = kept[name];
     }
     if (["all", "two", "some"].includes(kept.split)) this.form.elements.split.value = kept.split;
+    this.form.elements.residual.checked = kept.residual !== false;
     this.preview.checked = kept.preview === true;
   }
 }

@@ -201,7 +201,8 @@ function takeWith(uploads) {
   const hint = byId("drop-hint");
   return ({ files, leftOut }) => {
     uploads.add(files);
-    const left = leftOut ? ` ${counted(leftOut, "file")} that are no songs were left out.` : "";
+    const out = leftOut === 1 ? "1 file is no song and was left out." : `${leftOut} files are no songs and were left out.`;
+    const left = leftOut ? ` ${out}` : "";
     const told = `${counted(files.length, "song")} added.${left}`;
     announce(told);
     if (leftOut || !files.length) setText(hint, files.length ? told : `There was no song in that.${left}`);

@@ -101,7 +101,7 @@ export class Mixer extends EventTarget {
   showMix() {
     const { original } = this.mix;
     this.lanes.forEach((lane) => lane.showMix());
-    byId("desk").classList.toggle("original", original);
+    byId("desk").classList.toggle("untouched", this.mix.untouched && !original);
     byId("hear-parts").setAttribute("aria-pressed", String(!original));
     byId("hear-original").setAttribute("aria-pressed", String(original));
   }

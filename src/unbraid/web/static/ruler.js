@@ -107,7 +107,7 @@ export class Ruler extends EventTarget {
     for (const element of [region, grips.start, grips.end]) element.hidden = !span;
     byId("loop").setAttribute("aria-pressed", String(Boolean(span && on)));
     byId("desk").classList.toggle("looping", Boolean(span && on));
-    setText(byId("loop-told"), span ? `Loop ${fineClock(span.start)} – ${fineClock(span.end)}` : "Drag on the ruler to loop");
+    setText(byId("loop-told"), span ? `${fineClock(span.start)} – ${fineClock(span.end)}` : "Drag the ruler to loop");
     if (!span) return;
     const style = byId("desk").style;
     style.setProperty("--loop-start", span.start / this.duration);

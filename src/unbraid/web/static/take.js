@@ -60,7 +60,7 @@ export function showAbout(job, models) {
     ["Quality", Number(settings.shifts) ? `${settings.shifts} passes` : "One pass"],
     ["File format", formatName(settings.format)],
     ["On disk", fileSize(job.bytes)],
-    ["Parts together against the song", nullTest(job)],
+    ["Null test (parts − song)", nullTest(job)],
     ["All parts scaled by", job.gain_db ? decibels(10 ** (job.gain_db / 20)) : null],
   ];
   byId("about-list").replaceChildren(...rows.filter(([, value]) => value).map(([name, value]) =>
@@ -70,5 +70,5 @@ export function showAbout(job, models) {
 function nullTest(job) {
   const db = job.null_test_db;
   if (db == null) return null;
-  return db < -180 ? "exactly the same" : `differ by ${db.toFixed(0).replace("-", "−")} dB`;
+  return db < -180 ? "exactly nothing left" : `${db.toFixed(0).replace("-", "−")} dB`;
 }
