@@ -220,6 +220,7 @@ async function start() {
   const take = takeWith(uploads);
   connectPicking(take);
   connectDrop(hero, take);
+  await loadLibrary(); // asks for the key where there is one: a refused stream of events would not tell
   listen("/api/events", {
     onOpen: () => {
       setText(byId("away"), "");
@@ -227,7 +228,10 @@ async function start() {
     },
     onJob: (job) => { hear(job.id); showJob(job); },
     onDeleted: (id) => { hear(id); forget(id); },
-    onAway: () => setText(byId("away"), "Lost touch with the unbraid server; trying again."),
+    onAway: () => {
+      setText(byId("away"), "Lost touch with the unbraid server; trying again.");
+      call("GET", "/api/jobs?limit=1").catch(() => {}); // back, but locked now?
+    },
   });
 }
 
