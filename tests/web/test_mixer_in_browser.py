@@ -8,7 +8,7 @@ import time
 import zipfile
 
 import pytest
-from page_server import PageServer, excerpt
+from page_server import DEMO, PageServer, excerpt
 
 from chromium import chromium, is_installed
 
@@ -256,6 +256,24 @@ def test_downloads_are_the_bytes_of_the_server(browser, server, tmp_path):
     with zipfile.ZipFile(io.BytesIO(download("#take-zip").read_bytes())) as archive:
         assert archive.testzip() is None
         assert any(archive.read(name) == drums.read_bytes() for name in archive.namelist())
+
+
+def test_what_is_done_can_be_heard_while_the_rest_is_taken_apart(browser, server):
+    job = server.upload(DEMO, residual="true")
+    browser.open(f"{server.url}/songs/{job['id']}")
+    browser.wait("return document.querySelector('#work:not([hidden])')")
+    browser.wait(f"return window.unbraid?.mixer && {MIXER}.player.ready > 5 * 44100", 120)
+    assert browser.run("return document.getElementById('work-told').textContent").startswith(
+        "Taking"
+    )
+    browser.click("#play")
+    browser.wait(f"return {MIXER}.position > 1")
+    heard = levels(browser)
+    server.call("POST", f"/api/jobs/{job['id']}/cancel")
+    browser.wait("return document.getElementById('mixer').hidden", 30)
+    server.call("DELETE", f"/api/jobs/{job['id']}")
+    assert min(heard[part] for part in ("drums", "bass", "original", "output")) > 1e-4
+    assert browser.complaints() == []
 
 
 def test_deleting_the_song_on_its_page_goes_home(browser, server, tmp_path):

@@ -165,14 +165,14 @@ def test_a_real_song_survives_reloading_the_page_and_killing_the_server(browser,
         browser.wait(f"return {row}?.dataset.status === 'running' && {percent} >= 6")
         server.kill()
         browser.wait("return document.getElementById('away').textContent.includes('Lost touch')")
-        browser.complaints()  # the browser's own, of a server that is away
         server.start()
         browser.wait("return document.getElementById('away').textContent === ''", 30)
         browser.wait(f"return {row}?.dataset.status === 'running'", 60)
         assert browser.run(f"return {QUEUE}.length") == 1
         wait_for_library(browser, DEMO.stem, seconds=300)
         assert len(server.jobs()) == 1
-        assert browser.complaints() == []
+        # The browser itself complains of a server that is away.
+        assert [said for said in browser.complaints() if "net::ERR_" not in said] == []
     finally:
         server.stop()
 

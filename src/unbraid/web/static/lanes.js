@@ -62,15 +62,14 @@ export class Lane {
     setText(this.told, decibels(gain));
   }
 
-  /** peaks: pairs; see `drawWave`. */
-  showPeaks(peaks, scale, covered) {
-    this.peaks = { peaks, scale, covered };
+  /** pairs: see `drawWave`. */
+  showPeaks(pairs, scale) {
+    this.peaks = { pairs, scale };
     this.redraw();
   }
 
   redraw() {
-    if (this.peaks) drawWave(this.canvas, this.peaks.peaks, this.peaks.scale, this.peaks.covered);
-    else drawWave(this.canvas, [], 1);
+    drawWave(this.canvas, this.peaks?.pairs, this.peaks?.scale);
   }
 
   /** Root mean square, shown on a scale of 54 dB. */

@@ -10,6 +10,8 @@ import { Ruler } from "./ruler.js";
 import { scaleOf } from "./waves.js";
 import { clock, partName } from "./words.js";
 
+const gainOf = (job) => 10 ** ((job.gain_db || 0) / 20);
+
 /** Events: "problem" (detail: Error), "playing". */
 export class Mixer extends EventTarget {
   constructor(base, job) {
@@ -20,7 +22,7 @@ export class Mixer extends EventTarget {
     this.mix = new Mix(job.parts);
     this.player = new Player({
       url: `${base}/pcm`, parts: job.parts, sampleRate: job.sample_rate, samples: this.samples,
-      ready: this.readyOf(job), originalGain: 10 ** ((job.gain_db || 0) / 20),
+      ready: this.readyOf(job), originalGain: gainOf(job),
     }, this.mix);
     this.lanes = [...job.parts, "original"].map((part) => new Lane(part, this.mix));
     byId("lanes").replaceChildren(...this.lanes.map((lane) => lane.element));
@@ -28,6 +30,7 @@ export class Mixer extends EventTarget {
     this.connect();
     this.showMix();
     this.showState();
+    this.showReady();
     this.ruler.show(null, false);
     setText(byId("total"), clock(this.player.duration));
   }
@@ -38,22 +41,26 @@ export class Mixer extends EventTarget {
 
   /** While it is being taken apart, more of it comes. */
   setJob(job) {
-    const more = this.readyOf(job) !== this.readyOf(this.job);
     this.job = job;
-    if (!more) return;
-    this.player.setReady(this.readyOf(job));
-    this.loadPeaks().catch(() => {}); // the next ones will do
+    this.player.setReady(this.readyOf(job), gainOf(job));
+    this.showReady();
+    if (job.status === "succeeded") this.loadPeaks().catch(() => {}); // flat lanes play as well
   }
 
+  showReady() {
+    byId("desk").style.setProperty("--ready", (this.readyOf(this.job) / this.samples).toFixed(4));
+  }
+
+  /** Peaks are there when all parts are. */
   async loadPeaks() {
+    if (this.job.status !== "succeeded") return;
     const peaks = await call("GET", `${this.base}/peaks`);
     const { original, ...parts } = peaks.parts;
     // Parts are drawn to one scale, so that the louder is the larger; the original has its own.
     const [scale, originalScale] = [scaleOf(Object.values(parts)), scaleOf([original || []])];
     for (const lane of this.lanes) {
       const pairs = peaks.parts[lane.part] || [];
-      const covered = Math.min(1, (pairs.length * peaks.samples_per_peak) / this.samples);
-      lane.showPeaks(pairs, lane.isOriginal ? originalScale : scale, covered > 0.995 ? 1 : covered);
+      lane.showPeaks(pairs, lane.isOriginal ? originalScale : scale);
     }
   }
 

@@ -74,6 +74,11 @@ export class Pcm {
     return new Map(got);
   }
 
+  forgetAll() {
+    for (const piece of this.pieces.values()) piece.stop.abort();
+    this.pieces.clear();
+  }
+
   forgetSome() {
     for (const [index, piece] of this.pieces) {
       if (this.pieces.size <= KEPT) break;

@@ -93,9 +93,14 @@ export class Player extends EventTarget {
     else if (this.playing) this.recut();
   }
 
-  /** More of the song has been separated. */
-  setReady(samples) {
+  /** More of the song has been separated; when it is done, all parts may have got a common gain. */
+  setReady(samples, originalGain) {
     this.ready = samples;
+    if (originalGain !== this.originalGain) {
+      this.originalGain = originalGain;
+      this.pcm.forgetAll();
+      this.applyMix();
+    }
     this.wake?.();
   }
 
@@ -179,6 +184,10 @@ export class Player extends EventTarget {
       }
     } catch (error) {
       if (turn !== this.turn || error.name === "AbortError") return;
+      if (error.code === "not_ready") { // just now parts become files
+        await this.await(500);
+        return void this.feed(turn);
+      }
       this.pause();
       this.dispatchEvent(new CustomEvent("problem", { detail: error }));
     }

@@ -51,9 +51,12 @@ function show(job) {
   showFacts(job);
   showWork(job);
   if (was && was !== job.status) announce(stateOf(job));
-  const ready = job.status === "succeeded" ? Infinity : job.samples_ready || 0;
-  if (ready > 0 && job.parts.length && !page.mixer) attempt(openMixer);
+  // What is there can be heard while the rest is still taken apart.
+  const canPlay = job.parts.length > 0 && (job.status === "succeeded" || job.samples_ready > 0);
+  if (canPlay && !page.mixer) attempt(openMixer);
   else page.mixer?.setJob(job);
+  if (!canPlay) page.mixer?.player.pause();
+  byId("mixer").hidden = !canPlay;
   const done = job.status === "succeeded";
   byId("preview-note").hidden = !(done && job.settings.preview);
   byId("take").hidden = byId("about").hidden = !done || !page.mixer;
@@ -65,7 +68,6 @@ async function openMixer() {
   page.mixer.addEventListener("problem", (event) => complain(event.detail.message));
   page.mixer.addEventListener("playing", () => complain(""));
   window.unbraid = { mixer: page.mixer.probe };
-  byId("mixer").hidden = false;
   if (page.job.status === "succeeded") showRest(page.job);
   await page.mixer.loadPeaks();
 }

@@ -10,11 +10,8 @@ export function scaleOf(peaks) {
   return 1 / top;
 }
 
-/**
- * Draw [low, high] pairs into a canvas in its lane's colour.
- * covered: the fraction of the song that the pairs tell of, while more is to come.
- */
-export function drawWave(canvas, pairs, scale, covered = 1) {
+/** Draw [low, high] pairs into a canvas in its lane's colour; without pairs, a flat line. */
+export function drawWave(canvas, pairs, scale) {
   const ratio = devicePixelRatio || 1;
   const width = Math.round(canvas.clientWidth * ratio);
   const height = Math.round(canvas.clientHeight * ratio);
@@ -24,15 +21,14 @@ export function drawWave(canvas, pairs, scale, covered = 1) {
   const context = canvas.getContext("2d");
   const middle = height / 2;
   const reach = 0.9 * middle;
-  const drawn = Math.round(width * covered);
   context.fillStyle = colour("--colour", canvas);
   context.globalAlpha = 0.35;
   context.fillRect(0, middle - ratio / 2, width, ratio);
   context.globalAlpha = 1;
   if (!pairs?.length) return;
-  for (let x = 0; x < drawn; x++) {
-    const from = Math.floor((x * pairs.length) / drawn);
-    const to = Math.max(from + 1, Math.floor(((x + 1) * pairs.length) / drawn));
+  for (let x = 0; x < width; x++) {
+    const from = Math.floor((x * pairs.length) / width);
+    const to = Math.max(from + 1, Math.floor(((x + 1) * pairs.length) / width));
     let low = 127;
     let high = -127;
     for (let i = from; i < to; i++) {
