@@ -269,6 +269,7 @@ def test_what_is_done_can_be_heard_while_the_rest_is_taken_apart(browser, server
     browser.click("#play")
     browser.wait(f"return {MIXER}.position > 1")
     heard = levels(browser)
+    browser.click("#play")
     server.call("POST", f"/api/jobs/{job['id']}/cancel")
     browser.wait("return document.getElementById('mixer').hidden", 30)
     server.call("DELETE", f"/api/jobs/{job['id']}")

@@ -10,7 +10,7 @@ export function scaleOf(peaks) {
   return 1 / top;
 }
 
-/** Draw [low, high] pairs into a canvas in its lane's colour; without pairs, a flat line. */
+/** Draw [low, high] pairs into a canvas in its lane's colour; without pairs, a plain band. */
 export function drawWave(canvas, pairs, scale) {
   const ratio = devicePixelRatio || 1;
   const width = Math.round(canvas.clientWidth * ratio);
@@ -22,10 +22,11 @@ export function drawWave(canvas, pairs, scale) {
   const middle = height / 2;
   const reach = 0.9 * middle;
   context.fillStyle = colour("--colour", canvas);
-  context.globalAlpha = 0.35;
-  context.fillRect(0, middle - ratio / 2, width, ratio);
-  context.globalAlpha = 1;
-  if (!pairs?.length) return;
+  if (!pairs?.length) {
+    context.globalAlpha = 0.3;
+    context.fillRect(0, middle - reach / 4, width, reach / 2);
+    return;
+  }
   for (let x = 0; x < width; x++) {
     const from = Math.floor((x * pairs.length) / width);
     const to = Math.max(from + 1, Math.floor(((x + 1) * pairs.length) / width));
