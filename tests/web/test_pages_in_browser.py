@@ -215,6 +215,43 @@ def test_what_is_no_song_is_refused_in_words(browser, server, tmp_path):
     browser.wait(f"return {QUEUE}.length === 0")
 
 
+def test_names_are_shown_as_text_whatever_they_hold(browser, server, tmp_path):
+    song = excerpt(tmp_path / "<img src=x onerror=window.harmed=1>&amp;.wav", 4)
+    open_home(browser, server)
+    browser.type("#files", str(song))
+    wait_for_library(browser, song.stem)
+    browser.click("#library-list a")
+    browser.wait("return document.querySelectorAll('.lane').length === 6")
+    assert browser.run("return document.getElementById('name').textContent") == song.stem
+    assert browser.run("return window.harmed") is None
+    assert browser.complaints() == []
+
+
+def test_times_and_sizes_are_words_for_musicians(browser, server):
+    open_home(browser, server)
+
+    def words(call):
+        return browser.resolve(f"import('/static/words.js').then(w => w.{call})")
+
+    assert [words(f"timeLeft({s})") for s in (4, 34, 70, 130, 7200)] == [
+        "a few seconds left",
+        "about 30 seconds left",
+        "about a minute left",
+        "about 2 minutes left",
+        "about 2 hours left",
+    ]
+    assert [words(f"clock({s})") for s in (0, 64.9, 3700)] == ["0:00", "1:04", "1:01:40"]
+    assert [words(f"decibels({g})") for g in (0, 0.5, 1, 2)] == [
+        "off",
+        "−6.0 dB",
+        "0.0 dB",
+        "+6.0 dB",
+    ]
+    assert words("partName('no_vocals')") == "Without vocals"
+    assert words("stateOf({status: 'queued', position: 3})") == "2 songs before it"
+    assert words("stateOf({status: 'failed', error: 'It is empty.'})") == "It is empty."
+
+
 def test_a_page_elsewhere_follows_what_happens_here(browser, server, songs):
     open_home(browser, server)
     job = server.upload(songs["First take"])

@@ -209,8 +209,15 @@ function takeWith(uploads) {
   };
 }
 
+/** Whoever came over the network sends songs to another computer, and should know which. */
+function tellWhere() {
+  if (["localhost", "127.0.0.1", "[::1]"].includes(location.hostname)) return;
+  setText(byId("drop-hint"), `One song, several, or a whole folder. They go to ${location.hostname} and no further.`);
+}
+
 async function start() {
   drawIcons();
+  tellWhere();
   const hero = new Braid(byId("hero"), { thick: 5, wave: 150, opening: 190, faded: false, mirrored: true });
   hero.set(rest.at, { glide: false });
   connectSearch();
