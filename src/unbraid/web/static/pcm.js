@@ -42,11 +42,8 @@ export class Pcm {
     this.pieces = new Map(); // index -> { buffers: Promise of Map part -> AudioBuffer, stop }
   }
 
-  /**
-   * The piece with this index: a Map from part to AudioBuffer.
-   * ready: samples that can be had so far; a piece cut short by it is not kept.
-   */
-  piece(index, ready = this.samples) {
+  /** The piece with this index: a promise of a Map from part to AudioBuffer. */
+  piece(index) {
     const kept = this.pieces.get(index);
     if (kept) {
       this.pieces.delete(index); // last in line again
@@ -54,15 +51,12 @@ export class Pcm {
       return kept.buffers;
     }
     const start = index * this.pieceSamples;
-    const count = Math.min(this.pieceSamples, ready - start);
+    const count = Math.min(this.pieceSamples, this.samples - start);
     const stop = new AbortController();
     const buffers = this.load(start, count, stop.signal);
-    const whole = start + count >= Math.min(start + this.pieceSamples, this.samples);
-    if (whole) {
-      this.pieces.set(index, { buffers, stop });
-      buffers.catch(() => this.pieces.delete(index));
-      this.forgetSome();
-    }
+    this.pieces.set(index, { buffers, stop });
+    buffers.catch(() => { if (this.pieces.get(index)?.buffers === buffers) this.pieces.delete(index); });
+    this.forgetSome();
     return buffers;
   }
 

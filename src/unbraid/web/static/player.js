@@ -28,6 +28,12 @@ export class Player extends EventTarget {
     mix.addEventListener("change", () => this.applyMix());
   }
 
+  /** Up to where whole pieces have been separated, in samples. */
+  get usable() {
+    const size = this.pcm.pieceSamples;
+    return this.ready >= this.samples ? this.samples : Math.floor(this.ready / size) * size;
+  }
+
   get duration() {
     return this.samples / this.sampleRate;
   }
@@ -179,7 +185,7 @@ export class Player extends EventTarget {
       while (turn === this.turn && this.playing) {
         if (this.end - this.context.currentTime > AHEAD_S) await this.sleep(250);
         else if (this.next >= this.samples) return await this.finish(turn);
-        else if (this.next >= this.ready) await this.await(1000);
+        else if (this.next >= this.usable) await this.await(1000);
         else await this.handOver(turn);
       }
     } catch (error) {
@@ -196,7 +202,7 @@ export class Player extends EventTarget {
   async handOver(turn) {
     const size = this.pcm.pieceSamples;
     const index = Math.floor(this.next / size);
-    const loading = this.pcm.piece(index, this.ready);
+    const loading = this.pcm.piece(index);
     const late = setTimeout(() => { if (turn === this.turn) this.setWaiting(this.end <= this.context.currentTime); }, 150);
     const buffers = await loading.finally(() => clearTimeout(late));
     if (turn !== this.turn || !this.playing) return;
@@ -208,7 +214,7 @@ export class Player extends EventTarget {
     this.schedule(buffers, this.next - index * size, stop - this.next);
     this.next = loops && stop === this.loop.end ? this.loop.start : stop;
     const following = Math.floor(this.next / size);
-    if (this.next < this.ready && following !== index) this.pcm.piece(following, this.ready).catch(() => {});
+    if (this.next < this.usable && following !== index) this.pcm.piece(following).catch(() => {});
   }
 
   schedule(buffers, offset, length) {
