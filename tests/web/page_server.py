@@ -46,13 +46,14 @@ class PageServer:
             self._process = subprocess.Popen(
                 command, env=self._environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180  # on a machine with much else to do
         while time.monotonic() < end:
             with contextlib.suppress(OSError):
                 self.call("GET", "/healthz")
                 return
             assert self._process.poll() is None, "the server ended at once"
             time.sleep(0.1)
+        self.kill()
         raise AssertionError("the server does not answer")
 
     def kill(self) -> None:
