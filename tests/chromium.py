@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,9 +19,13 @@ from typing import Any
 _FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-sync", "--disable-background-networking", "--disable-component-update"),
-    *("--mute-audio", "--hide-scrollbars"),
+    *("--mute-audio", "--hide-scrollbars", "--autoplay-policy=no-user-gesture-required"),
 ]
-_KEYS = {"Enter": "\ue007", "Backspace": "\ue003", "Tab": "\ue004", "Right": "\ue014"}
+_KEYS = {
+    "Enter": "\ue007", "Backspace": "\ue003", "Tab": "\ue004", "Escape": "\ue00c",
+    "Left": "\ue012", "Up": "\ue013", "Right": "\ue014", "Down": "\ue015",
+    "End": "\ue010", "Home": "\ue011",
+}  # fmt: skip
 
 
 def is_installed() -> bool:
@@ -37,8 +42,12 @@ class Browser:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self._url + path, data, method=method)
         request.add_header("Content-Type", "application/json")
-        with urllib.request.urlopen(request, timeout=120) as response:
-            return json.load(response)["value"]
+        try:
+            with urllib.request.urlopen(request, timeout=120) as response:
+                return json.load(response)["value"]
+        except urllib.error.HTTPError as error:
+            told = json.load(error)["value"]["message"].partition("\n")[0]
+            raise AssertionError(f"{path}: {told}") from None
 
     def open(self, url: str) -> None:
         self.call("POST", "/url", {"url": url})
@@ -46,6 +55,11 @@ class Browser:
     def run(self, script: str) -> Any:
         """The value of a script, which returns it."""
         return self.call("POST", "/execute/sync", {"script": script, "args": []})
+
+    def resolve(self, promise: str) -> Any:
+        """What a promise comes to; given as an expression."""
+        script = f"const done = arguments[0]; ({promise}).then(done, e => done('' + e));"
+        return self.call("POST", "/execute/async", {"script": script, "args": []})
 
     def wait(self, script: str, seconds: float = 60.0) -> Any:
         """Wait until a script returns something true, and return that."""
@@ -58,9 +72,39 @@ class Browser:
 
     def click(self, selector: str) -> None:
         """A real click, as a user's."""
+        self.call("POST", f"/element/{self._element(selector)}/click", {})
+
+    def type(self, selector: str, text: str) -> None:
+        """Type into a field, or choose files by their paths, one on each line."""
+        self.call("POST", f"/element/{self._element(selector)}/value", {"text": text})
+
+    def _element(self, selector: str) -> str:
         found = self.call("POST", "/element", {"using": "css selector", "value": selector})
         (element,) = found.values()
-        self.call("POST", f"/element/{element}/click", {})
+        return str(element)
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Press the mouse at one place of the window, let it go at another."""
+        moves = [
+            {"type": "pointerMove", "duration": 0, "x": round(start[0]), "y": round(start[1])},
+            {"type": "pointerDown", "button": 0},
+            {"type": "pointerMove", "duration": 100, "x": round(end[0]), "y": round(end[1])},
+            {"type": "pointerUp", "button": 0},
+        ]
+        source = {"type": "pointer", "id": "mouse", "actions": moves}
+        self.call("POST", "/actions", {"actions": [source]})
+
+    def drop_files(self, selector: str, *paths: Path) -> None:
+        """Drop files or folders from outside, as from a file manager."""
+        box = f"document.querySelector('{selector}').getBoundingClientRect()"
+        x, y = self.run(f"const b = {box}; return [b.x + b.width / 2, b.y + b.height / 2]")
+        data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.cdp("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)
+
+    def keep_downloads(self, folder: Path) -> None:
+        """Put downloads there, without asking."""
+        self.cdp("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
 
     def press(self, *keys: str) -> None:
         """Real key presses, wherever the focus is."""

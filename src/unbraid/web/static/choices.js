@@ -1,0 +1,120 @@
+// What to do with the songs that come: model, parts, format, care, preview. Remembered in this browser.
+import { byId, h } from "./dom.js";
+import { partClass, partName } from "./words.js";
+
+const KEPT = "unbraid.choices";
+const FORMATS = {
+  wav: "WAV (exact)", flac: "FLAC (exact, smaller)", mp3: "MP3", m4a: "M4A (AAC)", ogg: "Ogg Vorbis", opus: "Opus",
+};
+
+export const formatName = (format) => FORMATS[format] || format.toUpperCase();
+
+/** The form of choices; `settings` as the server gives them. */
+export class Choices {
+  constructor(settings) {
+    this.settings = settings;
+    this.form = byId("choices");
+    this.preview = byId("preview");
+    this.fillSelects();
+    const kept = recall();
+    this.restore(kept);
+    this.showStems(kept);
+    this.form.addEventListener("change", (event) => this.changed(event));
+    this.form.addEventListener("submit", (event) => event.preventDefault());
+    this.preview.addEventListener("change", () => this.keep());
+    this.tell();
+  }
+
+  get model() {
+    return this.settings.models.find((model) => model.name === this.form.elements.model.value);
+  }
+
+  get split() {
+    return this.form.elements.split.value;
+  }
+
+  fillSelects() {
+    const { models, formats } = this.settings;
+    this.form.elements.model.append(...models.map((model) =>
+      h("option", { value: model.name, selected: model.default }, model.name)));
+    this.form.elements.format.append(...formats.map((format) =>
+      h("option", { value: format }, formatName(format))));
+  }
+
+  /** The buttons for the model's stems, as chosen before where that can be. */
+  showStems(kept) {
+    const stems = this.model.stems;
+    const two = stems.includes(kept.two) ? kept.two : stems.includes("vocals") ? "vocals" : stems[0];
+    const wanted = (kept.some || []).filter((stem) => stems.includes(stem));
+    const some = wanted.length ? wanted : stems;
+    const pill = (type, name, stem, checked) => h("label", { class: partClass(stem) },
+      h("input", { type, name, value: stem, checked }), h("span", { class: "chip" }, partName(stem)));
+    byId("two").replaceChildren(...stems.map((stem) => pill("radio", "two", stem, stem === two)));
+    byId("some").replaceChildren(
+      ...stems.map((stem) => pill("checkbox", "some", stem, some.includes(stem))));
+    byId("model-note").textContent = [this.model.description, this.model.licence && `Licence: ${this.model.licence}.`]
+      .filter(Boolean).join(" ");
+  }
+
+  changed(event) {
+    if (event.target.name === "model") this.showStems(this.read());
+    if (event.target.name === "some" && !this.read().some.length) event.target.checked = true;
+    this.tell();
+    this.keep();
+  }
+
+  read() {
+    const data = new FormData(this.form);
+    return {
+      model: data.get("model"), split: data.get("split"), two: data.get("two"), some: data.getAll("some"),
+      format: data.get("format"), shifts: data.get("shifts"), residual: data.has("residual"),
+      preview: this.preview.checked,
+    };
+  }
+
+  /** The fields of an upload. */
+  fields() {
+    const { model, split, two, some, format, shifts, residual, preview } = this.read();
+    const fields = { model, format, shifts, preview: String(preview) };
+    if (split === "two") fields.two_stems = two; // the rest is one of the two
+    else fields.residual = String(residual);
+    if (split === "some" && some.length < this.model.stems.length) fields.stems = some.join(",");
+    return fields;
+  }
+
+  /** One line that says what is chosen, beside the closed options. */
+  tell() {
+    const { split, two, some, format, shifts } = this.read();
+    byId("two").hidden = split !== "two";
+    byId("some").hidden = split !== "some";
+    byId("residual-choice").hidden = split === "two";
+    const parts = split === "two" ? `${two} and the rest`
+      : split === "some" ? some.join(", ") : this.model.stems.join(", ");
+    const care = shifts === "0" ? [] : [`${shifts} passes`];
+    byId("options-told").textContent = [parts, format.toUpperCase(), ...care].join(" · ");
+  }
+
+  keep() {
+    try {
+      localStorage.setItem(KEPT, JSON.stringify(this.read()));
+    } catch { /* a browser that keeps nothing: the defaults will do */ }
+  }
+
+  restore(kept) {
+    for (const name of ["model", "format", "shifts"]) {
+      const select = this.form.elements[name];
+      if ([...select.options].some((option) => option.value === kept[name])) select.value = kept[name];
+    }
+    if (["all", "two", "some"].includes(kept.split)) this.form.elements.split.value = kept.split;
+    this.form.elements.residual.checked = kept.residual !== false;
+    this.preview.checked = kept.preview === true;
+  }
+}
+
+function recall() {
+  try {
+    return JSON.parse(localStorage.getItem(KEPT)) || {};
+  } catch {
+    return {};
+  }
+}

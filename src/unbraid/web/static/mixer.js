@@ -1,0 +1,172 @@
+// The mixer: player, lanes and ruler, and what ties them to the page.
+import { call } from "./api.js";
+import { announce, byId, setText } from "./dom.js";
+import { icon } from "./icons.js";
+import { connectKeys } from "./keys.js";
+import { Lane } from "./lanes.js";
+import { Mix } from "./mix.js";
+import { Player } from "./player.js";
+import { Ruler } from "./ruler.js";
+import { scaleOf } from "./waves.js";
+import { clock, partName } from "./words.js";
+
+const gainOf = (job) => 10 ** ((job.gain_db || 0) / 20);
+
+/** Events: "problem" (detail: Error), "playing". */
+export class Mixer extends EventTarget {
+  constructor(base, job) {
+    super();
+    this.base = base;
+    this.job = job;
+    this.samples = job.samples ?? Math.round(job.seconds_audio * job.sample_rate);
+    this.mix = new Mix(job.parts);
+    this.player = new Player({
+      url: `${base}/pcm`, parts: job.parts, sampleRate: job.sample_rate, samples: this.samples,
+      ready: this.readyOf(job), originalGain: gainOf(job),
+    }, this.mix);
+    this.lanes = [...job.parts, "original"].map((part) => new Lane(part, this.mix));
+    byId("lanes").replaceChildren(...this.lanes.map((lane) => lane.element));
+    this.ruler = new Ruler(this.player.duration);
+    this.connect();
+    this.showMix();
+    this.showState();
+    this.showReady();
+    this.ruler.show(null, false);
+    setText(byId("total"), clock(this.player.duration));
+  }
+
+  readyOf(job) {
+    return job.status === "succeeded" ? this.samples : job.samples_ready || 0;
+  }
+
+  /** While it is being taken apart, more of it comes. */
+  setJob(job) {
+    this.job = job;
+    this.player.setReady(this.readyOf(job), gainOf(job));
+    this.showReady();
+    if (job.status === "succeeded") this.loadPeaks().catch(() => {}); // flat lanes play as well
+  }
+
+  showReady() {
+    byId("desk").style.setProperty("--ready", (this.readyOf(this.job) / this.samples).toFixed(4));
+  }
+
+  /** Peaks are there when all parts are. */
+  async loadPeaks() {
+    if (this.job.status !== "succeeded") return;
+    const peaks = await call("GET", `${this.base}/peaks`);
+    const { original, ...parts } = peaks.parts;
+    // Parts are drawn to one scale, so that the louder is the larger; the original has its own.
+    const [scale, originalScale] = [scaleOf(Object.values(parts)), scaleOf([original || []])];
+    for (const lane of this.lanes) {
+      const pairs = peaks.parts[lane.part] || [];
+      lane.showPeaks(pairs, lane.isOriginal ? originalScale : scale);
+    }
+  }
+
+  redraw() {
+    this.lanes.forEach((lane) => lane.redraw());
+    this.ruler.drawTicks();
+  }
+
+  connect() {
+    const { player, mix, ruler } = this;
+    const does = {
+      toggle: () => player.toggle(),
+      seek: (seconds) => player.seek(seconds),
+      move: (seconds) => player.seek(player.position + seconds),
+      compare: () => mix.hearOriginal(!mix.original),
+      toggleLoop: () => ruler.toggle(player.position),
+      mark: (edge) => ruler.mark(edge, player.position),
+      reset: () => mix.reset(),
+    };
+    connectKeys(does, this.lanes);
+    byId("play").addEventListener("click", does.toggle);
+    byId("to-start").addEventListener("click", () => does.seek(player.loop ? ruler.span.start : 0));
+    byId("hear-parts").addEventListener("click", () => mix.hearOriginal(false));
+    byId("hear-original").addEventListener("click", () => mix.hearOriginal(true));
+    byId("loop").addEventListener("click", does.toggleLoop);
+    byId("reset").addEventListener("click", does.reset);
+    byId("volume").addEventListener("input", (event) => mix.setVolume(Number(event.target.value)));
+    ruler.addEventListener("seek", (event) => player.seek(event.detail));
+    ruler.addEventListener("loop", (event) => player.setLoop(event.detail));
+    mix.addEventListener("change", () => this.showMix());
+    player.addEventListener("state", () => this.showState());
+    player.addEventListener("problem", (event) => this.dispatchEvent(new CustomEvent("problem", { detail: event.detail })));
+    this.lanes.forEach((lane) => this.connectWave(lane.wave));
+    new ResizeObserver(() => {
+      byId("desk").style.setProperty("--wave-width", `${byId("ruler").clientWidth}px`);
+      this.lanes.forEach((lane) => lane.redraw());
+    }).observe(byId("ruler"));
+  }
+
+  /** A click on a waveform goes there; a finger that scrolls the page does not. */
+  connectWave(wave) {
+    wave.addEventListener("click", (event) => this.player.seek(this.ruler.secondsAt(event.clientX)));
+  }
+
+  showMix() {
+    const { original } = this.mix;
+    this.lanes.forEach((lane) => lane.showMix());
+    byId("desk").classList.toggle("untouched", this.mix.untouched && !original);
+    byId("hear-parts").setAttribute("aria-pressed", String(!original));
+    byId("hear-original").setAttribute("aria-pressed", String(original));
+  }
+
+  showState() {
+    const { playing, waiting } = this.player;
+    const drawing = playing ? "pause" : "play";
+    const play = byId("play");
+    if (play.dataset.shows !== drawing) {
+      play.dataset.shows = drawing;
+      play.replaceChildren(icon(drawing));
+      play.setAttribute("aria-label", playing ? "Pause" : "Play");
+      if (playing) this.dispatchEvent(new Event("playing"));
+    }
+    play.classList.toggle("waiting", waiting);
+    if (waiting) announce("Waiting for the sound.");
+    this.showTime();
+    if (playing && !this.frame) this.frame = requestAnimationFrame(() => this.tick());
+  }
+
+  tick() {
+    this.frame = 0;
+    this.showTime();
+    const { player } = this;
+    for (const lane of this.lanes) {
+      const heard = lane.isOriginal === this.mix.original;
+      lane.showLevel(player.playing && heard ? player.level(lane.part) : 0);
+    }
+    if (player.playing) this.frame = requestAnimationFrame(() => this.tick());
+  }
+
+  showTime() {
+    const { position, duration } = this.player;
+    byId("desk").style.setProperty("--at", (position / duration).toFixed(5));
+    setText(byId("clock"), clock(position));
+    const second = Math.floor(position);
+    if (second === this.shownSecond) return;
+    this.shownSecond = second;
+    const head = byId("head");
+    head.setAttribute("aria-valuemin", "0");
+    head.setAttribute("aria-valuemax", duration.toFixed(1));
+    head.setAttribute("aria-valuenow", position.toFixed(1));
+    head.setAttribute("aria-valuetext", `${clock(position)} of ${clock(duration)}`);
+  }
+
+  /** For tests and the curious: what is heard, and where. */
+  get probe() {
+    const { player, mix } = this;
+    return {
+      mix,
+      player,
+      get context() { return player.context; },
+      get position() { return player.position; },
+      get playing() { return player.playing; },
+      get pieces() { return player.pcm.pieces.size; },
+      level: (part) => player.level(part),
+      levels: () => Object.fromEntries([...mix.parts, "original", "output"].map((part) => [part, player.level(part)])),
+      names: Object.fromEntries(mix.parts.map((part) => [part, partName(part)])),
+    };
+  }
+}

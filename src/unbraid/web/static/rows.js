@@ -1,0 +1,104 @@
+// Rows of songs: one for each song in the works, one for each that is ready. A row is made once and
+// then changed in place, so that the focus stays where it is.
+import { Braid } from "./braid.js";
+import { h, setText } from "./dom.js";
+import { icon } from "./icons.js";
+import { clock, dayOf, fileSize, partClass, partName, songName, stateOf } from "./words.js";
+
+const songUrl = (id) => `/songs/${encodeURIComponent(id)}`;
+
+function button(text, drawing, onclick, { wordy = false, label = text, ...more } = {}) {
+  return h("button", { type: "button", class: wordy ? "wordy" : "bare round", "aria-label": label,
+    title: wordy ? null : text, onclick, ...more }, icon(drawing), wordy ? text : null);
+}
+
+/** A song on its way: sent, waiting, taken apart, or stopped on the way. */
+export class WorkRow {
+  /** on: { cancel, retry, remove } are called with this row's job. */
+  constructor(name, on) {
+    this.on = on;
+    this.job = null;
+    this.name = h("span", { class: "name", title: name }, songName(name));
+    this.told = h("p", { class: "told" });
+    this.canvas = h("canvas", { class: "strands", role: "progressbar", "aria-label": `Progress of ${name}`,
+      "aria-valuemin": "0", "aria-valuemax": "100" });
+    this.actions = h("div", { class: "actions" });
+    this.element = h("li", { class: "row" }, this.name, this.actions, this.told, this.canvas);
+    this.braid = new Braid(this.canvas);
+    this.offered = "";
+  }
+
+  /** While it is on its way to the server. */
+  showSending(fraction, onStop) {
+    setText(this.told, fraction < 1 ? `Sending · ${Math.floor(100 * fraction)} %` : "Checking the file");
+    this.progress(0, { sent: fraction });
+    this.offer("sending", () => [button("Stop", "close", onStop, { label: `Stop sending ${this.name.textContent}` })]);
+  }
+
+  /** When the server did not take it. */
+  showRefused(message, onRemove) {
+    this.element.classList.add("failed");
+    setText(this.told, message);
+    this.canvas.hidden = true;
+    this.offer("refused", () => [button("Dismiss", "close", onRemove, { label: `Dismiss ${this.name.textContent}` })]);
+  }
+
+  update(job) {
+    this.job = job;
+    const over = job.status === "failed" || job.status === "canceled";
+    this.element.dataset.id = job.id;
+    this.element.dataset.status = job.status;
+    this.element.classList.toggle("failed", job.status === "failed");
+    setText(this.name, songName(job.name));
+    this.element.dataset.position = job.position ?? "";
+    setText(this.told, stateOf(job));
+    this.canvas.hidden = over;
+    this.progress(job.status === "running" ? job.progress || 0 : 0);
+    this.offer(over ? "over" : "on", () => (over ? [
+      button("Try again", "retry", () => this.on.retry(this.job), { wordy: true, label: `Try ${job.name} again` }),
+      button("Remove", "trash", () => this.on.remove(this.job), { label: `Remove ${job.name}` }),
+    ] : [button("Stop", "close", () => this.on.cancel(this.job), { label: `Stop ${job.name}` })]));
+  }
+
+  progress(fraction, { sent = null } = {}) {
+    this.braid.set(fraction);
+    this.canvas.setAttribute("aria-valuenow", String(Math.floor(100 * (sent ?? fraction))));
+  }
+
+  /** Make buttons only when other ones are wanted: a pressed or focused one must not vanish. */
+  offer(what, make) {
+    if (this.offered === what) return;
+    const hadFocus = this.actions.contains(document.activeElement);
+    this.offered = what;
+    this.actions.replaceChildren(...make());
+    if (hadFocus) this.actions.firstChild.focus();
+  }
+
+  remove() {
+    this.braid.remove();
+    this.element.remove();
+  }
+}
+
+/** A song that is ready. on: { remove, whole }. */
+export function libraryRow(job, on) {
+  const parts = job.parts.filter((part) => part !== "residual");
+  const facts = [
+    job.seconds_audio ? h("span", {}, clock(job.seconds_audio)) : null,
+    job.created ? h("span", {}, dayOf(job.created)) : null,
+    job.bytes ? h("span", { class: "size" }, fileSize(job.bytes)) : null,
+    ...parts.map((part) => h("span", { class: `chip ${partClass(part)}` }, partName(part))),
+  ];
+  if (job.settings?.preview) facts.unshift(h("span", { class: "badge" }, "20 seconds"));
+  if (job.demo) facts.unshift(h("span", { class: "badge" }, "Demo"));
+  const actions = [
+    job.settings?.preview
+      ? button("Whole song", "song", () => on.whole(job), { wordy: true, label: `Take the whole of ${job.name} apart` })
+      : null,
+    button("Delete", "trash", () => on.remove(job), { label: `Delete ${job.name}` }),
+  ];
+  return h("li", { class: "row finished", dataset: { id: job.id, status: job.status } },
+    h("span", { class: "name", title: job.name }, h("a", { href: songUrl(job.id) }, songName(job.name))),
+    h("div", { class: "actions" }, ...actions),
+    h("p", { class: "told" }, ...facts));
+}

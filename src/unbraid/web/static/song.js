@@ -1,0 +1,120 @@
+// The page of one song: its progress while it is taken apart, then the mixer.
+import { call, listen } from "./api.js";
+import { Braid } from "./braid.js";
+import { announce, byId, confirmed, h, onSchemeChange, setText } from "./dom.js";
+import { drawIcons } from "./icons.js";
+import { Mixer } from "./mixer.js";
+import { showAbout, showDownloads, showFacts } from "./take.js";
+import { songName, stateOf } from "./words.js";
+
+const id = decodeURIComponent(location.pathname.split("/").filter(Boolean)[1] || "");
+const base = `/api/jobs/${encodeURIComponent(id)}`;
+const page = { job: null, mixer: null, braid: null, settings: null, offered: "" };
+
+function complain(message) {
+  byId("problem").hidden = !message;
+  setText(byId("problem"), message || "");
+}
+
+async function attempt(action) {
+  try {
+    await action();
+  } catch (error) {
+    complain(error.message);
+  }
+}
+
+function showWork(job) {
+  const over = job.status === "failed" || job.status === "canceled";
+  const done = job.status === "succeeded";
+  byId("work").hidden = done;
+  if (done) return;
+  byId("work").classList.toggle("failed", job.status === "failed");
+  setText(byId("work-told"), stateOf(job));
+  byId("work-strands").hidden = over;
+  byId("work-strands").setAttribute("aria-valuenow", String(Math.floor(100 * (job.progress || 0))));
+  page.braid ??= new Braid(byId("work-strands"), { thick: 4, wave: 80, opening: 120 });
+  page.braid.set(job.status === "running" ? job.progress || 0 : 0);
+  const offer = over ? "retry" : "cancel";
+  if (page.offered === offer) return;
+  page.offered = offer;
+  const act = () => attempt(async () => show(await call("POST", `${base}/${offer}`)));
+  byId("work-actions").replaceChildren(
+    h("button", { type: "button", onclick: act }, over ? "Try again" : "Stop"));
+}
+
+function show(job) {
+  const was = page.job?.status;
+  page.job = job;
+  document.title = `${songName(job.name)} · unbraid`;
+  setText(byId("name"), songName(job.name));
+  showFacts(job);
+  showWork(job);
+  if (was && was !== job.status) announce(stateOf(job));
+  // What is there can be heard while the rest is still taken apart.
+  const canPlay = job.parts.length > 0 && (job.status === "succeeded" || job.samples_ready > 0);
+  if (canPlay && !page.mixer) attempt(openMixer);
+  else page.mixer?.setJob(job);
+  if (!canPlay) page.mixer?.player.pause();
+  byId("mixer").hidden = !canPlay;
+  const done = job.status === "succeeded";
+  byId("preview-note").hidden = !(done && job.settings.preview);
+  byId("take").hidden = byId("about").hidden = !done || !page.mixer;
+  if (done && page.mixer && was !== "succeeded") showRest(job);
+}
+
+async function openMixer() {
+  page.mixer = new Mixer(base, page.job);
+  page.mixer.addEventListener("problem", (event) => complain(event.detail.message));
+  page.mixer.addEventListener("playing", () => complain(""));
+  window.unbraid = { mixer: page.mixer.probe };
+  if (page.job.status === "succeeded") showRest(page.job);
+  await page.mixer.loadPeaks();
+}
+
+function showRest(job) {
+  byId("take").hidden = byId("about").hidden = false;
+  showDownloads(job, base, page.mixer.mix, page.settings.formats);
+  showAbout(job, page.settings.models);
+}
+
+function connectButtons() {
+  byId("whole").addEventListener("click", () => attempt(async () => {
+    const job = await call("POST", `${base}/full`);
+    location.assign(`/songs/${encodeURIComponent(job.id)}`);
+  }));
+  byId("delete").addEventListener("click", async () => {
+    if (!(await confirmed("sure", () => setText(byId("sure-title"), `Delete “${songName(page.job.name)}”?`)))) return;
+    await attempt(async () => {
+      await call("DELETE", base);
+      location.assign("/");
+    });
+  });
+}
+
+function follow() {
+  const events = listen(`${base}/events`, {
+    onJob: (job) => {
+      show(job);
+      if (["succeeded", "failed", "canceled"].includes(job.status)) events.close();
+    },
+  });
+  return events;
+}
+
+async function start() {
+  drawIcons();
+  connectButtons();
+  onSchemeChange(() => page.mixer?.redraw());
+  try {
+    page.settings = await call("GET", "/api/settings");
+    show(await call("GET", base));
+  } catch (error) {
+    setText(byId("name"), error.status === 404 ? "This song is not here any more" : "This song cannot be shown");
+    if (error.status !== 404) complain(error.message);
+    return;
+  }
+  if (page.job.status !== "succeeded") follow();
+}
+
+start();

@@ -1,0 +1,74 @@
+// What can be taken away: single parts, the mix as it is heard, everything as a zip; and what is known
+// of the song.
+import { formatName } from "./choices.js";
+import { byId, h, setText } from "./dom.js";
+import { icon } from "./icons.js";
+import { clock, decibels, fileSize, partClass, partName, shapeOf } from "./words.js";
+
+/** Links to the files of a job, and to the mix, which follows the faders. */
+export function showDownloads(job, base, mix, formats) {
+  const link = (part, text) => h("li", {}, h("a", {
+    class: `button bare ${partClass(part)}`, href: `${base}/stems/${encodeURIComponent(part)}?download=1`, download: "",
+  }, icon("download"), h("span", { class: "chip" }, text)));
+  byId("take-parts").replaceChildren(
+    ...job.parts.map((part) => link(part, partName(part))), link("original", "Original"));
+  byId("take-zip").href = `${base}/zip`;
+  const select = byId("mix-format");
+  select.replaceChildren(...formats.map((format) => h("option", { value: format }, formatName(format))));
+  if (formats.includes(job.settings?.format)) select.value = job.settings.format;
+  const follow = () => followMix(base, mix, select.value);
+  select.addEventListener("change", follow);
+  mix.addEventListener("change", follow);
+  follow();
+}
+
+function followMix(base, mix, format) {
+  const heard = mix.parts.map((part) => [part, mix.gainOf(part)]).filter(([, gain]) => gain > 0);
+  const link = byId("take-mix");
+  if (!heard.length) {
+    link.removeAttribute("href");
+    link.setAttribute("aria-disabled", "true");
+    setText(byId("take-mix-told"), "All parts are silent.");
+    return;
+  }
+  link.removeAttribute("aria-disabled");
+  const gains = heard.map(([part, gain]) => `${part}:${Number(gain.toFixed(4))}`).join(",");
+  link.href = `${base}/mix?${new URLSearchParams({ gains, format })}`;
+  const told = heard.map(([part, gain]) => (gain === 1 ? partName(part) : `${partName(part)} ${decibels(gain)}`));
+  setText(byId("take-mix-told"), mix.untouched ? "As the faders stand: all parts." : `As the faders stand: ${told.join(", ")}.`);
+}
+
+/** The line below the name: length, tempo, key, loudness, where they are known. */
+export function showFacts(job) {
+  const facts = [
+    job.seconds_audio && clock(job.seconds_audio),
+    job.sample_rate && job.channels && shapeOf(job.sample_rate, job.channels),
+    job.key,
+    job.tempo_bpm && `${Math.round(job.tempo_bpm)} bpm`,
+    job.loudness_lufs != null && `${job.loudness_lufs.toFixed(1).replace("-", "−")} LUFS`,
+  ].filter(Boolean);
+  byId("facts").replaceChildren(...facts.map((fact) => h("span", {}, fact)));
+}
+
+/** The settings it was taken apart with, and how well the parts add up. */
+export function showAbout(job, models) {
+  const { settings } = job;
+  const model = models.find((one) => one.name === settings.model);
+  const rows = [
+    ["Model", settings.model],
+    ["Licence of the model", model?.licence],
+    ["Quality", Number(settings.shifts) ? `${settings.shifts} passes` : "One pass"],
+    ["File format", formatName(settings.format)],
+    ["On disk", fileSize(job.bytes)],
+    ["Null test (parts − song)", nullTest(job)],
+    ["All parts scaled by", job.gain_db ? decibels(10 ** (job.gain_db / 20)) : null],
+  ];
+  byId("about-list").replaceChildren(...rows.filter(([, value]) => value).map(([name, value]) =>
+    h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+}
+
+function nullTest(job) {
+  const db = job.null_test_db;
+  if (db == null) return null;
+  return db < -180 ? "exactly nothing left" : `${db.toFixed(0).replace("-", "−")} dB`;
+}
