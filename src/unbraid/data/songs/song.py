@@ -119,19 +119,23 @@ class Song:
 
 
 def make_song(
-    seed: Seed, ingredients: Ingredients, settings: SongSettings | None = None
+    seed: Seed,
+    ingredients: Ingredients,
+    settings: SongSettings | None = None,
+    kind: str | None = None,
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """A song of up to four stems.
 
     Args:
-        seed: of everything; the same seed, ingredients and settings make the same song.
+        seed: of everything; the same seed, ingredients, settings and kind make the same song.
         ingredients: what it is made from.
         settings: how long, and whose vocals.
+        kind: "electronic", "band" or "midi"; drawn if None.
     Returns:
         stems (samples, 2), whose plain sum stays below full scale, without silent ones; and what
         there is to know: style, tempo, licences.
     """
-    song = Song(seed, ingredients, settings or SongSettings())
+    song = Song(seed, ingredients, settings or SongSettings(), kind)
     stems: dict[str, np.ndarray] = {}
     if song.kind == "midi":
         stems = _midi_stems(song)
