@@ -36,11 +36,14 @@ class StartRecipe:
 
     Attributes:
         model: name or path of a model to go on from; "" for new weights.
+        widen: if that model is narrower than the recipe's, make it as wide first, with the same
+            estimates; the width must be a multiple of its own (see `training.widen`).
         output_scale: factor of the new weights of the last layers; below 1 the first estimates are
             near silence, and their bias is 0.
     """
 
     model: str = ""
+    widen: bool = False
     output_scale: float = 1.0
 
 
