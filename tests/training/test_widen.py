@@ -12,8 +12,15 @@ from unbraid.training.widen import widen
 from unbraid.zoo.checkpoint import save_checkpoint
 
 HYBRID = {
-    **{"stems": STEMS, "width": 4, "depth": 3, "n_fft": 64, "segment_s": 1.0},
-    **{"norm_from": 1, "lstm_from": 1, "attention_from": 1, "residual_scale": 0.5},
+    "stems": STEMS,
+    "width": 4,
+    "depth": 3,
+    "n_fft": 64,
+    "segment_s": 1.0,
+    "norm_from": 1,
+    "lstm_from": 1,
+    "attention_from": 1,
+    "residual_scale": 0.5,
     "residual_compression": 1,
 }
 
@@ -59,7 +66,9 @@ def test_a_width_that_is_no_multiple_is_refused(width):
 
 
 def test_layers_that_grow_otherwise_are_refused():
-    narrow = model_of("hybrid_demucs", **{**HYBRID, "growth": 1.7, "norm_from": 4, "attention_from": 4})
+    narrow = model_of(
+        "hybrid_demucs", **{**HYBRID, "growth": 1.7, "norm_from": 4, "attention_from": 4}
+    )
     with pytest.raises(SettingsError, match="not 3 times as many"):
         widen(narrow, 12)
 

@@ -72,10 +72,13 @@ class LossRecipe:
         kind: "l1" or "mse" on waveforms; "relative": amplitude of the error over that of the
             mixture, which does not depend on loudness.
         weights: of the stems, by name; 1 for those left out.
+        spectral: weight of the loss on magnitudes at several resolutions, which is added in
+            training (validation by "loss" stays with `kind`); 0 for none.
     """
 
     kind: Literal["l1", "mse", "relative"] = "l1"
     weights: Mapping[str, float] = field(default_factory=dict)
+    spectral: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def start_from(recipe: Recipe, name: str) -> tuple[nn.Module, str]:
             widened.
         ModelError: if there is no such model.
     """
-    there = load_model(name)
+    there: object = load_model(name)
     if not isinstance(there, nn.Module):
         raise SettingsError(f"{name} is a bag of models; start from one of them")
     adapted = _adapted(recipe, there, name)
