@@ -21,6 +21,10 @@ STEMS = ("drums", "bass", "other", "vocals")
 
 Seed = int | Sequence[int]
 
+Line = Literal["pattern", "loose", "punch", "mono"]
+LINES: tuple[Line, ...] = ("pattern", "loose", "punch", "mono")
+"""Kinds of deep basses, see `make_low_end`."""
+
 _OTHER_PROGRAMS = (
     *(0, 1, 2, 4, 5, 7, 11, 12, 16, 18, 19, 21, 24, 25, 26, 27, 28, 29, 30, 40, 46, 48, 49, 50),
     *(51, 56, 60, 61, 62, 63, 65, 66, 71, 73, 75, 80, 81, 82, 84, 87, 88, 89, 90, 91, 92, 93, 94),
@@ -158,7 +162,7 @@ def make_low_end(
     ingredients: Ingredients,
     settings: SongSettings | None = None,
     *,
-    line: Literal["pattern", "loose", "punch", "mono"] = "pattern",
+    line: Line = "pattern",
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Drums and a deep bass alone, as `make_song`: what shares the lowest octaves is heard most.
 
