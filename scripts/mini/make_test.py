@@ -9,8 +9,11 @@ The songs come from the same code as the made-up songs of training: chords, drum
 synthesizers and the mixing desk are of its kind, with other seeds. What is not of training: the
 soundfonts (training had Fluid R3; MuseScore_General grew out of it in part, TimGM6mb did not), the
 drum kits, basses and guitars, the drummers' takes (Groove MIDI's test split), the MIDI pieces
-(those that training did not draw), and all voices: three singers of vocadito, which no song of
-seed 0 sings, and synthetic speakers turned to song.
+(those that training did not draw), and all voices: three singers of vocadito, whom the first 73
+songs of make_data.py's seed 0 do not credit (LibriVox's and VCTK's speakers may all have been
+heard), and speakers of flite and espeak-ng turned to song.
+
+Nothing of it is for training or for passing on: TimGM6mb is under the GPL, the kits CC BY-SA.
 
 Needs `pip install unbraid[train] pyworld` and the Debian packages fluidsynth flite espeak-ng
 musescore-general-soundfont-small timgm6mb-soundfont avldrums.lv2-soundfont.
