@@ -124,6 +124,9 @@ def make_item(songs: Songs, rng: np.random.Generator, samples: int) -> np.ndarra
         piece = excerpt(sound, start, samples, speed)
         if stem == "other" and not song["meta"].get("bass_known", True):
             piece = sosfilt(HIGH_PASS, piece).astype(np.float32)  # a synth that plays the bass line
+        elif stem == "drums" and rng.random() < NO_KICK:
+            piece = sosfilt(NO_KICK_FILTERS[rng.integers(len(NO_KICK_FILTERS))], piece)
+            piece = piece.astype(np.float32)
         lift_db, spread_db = (8, 9) if stem == "bass" else (0, 5)
         gain_db = rng.normal(lift_db, 2 if song is together else spread_db)
         piece = piece * 10 ** (gain_db / 20) * rng.choice([-1, 1])
@@ -136,6 +139,8 @@ def make_item(songs: Songs, rng: np.random.Generator, samples: int) -> np.ndarra
 
 
 ABSENT = {"drums": 0.25, "bass": 0.1, "other": 0.15, "vocals": 0.15}  # how often a stem is silent
+NO_KICK = 0.3  # how often a beat has hats and snares alone: what is low is then none of the drums
+NO_KICK_FILTERS = [butter(4, hz, "highpass", fs=RATE, output="sos") for hz in (120, 200, 350)]
 HIGH_PASS = butter(4, 150, "highpass", fs=RATE, output="sos")
 LOW_PASS = butter(8, 9000, "lowpass", fs=RATE, output="sos")
 
