@@ -101,8 +101,15 @@ def fit_segment(
     Steps of a quarter of a second keep the choice, and with it the stems, the same from run to run.
 
     Raises:
-        SettingsError: if even a segment of half a second takes more.
+        SettingsError: if even a segment of half a second takes more, or if the model computes on
+            segments of one length.
     """
+    spec = ready.model.spec
+    if spec.segment_samples > 1 and ready.model.valid_samples(1) >= spec.segment_samples:
+        raise SettingsError(
+            f"this model computes on {segment_seconds(ready.model, settings):g} s at a time, so "
+            "its memory cannot be limited; unbraid export --segment makes one that takes less"
+        )
     cost = measure_cost(ready, timed=False)
     need = memory_bytes(cost, ready, settings)
     if need <= max_bytes:
