@@ -32,7 +32,8 @@ class OnnxModel:
 
     def __init__(self, path: str | Path, device: str = "cpu") -> None:
         self.device = device
-        self._graph = OnnxGraph(path, torch.get_num_threads(), device)
+        self._threads = torch.get_num_threads()
+        self._graph = OnnxGraph(path, self._threads, device)
         info = self._graph.info
         self.licence = info.licence
         self.spec = ModelSpec(
@@ -53,7 +54,10 @@ class OnnxModel:
         return max(samples, self.spec.segment_samples)
 
     def __call__(self, mixture: Mixture) -> Estimates:
-        """Separate songs, one after the other."""
+        """Separate songs, one after the other, on as many threads as torch has by now."""
+        if torch.get_num_threads() != self._threads:
+            self._threads = torch.get_num_threads()
+            self._graph = OnnxGraph(self._graph.path, self._threads, self.device)
         samples = mixture.shape[-1]
         missing = self.valid_samples(samples) - samples
         songs = np.pad(
