@@ -22,6 +22,7 @@ from unbraid.atomic import write_text
 from unbraid.cache_root import cache_root
 from unbraid.models.bag import Bag
 from unbraid.models.base import SeparationModel
+from unbraid.runtimes.torch_runtime import adapt
 from unbraid.separation.settings import SeparationSettings
 from unbraid.tracks.estimate import (
     ModelCost,
@@ -164,6 +165,7 @@ class _Bench:
         self._deadline = deadline
         self._max_bytes = max_bytes
         self._costs: dict[str, ModelCost] = {}
+        self._models: dict[str, SeparationModel] = {}
 
     def try_(self, ready: ReadyModel, choice: Choice, segment_s: float) -> None:
         """Make a trial if there is time and memory for it."""
@@ -173,10 +175,16 @@ class _Bench:
     def make(self, ready: ReadyModel, choice: Choice, segment_s: float) -> None:
         """Make a trial."""
         torch.set_num_threads(choice.threads)
-        model = ready.model.member(0) if isinstance(ready.model, Bag) else ready.model
-        seconds = _fastest(model, ready.device, choice.batch_size, segment_s)
+        seconds = _fastest(self._model(ready), ready.device, choice.batch_size, segment_s)
         need = self._need(ready, choice, segment_s)
         self.trials.append(Trial(choice, segment_s, seconds, need))
+
+    def _model(self, ready: ReadyModel) -> SeparationModel:
+        """The model as a song would meet it; of a bag, the first."""
+        if ready.device not in self._models:
+            model = ready.model.member(0) if isinstance(ready.model, Bag) else ready.model
+            self._models[ready.device] = adapt(model, ready.device, ready.precision)
+        return self._models[ready.device]
 
     def _need(self, ready: ReadyModel, choice: Choice, segment_s: float) -> float:
         settings = SeparationSettings(segment_s=segment_s, batch_size=choice.batch_size)
