@@ -30,6 +30,8 @@ COMMANDS = {
     "data": "make, check and remix datasets",
     "report": "a page about an evaluation, or about stems",
     "listen": "listening tests: build, serve, analyse",
+    "bench": "measure what runs a model fastest on this machine",
+    "export": "write a model as ONNX, to run without torch",
 }
 """Command -> what it does. Its module is `unbraid.cli.NAME`, with `add_arguments` and `run`."""
 
