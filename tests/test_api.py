@@ -348,3 +348,14 @@ def test_memory_shortens_segments_or_is_refused(tmp_path):
     assert roomy.settings.segment_s is None
     with pytest.raises(SettingsError, match="too little"):
         Separator(LowHigh(), max_memory="1MB")
+
+
+def test_a_gpu_takes_as_many_segments_at_once_as_fit_and_the_stems_stay(monkeypatch):
+    signal = noise(3.0).astype(np.float32)
+    plain = Separator(LowHigh()).separate(signal, SAMPLE_RATE)
+    monkeypatch.setattr("unbraid.api.free_gpu_bytes", lambda device: 10**12)
+    roomy = Separator(LowHigh())
+    assert roomy.settings.batch_size == 8
+    assert Separator(LowHigh(), batch_size=3).settings.batch_size == 3
+    for stem, part in roomy.separate(signal, SAMPLE_RATE).items():
+        np.testing.assert_array_equal(part, plain[stem])

@@ -9,6 +9,7 @@ whole-song nSDR, beside the two trivial estimates.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 from pathlib import Path
 
@@ -49,9 +50,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--segment", type=float, help="seconds of one pass; otherwise the run's")
     args = parser.parse_args()
     state = torch.load(args.run / "state.pt", weights_only=True)
-    model = HybridDemucs(HybridDemucsConfig(**state["config"]))
+    config = HybridDemucsConfig(**state["config"])
+    if args.segment is not None:
+        config = dataclasses.replace(config, segment_s=args.segment)
+    model = HybridDemucs(config)
     model.load_state_dict(state["average"])
     provenance = {"trained_by": "scripts/mini/train.py", "steps": state["step"]}
     save_checkpoint(args.out, model, licence=LICENCE, provenance=provenance, dtype=torch.float16)

@@ -7,20 +7,24 @@ shape ``(samples, 2)``, mix gain included, so that the mixture is their plain su
 (a silent stem has no file), and ``meta.json``. Same seed, same bytes.
 Needs ``pip install unbraid[train] pyworld`` and the Debian packages fluidsynth and
 fluid-soundfont-gm. ``--what synth`` borrows vocals from the real songs, so make those first.
-`unbraid data songs` makes songs like these as an ordinary dataset.
+`unbraid data songs --low-end 0.5` makes all of this as an ordinary dataset, for `unbraid train`.
 """
 
 import argparse
-import dataclasses
 import json
 from multiprocessing import Pool
 from pathlib import Path
 
 import numpy as np
 
-from unbraid.data.songs.effects import butter
 from unbraid.data.songs.ingredients import find_ingredients
-from unbraid.data.songs.multitracks import find_multitracks, multitrack_stems
+from unbraid.data.songs.multitracks import (
+    CROSSOVERS_HZ,
+    find_multitracks,
+    low_line,
+    low_register,
+    multitrack_stems,
+)
 from unbraid.data.songs.song import STEMS, SongSettings, make_low_end, make_song
 
 REAL = "CC0-1.0: Software-Entwicklungskit, Everything is Free"
@@ -34,12 +38,6 @@ LOW_ENDS = {
     "mono": "mono",
 }  # drums and a deep bass alone
 BASS_IN_OTHER = ("Caesium", "Francium")  # a bass line is classed other: bass is not known there
-LOW_LINES = {  # recorded synthesizers whose low register is a bass line, classed other
-    "Caesium": "minilogue_synth",
-    "Francium": "texture",
-    "Lithium": "minilogue_synth",
-}
-CROSSOVERS_HZ = (150, 250, 500)
 
 
 def save_item(folder, stems, meta):
@@ -100,12 +98,9 @@ def make_real(data, out):
 def make_real_basses(data, out):
     """The low register of recorded synthesizers, cut at several frequencies, as basses alone."""
     for song in find_multitracks(data / "songs"):
-        if song.title not in LOW_LINES:
+        line = low_line(song)
+        if line is None or song.is_valid:
             continue
-        name = LOW_LINES[song.title]
-        files = [file for file in song.facts["files"] if Path(file["file"]).stem.lower() == name]
-        line = dataclasses.replace(song, facts={**song.facts, "files": files})
-        audio = sum(multitrack_stems(line).values())
         for cutoff in CROSSOVERS_HZ:
             meta = {
                 "title": f"{song.title} below {cutoff} Hz",
@@ -115,8 +110,7 @@ def make_real_basses(data, out):
                 "weight": 1.0,
                 "licences": [REAL],
             }
-            low = butter(butter(audio, cutoff, "low", 2)[::-1], cutoff, "low", 2)[::-1]
-            low *= 0.95 / np.abs(low).max()
+            low = low_register(line, cutoff)
             meta = save_item(out / "train" / f"lowline-{song.title}-{cutoff}", {"bass": low}, meta)
             print(meta["title"], meta["rms_db"], flush=True)
 

@@ -4,7 +4,7 @@
 
 A short script, on purpose: random excerpts, remixed across songs, one loss, Adam, a moving average
 of the weights. It stops when its minutes are over, keeps its state in --run, and goes on from there
-when it is started again. `unbraid train` will take its place.
+when it is started again. `unbraid train mini` does what it does, by the library's own means.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from scipy.signal import butter, sosfilt
-from widen import widen
 
 from unbraid.models.hybrid_demucs import HybridDemucs, HybridDemucsConfig
 from unbraid.separation.engine import apply_model
 from unbraid.separation.settings import SeparationSettings
 from unbraid.training.losses import stem_losses, weighted_loss
+from unbraid.training.widen import widen
 from unbraid.zoo.load import load_model
 
 STEMS = ("drums", "bass", "other", "vocals")
@@ -124,6 +124,9 @@ def make_item(songs: Songs, rng: np.random.Generator, samples: int) -> np.ndarra
         piece = excerpt(sound, start, samples, speed)
         if stem == "other" and not song["meta"].get("bass_known", True):
             piece = sosfilt(HIGH_PASS, piece).astype(np.float32)  # a synth that plays the bass line
+        elif stem == "drums" and rng.random() < NO_KICK:
+            piece = sosfilt(NO_KICK_FILTERS[rng.integers(len(NO_KICK_FILTERS))], piece)
+            piece = piece.astype(np.float32)
         lift_db, spread_db = (8, 9) if stem == "bass" else (0, 5)
         gain_db = rng.normal(lift_db, 2 if song is together else spread_db)
         piece = piece * 10 ** (gain_db / 20) * rng.choice([-1, 1])
@@ -136,6 +139,8 @@ def make_item(songs: Songs, rng: np.random.Generator, samples: int) -> np.ndarra
 
 
 ABSENT = {"drums": 0.25, "bass": 0.1, "other": 0.15, "vocals": 0.15}  # how often a stem is silent
+NO_KICK = 0.3  # how often a beat has hats and snares alone: what is low is then none of the drums
+NO_KICK_FILTERS = [butter(4, hz, "highpass", fs=RATE, output="sos") for hz in (120, 200, 350)]
 HIGH_PASS = butter(4, 150, "highpass", fs=RATE, output="sos")
 LOW_PASS = butter(8, 9000, "lowpass", fs=RATE, output="sos")
 
@@ -191,7 +196,7 @@ def start_quietly(model: HybridDemucs) -> None:
 
 
 def first_model(args: argparse.Namespace) -> HybridDemucs:
-    """From scratch, or from `--start`, doubled until it is as wide as asked for."""
+    """From scratch, or from `--start`, as wide as asked for."""
     config = HybridDemucsConfig(
         width=args.width, segment_s=args.infer_segment, residual_scale=0.05, norm_from=1
     )
@@ -199,9 +204,7 @@ def first_model(args: argparse.Namespace) -> HybridDemucs:
         model = HybridDemucs(config)
         start_quietly(model)
         return model
-    model = load_model(args.start)
-    while model.config.width < args.width:
-        model = widen(model, args.seed)
+    model = widen(load_model(args.start), args.width, args.seed)
     return model.train().requires_grad_()
 
 

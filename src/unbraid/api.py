@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -19,14 +20,15 @@ import torch
 
 from unbraid.audio.channels import default_channel_names
 from unbraid.audio.container import shown
-from unbraid.errors import AudioError, Cancelled, UnbraidError
+from unbraid.errors import AudioError, Cancelled, SettingsError, UnbraidError
 from unbraid.models.base import ModelSpec, SeparationModel
-from unbraid.runtimes.torch_runtime import adapt
+from unbraid.runtimes.torch_runtime import adapt, free_gpu_bytes
 from unbraid.separation.progress import CancelToken, Progress
 from unbraid.separation.settings import SeparationSettings
 from unbraid.tracks.dry_run import estimate_track
 from unbraid.tracks.estimate import (
     ModelCost,
+    fit_batch,
     fit_segment,
     measure_cost,
     parse_bytes,
@@ -41,6 +43,7 @@ from unbraid.tracks.result import TrackResult, failed
 from unbraid.tracks.settings import OutputSettings, choose_parts
 from unbraid.tracks.signals import Signal, alike, as_source
 from unbraid.tracks.track import separate_track
+from unbraid.tracks.tuning import Choice, load_choice
 
 __all__ = ["OutputSettings", "Separator", "TrackResult", "separate"]
 
@@ -53,12 +56,15 @@ class Separator:
     Args:
         model: name or path of a model, or a model itself.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
-        overlap, shifts, seed, segment_s, batch_size: see `SeparationSettings`.
+        overlap, shifts, seed, segment_s: see `SeparationSettings`.
         on_progress: called with `Progress`; its fraction is that of the whole song.
         precision: "auto", "fp32", "bf16" or "fp16".
-        threads: for torch on the CPU, in this whole process; None leaves them as they are.
+        threads: for torch on the CPU, in this whole process; None leaves them as they are. "auto"
+            takes what `unbraid bench` found for this model on this machine: threads, the batch, and
+            with device "auto" the device.
         max_memory: bytes, or a text such as "2GB": segments are shortened to stay below it.
             On a GPU it is the device's memory.
+        batch_size: segments in one pass; None for as many as a GPU has room for, one on the CPU.
     Raises:
         SettingsError: for settings that cannot be, or that this machine cannot meet.
         ModelError: if there is no such model, or its file is refused.
@@ -75,19 +81,45 @@ class Separator:
         *,
         segment_s: float | None = None,
         precision: str = "auto",
-        threads: int | None = None,
+        threads: int | str | None = None,
         max_memory: int | str | None = None,
-        batch_size: int = 1,
+        batch_size: int | None = None,
     ) -> None:
         settings = SeparationSettings(
-            segment_s=segment_s, overlap=overlap, shifts=shifts, seed=seed, batch_size=batch_size
+            segment_s=segment_s,
+            overlap=overlap,
+            shifts=shifts,
+            seed=seed,
+            batch_size=1 if batch_size is None else batch_size,
         )
         limit = parse_bytes(max_memory) if isinstance(max_memory, str) else max_memory
-        if threads is not None:
+        if isinstance(threads, int):
             torch.set_num_threads(threads)
+        elif threads not in (None, "auto"):
+            raise SettingsError(f'threads is a number, "auto" or None, got {threads!r}')
         self._ready = prepare_model(model, device, precision)
-        self._settings = settings if limit is None else fit_segment(self._ready, settings, limit)
+        choice = load_choice(lambda: self._fingerprint) if threads == "auto" else None
+        if choice is not None:
+            torch.set_num_threads(choice.threads)
+            if device == "auto" and choice.device != self._ready.device:
+                self._ready = prepare_model(model, choice.device, precision)
+        if limit is not None:
+            settings = fit_segment(self._ready, settings, limit)
+        if batch_size is None:
+            settings = self._with_batch(settings, choice, limit)
+        self._settings = settings
         self.on_progress = on_progress
+
+    def _with_batch(
+        self, settings: SeparationSettings, choice: Choice | None, limit: int | None
+    ) -> SeparationSettings:
+        """The batch that was measured; else as many segments as fit beside each other on a GPU."""
+        if choice is not None and limit is None and choice.device == self._ready.device:
+            return replace(settings, batch_size=choice.batch_size)
+        free = free_gpu_bytes(self._ready.device)
+        if free is None:
+            return settings
+        return fit_batch(self._ready, settings, free if limit is None else min(free, limit))
 
     @property
     def spec(self) -> ModelSpec:

@@ -8,7 +8,13 @@ import torch
 from small_songs import LowHigh
 from unbraid.errors import SettingsError
 from unbraid.models.bag import Bag
-from unbraid.runtimes.torch_runtime import adapt, check_precision, choose_device
+from unbraid.runtimes.torch_runtime import (
+    adapt,
+    candidate_devices,
+    check_precision,
+    choose_device,
+    free_gpu_bytes,
+)
 
 
 class Linear(torch.nn.Module):
@@ -71,3 +77,28 @@ def test_the_members_of_a_bag_are_adapted():
     assert adapted.weights == bag.weights
     torch.testing.assert_close(adapted(mixture), bag(mixture))
     assert members[0].batches == [1, 1, 1, 3]
+
+
+def test_the_cpu_has_no_memory_of_its_own_and_is_measured_alone():
+    assert free_gpu_bytes("cpu") is None
+    assert candidate_devices("cpu") == ["cpu"]
+
+
+def test_beside_an_apple_gpu_the_cpu_is_measured_too(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert candidate_devices("auto") == ["cpu", "mps"]
+    assert candidate_devices("mps") == ["mps"]
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_batches_give_what_the_cpu_gives():
+    import unbraid
+
+    assert free_gpu_bytes("cuda") > 0
+    signal = 0.1 * torch.randn(2, 30 * 44100, generator=torch.Generator().manual_seed(0))
+    batched = unbraid.Separator("mini", "cuda", precision="fp32", segment_s=5.0)
+    plain = unbraid.Separator("mini", "cpu", segment_s=5.0).separate(signal, 44100)
+    assert batched.settings.batch_size > 1
+    for stem, part in batched.separate(signal, 44100).items():
+        torch.testing.assert_close(part, plain[stem], atol=1e-4, rtol=0)

@@ -8,7 +8,10 @@ import torch
 from small_songs import LowHigh
 from unbraid.errors import SettingsError
 from unbraid.separation.settings import SeparationSettings
+from unbraid.tracks import estimate
 from unbraid.tracks.estimate import (
+    ModelCost,
+    fit_batch,
     fit_segment,
     measure_cost,
     memory_bytes,
@@ -73,3 +76,12 @@ def test_sizes_are_read(text, size):
 def test_what_is_no_size_is_refused(text):
     with pytest.raises(SettingsError):
         parse_bytes(text)
+
+
+@pytest.mark.parametrize("free, batch", [(10**12, 8), (24_000_000, 4), (12_000_000, 2), (10**6, 1)])
+def test_a_batch_is_as_large_as_free_memory_allows(free, batch, monkeypatch):
+    monkeypatch.setattr(estimate, "_WORKSPACE", 0)
+    monkeypatch.setattr(estimate, "_memory_now", lambda device: 3e8)  # is not asked for again
+    ready = prepare_model(LowHigh(), "cpu")
+    monkeypatch.setattr(estimate, "measure_cost", lambda ready, timed: ModelCost(None, 5e6))
+    assert fit_batch(ready, SeparationSettings(), free).batch_size == batch

@@ -11,7 +11,7 @@ import torch
 from unbraid.training.config import GuardRecipe, LossRecipe, OptimizerRecipe
 from unbraid.training.ema import Ema, weights_of
 from unbraid.training.guard import Guard
-from unbraid.training.losses import stem_losses, stem_weights, weighted_loss
+from unbraid.training.losses import spectral_losses, stem_losses, stem_weights, weighted_loss
 from unbraid.training.steps import learning_rate
 
 
@@ -108,3 +108,19 @@ def test_the_learning_rate_rises_then_falls_to_its_share():
     assert rates[100] == pytest.approx(0.1)
     assert all(a <= b for a, b in pairwise(rates[:10]))
     assert all(a >= b for a, b in pairwise(rates[10:]))
+
+
+def test_the_spectral_loss_is_blind_to_phase_and_loudness_and_sees_what_is_missing():
+    sources = torch.randn(2, 3, 2, 9000, generator=torch.Generator().manual_seed(0))
+    estimates = 0.5 * sources
+    assert spectral_losses(-sources, sources).max() < 1e-4
+    once, louder = spectral_losses(estimates, sources), spectral_losses(8 * estimates, 8 * sources)
+    assert torch.allclose(once, louder, rtol=1e-3)
+    worse = spectral_losses(0 * sources, sources)
+    assert (worse > 1.5 * once).all() and worse.shape == (3,)
+
+
+def test_the_spectral_loss_has_a_gradient_at_silence_and_fits_short_excerpts():
+    estimates = torch.zeros(1, 1, 1, 300, requires_grad=True)
+    spectral_losses(estimates, torch.ones(1, 1, 1, 300)).sum().backward()
+    assert estimates.grad is not None and estimates.grad.isfinite().all()

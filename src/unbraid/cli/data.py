@@ -63,6 +63,7 @@ def _add_songs(parser: argparse.ArgumentParser) -> None:
     add("--workers", metavar="N", type=_count, help="processes (cores, 8 at most)")
     add("--format", choices=("flac", "wav"), default="flac", help="(%(default)s)")
     add("--soundfont", metavar="FILE", help="for fluidsynth (a known one, if it is there)")
+    add("--low-end", metavar="SHARE", type=_share, default=0.0, help="of drums and deep bass (0)")
     add("--no-recorded", action="store_true", help="leave out recorded songs of the ingredients")
     add("--quiet", action="store_true", help="nothing but errors on stderr")
 
@@ -83,6 +84,7 @@ def _songs(options: argparse.Namespace) -> int:
         seconds=options.seconds,
         format=options.format,
         recorded=not options.no_recorded,
+        low_end=options.low_end,
     )
     lacking = ingredients.lacking()
     if lacking and not options.quiet:
@@ -307,6 +309,16 @@ def _above_0(text: str) -> float:
         value = 0.0
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"a number above 0, got {text!r}")
+    return value
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"a share within 0 and 1, got {text!r}")
     return value
 
 

@@ -31,6 +31,8 @@ COMMANDS = {
     "report": "a page about an evaluation, or about stems",
     "listen": "listening tests: build, serve, analyse",
     "serve": "a web page and an HTTP API for separating songs",
+    "bench": "measure what runs a model fastest on this machine",
+    "export": "write a model as ONNX, to run without torch",
 }
 """Command -> what it does. Its module is `unbraid.cli.NAME`, with `add_arguments` and `run`."""
 

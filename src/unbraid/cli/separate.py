@@ -62,7 +62,7 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
     add("--seed", metavar="N", type=int, default=0, help="of shifts and dither (%(default)s)")
     add("--device", metavar="auto|cpu|cuda[:N]|mps", default="auto")
     add("--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto")
-    add("--threads", metavar="N", type=_count, help="CPU threads")
+    add("--threads", metavar="auto|N", type=_threads, default="auto", help="CPU threads")
     add("--max-memory", metavar="SIZE", help="shorten segments to stay below, such as 2GB")
 
 
@@ -200,6 +200,10 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"a number from 1 on, got {text!r}")
     return int(text)
+
+
+def _threads(text: str) -> int | str:
+    return text if text == "auto" else _count(text)
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Literal
 
@@ -23,6 +23,7 @@ from unbraid.audio.resample import resampled_length
 from unbraid.audio.signal import Signal
 from unbraid.data.cache import SampleCache
 from unbraid.data.index import IndexedTrack, TrackIndex
+from unbraid.data.places import Place, gather
 from unbraid.data.repitch import RepitchSettings, repitch, repitched_samples
 from unbraid.data.sound_files import SoundFile, read_stretch, read_whole
 from unbraid.errors import SettingsError
@@ -40,15 +41,25 @@ class ExcerptSettings:
         mode: "grid" takes every excerpt of a regular grid once an epoch; "random" starts anywhere.
         per_epoch: how many items an epoch has; None takes as many as the grid has. Of a grid, an
             epoch then has that many, drawn anew for each.
+        apart: how often the stems of an excerpt come from places of their own; this and what
+            follows is for "random" alone, see `data.places`.
+        loud_tries: by stem, how many places are looked at until it sounds in one; 1 if not named.
+        borrow: stems that come from a place of their own where an excerpt's has none.
+        speed: by stem, how far the speed of one from a place of its own may change, as a power of
+            e: 0.1 is 10 % slower to 11 % faster.
         normalize: subtract the mean of the track's mono mixture and divide by its deviation.
     Raises:
-        SettingsError: if a length or a number is not above 0.
+        SettingsError: if a length or a number is out of its range.
     """
 
     excerpt_s: float = 11.0
     stride_s: float = 1.0
     mode: Literal["grid", "random"] = "grid"
     per_epoch: int | None = None
+    apart: float = 0.0
+    loud_tries: Mapping[str, int] = field(default_factory=dict)
+    borrow: tuple[str, ...] = ()
+    speed: Mapping[str, float] = field(default_factory=dict)
     normalize: bool = True
 
     def __post_init__(self) -> None:
@@ -60,6 +71,24 @@ class ExcerptSettings:
             raise SettingsError(f"excerpts lie on a 'grid' or at 'random', got {self.mode!r}")
         if self.per_epoch is not None and self.per_epoch < 1:
             raise SettingsError(f"an epoch has at least 1 item, got {self.per_epoch}")
+        self._check_places()
+
+    @property
+    def gathers(self) -> bool:
+        """Whether stems are looked for, and not just taken as they come."""
+        return bool(self.apart or self.loud_tries or self.borrow or self.speed)
+
+    def _check_places(self) -> None:
+        if self.gathers and self.mode != "random":
+            raise SettingsError("apart, loud_tries, borrow and speed need the mode 'random'")
+        if not 0 <= self.apart <= 1:
+            raise SettingsError(f"apart lies within 0 and 1, got {self.apart}")
+        for stem, tries in self.loud_tries.items():
+            if not 1 <= tries <= 1000:
+                raise SettingsError(f"loud_tries.{stem} is 1 to 1000 places, got {tries}")
+        for stem, reach in self.speed.items():
+            if not 0 <= reach <= 1:
+                raise SettingsError(f"speed.{stem} lies within 0 and 1, got {reach}")
 
 
 class Excerpts(torch.utils.data.Dataset[Tensor]):
@@ -144,27 +173,40 @@ class Excerpts(torch.utils.data.Dataset[Tensor]):
             raise IndexError(f"item {item} of {len(self)}")
         item %= len(self)
         rng = np.random.default_rng((self._seed, self.epoch, item))
-        track, start = self._place(item, rng)
-        sources = self._read(track, start)
+        if self.settings.gathers:
+            sources, _ = self._gather(rng)
+        else:
+            sources = self._read(*self._place(item, rng))
         if self._repitch is not None:
             sources = repitch(sources, self.stems, self.sample_rate, self._repitch, rng)
         return torch.from_numpy(sources)
 
     def place(self, item: int) -> tuple[str, int]:
-        """Which track an item of this epoch comes from, and its first sample there."""
+        """Which track an item of this epoch comes from, and its first sample there.
+
+        Where stems are looked for (`ExcerptSettings.gathers`), the names of all tracks that were
+        looked at, and the first sample in the first.
+        """
+        if self.settings.gathers:
+            rng = np.random.default_rng((self._seed, self.epoch, item))
+            _, drawn = self._gather(rng)
+            return " + ".join(track.name for track, _ in drawn), drawn[0][1]
         track, start = self._place(item, np.random.default_rng((self._seed, self.epoch, item)))
         return track.name, start
 
-    def _place(self, item: int, rng: np.random.Generator) -> tuple[IndexedTrack, int]:
+    def _place(self, item: int, rng: np.random.Generator) -> Place:
         if self.settings.mode == "random":
-            track = self.tracks[bisect_right(self._draws, rng.random() * self._draws[-1])]
-            last = resampled_length(track.samples, track.sample_rate, self.sample_rate)
-            return track, int(rng.integers(max(0, last - self._cut_samples) + 1))
+            return self._draw(rng)
         if self.settings.per_epoch is not None:
             item = self._shuffled(item)
         number = bisect_right(self._ends, item)
         nth = (item - (self._ends[number - 1] if number else 0)) % self._counts[number]
         return self.tracks[number], int(self.sample_rate * self.settings.stride_s * nth)
+
+    def _draw(self, rng: np.random.Generator) -> Place:
+        track = self.tracks[bisect_right(self._draws, rng.random() * self._draws[-1])]
+        last = resampled_length(track.samples, track.sample_rate, self.sample_rate)
+        return track, int(rng.integers(max(0, last - self._cut_samples) + 1))
 
     def _shuffled(self, item: int) -> int:
         """Place on the grid of one of `per_epoch` items: no place twice before all have come."""
@@ -175,24 +217,41 @@ class Excerpts(torch.utils.data.Dataset[Tensor]):
             self._order = of, rng.permutation(self._ends[-1])
         return int(self._order[1][item])
 
+    def _gather(self, rng: np.random.Generator) -> tuple[np.ndarray, list[Place]]:
+        """Sources from places that are looked for, and the places that were looked at."""
+        drawn: list[Place] = []
+
+        def draw() -> Place:
+            drawn.append(self._draw(rng))
+            return drawn[-1]
+
+        sources = gather(self.settings, self.stems, self._cut_samples, draw, self._read_stem, rng)
+        return sources, drawn
+
     def _read(self, track: IndexedTrack, start: int) -> Float32[np.ndarray, "s c t"]:
-        sources = np.zeros((len(self.stems), self.channels, self._cut_samples), np.float32)
-        wanted = start, self._cut_samples, self.sample_rate, self.channels
-        for stem, source in zip(self.stems, sources, strict=True):
-            file = track.stems.get(stem)
-            if file is None:  # known to be silent
-                signal = np.zeros((self.channels, 0), np.float32)
-            elif self._cache is not None:
-                signal = self._cache.read(file, *wanted)
-            else:
-                signal = read_stretch(file, *wanted)
-            there = signal.shape[1]
-            source[:, :there] = signal
-            if self.settings.normalize:
-                inside = min(self._cut_samples, max(there, self._track_samples(track) - start))
-                source[:, :inside] -= np.float32(track.mean)
-                source[:, :inside] /= np.float32(track.std)
-        return sources
+        return np.stack(
+            [self._read_stem(track, stem, start, self._cut_samples) for stem in self.stems]
+        )
+
+    def _read_stem(
+        self, track: IndexedTrack, stem: str, start: int, samples: int
+    ) -> Float32[np.ndarray, "c t"]:
+        source = np.zeros((self.channels, samples), np.float32)
+        wanted = start, samples, self.sample_rate, self.channels
+        file = track.stems.get(stem)
+        if file is None:  # known to be silent
+            signal = np.zeros((self.channels, 0), np.float32)
+        elif self._cache is not None:
+            signal = self._cache.read(file, *wanted)
+        else:
+            signal = read_stretch(file, *wanted)
+        there = signal.shape[1]
+        source[:, :there] = signal
+        if self.settings.normalize:
+            inside = min(samples, max(there, self._track_samples(track) - start))
+            source[:, :inside] -= np.float32(track.mean)
+            source[:, :inside] /= np.float32(track.std)
+        return source
 
     def _track_samples(self, track: IndexedTrack) -> int:
         return resampled_length(track.samples, track.sample_rate, self.sample_rate)

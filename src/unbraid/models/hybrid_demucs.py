@@ -22,6 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from einops import rearrange
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.errors import SettingsError
@@ -135,7 +136,21 @@ class HybridDemucs(nn.Module):
     def forward(self, mixture: Mixture) -> Estimates:
         """Separate songs: (batch, channels, samples) -> (batch, stems, channels, samples)."""
         spectrum = self.stft(mixture)
-        x, x_mean, x_std = standardize(self.head.enter(spectrum))
+        features, waves = self.network(self.head.enter(spectrum), mixture)
+        spectra = self.head.leave(features, spectrum)
+        return self.stft.inverse(spectra, mixture.shape[-1]) + waves
+
+    def network(
+        self, features: Float[Tensor, "b p f n"], mixture: Mixture
+    ) -> tuple[Float[Tensor, "b s p f n"], Estimates]:
+        """Everything between the STFT and its inverse, in real numbers.
+
+        Args:
+            features: spectrogram of the mixture, as the head lets it enter.
+        Returns:
+            for each stem what the head makes a spectrogram of, and what the time branch adds.
+        """
+        x, x_mean, x_std = standardize(features)
         t, t_mean, t_std = standardize(mixture)
 
         x_skips, t_skips, t_lengths = [], [], []
@@ -154,9 +169,7 @@ class HybridDemucs(nn.Module):
             t = time_layer(t, t_skips.pop(), samples=t_lengths.pop())
 
         x, t = self._by_stem(x), self._by_stem(t)
-        spectra = self.head.leave(x * x_std[:, None] + x_mean[:, None], spectrum)
-        waves = t * t_std[:, None] + t_mean[:, None]
-        return self.stft.inverse(spectra, mixture.shape[-1]) + waves
+        return x * x_std[:, None] + x_mean[:, None], t * t_std[:, None] + t_mean[:, None]
 
     def _by_stem(self, x: Tensor) -> Tensor:
         return rearrange(x, "b (s c) ... -> b s c ...", s=len(self.config.stems))

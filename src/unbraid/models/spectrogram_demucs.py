@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import torch.nn.functional as F
 from einops import rearrange
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from unbraid.models.base import ModelSpec
 from unbraid.models.branches import TimeDecoderLayer, TimeEncoderLayer
@@ -59,7 +60,18 @@ class SpectrogramDemucs(nn.Module):
         """Separate songs: (batch, channels, samples) -> (batch, stems, channels, samples)."""
         samples = mixture.shape[-1]
         spectrum = self.stft(F.pad(mixture, (0, self.valid_samples(samples) - samples)))
-        x, mean, std = standardize(self.head.enter(spectrum))
+        features = self.network(self.head.enter(spectrum))
+        return self.stft.inverse(self.head.leave(features, spectrum), samples)
+
+    def network(self, features: Float[Tensor, "b p f n"]) -> Float[Tensor, "b s p f n"]:
+        """Everything between the STFT and its inverse, in real numbers.
+
+        Args:
+            features: spectrogram of the mixture, as the head lets it enter.
+        Returns:
+            for each stem what the head makes a spectrogram of.
+        """
+        x, mean, std = standardize(features)
 
         skips = []
         for layer in self.spec_encoder:
@@ -72,5 +84,4 @@ class SpectrogramDemucs(nn.Module):
             x = layer(x, skips.pop())
 
         x = rearrange(x, "b (s c) f n -> b s c f n", s=len(self.config.stems))
-        spectra = self.head.leave(x * std[:, None] + mean[:, None], spectrum)
-        return self.stft.inverse(spectra, samples)
+        return x * std[:, None] + mean[:, None]

@@ -20,8 +20,8 @@ _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 def choose_device(name: str = "auto") -> str:
     """A device that is there, as torch names it.
 
-    "auto" is CUDA where there is one, else the CPU. An Apple GPU is used only when asked for: it
-    runs this kind of model slower than the CPU beside it.
+    "auto" is CUDA where there is one, else the CPU. An Apple GPU is used only when asked for, or
+    when `unbraid bench` found it faster: it may run such a model slower than the CPU beside it.
 
     Raises:
         SettingsError: if the device is unknown or not there.
@@ -43,6 +43,22 @@ def choose_device(name: str = "auto") -> str:
     if name == "cpu":
         return name
     raise SettingsError(f"a device is auto, cpu, cuda, cuda:N or mps, got {name!r}")
+
+
+def candidate_devices(name: str = "auto") -> list[str]:
+    """Devices worth a measurement: for "auto" the CPU beside a GPU of Apple's, else a single one.
+
+    Raises:
+        SettingsError: if the device is unknown or not there.
+    """
+    chosen = choose_device(name)
+    both = name == "auto" and chosen == "cpu" and torch.backends.mps.is_available()
+    return ["cpu", "mps"] if both else [chosen]
+
+
+def free_gpu_bytes(device: str) -> int | None:
+    """Memory that is free on a CUDA device; None for devices that have no memory of their own."""
+    return torch.cuda.mem_get_info(device)[0] if device.startswith("cuda") else None
 
 
 def check_precision(precision: str, device: str) -> None:

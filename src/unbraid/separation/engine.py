@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from unbraid.errors import ModelError, ShapeError
 from unbraid.models.bag import Bag
 from unbraid.models.base import SeparationModel
+from unbraid.models.layers.recurrent import one_thread
 from unbraid.separation.overlap_add import RunningSum, SegmentWeights
 from unbraid.separation.plan import Pass, plan_passes
 from unbraid.separation.progress import CancelToken, Progress, Work
@@ -142,13 +143,18 @@ def _add(
     shares: Float[Tensor, "s 1 1"],
     weights: SegmentWeights,
 ) -> None:
-    """Trim the neighbourhood off, weight, and add what lies within the song."""
+    """Trim the neighbourhood off, weight, and add what lies within the song.
+
+    On one thread: these are passes over memory, in which threads gain little, and cost much where
+    other programs have the cores.
+    """
     left = (estimates.shape[-1] - segment.length) // 2
     before_song = max(0, -segment.start)
     kept = estimates[..., left + before_song : left + segment.length]
     weight = weights.of(segment.number, segment.length)[before_song:]
-    scale = (shares * weight).to(kept.device)
-    running.add(segment.start + before_song, kept * scale)
+    with one_thread(kept.device):
+        scale = (shares * weight).to(kept.device)
+        running.add(segment.start + before_song, kept * scale)
 
 
 def _forward(

@@ -21,6 +21,7 @@ from torch import Tensor
 from unbraid.errors import ShapeError
 from unbraid.models.bag import Bag
 from unbraid.models.base import SeparationModel
+from unbraid.models.layers.recurrent import one_thread
 from unbraid.separation.engine import as_bag, run_pass
 from unbraid.separation.plan import Pass, plan_passes
 from unbraid.separation.progress import CancelToken, Progress, Work
@@ -49,7 +50,9 @@ class Loudness:
     def normalize(self, mixture: Float[Tensor, "b c n"]) -> Float[Tensor, "b c n"]:
         """(mixture - mean) / (std + 1e-8), as a copy in float32."""
         mean, std = self.mean.to(mixture.device), self.std.to(mixture.device)
-        return (mixture.to(torch.float32) - mean[:, None, None]) / (std + EPSILON)[:, None, None]
+        with one_thread(mixture.device):
+            centred = mixture.to(torch.float32) - mean[:, None, None]
+            return centred / (std + EPSILON)[:, None, None]
 
     def restore(self, estimates: Float[Tensor, "b s c n"]) -> Float[Tensor, "b s c n"]:
         """The inverse for estimates: the mean is shared out among the stems, so that they add up.
@@ -58,7 +61,8 @@ class Loudness:
         """
         mean = self.mean.to(estimates.device)[:, None, None, None] / estimates.shape[1]
         std = self.std.to(estimates.device)[:, None, None, None]
-        return torch.where(std > 0, estimates * (std + EPSILON), 0.0) + mean
+        with one_thread(estimates.device):
+            return torch.where(std > 0, estimates * (std + EPSILON), 0.0) + mean
 
 
 class LoudnessMeter:
@@ -74,10 +78,14 @@ class LoudnessMeter:
 
     def push(self, block: Float[Tensor, "b c n"]) -> None:
         """Take the next block into account; it may be empty."""
-        added = block.shape[-1]
-        if added == 0:
+        if block.shape[-1] == 0:
             return
-        signal = block.detach().to("cpu", torch.float64)
+        # A block is small: threads gain nothing, and cost much where other programs have the cores.
+        with one_thread(torch.device("cpu")):
+            self._push(block.detach().to("cpu", torch.float64))
+
+    def _push(self, signal: Float[Tensor, "b c n"]) -> None:
+        added = signal.shape[-1]
         middle = signal.mean(dim=1)
         if self._count == 0:
             self._origin = middle[:, 0].clone()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from unbraid.audio.write import AudioFormat, AudioWriter
 from unbraid.separation.progress import CancelToken
 from unbraid.tracks.gain import GainMeter
 from unbraid.tracks.settings import OutputSettings, Parts
+from unbraid.tracks.side_by_side import Behind, ahead
 from unbraid.tracks.workplace import BLOCK_SAMPLES, Spool
 
 
@@ -119,12 +120,14 @@ class TrackEncoder:
         null = NullTest()
         with ExitStack() as stack:
             writers = [stack.enter_context(self._writer(path, tags)) for path in files.values()]
+            # Encoding costs more than all else here, for mp3 more than the model: one thread each.
+            sinks = [stack.enter_context(Behind(writer.write)) for writer in writers]
             for source, stems in self._pairs(cancel):
                 written = self._finish(source, stems, gain)
                 if self._parts.complete and not self._format.is_lossy:
                     null.push(source - self._sum(written), source)
-                for writer, part in zip(writers, written, strict=True):
-                    writer.write(part)
+                for sink, part in zip(sinks, written, strict=True):
+                    sink.push(part)
         if self._parts.complete and self._format.is_lossy:
             null = self._decoded_null(list(files.values()), cancel)
         return Encoded(
@@ -222,16 +225,18 @@ class TrackEncoder:
     def _decoded_null(self, files: Iterable[Path], cancel: CancelToken | None) -> NullTest:
         """The null test of lossy files: by decoding what was written."""
         channels = self._info.channels
-        decoded = [recut(read_blocks(path), channels, BLOCK_SAMPLES) for path in files]
         null = NullTest()
-        for source in recut(self._input(), channels, BLOCK_SAMPLES):
-            if cancel is not None:
-                cancel.check()
-            error = source.astype(np.float64)
-            for part in decoded:
-                block = next(part, None)
-                if block is not None:
-                    common = min(block.shape[1], error.shape[1])
-                    error[:, :common] -= block[:, :common]
-            null.push(error, source)
+        with ExitStack() as stack:
+            files_ahead = [stack.enter_context(closing(ahead(read_blocks(path)))) for path in files]
+            decoded = [recut(blocks, channels, BLOCK_SAMPLES) for blocks in files_ahead]
+            for source in recut(self._input(), channels, BLOCK_SAMPLES):
+                if cancel is not None:
+                    cancel.check()
+                error = source.astype(np.float64)
+                for part in decoded:
+                    block = next(part, None)
+                    if block is not None:
+                        common = min(block.shape[1], error.shape[1])
+                        error[:, :common] -= block[:, :common]
+                null.push(error, source)
         return null

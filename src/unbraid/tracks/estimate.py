@@ -27,6 +27,7 @@ _SPOOL_BYTES = 4
 _LOSSY_KBPS = 320
 _MARGIN = 1.25  # allocators round up, and libraries keep workspaces that torch does not show
 _WORKSPACE = 90_000_000  # of decoders, encoders and threads, once a song runs (measured)
+_BATCHES, _SHARE_OF_FREE = (8, 4, 2), 0.8
 _PROBE_S = 1.0
 _SHORTEST_S = 0.5
 _STEP_S = 0.25
@@ -61,7 +62,7 @@ def measure_cost(ready: ReadyModel, *, timed: bool = True) -> ModelCost:
         model(noise)
     seconds = None
     if timed:
-        seconds = _seconds(model, noise, ready.device) / length_s
+        seconds = pass_seconds(model, noise, ready.device) / length_s
     return ModelCost(seconds, live.peak / length_s)
 
 
@@ -101,8 +102,15 @@ def fit_segment(
     Steps of a quarter of a second keep the choice, and with it the stems, the same from run to run.
 
     Raises:
-        SettingsError: if even a segment of half a second takes more.
+        SettingsError: if even a segment of half a second takes more, or if the model computes on
+            segments of one length.
     """
+    spec = ready.model.spec
+    if spec.segment_samples > 1 and ready.model.valid_samples(1) >= spec.segment_samples:
+        raise SettingsError(
+            f"this model computes on {segment_seconds(ready.model, settings):g} s at a time, so "
+            "its memory cannot be limited; unbraid export --segment makes one that takes less"
+        )
     cost = measure_cost(ready, timed=False)
     need = memory_bytes(cost, ready, settings)
     if need <= max_bytes:
@@ -117,6 +125,22 @@ def fit_segment(
         f"{shown_bytes(max_bytes)} of memory are too little: this model takes about "
         f"{shown_bytes(least)} even with segments of {_SHORTEST_S} s"
     )
+
+
+def fit_batch(
+    ready: ReadyModel, settings: SeparationSettings, free_bytes: int
+) -> SeparationSettings:
+    """Settings with as many segments in one pass as fit into the free memory of a GPU.
+
+    A power of two up to 8, by which a GPU is busy; a fifth of the memory is left alone.
+    """
+    cost = measure_cost(ready, timed=False)
+    now = _memory_now(ready.device)
+    for batch in _BATCHES:
+        larger = replace(settings, batch_size=batch)
+        if memory_bytes(cost, ready, larger) - now <= _SHARE_OF_FREE * free_bytes:
+            return larger
+    return settings
 
 
 def disk_bytes(
@@ -188,12 +212,15 @@ class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.live -= size
 
 
-def _seconds(model: SeparationModel, noise: Tensor, device: str) -> float:
+def pass_seconds(model: SeparationModel, noise: Tensor, device: str) -> float:
+    """Seconds of one forward pass on noise (b c t), which lies on the device."""
     begun = time.perf_counter()
     with torch.no_grad():
         model(noise)
     if device.startswith("cuda"):
         torch.cuda.synchronize(device)
+    elif device == "mps":
+        torch.mps.synchronize()
     return time.perf_counter() - begun
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from unbraid.errors import AudioReadError
 from unbraid.separation.progress import CancelToken
 from unbraid.separation.streaming import Loudness
 from unbraid.tracks.flow import ChannelMap, meter_blocks
+from unbraid.tracks.side_by_side import ahead
 from unbraid.tracks.workplace import Spool
 
 
@@ -57,19 +59,25 @@ def take_in(
 def _looked_over(
     path: Path, info: AudioInfo, spool: Spool, cancel: CancelToken | None
 ) -> Iterator[np.ndarray]:
-    for block in read_blocks(path):
-        if cancel is not None:
-            cancel.check()
-        if block.shape[0] != info.channels:
-            raise AudioReadError(
-                f"{shown(path)} changes midway from {info.channels} to {block.shape[0]} channels"
-            )
-        finite = np.isfinite(block)
-        if not finite.all():
-            broken = _first_broken(block, finite, spool.samples, info.sample_rate)
-            raise AudioReadError(f"{shown(path)} {broken}; repair or export it again")
-        spool.append(block)
-        yield block
+    with closing(ahead(read_blocks(path))) as blocks:
+        for block in blocks:
+            if cancel is not None:
+                cancel.check()
+            _look_over(path, info, block, spool.samples)
+            spool.append(block)
+            yield block
+
+
+def _look_over(path: Path, info: AudioInfo, block: np.ndarray, before: int) -> None:
+    """Refuse a block, which has so many samples before it, that no model can take."""
+    if block.shape[0] != info.channels:
+        raise AudioReadError(
+            f"{shown(path)} changes midway from {info.channels} to {block.shape[0]} channels"
+        )
+    finite = np.isfinite(block)
+    if not finite.all():
+        broken = _first_broken(block, finite, before, info.sample_rate)
+        raise AudioReadError(f"{shown(path)} {broken}; repair or export it again")
 
 
 def _first_broken(block: np.ndarray, finite: np.ndarray, before: int, sample_rate: int) -> str:

@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from unbraid.errors import ModelError
+from unbraid.errors import ModelError, SettingsError
 from unbraid.models.bag import Bag
 from unbraid.models.base import SeparationModel
+from unbraid.runtimes.onnx_runtime import SUFFIX, OnnxModel
 from unbraid.runtimes.torch_runtime import check_precision, choose_device
 from unbraid.zoo.load import licence_of, load_model
 
@@ -51,16 +52,14 @@ def prepare_model(
         ModelError: if there is no such model, or its file is refused.
     """
     if isinstance(model, (str, Path)):
-        place = choose_device(device)
+        exported = Path(model).suffix == SUFFIX
+        place = "cpu" if exported and device == "auto" else choose_device(device)
         check_precision(precision, place)
+        if exported and precision not in ("auto", "fp32"):
+            raise SettingsError(f"an exported model computes in fp32, not in {precision}")
         loaded = load_model(model, place)
-        return ReadyModel(
-            loaded,
-            _short_name(model),
-            place,
-            precision,
-            _licence(model),
-        )
+        licence = loaded.licence if isinstance(loaded, OnnxModel) else _licence(model)
+        return ReadyModel(loaded, _short_name(model), place, precision, licence)
     place = _device_of(model) if device == "auto" else choose_device(device)
     check_precision(precision, place)
     if isinstance(model, nn.Module) and device != "auto":

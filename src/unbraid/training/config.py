@@ -36,11 +36,14 @@ class StartRecipe:
 
     Attributes:
         model: name or path of a model to go on from; "" for new weights.
+        widen: if that model is narrower than the recipe's, make it as wide first, with the same
+            estimates; the width must be a multiple of its own (see `training.widen`).
         output_scale: factor of the new weights of the last layers; below 1 the first estimates are
             near silence, and their bias is 0.
     """
 
     model: str = ""
+    widen: bool = False
     output_scale: float = 1.0
 
 
@@ -69,10 +72,13 @@ class LossRecipe:
         kind: "l1" or "mse" on waveforms; "relative": amplitude of the error over that of the
             mixture, which does not depend on loudness.
         weights: of the stems, by name; 1 for those left out.
+        spectral: weight of the loss on magnitudes at several resolutions, which is added in
+            training (validation by "loss" stays with `kind`); 0 for none.
     """
 
     kind: Literal["l1", "mse", "relative"] = "l1"
     weights: Mapping[str, float] = field(default_factory=dict)
+    spectral: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,10 @@ class Feed:
         """One process's share after augmentation, (share, stems, channels, fewer samples)."""
         generator = generator_of(self._recipe.seed, "augment", step, attempt)
         share = self._team.rank, self._team.size
-        return augment(sources, self._recipe.augment, self._sample_rate, generator, share=share)
+        return augment(
+            sources, self._recipe.augment, self._sample_rate, generator,
+            stems=self._excerpts.stems, share=share,
+        )  # fmt: skip
 
 
 def check_shares(recipe: Recipe, processes: int) -> None:

@@ -13,6 +13,7 @@ from unbraid.errors import SettingsError
 from unbraid.models.base import SeparationModel
 from unbraid.models.build import ARCHITECTURES, describe_model
 from unbraid.training.config import Recipe, model_config
+from unbraid.training.widen import widen
 from unbraid.zoo.load import load_model
 
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d)
@@ -39,30 +40,37 @@ def first_model(recipe: Recipe) -> tuple[nn.Module, str]:
 def start_from(recipe: Recipe, name: str) -> tuple[nn.Module, str]:
     """The recipe's stems on the weights of another model.
 
-    Its architecture and config hold, whatever the recipe says of them, but for stems and segment.
-    If the stems differ, the last layers, whose shape depends on them, begin anew.
+    Its architecture and config hold, whatever the recipe says of them, but for stems and segment,
+    and with `start.widen` for the width. If the stems differ, the last layers, whose shape depends
+    on them, begin anew.
 
     Raises:
-        SettingsError: if it is a bag, or has another sample rate or number of channels.
+        SettingsError: if it is a bag, has another sample rate or number of channels, or cannot be
+            widened.
         ModelError: if there is no such model.
     """
-    there = load_model(name)
+    there: object = load_model(name)
     if not isinstance(there, nn.Module):
         raise SettingsError(f"{name} is a bag of models; start from one of them")
     adapted = _adapted(recipe, there, name)
     wanted = model_config(adapted)
     model = new_model(adapted)
+    grown = ""
+    if recipe.start.widen:
+        narrow, wide = describe_model(there)[1]["width"], wanted.width
+        there = widen(there, wide, recipe.seed)
+        grown = f", widened from {narrow} to {wide}" if wide > narrow else ""
     spec = as_separation_model(there).spec
     if spec.stems == wanted.stems:
         model.load_state_dict(there.state_dict())
-        return model, f"weights of {name}, all of them"
+        return model, f"weights of {name}, all of them{grown}"
     mine, theirs = model.state_dict(), there.state_dict()
     head = {f"{name}." for name in _output_names(model)}
     kept = {k: v for k, v in theirs.items() if not k.startswith(tuple(head))}
     model.load_state_dict({**mine, **kept})
     return model, (
-        f"weights of {name}; its last layers made {', '.join(spec.stems)} and begin anew for "
-        f"{', '.join(wanted.stems)}"
+        f"weights of {name}{grown}; its last layers made {', '.join(spec.stems)} and begin anew "
+        f"for {', '.join(wanted.stems)}"
     )
 
 
@@ -88,6 +96,8 @@ def _adapted(recipe: Recipe, there: nn.Module, name: str) -> Recipe:
                 f"start from another model, or set model.{key}={config[key]}"
             )
     config.update(stems=mine.stems, segment_s=mine.segment_s)
+    if recipe.start.widen:
+        config["width"] = mine.width
     plain = {key: list(v) if isinstance(v, tuple) else v for key, v in config.items()}
     return dataclasses.replace(
         recipe, model=dataclasses.replace(recipe.model, architecture=architecture, settings=plain)

@@ -16,7 +16,7 @@ from unbraid.training import svd
 from unbraid.training.config import OptimizerRecipe, Recipe, RunRecipe
 from unbraid.training.distributed import Team
 from unbraid.training.feed import Batch, Feed
-from unbraid.training.losses import stem_losses, stem_weights, weighted_loss
+from unbraid.training.losses import spectral_losses, stem_losses, stem_weights, weighted_loss
 from unbraid.training.state import RunState
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -108,6 +108,8 @@ class Stepper:
             with autocast(self._recipe.run, self._team.device), compiling():
                 estimates = self._model(part.sum(1))
             part_losses = stem_losses(estimates.float(), part, self._recipe.loss.kind)
+            if weight := self._recipe.loss.spectral:
+                part_losses = part_losses + weight * spectral_losses(estimates.float(), part)
             loss = weighted_loss(part_losses, self._weights) / parts
             state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             losses = losses + part_losses.detach() / parts

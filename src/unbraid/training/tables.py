@@ -6,7 +6,7 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from unbraid.errors import SettingsError
@@ -167,6 +167,7 @@ _RULES: tuple[_Rule, ...] = (
     ("ema.batch", lambda v: all(0 < d < 1 for d in v), "a list of decays between 0 and 1"),
     ("ema.epoch", lambda v: all(0 < d < 1 for d in v), "a list of decays between 0 and 1"),
     ("loss.weights", lambda v: all(w >= 0 for w in v.values()), "0 or more for each stem"),
+    ("loss.spectral", lambda v: v >= 0, "0 (none) or more"),
     ("validation.every", lambda v: v >= 1, "1 or more"),
     ("validation.overlap", lambda v: 0 <= v < 1, "from 0 to below 1"),
     ("validation.shifts", lambda v: v >= 0, "0 or more"),
@@ -190,9 +191,24 @@ def _check(recipe: Recipe) -> None:
         if not holds(value):
             raise SettingsError(f"{path} is {range}, got {value!r:.80}")
     stems = model_config(recipe).stems
-    for stem in recipe.loss.weights:
-        if stem not in stems:
-            near = did_you_mean(stem, set(stems))
-            raise SettingsError(f"loss.weights: the model has no stem {stem!r}{near}")
+    for name, table in _by_stem(recipe).items():
+        for stem in table:
+            if stem not in stems:
+                near = did_you_mean(stem, set(stems))
+                raise SettingsError(f"{name}: the model has no stem {stem!r}{near}")
     if all(recipe.loss.weights.get(stem, 1.0) == 0 for stem in stems):
         raise SettingsError("loss.weights: at least one stem weighs more than 0")
+
+
+def _by_stem(recipe: Recipe) -> dict[str, Iterable[str]]:
+    """What goes by the names of stems; `repitch.speech_stems` may name more than there are."""
+    augment, excerpts = recipe.augment, recipe.excerpts
+    return {
+        "loss.weights": recipe.loss.weights,
+        "augment.gain_db": augment.gain_db,
+        "augment.absent": augment.absent,
+        "augment.without_lows": augment.without_lows,
+        "excerpts.loud_tries": excerpts.loud_tries,
+        "excerpts.borrow": excerpts.borrow,
+        "excerpts.speed": excerpts.speed,
+    }

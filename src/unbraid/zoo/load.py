@@ -1,7 +1,8 @@
 """From a name or a path to a model or a bag.
 
 name     bundled ("mini"), or public ("mdx", "e51eebcc"): fetched once into the cache
-file     unbraid's own, a public .th or .safetensors, the YAML of a bag: told by its content
+file     unbraid's own, a public .th or .safetensors, the YAML of a bag: told by its content;
+         FILE.onnx, as `unbraid export` writes it
 folder   with one model or bag; FOLDER/NAME picks one of several
 """
 
@@ -17,6 +18,7 @@ from unbraid.errors import CheckpointError, ModelError, UnknownModel
 from unbraid.models.bag import Bag
 from unbraid.models.base import SeparationModel
 from unbraid.models.build import did_you_mean
+from unbraid.runtimes.onnx_runtime import SUFFIX, OnnxModel
 from unbraid.zoo.bags import BagRecipe, FileBag, find_in_folder, only_in_folder, read_bag
 from unbraid.zoo.cards import ModelCard, bundled_card, bundled_files, public_card
 from unbraid.zoo.catalog import load_catalog
@@ -60,6 +62,8 @@ def load_model(
     path = _local_path(name)
     if path is None:
         return _load_public(str(name), device, on_download)
+    if path.suffix == SUFFIX:
+        return OnnxModel(path, device)
     if path.suffix in (".yaml", ".yml"):
         recipe = read_bag(path)
         members = [find_in_folder(path.parent, member) for member in recipe.models]
@@ -89,7 +93,7 @@ def licence_of(name: str | Path) -> str:
     if members:
         return members[0].licence
     known = {model.file_name: model for model in load_catalog().models.values()}
-    if path is None or path.suffix in (".yaml", ".yml"):
+    if path is None or path.suffix in (".yaml", ".yml", SUFFIX):
         return ""
     if path.name in known:
         return known[path.name].licence

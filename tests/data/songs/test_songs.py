@@ -11,11 +11,11 @@ import pytest
 
 from data.datasets import signal_of
 from unbraid.data.index import build_index
-from unbraid.data.songs import soundfont
+from unbraid.data.songs import dataset, soundfont
 from unbraid.data.songs.dataset import SongsRequest, make_dataset
 from unbraid.data.songs.ingredients import Ingredients, find_ingredients, tiny_folder
 from unbraid.data.songs.notes import Note
-from unbraid.data.songs.song import STEMS, SongSettings, make_low_end, make_song
+from unbraid.data.songs.song import LINES, STEMS, SongSettings, make_low_end, make_song
 from unbraid.errors import SettingsError
 
 TINY = Ingredients(tiny_folder())
@@ -94,6 +94,25 @@ def test_a_dataset_can_be_gone_on_with_and_has_the_same_bytes(tmp_path):
         make_dataset(out, TINY, replace(REQUEST, seed=1))
 
 
+def test_a_share_of_the_songs_for_training_is_a_low_end_and_others_stay_as_they_were(tmp_path):
+    request = replace(REQUEST, songs=3, low_end=0.5)
+    done = {song.track: song.facts for song in make_dataset(tmp_path / "low", TINY, request)}
+    styles = [done[f"train/song-000{n}"]["style"] for n in range(2)]
+    assert styles[0] != "low end" and styles[1] == "low end"
+    assert {"other", "vocals"} <= set(done["train/song-0001"]["silent"])
+    assert done["valid/song-0002"]["style"] != "low end"
+    kept = json.loads((tmp_path / "low/songs.json").read_text())["request"]
+    assert kept["low_end"] == 0.5
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.0, 0), (0.25, 25), (0.5, 50), (1.0, 100)])
+def test_low_ends_are_spread_evenly_and_all_kinds_come_in_turn(share, count):
+    lines = [dataset._line_of(number, share) for number in range(100)]
+    found = [line for line in lines if line is not None]
+    assert len(found) == count
+    assert found == [LINES[i % 4] for i in range(count)]
+
+
 @pytest.mark.slow
 def test_any_number_of_processes_makes_the_same_bytes(tmp_path):
     request = replace(REQUEST, songs=3)
@@ -115,7 +134,8 @@ def test_foreign_folders_are_left_alone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"songs": 0}, {"valid": 2}, {"seed": -1}, {"seconds": (1.0, 2.0)}]
+    "wrong",
+    [{"songs": 0}, {"valid": 2}, {"seed": -1}, {"seconds": (1.0, 2.0)}, {"low_end": 1.5}],
 )
 def test_requests_that_make_no_sense_are_refused(wrong):
     with pytest.raises(SettingsError):

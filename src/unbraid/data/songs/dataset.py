@@ -25,8 +25,15 @@ from unbraid.data.making import (
 )
 from unbraid.data.songs.effects import RATE
 from unbraid.data.songs.ingredients import Ingredients, Side
-from unbraid.data.songs.multitracks import Multitrack, find_multitracks, multitrack_stems
-from unbraid.data.songs.song import STEMS, SongSettings, make_song
+from unbraid.data.songs.multitracks import (
+    CROSSOVERS_HZ,
+    Multitrack,
+    find_multitracks,
+    low_line,
+    low_register,
+    multitrack_stems,
+)
+from unbraid.data.songs.song import LINES, STEMS, Line, SongSettings, make_low_end, make_song
 from unbraid.errors import SettingsError
 
 MANIFEST = "songs.json"
@@ -43,6 +50,8 @@ class SongsRequest:
         seconds: least and greatest length of a song.
         format: "flac" or "wav", both with 16 bits.
         recorded: whether recorded songs among the ingredients become tracks too.
+        low_end: share of the songs for training that are drums and a deep bass alone, of four kinds
+            in turn; with `recorded` the bass lines of recorded synthesizers become tracks as well.
     Raises:
         SettingsError: if there is nothing to make.
     """
@@ -53,6 +62,7 @@ class SongsRequest:
     seconds: tuple[float, float] = (60.0, 85.0)
     format: TrackFormat = "flac"
     recorded: bool = True
+    low_end: float = 0.0
 
     def __post_init__(self) -> None:
         if self.songs < 1:
@@ -61,6 +71,8 @@ class SongsRequest:
             raise SettingsError(
                 f"of {self.songs} songs 0 to {self.songs - 1} are for validation, got {self.valid}"
             )
+        if not 0 <= self.low_end <= 1:
+            raise SettingsError(f"a share of songs lies within 0 and 1, got {self.low_end:g}")
         check_request("songs", self.seed, self.format)
         SongSettings(self.seconds)
 
@@ -74,6 +86,8 @@ class _Job:
     settings: SongSettings
     number: int = 0
     multitrack: Multitrack | None = None
+    line: Line | None = None
+    cutoff_hz: int = 0
 
 
 def make_dataset(
@@ -103,8 +117,9 @@ def make_dataset(
     begin(out, MANIFEST, content)
     recorded = [song for song in find_multitracks(ingredients.folder / "songs") if not song.is_dull]
     done: list[TrackDone] = []
-    total = request.songs + (len(recorded) if request.recorded else 0)
-    for jobs in _stages(out, ingredients, request, recorded):
+    stages = _stages(out, ingredients, request, recorded)
+    total = sum(map(len, stages))
+    for jobs in stages:
         for song in make_tracks(out, jobs, lambda job: job.track, _make, workers):
             done.append(song)
             if on_song is not None:
@@ -126,6 +141,13 @@ def _stages(
         side = "valid" if song.is_valid else "train"
         track = f"{side}/recorded-{_plain(song.title)}"
         first.append(_Job(out, track, request, ingredients, settings, multitrack=song))
+        low = low_line(song) if side == "train" and request.low_end else None
+        if low is not None:
+            first += [
+                _Job(out, f"train/lowline-{_plain(song.title)}-{cutoff}", request, ingredients,
+                     settings, multitrack=low, cutoff_hz=cutoff)
+                for cutoff in CROSSOVERS_HZ
+            ]  # fmt: skip
         if side == "train" and any(file["class"] == "vocals" for file in song.facts["files"]):
             borrowed.append((out / track / f"vocals.{request.format}", song.credit))
     lent = replace(
@@ -140,24 +162,39 @@ def _stages(
         # Nobody who is heard in training is heard in validation.
         of_side = lent if side == "train" else settings
         track = f"{side}/song-{number:04d}"
-        second.append(_Job(out, track, request, chosen, of_side, number))
+        line = _line_of(number, request.low_end) if side == "train" else None
+        second.append(_Job(out, track, request, chosen, of_side, number, line=line))
     return [first, second]
 
 
+def _line_of(number: int, share: float) -> Line | None:
+    """Which kind of low end a song is, if it is one: `share` of the numbers, evenly spread."""
+    before = int(number * share)
+    return LINES[before % len(LINES)] if int((number + 1) * share) > before else None
+
+
 def _make(job: _Job) -> dict[str, Any]:
-    if job.multitrack is not None:
+    facts: dict[str, Any]
+    if job.multitrack is not None and job.cutoff_hz:
+        title = f"{job.multitrack.title} below {job.cutoff_hz} Hz"
+        stems = {"bass": low_register(job.multitrack, job.cutoff_hz)}
+        facts = {"title": title, "kind": "recorded", "licences": [job.multitrack.credit]}
+    elif job.multitrack is not None:
         stems = multitrack_stems(job.multitrack, basses_apart=True)
         peak = float(np.abs(sum(stems.values())).max())
         gain = np.float32(min(1.0, 0.99 / max(peak, *(np.abs(s).max() for s in stems.values()))))
         stems = {stem: audio * gain for stem, audio in stems.items()}
-        facts: dict[str, Any] = {
+        facts = {
             "title": job.multitrack.title,
             "kind": "recorded",
             "licences": [job.multitrack.credit],
         }
     else:
         seed = (job.request.seed, job.number)
-        stems, made = make_song(seed, job.ingredients, job.settings)
+        if job.line is not None:
+            stems, made = make_low_end(seed, job.ingredients, job.settings, line=job.line)
+        else:
+            stems, made = make_song(seed, job.ingredients, job.settings)
         facts = {"title": f"song {job.number}", "kind": "made up", "seed": list(seed), **made}
     samples = len(next(iter(stems.values())))
     silence = np.zeros((samples, 2), np.float32)
@@ -168,6 +205,8 @@ def _make(job: _Job) -> dict[str, Any]:
 def _content(ingredients: Ingredients, request: SongsRequest) -> dict[str, Any]:
     wanted = asdict(request)
     wanted["seconds"] = list(request.seconds)
+    if not request.low_end:
+        del wanted["low_end"]  # a set that was begun before there was this is still the same
     return {"request": wanted, "ingredients": ingredients.fingerprint()}
 
 

@@ -9,7 +9,7 @@ the file.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,9 @@ from unbraid.errors import AudioReadError, SettingsError
 SONGS_RATE = 48_000
 _FRAME = 1024  # samples of an AAC packet
 _BASS_SHARE, _BASS_HZ = 0.5, 150.0
+_LINE_SHARE, _LINE_ACTIVE = 0.3, 0.1
+CROSSOVERS_HZ = (150, 250, 500)
+"""Where the low register of a recorded synthesizer is cut off."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,33 @@ def multitrack_stems(song: Multitrack, *, basses_apart: bool = False) -> dict[st
         stem: soxr.resample(audio, SONGS_RATE, RATE, quality="VHQ") * song.facts["mix_gain"]
         for stem, audio in sums.items()
     }
+
+
+def low_line(song: Multitrack) -> Multitrack | None:
+    """The song with those files alone whose low register is a bass line, though classed "other".
+
+    Such a line is a bass of its own below `CROSSOVERS_HZ`: recorded, of which there is little.
+    """
+    files = [
+        file
+        for file in song.facts["files"]
+        if file["class"] == "other"
+        and file.get("low200", 0.0) > _LINE_SHARE
+        and file.get("active", 0.0) > _LINE_ACTIVE
+    ]
+    return replace(song, facts={**song.facts, "files": files}) if files else None
+
+
+def low_register(song: Multitrack, cutoff_hz: float) -> np.ndarray:
+    """What a song holds below a frequency, as a bass, (samples, 2) with a peak of 0.95.
+
+    Raises:
+        AudioReadError: as `multitrack_stems`.
+    """
+    audio = sum(multitrack_stems(song).values(), start=np.zeros((1, 2), np.float32))
+    low = butter(butter(audio, cutoff_hz, "low", 2)[::-1], cutoff_hz, "low", 2)[::-1]
+    scaled: np.ndarray = low * np.float32(0.95 / max(1e-6, float(np.abs(low).max())))
+    return scaled
 
 
 def decode_untrimmed(path: Path) -> tuple[np.ndarray, int]:

@@ -21,6 +21,10 @@ STEMS = ("drums", "bass", "other", "vocals")
 
 Seed = int | Sequence[int]
 
+Line = Literal["pattern", "loose", "punch", "mono"]
+LINES: tuple[Line, ...] = ("pattern", "loose", "punch", "mono")
+"""Kinds of deep basses, see `make_low_end`."""
+
 _OTHER_PROGRAMS = (
     *(0, 1, 2, 4, 5, 7, 11, 12, 16, 18, 19, 21, 24, 25, 26, 27, 28, 29, 30, 40, 46, 48, 49, 50),
     *(51, 56, 60, 61, 62, 63, 65, 66, 71, 73, 75, 80, 81, 82, 84, 87, 88, 89, 90, 91, 92, 93, 94),
@@ -119,19 +123,23 @@ class Song:
 
 
 def make_song(
-    seed: Seed, ingredients: Ingredients, settings: SongSettings | None = None
+    seed: Seed,
+    ingredients: Ingredients,
+    settings: SongSettings | None = None,
+    kind: str | None = None,
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """A song of up to four stems.
 
     Args:
-        seed: of everything; the same seed, ingredients and settings make the same song.
+        seed: of everything; the same seed, ingredients, settings and kind make the same song.
         ingredients: what it is made from.
         settings: how long, and whose vocals.
+        kind: "electronic", "band" or "midi"; drawn if None.
     Returns:
         stems (samples, 2), whose plain sum stays below full scale, without silent ones; and what
         there is to know: style, tempo, licences.
     """
-    song = Song(seed, ingredients, settings or SongSettings())
+    song = Song(seed, ingredients, settings or SongSettings(), kind)
     stems: dict[str, np.ndarray] = {}
     if song.kind == "midi":
         stems = _midi_stems(song)
@@ -154,7 +162,7 @@ def make_low_end(
     ingredients: Ingredients,
     settings: SongSettings | None = None,
     *,
-    line: Literal["pattern", "loose", "punch", "mono"] = "pattern",
+    line: Line = "pattern",
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Drums and a deep bass alone, as `make_song`: what shares the lowest octaves is heard most.
 

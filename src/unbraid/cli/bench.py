@@ -1,0 +1,73 @@
+"""Measure what runs a model fastest on this machine, and keep it for `separate`.
+
+Threads, device and batch are chosen: the stems stay the same but for the last digits of their
+numbers. The length of segments is never chosen, since it changes the stems; the table shows what
+other lengths would cost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from unbraid.tracks.tuning import Choice, Trial
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """`unbraid bench [--model NAME]`."""
+    add = parser.add_argument
+    add("-m", "--model", "-n", metavar="NAME|PATH", default="mini", help="model (%(default)s)")
+    add("--device", metavar="auto|cpu|cuda[:N]|mps", default="auto")
+    add("--seconds", metavar="S", type=float, default=2.0, help="for the trials (%(default)s)")
+    add("--max-memory", metavar="SIZE", help="leave out what takes more, such as 2GB")
+    add("--json", action="store_true", help="one JSON object")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, keep and show; returns the exit code."""
+    from unbraid.errors import SettingsError
+    from unbraid.runtimes.torch_runtime import candidate_devices
+    from unbraid.tracks.estimate import parse_bytes
+    from unbraid.tracks.model import prepare_model
+    from unbraid.tracks.tuning import choose, hardware, measure, save_choice
+
+    if not 0 < options.seconds < 1e6:
+        raise SettingsError(f"--seconds is more than 0, got {options.seconds:g}")
+    limit = None if options.max_memory is None else parse_bytes(options.max_memory)
+    trials = measure(
+        lambda device: prepare_model(options.model, device),
+        candidate_devices(options.device),
+        budget_s=options.seconds,
+        max_bytes=limit,
+    )
+    choice = choose(trials)
+    kept = save_choice(choice, prepare_model(options.model, "cpu").fingerprint())
+    if options.json:
+        rows = [asdict(trial) for trial in trials]
+        facts = {"model": options.model, "hardware": json.loads(hardware())}
+        print(json.dumps({**facts, "trials": rows, "choice": asdict(choice), "kept": str(kept)}))
+    else:
+        print(_table(trials, choice))
+        print(f"\nseparate uses {_shown(choice)} for {options.model} from now on ({kept})")
+    return 0
+
+
+def _table(trials: Sequence[Trial], choice: Choice) -> str:
+    head = f"  {'device':8}{'threads':>8}{'segment s':>11}{'batch':>7}{'s per s':>9}{'MB':>8}"
+    rows = [
+        f"{'*' if trial.choice == choice else ' '} {trial.choice.device:8}"
+        f"{trial.choice.threads:8}{trial.segment_s:11.2f}{trial.choice.batch_size:7}"
+        f"{trial.seconds_per_s:9.3f}{trial.memory_bytes / 1e6:8.0f}"
+        for trial in trials
+    ]
+    return "\n".join([head, *rows])
+
+
+def _shown(choice: Choice) -> str:
+    threads = "1 thread" if choice.threads == 1 else f"{choice.threads} threads"
+    batch = f", {choice.batch_size} segments at once" if choice.batch_size > 1 else ""
+    return f"{choice.device} with {threads}{batch}"

@@ -1,0 +1,113 @@
+"""Work on threads beside the one that leads: reading ahead, writing behind.
+
+Decoders and encoders let go of Python's lock while they work, so that the files of a song can be
+written at the same time. Queues are short: memory does not grow, and what is done is the same in
+the same order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from queue import Queue, SimpleQueue
+from threading import Semaphore, Thread
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Behind(Generic[T]):
+    """Does `work` with one item after another, on a thread of its own.
+
+    On leaving the block everything pushed has been done. What `work` raises comes out of a later
+    `push`, or of the block; if the block itself fails, what still waits is dropped.
+
+    Args:
+        work: called with each item, in order.
+        depth: items that may wait.
+
+    >>> done = []
+    >>> with Behind(done.append) as behind:
+    ...     for number in range(3):
+    ...         behind.push(number)
+    >>> done
+    [0, 1, 2]
+    """
+
+    def __init__(self, work: Callable[[T], object], depth: int = 4) -> None:
+        self._work = work
+        self._waiting: Queue[tuple[T] | None] = Queue(depth)
+        self._error: BaseException | None = None
+        self._dropping = False
+        self._thread = Thread(target=self._run, daemon=True)
+
+    def push(self, item: T) -> None:
+        """Hand over an item; waits while there are too many."""
+        if self._error is not None:
+            raise self._error
+        self._waiting.put((item,))
+
+    def __enter__(self) -> Behind[T]:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._dropping = error is not None
+        self._waiting.put(None)
+        self._thread.join()
+        if self._error is not None and error is None:
+            raise self._error
+
+    def _run(self) -> None:
+        # After an error it goes on taking, and does nothing, so that nobody waits for it in vain.
+        for (item,) in iter(self._waiting.get, None):
+            if self._error is None and not self._dropping:
+                try:
+                    self._work(item)
+                except BaseException as error:
+                    self._error = error
+
+
+def ahead(items: Iterable[T], depth: int = 4) -> Generator[T, None, None]:
+    """The same items, made on a thread of their own, up to `depth` before they are asked for.
+
+    What `items` raises is raised in its place. Close it (`contextlib.closing`) where it may not be
+    taken to its end, and the thread ends with it.
+
+    >>> list(ahead(range(3)))
+    [0, 1, 2]
+    """
+    found: SimpleQueue[tuple[Any, BaseException | None] | None] = SimpleQueue()
+    room, stopped = Semaphore(depth), [False]
+
+    def run() -> None:
+        try:
+            for item in items:
+                found.put((item, None))
+                room.acquire()
+                if stopped[0]:
+                    break
+            found.put(None)
+        except BaseException as error:
+            found.put((None, error))
+        finally:
+            if hasattr(items, "close"):
+                items.close()
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        for item, error in iter(found.get, None):
+            if error is not None:
+                raise error
+            yield item
+            room.release()
+    finally:
+        stopped[0] = True
+        room.release()
+        thread.join()
