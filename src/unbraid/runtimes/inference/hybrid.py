@@ -8,9 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from unbraid.models.base import ModelSpec
+from unbraid.models.heads import ComplexAsChannels
 from unbraid.models.hybrid_demucs import HybridDemucs, HybridDemucsConfig
 from unbraid.models.spectral import standardize
+from unbraid.models.stft import AlignedSTFT
 from unbraid.runtimes.inference.core import Core
+from unbraid.runtimes.inference.spectra import SpectraOfStems
 from unbraid.runtimes.inference.spectral import QuickSpecDecoder, QuickSpecEncoder
 from unbraid.runtimes.inference.steps import QuickTimeDecoder, QuickTimeEncoder
 from unbraid.shapes import Estimates, Mixture
@@ -45,6 +48,12 @@ class QuickHybridDemucs(nn.Module):
             self._core = Core(
                 model.meeting, model.shared_encoder, model.shared_decoder, model.parting
             )
+            # Complex rows on the plain STFT may go to the inverse transform as they come.
+            self._direct = (
+                type(model.stft) is AlignedSTFT
+                and isinstance(model.head, ComplexAsChannels)
+                and isinstance(_all(model.spec_decoder)[-1].norm, nn.Identity)
+            )
             self._spec_decoders = [QuickSpecDecoder(layer) for layer, _ in decoders]
             self._time_decoders = [QuickTimeDecoder(layer) for _, layer in decoders]
 
@@ -63,14 +72,14 @@ class QuickHybridDemucs(nn.Module):
         return torch.cat([self._separate(item) for item in torch.split(mixture, 1)])
 
     def _separate(self, mixture: Mixture) -> Estimates:
-        model = self.model
+        model, samples = self.model, mixture.shape[-1]
         spectrum = model.stft(mixture)
-        entered = model.head.enter(spectrum)
-        normal, *spec_scale = standardize(entered)
+        normal, spec_mean, spec_std = standardize(model.head.enter(spectrum))
         x = normal[0].permute(1, 2, 0).contiguous()
-        del entered, normal
-        normal, *time_scale = standardize(mixture)
+        normal, time_mean, time_std = standardize(mixture)
         t = normal[0].T.contiguous()
+        del normal
+        spectrum = None if self._direct else spectrum
         x_skips, t_skips, lengths = [], [], []
         for spec_layer, time_layer in self._encoders:
             lengths.append(len(t))
@@ -80,17 +89,23 @@ class QuickHybridDemucs(nn.Module):
         x, t = self._core(x, t)
         for time_decoder in self._time_decoders:
             t = time_decoder(t, t_skips.pop(), lengths.pop())
-        waves = t * time_scale[1].item() + time_scale[0].item()
-        for spec_decoder in self._spec_decoders:
-            x = spec_decoder(x, x_skips.pop())
-        return (
-            self._leave(x, spec_scale, spectrum, mixture.shape[-1]) + self._by_stem(waves.T)[None]
-        )
-
-    def _leave(self, x: Tensor, scale: list[Tensor], spectrum: Tensor, samples: int) -> Estimates:
-        y = self._by_stem(x.permute(2, 0, 1))[None]
-        spectra = self.model.head.leave(y * scale[1].item() + scale[0].item(), spectrum)
-        return self.model.stft.inverse(spectra, samples)
+        waves = torch.add(time_mean[0], t.T * time_std[0])
+        del t
+        *inner, outermost = self._spec_decoders
+        for spec_decoder in inner:
+            x += x_skips.pop()
+            x = spec_decoder(x)
+        x += x_skips.pop()
+        if spectrum is None:
+            spectra = SpectraOfStems(len(waves), model.config.n_fft, samples)
+            for start, stop, rows in outermost.pieces(x, spec_std.item(), spec_mean.item()):
+                spectra.put(start, stop, rows)
+            del x, rows
+            waves += spectra.waves()
+            return self._by_stem(waves)[None]
+        y = self._by_stem(outermost(x).permute(2, 0, 1))[None]
+        z = model.head.leave(y * spec_std[:, None] + spec_mean[:, None], spectrum)
+        return model.stft.inverse(z, samples) + self._by_stem(waves)[None]
 
     def _by_stem(self, x: Tensor) -> Tensor:
         return x.reshape(len(self.model.config.stems), -1, *x.shape[1:])

@@ -6,6 +6,8 @@ there is such a norm, the layer stops for its statistics, and each part runs ove
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -131,8 +133,8 @@ def gate_all(gate: QuickGate, x: Tensor, spans: list[tuple[int, int]]) -> Tensor
 class QuickSpecDecoder:
     """`SpecDecoderLayer` on rows: (freq, frames, width) -> (stride * freq, frames, outer).
 
-    A transposed convolution of `kernel` over `stride` rows makes `kernel - stride` rows together
-    with the input row after it; they wait for it as `carry`.
+    The skip has been added already. A transposed convolution of `kernel` over `stride` rows makes
+    `kernel - stride` rows together with the input row after it; they wait for it as a carry.
     """
 
     def __init__(self, layer: SpecDecoderLayer) -> None:
@@ -146,56 +148,59 @@ class QuickSpecDecoder:
         self._branches = QuickBranches(layer.residual) if layer.residual is not None else None
         self._gate = QuickGate(layer.gate) if isinstance(layer.gate, Gate) else None
 
-    def __call__(
-        self, x: Float[Tensor, "f n c"], skip: Float[Tensor, "f n c"]
-    ) -> Float[Tensor, "f2 n c2"]:
-        """Decode one level; `x` is written to."""
+    def __call__(self, x: Float[Tensor, "f n c"]) -> Float[Tensor, "f2 n c2"]:
+        """Decode one level."""
         out = x.new_empty(self.stride * len(x), x.shape[1], len(self._bias))
-        if self._norm is None:
-            for start, stop, rows in self.pieces(x, skip):
-                out[start:stop] = rows
-            return out
-        whole = x.new_empty(self.stride * (len(x) - 1) + self.kernel, x.shape[1], len(self._bias))
-        for start, stop, rows in self._expanded(x, skip):
-            whole[start:stop] = rows
-        z = group_norm(self._norm, whole)[self.padding : len(whole) - self.padding]
-        return torch.ops.aten.gelu_(z) if self._activated else z
+        for start, stop, rows in self.pieces(x):
+            out[start:stop] = rows
+        return out
 
-    def pieces(self, x: Tensor, skip: Tensor):  # type: ignore[no-untyped-def]
-        """Output rows as (start, stop, rows), in order; only without a norm."""
+    def pieces(
+        self, x: Float[Tensor, "f n c"], gain: float = 1.0, offset: float = 0.0
+    ) -> Iterator[tuple[int, int, Tensor]]:
+        """Output rows as (start, stop, rows), in order; gain * rows + offset without activation."""
+        weight, bias = self._weight * gain, self._bias * gain + offset
         total = self.stride * len(x)
-        for start, stop, rows in self._expanded(x, skip):
-            first, last = max(start - self.padding, 0), min(stop - self.padding, total)
+        expanded = self._expanded(x, weight, bias)
+        if self._norm is not None:
+            assert (gain, offset) == (1, 0)
+            expanded = self._normed(self._norm, expanded, total + self.kernel - self.stride)
+        for start, rows in expanded:
+            first, last = max(start - self.padding, 0), min(start + len(rows) - self.padding, total)
             kept = rows[first - (start - self.padding) :][: last - first]
             yield first, last, torch.ops.aten.gelu_(kept) if self._activated else kept
 
-    def _expanded(self, x: Tensor, skip: Tensor):  # type: ignore[no-untyped-def]
-        """Rows of the transposed convolution, nothing cut off, bias added."""
-        x += skip
-        frames, width = x.shape[1:]
-        spans = list(blocks(len(x), 4 * frames * width, at_least=2 * TILE))
-        gate, shared = self._gate, self.kernel - self.stride
-        merged = None
-        if gate is not None and gate.norm is not None:
-            merged = gate(x, 0, len(x))
-        carry = None
-        for start, stop in spans:
-            y = (
-                x[start:stop]
-                if gate is None
-                else merged[start:stop]
-                if merged is not None
-                else (gate(x, start, stop))
-            )
+    @staticmethod
+    def _normed(
+        norm: nn.GroupNorm, expanded: Iterator[tuple[int, Tensor]], rows: int
+    ) -> Iterator[tuple[int, Tensor]]:
+        """All rows at once, since the norm is over all."""
+        parts = [part for _, part in expanded]
+        assert sum(map(len, parts)) == rows
+        yield 0, group_norm(norm, torch.cat(parts))
+
+    def _expanded(self, x: Tensor, weight: Tensor, bias: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """Rows of the transposed convolution with where they start, nothing cut off."""
+        shared = self.kernel - self.stride
+        carry: Tensor | None = None
+        for start, stop, y in self._gated(x):
             if self._branches is not None:
                 self._branches.add_to_rows(y)
-            z = as_rows(
-                F.conv_transpose2d(as_image(y), self._weight, None, stride=(self.stride, 1))
-            )
+            z = as_rows(F.conv_transpose2d(as_image(y), weight, None, stride=(self.stride, 1)))
             if carry is not None:
                 z[:shared] += carry
             done = len(z) if stop == len(x) else len(z) - shared
             carry = z[done:].clone()
             z = z[:done]
-            z += self._bias
-            yield self.stride * start, self.stride * start + done, z
+            z += bias
+            yield self.stride * start, z
+
+    def _gated(self, x: Tensor) -> Iterator[tuple[int, int, Tensor]]:
+        """Blocks of rows behind the gate."""
+        gate = self._gate
+        whole = x if gate is None else gate(x, 0, len(x)) if gate.norm is not None else None
+        for start, stop in blocks(len(x), 4 * x.shape[1] * x.shape[2], at_least=2 * TILE):
+            if whole is not None:
+                yield start, stop, whole[start:stop]
+            elif gate is not None:
+                yield start, stop, gate(x, start, stop)
