@@ -20,8 +20,8 @@ from unbraid.models.layers.attention import LocalAttention
 from unbraid.models.layers.recurrent import SpanLSTM
 from unbraid.models.layers.residual import ResidualBranch, ResidualBranches
 from unbraid.runtimes.inference.attention import attend
-from unbraid.runtimes.inference.layout import as_image
 from unbraid.runtimes.inference.recurrent import QuickLSTM
+from unbraid.runtimes.inference.steps import HopConvolution
 
 
 class CoreBranches:
@@ -73,6 +73,11 @@ class Core:
         parting: PartingDecoder,
     ) -> None:
         self._meeting, self._parting = meeting, parting
+        conv = meeting.conv
+        assert isinstance(conv, nn.Conv2d) and conv.bias is not None
+        self._time_conv, self._bias = HopConvolution(meeting.time_conv), conv.bias.detach()
+        # All rows become one: a product for each, with its own part of the kernel.
+        self._rows = conv.weight.detach()[..., 0].permute(2, 1, 0).contiguous()
         self._encoder: list[TimeEncoderLayer] = list(encoder)  # type: ignore[arg-type]
         self._decoder: list[TimeDecoderLayer] = list(decoder)  # type: ignore[arg-type]
         layers: list[nn.Module] = [meeting, *self._encoder, *self._decoder, parting]
@@ -83,7 +88,7 @@ class Core:
     ) -> tuple[Float[Tensor, "f n c"], Float[Tensor, "m c2"]]:
         """Rows and steps in, rows and steps out, of the same shapes."""
         samples = len(t)
-        met = self._meet(as_image(x), t.T[None])
+        met = self._meet(x, t)
         y, skips, lengths = met, [], []
         for layer in self._encoder:
             lengths.append(y.shape[-1])
@@ -96,9 +101,11 @@ class Core:
         return self._part(self._merge(self._parting, y + met), samples)
 
     def _meet(self, x: Tensor, t: Tensor) -> Tensor:
-        layer = self._meeting
-        y = layer.conv(x)[:, :, 0] + layer.time_conv(pad_to_multiple(t.contiguous(), layer.stride))
-        return self._refine(layer, y)
+        y = self._time_conv(t)
+        for row, weight in zip(x, self._rows, strict=True):
+            y.addmm_(row, weight)
+        y += self._bias
+        return self._refine(self._meeting, y.T[None].contiguous())
 
     def _refine(self, layer: EncoderLayer, y: Tensor) -> Tensor:
         y = F.gelu(layer.norm(y))

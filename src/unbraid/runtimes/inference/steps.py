@@ -54,24 +54,46 @@ def normed_steps(norm: nn.GroupNorm, x: Float[Tensor, "n c"]) -> Float[Tensor, "
     return x
 
 
-class QuickTimeEncoder:
-    """`TimeEncoderLayer` on steps: (steps, outer) -> (ceil(steps / stride), width)."""
+class HopConvolution:
+    """Strided convolution, its kernel two strides: (steps, in) -> (ceil(steps / stride), out).
 
-    def __init__(self, layer: TimeEncoderLayer) -> None:
-        conv = layer.conv
+    As `TimeEncoderLayer` pads it.
+    """
+
+    def __init__(self, conv: nn.Module) -> None:
         assert isinstance(conv, nn.Conv1d) and conv.bias is not None
-        self.stride, self.padding = conv.stride[0], int(conv.padding[0])
+        self._stride, self._padding = conv.stride[0], int(conv.padding[0])
         # (out, in, kernel) -> two halves (stride * in, out)
         taps = conv.weight.detach().permute(2, 1, 0)
         self._halves = taps.reshape(2, -1, taps.shape[2]).contiguous()
         self._bias = conv.bias.detach()
+
+    def __call__(self, x: Float[Tensor, "t c"]) -> Float[Tensor, "t2 c2"]:
+        """Convolve all steps."""
+        stride, width = self._stride, x.shape[1]
+        steps = -(-len(x) // stride)
+        hops = F.pad(x, (0, 0, self._padding, stride * (steps + 1) - self._padding - len(x)))
+        hops = hops.view(steps + 1, stride * width)
+        y = x.new_empty(steps, len(self._bias))
+        for start, stop in blocks(steps, 4 * len(self._bias)):
+            part = y[start:stop]
+            torch.addmm(self._bias, hops[start:stop], self._halves[0], out=part)
+            part.addmm_(hops[start + 1 : stop + 1], self._halves[1])
+        return y
+
+
+class QuickTimeEncoder:
+    """`TimeEncoderLayer` on steps: (steps, outer) -> (ceil(steps / stride), width)."""
+
+    def __init__(self, layer: TimeEncoderLayer) -> None:
+        self._convolve = HopConvolution(layer.conv)
         self._norm = layer.norm if isinstance(layer.norm, nn.GroupNorm) else None
         self._branches = QuickBranches(layer.residual) if layer.residual is not None else None
         self._gate = StepGate(layer.gate) if isinstance(layer.gate, Gate) else None
 
     def __call__(self, x: Float[Tensor, "t c"]) -> Float[Tensor, "t2 c2"]:
         """Encode one level."""
-        y = self._convolved(x)
+        y = self._convolve(x)
         if self._norm is not None:
             y = normed_steps(self._norm, y)
         torch.ops.aten.gelu_(y)
@@ -84,18 +106,6 @@ class QuickTimeEncoder:
                 out = torch.empty_like(y)
                 self._gate.into(y, out)
                 return out
-        return y
-
-    def _convolved(self, x: Tensor) -> Tensor:
-        stride, width = self.stride, x.shape[1]
-        steps = -(-len(x) // stride)
-        hops = F.pad(x, (0, 0, self.padding, stride * (steps + 1) - self.padding - len(x)))
-        hops = hops.view(steps + 1, stride * width)
-        y = x.new_empty(steps, len(self._bias))
-        for start, stop in blocks(steps, 4 * len(self._bias)):
-            part = y[start:stop]
-            torch.addmm(self._bias, hops[start:stop], self._halves[0], out=part)
-            part.addmm_(hops[start + 1 : stop + 1], self._halves[1])
         return y
 
 
