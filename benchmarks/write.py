@@ -49,9 +49,48 @@ def render(results: dict[str, Any]) -> str:
         "## Start",
         "Seconds, median of nine warm runs.",
         _table(["command", "s"], [[key, value] for key, value in results["start"].items()]),
+        *_peers(HERE / "peers.json"),
+        *_parts(HERE / "parts.json"),
+        (HERE / "inference.md").read_text().strip(),
         *_bss_eval(json.loads((HERE / "bss_eval.json").read_text())),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _peers(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    head = ["seconds of audio", "program", "wall s", "CPU s", "peak MB"]
+    found, rows = json.loads(path.read_text()), []
+    for seconds, result in found.items():
+        rows += [[seconds, name, *result[name].values()] for name in ("demucs", "unbraid")]
+    ratios = [
+        f"{seconds} s: {result['ratio']} times in wall time, {result['cpu_ratio']} times in CPU "
+        f"time, stems alike to {result['deviation_db']} dB (runs: {result['runs']})"
+        for seconds, result in found.items()
+    ]
+    return [
+        "## The 48-channel model beside demucs 4.1.0",
+        "Same random weights, same song, same segments, file to files, two threads, runs "
+        "alternating, medians (`python -m benchmarks.peers`). " + "; ".join(ratios) + ".",
+        _table(head, rows),
+    ]
+
+
+def _parts(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    result = json.loads(path.read_text())
+    rows = [list(row.values()) for row in result["rows"]]
+    totals = [round(sum(row[column] for row in rows), 2) for column in (1, 2, 3)]
+    return [
+        "## Where the time goes",
+        f"One forward pass of the 48-channel model over {result['seconds']:g} s of audio in its "
+        "inference form, on one thread, in CPU seconds (`python -m benchmarks.parts`). The floor "
+        "is the plain model's operations at the rate of a large matrix product, "
+        f"{result['product_gflops']} GFLOP/s.",
+        _table(["part", "CPU s", "GFLOP", "floor s"], [*rows, ["all", *totals]]),
+    ]
 
 
 def _bss_eval(result: dict[str, Any]) -> list[str]:

@@ -18,6 +18,7 @@ from types import FrameType
 from typing import NoReturn
 
 from unbraid import __version__
+from unbraid.cli.memory import use_large_pages
 from unbraid.errors import UnbraidError
 
 OK, SOME_FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
@@ -73,6 +74,7 @@ def _dispatch(arguments: list[str]) -> int:
         print(f"unbraid {__version__}")
         return OK
     command = arguments.pop(0) if arguments[0] in COMMANDS else "separate"
+    use_large_pages()
     module = importlib.import_module(f"unbraid.cli.{command}")
     parser = Parser(
         prog=f"unbraid {command}",

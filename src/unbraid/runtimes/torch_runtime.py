@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from unbraid.errors import SettingsError
 from unbraid.models.bag import Bag
 from unbraid.models.base import ModelSpec, SeparationModel
+from unbraid.runtimes.inference import quicken
 from unbraid.shapes import Estimates, Mixture
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -76,7 +77,7 @@ def check_precision(precision: str, device: str) -> None:
 def adapt(
     model: SeparationModel, device: str, precision: str = "auto", *, one_by_one: bool = False
 ) -> SeparationModel:
-    """The same model, computing in `precision`.
+    """The same model, computing in `precision`; on the CPU in its inference form, if it has one.
 
     Args:
         model: a model or a `Bag`, already on `device`.
@@ -86,7 +87,7 @@ def adapt(
             source with many channels takes no more memory than one with two.
     """
     plain = precision == "auto" or (precision == "fp32" and not device.startswith("cuda"))
-    if plain and not one_by_one:
+    if plain and not one_by_one and device != "cpu":
         return model
     if isinstance(model, Bag):
         return Bag(
@@ -95,7 +96,9 @@ def adapt(
             segment_samples=None,
             spec=model.specs,
         )
-    return _Adapter(model, device, precision, one_by_one)
+    if plain and device == "cpu":
+        model = quicken(model)
+    return _Adapter(model, device, precision, one_by_one) if one_by_one or not plain else model
 
 
 class _Adapted(Sequence[SeparationModel]):
@@ -109,7 +112,8 @@ class _Adapted(Sequence[SeparationModel]):
         return len(self._bag)
 
     def __getitem__(self, index):  # type: ignore[no-untyped-def]
-        return _Adapter(self._bag.member(index), *self._how)
+        device, precision, one_by_one = self._how
+        return adapt(self._bag.member(index), device, precision, one_by_one=one_by_one)
 
 
 class _Adapter(nn.Module):

@@ -17,6 +17,7 @@ from unbraid.audio.write import AudioFormat
 from unbraid.errors import SettingsError
 from unbraid.models.bag import Bag
 from unbraid.models.base import SeparationModel
+from unbraid.runtimes.torch_runtime import adapt
 from unbraid.separation.engine import as_bag
 from unbraid.separation.plan import plan_passes
 from unbraid.separation.settings import SeparationSettings
@@ -52,6 +53,7 @@ def measure_cost(ready: ReadyModel, *, timed: bool = True) -> ModelCost:
     The count of memory is the same each time and on each machine; the time is not.
     """
     model = ready.model.member(0) if isinstance(ready.model, Bag) else ready.model
+    model = adapt(model, ready.device, ready.precision)
     spec = model.spec
     samples = max(1, min(int(_PROBE_S * spec.sample_rate), spec.segment_samples))
     samples = model.valid_samples(samples)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -13,6 +13,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.errors import SettingsError
+
+Recurrence = Callable[[Tensor], Tensor]
+"""An LSTM both ways: (steps, batch, width) -> (steps, batch, 2 * width)."""
 
 
 class SpanLSTM(nn.Module):
@@ -41,22 +44,30 @@ class SpanLSTM(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c t"]) -> Float[Tensor, "b c t"]:
         """Run along the last axis."""
+        return self.run_with(x, self._both_ways)
+
+    def run_with(self, x: Float[Tensor, "b c t"], lstm: Recurrence) -> Float[Tensor, "b c t"]:
+        """The same with another way to run the LSTM itself."""
         long = self.span is not None and x.shape[-1] > self.span
-        y = self._run_spans(x) if long else self._run(x)
+        y = self._run_spans(x, lstm) if long else self._run(x, lstm)
         return x + y if self.skip else y
 
-    def _run(self, x: Tensor) -> Tensor:
+    def _both_ways(self, x: Tensor) -> Tensor:
         with one_thread(x.device):
-            hidden, _ = self.lstm(rearrange(x, "b c t -> t b c"))
+            hidden: Tensor = self.lstm(x)[0]
+        return hidden
+
+    def _run(self, x: Tensor, lstm: Recurrence) -> Tensor:
+        hidden = lstm(rearrange(x, "b c t -> t b c"))
         y: Tensor = rearrange(self.linear(hidden), "t b c -> b c t")
         return y
 
-    def _run_spans(self, x: Tensor) -> Tensor:
+    def _run_spans(self, x: Tensor, lstm: Recurrence) -> Tensor:
         assert self.span is not None
         steps, span, hop = x.shape[-1], self.span, self.span // 2
         count = math.ceil(steps / hop)
         spans = F.pad(x, (0, (count - 1) * hop + span - steps)).unfold(-1, span, hop)
-        y = self._run(rearrange(spans, "b c n t -> (b n) c t"))
+        y = self._run(rearrange(spans, "b c n t -> (b n) c t"), lstm)
         y = rearrange(y, "(b n) c t -> b c n t", n=count)
         # Half of each overlap is taken from either side: the first span keeps its start, the last
         # its end, the ones between their middle [margin, span - margin).

@@ -1,0 +1,133 @@
+"""Beside PyPI demucs 4.1.0: the same weights and song, from file to files, runs alternating.
+
+    python -m venv ENV
+    ENV/bin/pip install torch==2.13.0 demucs==4.1.0
+    python -m benchmarks.peers --demucs ENV/bin/python [--seconds 60] [--runs 3]
+
+The model is Hybrid Demucs at its public default size (48 channels, 83.6 M parameters) with random
+weights, the song the demo song repeated. Each run is a process of its own with two threads; wall
+and CPU time and peak memory are the kernel's figures for it. The stems of both are compared. The
+result is added to benchmarks/peers.json under the length of the song; `python -m benchmarks.write
+--write-only` writes it out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from benchmarks import machine
+from benchmarks.songs import write_song
+
+HERE = Path(__file__).parent
+RESULT = HERE / "peers.json"
+NAME = "0123abcd"  # public names are eight hexadecimal digits
+THREADS = 2
+
+_MAKE_MODEL = """
+import sys, torch
+from demucs.hdemucs import HDemucs
+torch.manual_seed(0)
+stems = ["drums", "bass", "other", "vocals"]
+model = HDemucs(stems)
+for name, parameter in model.named_parameters():
+    if name.endswith(".scale"):  # branches that weigh something, as trained ones do
+        torch.nn.init.uniform_(parameter, 0.05, 0.3)
+state = {key: value.half() for key, value in model.state_dict().items()}
+package = {"klass": HDemucs, "args": (stems,), "kwargs": {}, "state": state, "training_args": {}}
+torch.save(package, sys.argv[1])
+"""
+
+
+def main() -> None:
+    """Measure and write down."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--demucs", metavar="PYTHON", required=True, help="where demucs is")
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--runs", type=int, default=3)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        result = measure(Path(folder), options.demucs, options.seconds, options.runs)
+    known = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+    known[f"{options.seconds:g}"] = result
+    RESULT.write_text(json.dumps(known, indent=1) + "\n")
+    print(json.dumps(result))
+
+
+def measure(folder: Path, python: str, seconds: float, runs: int) -> dict[str, Any]:
+    """Both programs, one after the other, so many times."""
+    song, model = folder / "song.wav", folder / "models" / f"{NAME}.th"
+    write_song(folder / "long.wav", seconds)
+    soundfile.write(song, *soundfile.read(folder / "long.wav"), subtype="PCM_16")
+    model.parent.mkdir()
+    subprocess.run([python, "-c", _MAKE_MODEL, str(model)], check=True)
+    common = ["--float32", "--clip-mode", "none", str(song)]
+    commands = {
+        "demucs": [python, "-m", "demucs", "-n", NAME, "--repo", str(model.parent), "-o"],
+        "unbraid": [sys.executable, "-m", "unbraid", "separate", "--model", str(model), "-o"],
+    }
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in commands}
+    for number in range(runs):
+        for name, command in commands.items():
+            out = folder / f"{name}-{number}"
+            found[name].append(_run([*command, str(out), *common]))
+            print(name, found[name][-1], flush=True)
+    medians = {
+        name: {key: round(statistics.median(run[key] for run in rows), 1) for key in rows[0]}
+        for name, rows in found.items()
+    }
+    return {
+        "machine": machine.describe(),
+        "seconds": seconds,
+        "runs": runs,
+        **medians,
+        "ratio": round(medians["demucs"]["wall_s"] / medians["unbraid"]["wall_s"], 2),
+        "cpu_ratio": round(medians["demucs"]["cpu_s"] / medians["unbraid"]["cpu_s"], 2),
+        "deviation_db": round(_deviation(folder), 1),
+        "all_runs": found,
+    }
+
+
+def _run(command: list[str]) -> dict[str, float]:
+    threads = {"OMP_NUM_THREADS": str(THREADS), "MKL_NUM_THREADS": str(THREADS)}
+    begun = time.monotonic()
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **threads},
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.monotonic() - begun
+    if status:
+        raise RuntimeError(f"{command[:5]} ended with {os.waitstatus_to_exitcode(status)}")
+    return {
+        "wall_s": round(wall, 1),
+        "cpu_s": round(usage.ru_utime + usage.ru_stime, 1),
+        "peak_mb": round(usage.ru_maxrss * 1024 / 1e6),
+    }
+
+
+def _deviation(folder: Path) -> float:
+    """Of the stems of both, in dB of their energy."""
+    stems = {}
+    for name in ("demucs", "unbraid"):
+        files = sorted((folder / f"{name}-0").rglob("*.wav"), key=lambda path: path.name)
+        stems[name] = np.stack([soundfile.read(path)[0] for path in files])
+    error = np.square(stems["demucs"] - stems["unbraid"]).sum() / np.square(stems["demucs"]).sum()
+    return float(10 * np.log10(error))
+
+
+if __name__ == "__main__":
+    main()
