@@ -72,7 +72,8 @@ def measure(folder: Path, python: str, seconds: float, runs: int) -> dict[str, A
     soundfile.write(song, *soundfile.read(folder / "long.wav"), subtype="PCM_16")
     model.parent.mkdir()
     subprocess.run([python, "-c", _MAKE_MODEL, str(model)], check=True)
-    common = ["--float32", "--clip-mode", "none", str(song)]
+    # A random shift, the other's default, would make the outputs incomparable.
+    common = ["--float32", "--clip-mode", "none", "--shifts", "0", str(song)]
     commands = {
         "demucs": [python, "-m", "demucs", "-n", NAME, "--repo", str(model.parent), "-o"],
         "unbraid": [sys.executable, "-m", "unbraid", "separate", "--model", str(model), "-o"],
