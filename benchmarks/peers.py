@@ -121,13 +121,17 @@ def _run(command: list[str]) -> dict[str, float]:
 
 
 def _deviation(folder: Path) -> float:
-    """Of the stems of both, in dB of their energy."""
+    """Of the stems of both, in dB of their energy.
+
+    A constant does not count: demucs adds the mean of the song to each stem, unbraid shares it out.
+    """
     stems = {}
     for name in ("demucs", "unbraid"):
         files = sorted((folder / f"{name}-0").rglob("*.wav"), key=lambda path: path.name)
         stems[name] = np.stack([soundfile.read(path)[0] for path in files])
-    error = np.square(stems["demucs"] - stems["unbraid"]).sum() / np.square(stems["demucs"]).sum()
-    return float(10 * np.log10(error))
+    difference = stems["demucs"] - stems["unbraid"]
+    difference -= difference.mean(axis=1, keepdims=True)
+    return float(10 * np.log10(np.square(difference).sum() / np.square(stems["demucs"]).sum()))
 
 
 if __name__ == "__main__":
