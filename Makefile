@@ -44,5 +44,8 @@ format: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.write
 
+picture: demo
+	$(BIN)/python scripts/picture.py separated
+
 clean:
 	rm -rf $(VENV) separated build dist

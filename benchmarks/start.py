@@ -42,7 +42,7 @@ def measure(runs: int = 9) -> dict[str, float]:
             **COMMANDS,
             "import torch": ["-c", "import torch"],
             "import unbraid.api": ["-c", "import unbraid.api"],
-            "first segment (10 s) through mini": ["-c", FIRST_SEGMENT, str(song), folder],
+            "first segment of a 10 s song through mini": ["-c", FIRST_SEGMENT, str(song), folder],
         }
         return {name: round(_median(args, runs), 3) for name, args in commands.items()}
 
