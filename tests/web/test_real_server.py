@@ -203,6 +203,16 @@ def test_a_song_half_separated_at_kill_9_ends_as_one_never_interrupted(songs, tm
             assert one == other
 
 
+def test_the_demo_is_there_to_be_played_when_its_server_says_where_it_is(tmp_path):
+    server = RealServer(tmp_path / "data", "--demo")
+    try:
+        (job,) = server.client.get("/api/jobs").json()["jobs"]
+        assert job["demo"] and job["status"] == "succeeded"
+        assert server.client.get(f"/api/jobs/{job['id']}/peaks").status_code == 200
+    finally:
+        server.close()
+
+
 def test_headers_that_never_end_are_cut_off_and_others_are_answered_meanwhile(server):
     host, port = server.url.removeprefix("http://").split(":")
     slow = [socket.create_connection((host, int(port))) for _ in range(50)]

@@ -85,6 +85,8 @@ def run(options: argparse.Namespace) -> int:
             "--key-file asks for a key",
             file=sys.stderr,
         )
+    if settings.demo and site.service.demo_is_due():
+        print("unbraid: the demo song is separated first; about half a minute", file=sys.stderr)
     site.run()
     return 0
 

@@ -25,6 +25,7 @@ from unbraid.web.service import Service
 from unbraid.web.storage import Storage, data_root
 
 _HEADER_S = 15.0
+_LOOK_S = 0.2
 _HEADER_BYTES = 32 << 10
 _CONNECTIONS = 512
 _KEEP_ALIVE_S = 20
@@ -63,7 +64,7 @@ class Site:
 
     Args:
         settings: how it runs.
-        on_start: called when it answers.
+        on_start: called when it answers, and the demo song, if it is wanted, can be played.
     Raises:
         SettingsError: if the port or the folder cannot be had, or the demo song is not there.
         ModelError: if there is no such model.
@@ -103,7 +104,7 @@ class Site:
             timeout_graceful_shutdown=3,
             h11_max_incomplete_event_size=_HEADER_BYTES,
         )
-        self._server = _Server(config, self.service, on_start)
+        self._server = _Server(config, self.service, on_start, settings.demo)
 
     @property
     def url(self) -> str:
@@ -125,14 +126,21 @@ class _Server(uvicorn.Server):
     """Lets listeners go when it is to end, as they would never leave by themselves."""
 
     def __init__(
-        self, config: uvicorn.Config, service: Service, on_start: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        service: Service,
+        on_start: Callable[[], None],
+        demo_first: bool,
     ) -> None:
         super().__init__(config)
         self._service = service
         self._on_start = on_start
+        self._demo_first = demo_first
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        while self._demo_first and self._service.demo_is_due() and not self.should_exit:
+            await asyncio.sleep(_LOOK_S)
         self._on_start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -235,6 +235,10 @@ class Service:
             raise not_ready()
         return path
 
+    def demo_is_due(self) -> bool:
+        """Whether the demo song waits or is being separated."""
+        return any(job.demo for job in self.store.with_status("queued", "running"))
+
     def _check_part(self, job: Job, part: str) -> None:
         if job.status != "succeeded":
             raise not_ready()
