@@ -70,6 +70,7 @@ def make_app(service: Service, names: frozenset[str], any_address: bool) -> Fast
     _add_jobs(app, service)
     _add_events(app, service)
     _add_sound(app, service)
+    _add_downloads(app, service)
     add_pages(app)
     tell_of_errors(app)
     return app
@@ -243,6 +244,8 @@ def _add_sound(app: FastAPI, service: Service) -> None:
         samples, rate = service.samples(service.job(id), part, start, count)
         return Response(as_wav(samples, rate), media_type="audio/wav")
 
+
+def _add_downloads(app: FastAPI, service: Service) -> None:
     @app.get(
         "/api/jobs/{id}/mix", responses=ERRORS | FILE(*_MEDIA.values()), response_class=Response
     )
