@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 import unbraid
+from unbraid.evaluation.metrics import nsdr
 from unbraid.models.hybrid_demucs import HybridDemucs, HybridDemucsConfig
 from unbraid.zoo.checkpoint import save_checkpoint
 
@@ -25,23 +26,20 @@ RATE = 44100
 LICENCE = "MIT"
 
 
-def nsdr(reference: np.ndarray, estimate: np.ndarray) -> float:
-    """10 log10 of the energy of the reference over that of the error."""
-    error = np.sum((reference - estimate).astype(np.float64) ** 2)
-    return float(10 * np.log10((np.sum(reference.astype(np.float64) ** 2) + 1e-7) / (error + 1e-7)))
-
-
 def scores(model: Path, song: Path) -> dict[str, dict[str, float]]:
     """nSDR in dB per stem of the mixture, of silence and of the model."""
-    sources = {stem: np.load(song / f"{stem}.npy").T.astype(np.float32) / 32768 for stem in STEMS}
-    mixture = np.sum(list(sources.values()), axis=0)
-    estimates = unbraid.Separator(model=str(model)).separate(mixture, RATE)
+    sources = np.stack([np.load(song / f"{stem}.npy").T for stem in STEMS]).astype(np.float32)
+    sources /= 32768
+    mixture = sources.sum(0)
+    stems = unbraid.Separator(model=str(model)).separate(mixture, RATE)
+    estimates = {
+        "mixture": np.repeat(mixture[None], len(STEMS), 0),
+        "silence": np.zeros_like(sources),
+        "mini": np.stack([np.asarray(stems[stem]) for stem in STEMS]),
+    }
     return {
-        "mixture": {stem: round(nsdr(s, mixture), 2) for stem, s in sources.items()},
-        "silence": {stem: round(nsdr(s, 0 * s), 2) for stem, s in sources.items()},
-        "mini": {
-            stem: round(nsdr(s, np.asarray(estimates[stem])), 2) for stem, s in sources.items()
-        },
+        name: dict(zip(STEMS, nsdr(sources, estimate).round(2).tolist(), strict=True))
+        for name, estimate in estimates.items()
     }
 
 
