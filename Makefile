@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+KERNELS := $(wildcard src/unbraid/runtimes/native/build.py src/unbraid/runtimes/native/kernels/*)
 DEMO   := demo/Karissa Hobbs - Lets Go Fishin.ogg
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -15,7 +16,7 @@ help:
 	@echo "make check   format, lint, types, import floors, tests"
 	@echo "make bench   speed and memory, written to benchmarks/README.md"
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.installed: pyproject.toml constraints.txt hatch_build.py $(KERNELS)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 	@touch $@

@@ -1,0 +1,173 @@
+// STFT and its inverse. Each lane of a vector transforms a pair of signals, or of frames of them:
+// two real signals are the real and the imaginary part of a complex one. Sizes are powers of four.
+#pragma once
+#include <cmath>
+
+#include "parallel.hpp"
+#include "vectors.hpp"
+
+class Fourier {
+  public:
+    explicit Fourier(int size) : size(size), twiddles_(2 * size), places_(size) {
+        for (int k = 0; k < size; ++k) {
+            const double angle = -2 * M_PI * k / size;
+            twiddles_[2 * k] = float(std::cos(angle)), twiddles_[2 * k + 1] = float(std::sin(angle));
+            int place = 0;
+            for (int rest = size, value = k; rest > 1; rest /= 4, value /= 4)
+                place = place * 4 + value % 4;
+            places_[k] = place;
+        }
+    }
+
+    // Where `run` leaves the value of index k.
+    int place(int k) const { return places_[k]; }
+
+    // In place, on (size, 2, LANES): real and imaginary parts. Decimation in frequency.
+    void run(float* data) const {
+        for (int length = size; length > 1; length /= 4) {
+            const int quarter = length / 4, turn = size / length;
+            for (int k = 0; k < quarter; ++k)
+                for (int start = k; start < size; start += length)
+                    butterfly(data, start, quarter, k * turn);
+        }
+    }
+
+    const int size;
+
+  private:
+    INLINE void butterfly(float* data, int start, int quarter, int turn) const {
+        float* at[4];
+        Vec re[4], im[4];
+        for (int i = 0; i < 4; ++i) {
+            at[i] = data + 2L * LANES * (start + i * quarter);
+            re[i] = load(at[i]), im[i] = load(at[i] + LANES);
+        }
+        const Vec ar = re[0] + re[2], ai = im[0] + im[2], br = re[0] - re[2], bi = im[0] - im[2];
+        const Vec cr = re[1] + re[3], ci = im[1] + im[3], dr = re[1] - re[3], di = im[1] - im[3];
+        put(at[0], ar + cr, ai + ci, 0);
+        put(at[1], br + di, bi - dr, turn);  // times -i
+        put(at[2], ar - cr, ai - ci, 2 * turn);
+        put(at[3], br - di, bi + dr, 3 * turn);
+    }
+    INLINE void put(float* at, Vec re, Vec im, int turn) const {
+        const float c = twiddles_[2 * turn], s = twiddles_[2 * turn + 1];
+        store(at, re * c - im * s);
+        store(at + LANES, re * s + im * c);
+    }
+    std::vector<float> twiddles_;
+    std::vector<int> places_;
+};
+
+// signal (samples, channels) -> rows (size / 2, frames, 2 * channels): real and imaginary part of
+// each channel. Frame n begins at sample n * hop; rows are `row_stride` floats apart.
+inline void stft(const float* signal, int channels, const float* window, int size, long frames,
+                 float* rows, long row_stride, int threads) {
+    const Fourier transform(size);
+    const int hop = size / 4, pairs = (channels + 1) / 2, width = 2 * channels;
+    const long lanes = frames * pairs, batches = ceil_div(lanes, LANES);
+    std::vector<Scratch> memory(threads, Scratch(0));
+    for (auto& own : memory) own = Scratch(2L * LANES * size);
+    in_parallel(batches, threads, [&](long batch, int thread) {
+        float* data = memory[thread].get();
+        std::memset(data, 0, 2L * LANES * size * sizeof(float));
+        const int count = int(std::min<long>(LANES, lanes - batch * LANES));
+        float* to[LANES];
+        bool paired[LANES];
+        for (int lane = 0; lane < count; ++lane) {
+            const long number = batch * LANES + lane, frame = number / pairs;
+            const int channel = 2 * int(number % pairs);
+            const float* from = signal + frame * hop * channels + channel;
+            to[lane] = rows + frame * width + 2 * channel;
+            paired[lane] = channel + 1 < channels;
+            for (int i = 0; i < size; ++i) {
+                data[2L * LANES * i + lane] = from[long(i) * channels] * window[i];
+                if (paired[lane])
+                    data[2L * LANES * i + LANES + lane] = from[long(i) * channels + 1] * window[i];
+            }
+        }
+        transform.run(data);
+        for (int k = 0; k < size / 2; ++k) {
+            const float* here = data + 2L * LANES * transform.place(k);
+            const float* there = data + 2L * LANES * transform.place(k ? size - k : 0);
+            const Vec re = load(here), im = load(here + LANES);
+            const Vec re2 = load(there), im2 = load(there + LANES);
+            const Vec parts[4] = {0.5f * (re + re2), 0.5f * (im - im2), 0.5f * (im + im2),
+                                  0.5f * (re2 - re)};
+            for (int lane = 0; lane < count; ++lane) {
+                float* at = to[lane] + k * row_stride;
+                at[0] = parts[0][lane], at[1] = parts[1][lane];
+                if (paired[lane]) at[2] = parts[2][lane], at[3] = parts[3][lane];
+            }
+        }
+    });
+}
+
+// The other way, and the two branches together:
+// waves (signals, samples) = inverse STFT of rows (size / 2, frames, 2 * signals) + time * gain +
+// offset, where time is (samples, signals). Frame n begins at sample n * hop - first.
+// Squared Hann windows a quarter apart add up to 3/2, which `window` has been divided by.
+inline void inverse_stft(const float* rows, long row_stride, int signals, const float* window,
+                         int size, long frames, long first, const float* time, float gain,
+                         float offset, float* waves, long samples, int threads) {
+    constexpr long chunk = 32;  // hops that a piece of work writes
+    const Fourier transform(size);
+    const int hop = size / 4, pairs = (signals + 1) / 2, width = 2 * signals;
+    const long hops = ceil_div(first + samples, hop), pieces = ceil_div(hops, chunk);
+    std::vector<Scratch> memory(threads, Scratch(0));
+    const long data_size = 2L * LANES * size, sum_size = (chunk + 6) * hop * signals;
+    for (auto& own : memory) own = Scratch(data_size + sum_size);
+    in_parallel(pieces, threads, [&](long piece, int thread) {
+        float* data = memory[thread].get();
+        float* sums = data + data_size;
+        std::memset(sums, 0, sum_size * sizeof(float));
+        const long start = piece * chunk;  // sums begin three hops before
+        const long from = std::max(0L, start - 3), to = std::min(frames, start + chunk);
+        const long lanes = std::max(0L, to - from) * pairs;
+        for (long lane0 = 0; lane0 < lanes; lane0 += LANES) {
+            const int count = int(std::min<long>(LANES, lanes - lane0));
+            const float* sources[LANES];
+            float* targets[LANES];
+            bool paired[LANES];
+            for (int lane = 0; lane < count; ++lane) {
+                const long frame = from + (lane0 + lane) / pairs;
+                const int signal = 2 * int((lane0 + lane) % pairs);
+                sources[lane] = rows + frame * width + 2 * signal;
+                targets[lane] = sums + (frame - start + 3) * hop * signals + signal;
+                paired[lane] = signal + 1 < signals;
+            }
+            for (int lane = 0; lane < LANES; ++lane) data[lane] = data[LANES + lane] = 0;
+            std::memset(data + 2L * LANES * (size / 2), 0, 2 * LANES * sizeof(float));
+            for (int k = 0; k < size / 2; ++k) {
+                Vec ar{}, ai{}, br{}, bi{};
+                for (int lane = 0; lane < count; ++lane) {
+                    const float* at = sources[lane] + k * row_stride;
+                    ar[lane] = at[0], ai[lane] = at[1];
+                    if (paired[lane]) br[lane] = at[2], bi[lane] = at[3];
+                }
+                // The transform runs forwards, on what is conjugated: a + i b with its sign of i.
+                if (k == 0) ai = Vec{}, bi = Vec{};
+                float* here = data + 2L * LANES * k;
+                store(here, ar - bi), store(here + LANES, -(ai + br));
+                if (k == 0) continue;
+                float* there = data + 2L * LANES * (size - k);
+                store(there, ar + bi), store(there + LANES, ai - br);
+            }
+            transform.run(data);
+            for (int lane = 0; lane < count; ++lane) {
+                float* at = targets[lane];
+                for (int i = 0; i < size; ++i, at += signals) {
+                    const float* value = data + 2L * LANES * transform.place(i) + lane;
+                    at[0] += value[0] * window[i];
+                    if (paired[lane]) at[1] -= value[LANES] * window[i];
+                }
+            }
+        }
+        const long begin = std::max(0L, start * hop - first);
+        const long end = std::min(samples, (start + chunk) * hop - first);
+        for (long t = begin; t < end; ++t) {
+            const float* at = sums + ((t + first) - (start - 3) * hop) * signals;
+            for (int s = 0; s < signals; ++s)
+                waves[s * samples + t] = at[s] + (time[t * signals + s] * gain + offset);
+        }
+    });
+}

@@ -1,0 +1,122 @@
+// What the library offers to Python, see ../library.py. Arrays are float32, sizes are in elements.
+#include "attention.hpp"
+#include "fourier.hpp"
+#include "recurrent.hpp"
+#include "spectral.hpp"
+#include "winograd.hpp"
+
+extern "C" {
+
+#ifndef UNBRAID_SOURCES
+#define UNBRAID_SOURCES ""
+#endif
+// What the library was built from, as ../build.py names it.
+const char* unbraid_sources() { return UNBRAID_SOURCES; }
+int unbraid_lanes() { return LANES; }
+
+// out <- what `then` makes of A B + bias: 0 nothing, 1 GELU, 2 added to out, 3 gated.
+// Row m of A is at[tap] + m * stride, `depth` long, for each tap.
+void unbraid_product(const float* const* at, int taps, int depth, long stride, long rows,
+                     const float* packed, const float* bias, int panels, int then, float* out,
+                     long out_stride, int columns, int threads) {
+    Rows a(at[0], depth, stride);
+    a.taps = taps;
+    for (int tap = 0; tap < taps; ++tap) a.at[tap] = at[tap];
+    // Few rows and many panels are shared out by panels, all else by rows.
+    const bool wide = rows < 2048 && panels >= 4 * threads;
+    const long share = wide ? ceil_div(panels, 4L * threads) : ROWS * ceil_div(512, ROWS);
+    const long size = long(PANEL) * taps * depth;
+    in_parallel(ceil_div(wide ? panels : rows, share), threads, [&](long piece, int) {
+        const long first = piece * share;
+        const long begin = wide ? 0 : first, end = wide ? rows : std::min(rows, first + share);
+        const int skip = wide ? int(first) : 0;
+        const int count = wide ? int(std::min<long>(share, panels - first)) : panels;
+        const float* weight = packed + skip * size;
+        const float* shift = bias ? bias + skip * PANEL : nullptr;
+        const int columns_left = columns - skip * (then == 3 ? LANES : PANEL);
+        float* to = out + skip * (then == 3 ? LANES : PANEL);
+        if (then == 0) product(a, begin, end, weight, shift, count, Write<Identity>{to, out_stride, columns_left});
+        if (then == 1) product(a, begin, end, weight, shift, count, Write<Gelu>{to, out_stride, columns_left});
+        if (then == 2) product(a, begin, end, weight, shift, count, Write<Adding>{to, out_stride, columns_left});
+        if (then == 3) product(a, begin, end, weight, shift, count, Gated<false>{to, out_stride, columns_left});
+    });
+}
+
+void unbraid_group_norm(float* x, long rows, long steps, long width, long row_stride, int groups,
+                        const float* weight, const float* bias, float eps, int then, float* out,
+                        int threads) {
+    group_norm(Sheet{x, rows, steps, width, row_stride}, groups, weight, bias, eps, then, out, threads);
+}
+
+// found <- sum and sum of squares of all.
+void unbraid_moments(float* x, long rows, long steps, long width, long row_stride, double* found,
+                     int threads) {
+    const auto moments = moments_of_groups(Sheet{x, rows, steps, width, row_stride}, 1, threads);
+    found[0] = moments[0].sum, found[1] = moments[0].squares;
+}
+
+// x <- (x - mean) * gain
+void unbraid_scale(float* x, long rows, long steps, long width, long row_stride, float mean,
+                   float gain, int threads) {
+    const Sheet sheet{x, rows, steps, width, row_stride};
+    in_parallel(sheet.pieces(), threads, [&](long piece, int) {
+        float* at = sheet.piece(piece);
+        for (long i = 0; i < sheet.steps_of(piece) * width; ++i) at[i] = (at[i] - mean) * gain;
+    });
+}
+
+// x <- x + y
+void unbraid_add(float* x, const float* y, long count, int threads) {
+    constexpr long share = 1 << 16;
+    in_parallel(ceil_div(count, share), threads, [&](long piece, int) {
+        for (long i = piece * share; i < std::min(count, (piece + 1) * share); ++i) x[i] += y[i];
+    });
+}
+
+void unbraid_squeeze(const Branch* of, const float* y, long steps, float* h, int threads) {
+    squeeze(*of, y, steps, h, threads);
+}
+
+void unbraid_expand(const Branch* of, const float* h, long steps, float* y, int threads) {
+    expand(*of, h, steps, y, threads);
+}
+
+void unbraid_encode_rows(const SpectralEncoder* of, const float* in, long in_rows, long in_stride,
+                         float* out, long out_rows, long out_stride, long steps, long margin,
+                         int threads) {
+    encode_rows(*of, in, in_rows, in_stride, out, out_rows, out_stride, steps, margin, threads);
+}
+
+void unbraid_gate_rows(const Winograd* of, const float* x, long x_stride, const float* skip,
+                       long skip_stride, float* out, long out_stride, long rows, long steps,
+                       int threads) {
+    gate_rows(*of, x, x_stride, skip, skip_stride, out, out_stride, rows, steps, threads);
+}
+
+void unbraid_expand_rows(const Expansion* of, const float* in, long rows, long in_stride,
+                         float* out, long out_stride, long steps, int threads) {
+    expand_rows(*of, in, rows, in_stride, out, out_stride, steps, threads);
+}
+
+void unbraid_lstm(const LstmDirection* forth, const LstmDirection* back, const LstmShape* shape,
+                  int threads) {
+    in_parallel(2, threads, [&](long way, int) { run_direction(way ? *back : *forth, *shape, way); });
+}
+
+void unbraid_attend(const float* projected, long projected_width, long steps, int heads, int depth,
+                    int decays, float* found, int threads) {
+    attend(projected, projected_width, steps, heads, depth, decays, found, threads);
+}
+
+void unbraid_stft(const float* signal, int channels, const float* window, int size, long frames,
+                  float* rows, long row_stride, int threads) {
+    stft(signal, channels, window, size, frames, rows, row_stride, threads);
+}
+
+void unbraid_inverse_stft(const float* rows, long row_stride, int signals, const float* window,
+                          int size, long frames, long first, const float* time, float gain,
+                          float offset, float* waves, long samples, int threads) {
+    inverse_stft(rows, row_stride, signals, window, size, frames, first, time, gain, offset, waves,
+                 samples, threads);
+}
+}

@@ -1,0 +1,113 @@
+// Means and deviations: in double, piece by piece and then over the pieces in their order, so that
+// results do not depend on the number of threads.
+#pragma once
+#include <cmath>
+#include <vector>
+
+#include "parallel.hpp"
+#include "vectors.hpp"
+
+using Double = double __attribute__((vector_size(LANES / 2 * sizeof(double))));
+using HalfVec = float __attribute__((vector_size(LANES / 2 * sizeof(float))));
+
+struct Moments {
+    double sum = 0, squares = 0;
+    void operator+=(const Moments& other) { sum += other.sum, squares += other.squares; }
+    double mean(double count) const { return sum / count; }
+    double variance(double count) const {
+        const double middle = mean(count);
+        return std::max(0.0, squares / count - middle * middle);
+    }
+};
+
+inline Moments moments_of(const float* at, long count) {
+    Double sums[2]{}, squares[2]{};
+    long i = 0;
+    for (; i + LANES <= count; i += LANES) {
+        for (int half = 0; half < 2; ++half) {
+            HalfVec part;
+            std::memcpy(&part, at + i + half * LANES / 2, sizeof part);
+            const Double value = __builtin_convertvector(part, Double);
+            sums[half] += value;
+            squares[half] += value * value;
+        }
+    }
+    Moments found;
+    for (int lane = 0; lane < LANES / 2; ++lane) {
+        found.sum += sums[0][lane] + sums[1][lane];
+        found.squares += squares[0][lane] + squares[1][lane];
+    }
+    for (; i < count; ++i) found.sum += at[i], found.squares += double(at[i]) * at[i];
+    return found;
+}
+
+// Signals (rows, steps, width), rows `row_stride` floats apart, seen in pieces of some steps.
+struct Sheet {
+    float* at;
+    long rows, steps, width, row_stride;
+    static constexpr long piece_steps = 256;
+
+    long pieces_in_row() const { return ceil_div(steps, piece_steps); }
+    long pieces() const { return rows * pieces_in_row(); }
+    float* piece(long number) const {
+        return at + number / pieces_in_row() * row_stride +
+               number % pieces_in_row() * piece_steps * width;
+    }
+    long steps_of(long number) const {
+        return std::min(piece_steps, steps - number % pieces_in_row() * piece_steps);
+    }
+};
+
+// Moments of `groups` equal groups of features over the whole sheet.
+inline std::vector<Moments> moments_of_groups(const Sheet& x, int groups, int threads) {
+    std::vector<Moments> found(x.pieces() * groups), total(groups);
+    const long share = x.width / groups;
+    in_parallel(x.pieces(), threads, [&](long piece, int) {
+        for (long step = 0; step < x.steps_of(piece); ++step)
+            for (int group = 0; group < groups; ++group)
+                found[piece * groups + group] +=
+                    moments_of(x.piece(piece) + step * x.width + group * share, share);
+    });
+    for (long i = 0; i < long(found.size()); ++i) total[i % groups] += found[i];
+    return total;
+}
+
+// GroupNorm (none for 0 groups) and what follows it: nothing (0), GELU (1), or GLU into `out`, half as wide (2).
+inline void group_norm(const Sheet& x, int groups, const float* weight, const float* bias,
+                       float eps, int then, float* out, int threads) {
+    std::vector<float> gain(x.width + LANES, 1.0f), shift(x.width + LANES);
+    std::vector<Moments> moments;
+    if (groups) moments = moments_of_groups(x, groups, threads);
+    const long share = groups ? x.width / groups : x.width;
+    const double count = double(x.rows) * x.steps * share;
+    for (long feature = 0; feature < (groups ? x.width : 0); ++feature) {
+        const Moments& of = moments[feature / share];
+        const double rate = weight[feature] / std::sqrt(of.variance(count) + eps);
+        gain[feature] = float(rate);
+        shift[feature] = float(bias[feature] - of.mean(count) * rate);
+    }
+    const auto normed = [&](const float* at, long feature, int lanes) {
+        return load_some(at + feature, lanes) * load(&gain[feature]) + load(&shift[feature]);
+    };
+    in_parallel(x.pieces(), threads, [&](long piece, int) {
+        float* at = x.piece(piece);
+        const long first = (at - x.at) / x.width;  // with GLU there is one row
+        for (long step = 0; step < x.steps_of(piece); ++step, at += x.width) {
+            if (then == 2) {
+                const long half = x.width / 2;
+                float* to = out + (first + step) * half;
+                for (long c = 0; c < half; c += LANES) {
+                    const int lanes = int(std::min<long>(LANES, half - c));
+                    const Vec gate = sigmoid(normed(at, half + c, lanes));
+                    store_some(to + c, normed(at, c, lanes) * gate, lanes);
+                }
+                continue;
+            }
+            for (long c = 0; c < x.width; c += LANES) {
+                const int lanes = int(std::min<long>(LANES, x.width - c));
+                const Vec value = normed(at, c, lanes);
+                store_some(at + c, then == 1 ? gelu(value) : value, lanes);
+            }
+        }
+    });
+}

@@ -1,0 +1,39 @@
+// Work in pieces, on so many threads. Threads live for one call: some 30 microseconds each, against
+// work of milliseconds, and a process that forks or ends has nothing to clean up.
+#pragma once
+#include <atomic>
+#include <thread>
+#include <vector>
+
+// work(piece, thread) for each piece in [0, pieces); who is free takes the next.
+template <class Work>
+void in_parallel(long pieces, int threads, const Work& work) {
+    if (threads > pieces) threads = static_cast<int>(pieces);
+    if (threads <= 1) {
+        for (long piece = 0; piece < pieces; ++piece) work(piece, 0);
+        return;
+    }
+    std::atomic<long> next{0};
+    auto run = [&](int thread) {
+        for (long piece; (piece = next.fetch_add(1)) < pieces;) work(piece, thread);
+    };
+    std::vector<std::thread> others;
+    for (int thread = 1; thread < threads; ++thread) others.emplace_back(run, thread);
+    run(0);
+    for (auto& other : others) other.join();
+}
+
+// Memory of a thread's own that lasts for one call.
+class Scratch {
+  public:
+    explicit Scratch(long floats) : memory_(floats + 16) {}
+    float* get() {
+        auto address = reinterpret_cast<uintptr_t>(memory_.data());
+        return reinterpret_cast<float*>((address + 63) & ~uintptr_t{63});
+    }
+
+  private:
+    std::vector<float> memory_;
+};
+
+inline long ceil_div(long a, long b) { return (a + b - 1) / b; }

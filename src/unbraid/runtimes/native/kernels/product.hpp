@@ -1,0 +1,149 @@
+// The matrix product that everything is made of: out = epilogue(A B + bias).
+//
+// A convolution on signals laid out (steps, width) is a product without any copying: row m of A
+// starts at `at[tap] + m * stride` for each tap and is `depth` long, so that neighbouring steps,
+// which lie next to each other, are one long row. B is packed in panels of two vectors:
+// (panels, taps * depth, 2 * LANES). For a gated output the first vector of a panel holds values
+// and the second their gates, so that the gate is applied in registers.
+#pragma once
+#include <algorithm>
+#include <type_traits>
+
+#include "vectors.hpp"
+
+constexpr int PANEL = 2 * LANES;
+constexpr int ROWS = LANES == 16 ? 12 : 6;  // with two vectors each: what the registers hold
+constexpr int MOST_TAPS = 9;
+
+struct Rows {
+    const float* at[MOST_TAPS];
+    int taps;
+    int depth;
+    long stride;
+
+    Rows(const float* first, int depth, long stride)
+        : at{first}, taps(1), depth(depth), stride(stride) {}
+    Rows from(long row) const {
+        Rows later = *this;
+        for (int tap = 0; tap < taps; ++tap) later.at[tap] += row * stride;
+        return later;
+    }
+};
+
+// Where results go and what happens to them on the way. `columns` counts what is written.
+struct Plain {
+    float* out;
+    long stride;
+    int columns;
+    static constexpr int width = PANEL;
+    template <class F>
+    INLINE void put(long row, int panel, Vec a, Vec b, const F& f) const {
+        float* at = out + row * stride + panel * PANEL;
+        const int left = columns - panel * PANEL;
+        if (left >= PANEL) {
+            store(at, f(a, load_if<F>(at)));
+            store(at + LANES, f(b, load_if<F>(at + LANES)));
+            return;
+        }
+        put_some(at, a, std::min(left, LANES), f);
+        if (left > LANES) put_some(at + LANES, b, left - LANES, f);
+    }
+    template <class F>
+    static INLINE void put_some(float* at, Vec value, int count, const F& f) {
+        store_some(at, f(value, F::reads ? load_some(at, count) : Vec{}), count);
+    }
+    template <class F>
+    static INLINE Vec load_if(const float* at) {
+        if constexpr (F::reads) return load(at);
+        return Vec{};
+    }
+};
+
+struct Identity {
+    static constexpr bool reads = false;
+    INLINE Vec operator()(Vec value, Vec) const { return value; }
+};
+struct Gelu {
+    static constexpr bool reads = false;
+    INLINE Vec operator()(Vec value, Vec) const { return gelu(value); }
+};
+struct Adding {
+    static constexpr bool reads = true;
+    INLINE Vec operator()(Vec value, Vec before) const { return before + value; }
+};
+
+template <class F>
+struct Write : Plain {
+    Write(float* out, long stride, int columns) : Plain{out, stride, columns} {}
+    INLINE void operator()(long row, int panel, Vec a, Vec b) const { put(row, panel, a, b, F{}); }
+};
+
+// value * sigmoid(gate); to what is there already if `add`.
+template <bool add>
+struct Gated {
+    float* out;
+    long stride;
+    int columns;
+    INLINE void operator()(long row, int panel, Vec value, Vec gate) const {
+        float* at = out + row * stride + panel * LANES;
+        const int left = columns - panel * LANES;
+        const Vec result = value * sigmoid(gate);
+        if (left >= LANES) {
+            store(at, add ? load(at) + result : result);
+        } else {
+            store_some(at, add ? load_some(at, left) + result : result, left);
+        }
+    }
+};
+
+template <int rows, class Epilogue>
+inline void tile(const Rows& a, long row, const float* panel, const float* bias, int number,
+                 const Epilogue& epilogue) {
+    Vec left[rows], right[rows];
+    const Vec b0 = bias ? load(bias) : Vec{}, b1 = bias ? load(bias + LANES) : Vec{};
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; ++r) left[r] = b0, right[r] = b1;
+    for (int tap = 0; tap < a.taps; ++tap) {
+        const float* at = a.at[tap] + row * a.stride;
+        for (int k = 0; k < a.depth; ++k, panel += PANEL) {
+            const Vec w0 = load(panel), w1 = load(panel + LANES);
+#pragma GCC unroll 16
+            for (int r = 0; r < rows; ++r) {
+                const Vec x = all(at[r * a.stride + k]);
+                left[r] += x * w0;
+                right[r] += x * w1;
+            }
+        }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; ++r) epilogue(row + r, number, left[r], right[r]);
+}
+
+template <class Epilogue, int rows = ROWS - 1>
+inline void last_rows(int count, const Rows& a, long row, const float* panel, const float* bias,
+                      int number, const Epilogue& epilogue) {
+    if (count == rows) return tile<rows>(a, row, panel, bias, number, epilogue);
+    if constexpr (rows > 1)
+        last_rows<Epilogue, rows - 1>(count, a, row, panel, bias, number, epilogue);
+}
+
+// Rows [start, stop) of the product; `panels` and `bias` are packed.
+template <class Epilogue>
+void product(const Rows& a, long start, long stop, const float* packed, const float* bias,
+             int panels, const Epilogue& epilogue) {
+    const long panel_size = long{PANEL} * a.taps * a.depth;
+    // So many rows that they stay in the second cache while all panels pass.
+    const long fit = 48 * 1024 / std::max(1, a.taps * a.depth);
+    const long step = std::clamp(fit / ROWS, 2L, 40L) * ROWS;
+    for (long block = start; block < stop; block += step) {
+        const long end = std::min(block + step, stop);
+        for (int number = 0; number < panels; ++number) {
+            const float* panel = packed + number * panel_size;
+            const float* shift = bias ? bias + number * PANEL : nullptr;
+            long row = block;
+            for (; row + ROWS <= end; row += ROWS) tile<ROWS>(a, row, panel, shift, number, epilogue);
+            if (row < end)
+                last_rows(static_cast<int>(end - row), a, row, panel, shift, number, epilogue);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+// One layer of an LSTM, both directions at once. All gates of LANES units are made in registers, for
+// three sequences at a time, and the cell is updated there.
+//
+// Everything four times as wide as the state is in blocks of 4 * LANES: input, forget, cell and
+// output gate of the same LANES units.
+#pragma once
+#include "parallel.hpp"
+#include "vectors.hpp"
+
+struct LstmDirection {
+    const float* inputs;  // W x + both biases; step t of sequence b is at t * step + b * sequence
+    const float* packed;  // (units / LANES, units, 4 * LANES)
+    float* out;           // (steps, sequences, out_width), this direction's part
+};
+
+struct LstmShape {
+    long steps, sequences, units, input_step, input_sequence, out_width;
+};
+
+template <int rows>
+INLINE void lstm_tile(const LstmDirection& of, const LstmShape& shape, long t, long b, long block,
+                      const float* state, float* next, float* cells) {
+    Vec gates[rows][4];
+    const float* weight = of.packed + block * shape.units * 4 * LANES;
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 4
+        for (int g = 0; g < 4; ++g)
+            gates[r][g] = load(of.inputs + t * shape.input_step + (b + r) * shape.input_sequence +
+                               (block * 4 + g) * LANES);
+    for (long k = 0; k < shape.units; ++k, weight += 4 * LANES) {
+        const Vec w0 = load(weight), w1 = load(weight + LANES), w2 = load(weight + 2 * LANES),
+                  w3 = load(weight + 3 * LANES);
+#pragma GCC unroll 4
+        for (int r = 0; r < rows; ++r) {
+            const Vec x = all(state[(b + r) * shape.units + k]);
+            gates[r][0] += x * w0;
+            gates[r][1] += x * w1;
+            gates[r][2] += x * w2;
+            gates[r][3] += x * w3;
+        }
+    }
+    for (int r = 0; r < rows; ++r) {
+        const long at = (b + r) * shape.units + block * LANES;
+        const Vec cell = sigmoid(gates[r][1]) * load(cells + at) +
+                         sigmoid(gates[r][0]) * hyperbolic_tangent(gates[r][2]);
+        const Vec hidden = sigmoid(gates[r][3]) * hyperbolic_tangent(cell);
+        store(cells + at, cell);
+        store(next + at, hidden);
+        store(of.out + (t * shape.sequences + b + r) * shape.out_width + block * LANES, hidden);
+    }
+}
+
+inline void run_direction(const LstmDirection& of, const LstmShape& shape, bool backwards) {
+    const long size = shape.sequences * shape.units;
+    Scratch memory(3 * size);
+    float *state = memory.get(), *next = state + size, *cells = next + size;
+    for (long i = 0; i < shape.steps; ++i, std::swap(state, next)) {
+        const long t = backwards ? shape.steps - 1 - i : i;
+        for (long block = 0; block < shape.units / LANES; ++block) {
+            long b = 0;
+            for (; b + 3 <= shape.sequences; b += 3)
+                lstm_tile<3>(of, shape, t, b, block, state, next, cells);
+            if (shape.sequences - b == 2) lstm_tile<2>(of, shape, t, b, block, state, next, cells);
+            if (shape.sequences - b == 1) lstm_tile<1>(of, shape, t, b, block, state, next, cells);
+        }
+    }
+}

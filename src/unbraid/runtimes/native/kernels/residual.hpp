@@ -1,0 +1,146 @@
+// A residual branch: squeeze, norm, GELU, (LSTM, attention,) expand, norm, GLU, scale, add.
+//
+// The expanded signal has 2 * width features and is never stored, nor normalized: its mean and
+// variance follow from the mean and the covariance of the few hidden features it is a linear image
+// of, and go, with the scale, into the weights of the expansion. Source of the layer:
+// arXiv:2111.03600, section 3.3.
+#pragma once
+#include "norms.hpp"
+#include "product.hpp"
+
+// Weights of one branch. `stride` is the width of a row of hidden features: `hidden` rounded up to
+// whole panels, zero beyond. Of the expansion everything is in the order of gated panels.
+struct Branch {
+    const float *squeeze, *squeeze_bias;  // packed, 3 taps
+    const float *norm_weight, *norm_bias;  // (stride,)
+    const float *expand, *expand_bias;  // packed, gated
+    const float *gain, *offset;  // of the second norm, the scale included
+    const double* covering;  // (stride, stride): sum over features of the expansion, w w^T
+    int width, hidden, stride, dilation, gate_panels;
+    float squeeze_eps, expand_eps;
+};
+
+struct Covariance {
+    std::vector<double> sums, products;
+    explicit Covariance(int stride) : sums(stride), products(long(stride) * stride) {}
+};
+
+template <int rows>
+inline void gram_tile(const float* h, long steps, int stride, int row, int column, double* to) {
+    Vec left[rows]{}, right[rows]{};
+    for (long step = 0; step < steps; ++step, h += stride) {
+        const Vec w0 = load(h + column), w1 = load(h + column + LANES);
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; ++r) {
+            const Vec x = all(h[row + r]);
+            left[r] += x * w0;
+            right[r] += x * w1;
+        }
+    }
+    for (int r = 0; r < rows; ++r)
+        for (int lane = 0; lane < LANES; ++lane) {
+            to[(row + r) * stride + column + lane] = left[r][lane];
+            to[(row + r) * stride + column + LANES + lane] = right[r][lane];
+        }
+}
+
+// Sums and products of hidden features over some hundred steps.
+inline void covariance_of(const float* h, long steps, int hidden, int stride, Covariance& into) {
+    std::fill(into.sums.begin(), into.sums.end(), 0.0);
+    for (long step = 0; step < steps; ++step)
+        for (int i = 0; i < stride; ++i) into.sums[i] += h[step * stride + i];
+    for (int column = 0; column < stride; column += PANEL) {
+        int row = 0;
+        for (; row + ROWS <= hidden; row += ROWS)
+            gram_tile<ROWS>(h, steps, stride, row, column, into.products.data());
+        for (; row < hidden; ++row)
+            gram_tile<1>(h, steps, stride, row, column, into.products.data());
+    }
+}
+
+// Weights that expand, norm and scale at once, for one signal of `steps`.
+inline void fold(const Branch& of, const Covariance& found, double steps, float* weight,
+                 float* bias) {
+    const int stride = of.stride, columns = of.gate_panels * PANEL;
+    std::vector<double> mean(stride), centre(columns);
+    for (int i = 0; i < stride; ++i) mean[i] = found.sums[i] / steps;
+    double within = 0, total = 0, squares = 0;
+    for (int i = 0; i < of.hidden; ++i)
+        for (int j = 0; j < of.hidden; ++j)
+            within += (found.products[i * stride + j] / steps - mean[i] * mean[j]) *
+                      of.covering[i * stride + j];
+    for (int column = 0; column < columns; ++column) {
+        const float* w = of.expand + long(column / PANEL) * of.hidden * PANEL + column % PANEL;
+        centre[column] = of.expand_bias[column];
+        for (int i = 0; i < of.hidden; ++i) centre[column] += mean[i] * w[i * PANEL];
+        total += centre[column];
+    }
+    const double features = 2.0 * of.width, overall = total / features;
+    // Columns that only fill the last panel are zero: their deviation is taken back.
+    for (double value : centre) squares += (value - overall) * (value - overall);
+    squares -= (columns - features) * overall * overall;
+    const double variance = std::max(0.0, within) / features + std::max(0.0, squares) / features;
+    const double rate = 1 / std::sqrt(variance + of.expand_eps);
+    for (int column = 0; column < columns; ++column) {
+        const double scale = rate * of.gain[column];
+        const long at = long(column / PANEL) * of.hidden * PANEL + column % PANEL;
+        for (int i = 0; i < of.hidden; ++i)
+            weight[at + i * PANEL] = float(of.expand[at + i * PANEL] * scale);
+        bias[column] = float((of.expand_bias[column] - overall) * scale + of.offset[column]);
+    }
+}
+
+constexpr long RESIDUAL_PIECE = 512;
+
+// h <- GELU(norm(squeeze(y))); y has `dilation` steps of silence around it.
+inline void squeeze(const Branch& of, const float* y, long steps, float* h, int threads) {
+    const long pieces = ceil_div(steps, RESIDUAL_PIECE);
+    std::vector<Moments> found(pieces);
+    Rows seen(y, of.width, of.width);
+    seen.taps = 3;
+    for (int tap = 0; tap < 3; ++tap) seen.at[tap] = y + (tap - 1) * long(of.dilation) * of.width;
+    in_parallel(pieces, threads, [&](long piece, int) {
+        const long start = piece * RESIDUAL_PIECE, stop = std::min(start + RESIDUAL_PIECE, steps);
+        product(seen, start, stop, of.squeeze, of.squeeze_bias, of.stride / PANEL,
+                Write<Identity>{h, of.stride, of.stride});
+        found[piece] = moments_of(h + start * of.stride, (stop - start) * of.stride);
+    });
+    Moments total;
+    for (const auto& part : found) total += part;
+    const double count = double(steps) * of.hidden, mean = total.mean(count);
+    const double rate = 1 / std::sqrt(total.variance(count) + of.squeeze_eps);
+    std::vector<float> gain(of.stride), shift(of.stride);
+    for (int i = 0; i < of.stride; ++i) {
+        gain[i] = float(of.norm_weight[i] * rate);
+        shift[i] = float(of.norm_bias[i] - mean * rate * of.norm_weight[i]);
+    }
+    in_parallel(pieces, threads, [&](long piece, int) {
+        const long start = piece * RESIDUAL_PIECE, stop = std::min(start + RESIDUAL_PIECE, steps);
+        for (float* at = h + start * of.stride; at < h + stop * of.stride; at += of.stride)
+            for (int i = 0; i < of.stride; i += LANES)
+                store(at + i, gelu(load(at + i) * load(&gain[i]) + load(&shift[i])));
+    });
+}
+
+// y <- y + scale * GLU(norm(expand(h))).
+inline void expand(const Branch& of, const float* h, long steps, float* y, int threads) {
+    const long pieces = ceil_div(steps, RESIDUAL_PIECE);
+    std::vector<Covariance> found(pieces, Covariance(of.stride));
+    in_parallel(pieces, threads, [&](long piece, int) {
+        const long start = piece * RESIDUAL_PIECE, stop = std::min(start + RESIDUAL_PIECE, steps);
+        covariance_of(h + start * of.stride, stop - start, of.hidden, of.stride, found[piece]);
+    });
+    for (long piece = 1; piece < pieces; ++piece) {
+        for (size_t i = 0; i < found[0].sums.size(); ++i) found[0].sums[i] += found[piece].sums[i];
+        for (size_t i = 0; i < found[0].products.size(); ++i)
+            found[0].products[i] += found[piece].products[i];
+    }
+    Scratch weight(long(of.gate_panels) * PANEL * of.hidden), bias(of.gate_panels * PANEL);
+    fold(of, found[0], double(steps), weight.get(), bias.get());
+    const Rows hidden(h, of.hidden, of.stride);
+    in_parallel(pieces, threads, [&](long piece, int) {
+        const long start = piece * RESIDUAL_PIECE, stop = std::min(start + RESIDUAL_PIECE, steps);
+        product(hidden, start, stop, weight.get(), bias.get(), of.gate_panels,
+                Gated<true>{y, of.width, of.width});
+    });
+}

@@ -1,0 +1,86 @@
+// Levels of the spectral branch on rows (freq, steps, width), with silent steps around each row.
+#pragma once
+#include "residual.hpp"
+
+// One encoder level, each row from the convolution to the gate while it is in the cache.
+struct SpectralEncoder {
+    const float *conv, *conv_bias;  // packed, `kernel` taps
+    const Branch* branches;
+    const float *gate, *gate_bias;  // packed, gated; null for no gate
+    const float* embedding;  // (rows, width), added at the end; null for none
+    int outer, width, kernel, stride, padding, branch_count, gate_panels;
+};
+
+// in (in_rows, steps, outer) -> out (out_rows, steps, width); pointers are to step 0 of row 0.
+inline void encode_rows(const SpectralEncoder& of, const float* in, long in_rows, long in_stride,
+                        float* out, long out_rows, long out_stride, long steps, long margin,
+                        int threads) {
+    Scratch silence(steps * of.outer);
+    const int panels = int(ceil_div(of.width, PANEL));
+    int hidden = 1;
+    for (int i = 0; i < of.branch_count; ++i) hidden = std::max(hidden, of.branches[i].stride);
+    const long row_size = (steps + 2 * margin) * of.width;
+    std::vector<Scratch> memory(threads, Scratch(0));
+    for (auto& own : memory) own = Scratch(row_size + steps * hidden);
+    in_parallel(out_rows, threads, [&](long row, int thread) {
+        float* y = memory[thread].get() + margin * of.width;
+        float* h = memory[thread].get() + row_size;
+        float* to = out + row * out_stride;
+        Rows seen(in, of.outer, of.outer);
+        seen.taps = of.kernel;
+        for (int tap = 0; tap < of.kernel; ++tap) {
+            const long from = row * of.stride - of.padding + tap;
+            seen.at[tap] = from < 0 || from >= in_rows ? silence.get() : in + from * in_stride;
+        }
+        product(seen, 0, steps, of.conv, of.conv_bias, panels,
+                Write<Gelu>{y, of.width, of.width});
+        for (int i = 0; i < of.branch_count; ++i) {
+            squeeze(of.branches[i], y, steps, h, 1);
+            expand(of.branches[i], h, steps, y, 1);
+        }
+        if (of.gate)
+            product(Rows(y, of.width, of.width), 0, steps, of.gate, of.gate_bias, of.gate_panels,
+                    Gated<false>{to, of.width, of.width});
+        else
+            std::memcpy(to, y, steps * of.width * sizeof(float));
+        if (of.embedding)
+            for (long step = 0; step < steps; ++step)
+                for (int c = 0; c < of.width; ++c)
+                    to[step * of.width + c] += of.embedding[row * of.width + c];
+    });
+}
+
+// Transposed convolution over rows: in (rows, steps, width) -> out (stride * rows, steps, outer).
+// Its kernel is two strides; `packed` holds for each of `stride` rows two taps, the row above first.
+struct Expansion {
+    const float *packed, *bias;
+    int width, outer, stride, padding, activated;
+};
+
+inline void expand_rows(const Expansion& of, const float* in, long rows, long in_stride, float* out,
+                        long out_stride, long steps, int threads) {
+    constexpr long piece = 256;
+    Scratch silence(piece * of.width);
+    const int panels = int(ceil_div(of.outer, PANEL));
+    const long size = long(panels) * PANEL * 2 * of.width, parts = ceil_div(steps, piece);
+    in_parallel((rows + 1) * parts, threads, [&](long number, int) {
+        const long row = number / parts, first = number % parts * piece;
+        const long count = std::min(piece, steps - first);
+        const float* here = in + row * in_stride + first * of.width;
+        Rows seen(here, of.width, of.width);
+        seen.taps = 2;
+        seen.at[0] = row > 0 ? here - in_stride : silence.get();
+        seen.at[1] = row < rows ? here : silence.get();
+        for (int j = 0; j < of.stride; ++j) {
+            const long to = row * of.stride + j - of.padding;
+            if (to < 0 || to >= rows * of.stride) continue;
+            float* at = out + to * out_stride + first * of.outer;
+            const float* weight = of.packed + j * size;
+            if (of.activated)
+                product(seen, 0, count, weight, of.bias, panels, Write<Gelu>{at, of.outer, of.outer});
+            else
+                product(seen, 0, count, weight, of.bias, panels,
+                        Write<Identity>{at, of.outer, of.outer});
+        }
+    });
+}

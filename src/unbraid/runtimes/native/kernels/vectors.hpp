@@ -1,0 +1,102 @@
+// Vectors of floats by the compiler's own extension, and the functions that networks apply to them.
+#pragma once
+#include <cstdint>
+#include <cstring>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#define INLINE inline __attribute__((always_inline))
+
+#if defined(__AVX512F__)
+constexpr int LANES = 16;
+#elif defined(__AVX2__)
+constexpr int LANES = 8;
+#else
+constexpr int LANES = 4;  // NEON, SSE
+#endif
+
+using Vec = float __attribute__((vector_size(LANES * sizeof(float)), may_alias));
+using Ints = int32_t __attribute__((vector_size(LANES * sizeof(float)), may_alias));
+
+INLINE Vec load(const float* at) {
+    Vec value;
+    std::memcpy(&value, at, sizeof(Vec));
+    return value;
+}
+
+INLINE void store(float* at, Vec value) { std::memcpy(at, &value, sizeof(Vec)); }
+
+INLINE Vec all(float value) { return value - Vec{}; }
+
+// The first `count` lanes, zero in the others.
+INLINE Vec load_some(const float* at, int count) {
+    if (count >= LANES) return load(at);
+    Vec value{};
+    std::memcpy(&value, at, count * sizeof(float));
+    return value;
+}
+
+INLINE void store_some(float* at, Vec value, int count) {
+    if (count >= LANES) return store(at, value);
+    std::memcpy(at, &value, count * sizeof(float));
+}
+
+INLINE float sum(Vec value) {
+    float total = 0;
+    for (int lane = 0; lane < LANES; ++lane) total += value[lane];
+    return total;
+}
+
+INLINE float largest(Vec value) {
+    float most = value[0];
+    for (int lane = 1; lane < LANES; ++lane) most = value[lane] > most ? value[lane] : most;
+    return most;
+}
+
+INLINE Vec clamp(Vec x, float low, float high) {
+#if defined(__AVX512F__)
+    return _mm512_min_ps(_mm512_max_ps(x, _mm512_set1_ps(low)), _mm512_set1_ps(high));
+#elif defined(__AVX2__)
+    return _mm256_min_ps(_mm256_max_ps(x, _mm256_set1_ps(low)), _mm256_set1_ps(high));
+#else
+    x = x < all(low) ? all(low) : x;
+    return x > all(high) ? all(high) : x;
+#endif
+}
+
+// 2^x to 1e-7: a polynomial in what is left of x beside an integer, which goes into the exponent.
+INLINE Vec power_of_two(Vec x) {
+    const Vec shift = all(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
+    const Vec shifted = clamp(x, -126.0f, 126.0f) + shift;
+    const Vec f = clamp(x, -126.0f, 126.0f) - (shifted - shift);
+    Vec p = all(1.3276472e-3f);
+    p = p * f + 9.6755415e-3f;
+    p = p * f + 5.5507133e-2f;
+    p = p * f + 2.4022120e-1f;
+    p = p * f + 6.9314697e-1f;
+    p = p * f + 1.00000007f;
+    const Ints bits = (Ints)p + ((Ints)shifted << 23);
+    return (Vec)bits;
+}
+
+INLINE Vec exponential(Vec x) { return power_of_two(x * 1.44269504f); }
+
+INLINE Vec sigmoid(Vec x) { return 1.0f / (1.0f + power_of_two(x * -1.44269504f)); }
+
+INLINE Vec hyperbolic_tangent(Vec x) { return 2.0f * sigmoid(2.0f * x) - 1.0f; }
+
+// x * Phi(x), the normal distribution's; erf to 1.5e-7 by Abramowitz and Stegun, 7.1.26.
+INLINE Vec gelu(Vec x) {
+    const Vec size = x < Vec{} ? -x : x;
+    const Vec z = size * 0.70710678118654752f;
+    const Vec t = 1.0f / (1.0f + 0.3275911f * z);
+    Vec p = all(1.061405429f);
+    p = p * t - 1.453152027f;
+    p = p * t + 1.421413741f;
+    p = p * t - 0.284496736f;
+    p = p * t + 0.254829592f;
+    const Vec tail = 0.5f * p * t * power_of_two(z * z * -1.44269504f);  // 1 - Phi(|x|)
+    return x < Vec{} ? x * tail : x - x * tail;
+}

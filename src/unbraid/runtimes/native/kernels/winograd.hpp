@@ -1,0 +1,109 @@
+// A gated 3x3 convolution over rows and steps by Winograd's F(4x4, 3x3): 36 products of
+// (tiles x width) with (width x 2 width) in place of 144.
+//
+// Every tile of 6x6 inputs is mixed by B on both axes, goes through 36 products, and is mixed by A
+// into 4x4 outputs. Source: Lavin and Gray, arXiv:1509.09308.
+#pragma once
+#include "parallel.hpp"
+#include "product.hpp"
+
+constexpr int TILE = 4, SEEN = 6;
+
+// B^T d, on six values `step` vectors apart.
+INLINE void mix_inputs(Vec* d, int step) {
+    const Vec d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step],
+              d5 = d[5 * step];
+    const Vec even = d4 - 4.0f * d2, odd = d3 - 4.0f * d1;
+    const Vec far = d4 - d2, wide = 2.0f * (d3 - d1);
+    d[0] = 4.0f * d0 - 5.0f * d2 + d4;
+    d[step] = even + odd;
+    d[2 * step] = even - odd;
+    d[3 * step] = far + wide;
+    d[4 * step] = far - wide;
+    d[5 * step] = 4.0f * d1 - 5.0f * d3 + d5;
+}
+
+// A^T m, six values into the first four.
+INLINE void mix_outputs(Vec* m, int step) {
+    const Vec a = m[step] + m[2 * step], b = m[step] - m[2 * step];
+    const Vec c = m[3 * step] + m[4 * step], d = m[3 * step] - m[4 * step];
+    const Vec last = m[5 * step];
+    m[0] = m[0] + a + c;
+    m[step] = b + 2.0f * d;
+    m[2 * step] = a + 4.0f * c;
+    m[3 * step] = b + 8.0f * d + last;
+}
+
+struct Winograd {
+    const float *packed, *bias;  // (36, panels, width, PANEL), gated order; (panels * PANEL)
+    int width, gate_panels;
+};
+
+// out <- GLU(conv(x + skip)), all (rows, steps, width), rows a multiple of 4.
+inline void gate_rows(const Winograd& of, const float* x, long x_stride, const float* skip,
+                      long skip_stride, float* out, long out_stride, long rows, long steps,
+                      int threads) {
+    const long width = of.width, columns = long(of.gate_panels) * PANEL;
+    const long padded = ceil_div(width, LANES) * LANES;
+    const long tiles = ceil_div(steps, TILE);
+    const long batch = std::min(tiles, width <= 64 ? 24L : width <= 128 ? 36L : 48L);
+    const long parts = ceil_div(tiles, batch), panel_size = columns * width;
+    std::vector<Scratch> memory(threads, Scratch(0));
+    for (auto& own : memory) own = Scratch(SEEN * SEEN * batch * (padded + columns));
+    in_parallel(rows / TILE * parts, threads, [&](long number, int thread) {
+        const long row = number / parts * TILE, first = number % parts * batch;
+        const long count = std::min(batch, tiles - first);
+        float* mixed = memory[thread].get();
+        float* products = mixed + SEEN * SEEN * batch * padded;
+        for (long n = 0; n < count; ++n) {
+            const long step = (first + n) * TILE - 1;
+            for (long c = 0; c < width; c += LANES) {
+                const int lanes = int(std::min<long>(LANES, width - c));
+                Vec d[SEEN * SEEN];
+                for (int i = 0; i < SEEN; ++i)
+                    for (int j = 0; j < SEEN; ++j) {
+                        const long r = row - 1 + i, t = step + j;
+                        if (r < 0 || r >= rows || t < 0 || t >= steps) {
+                            d[i * SEEN + j] = Vec{};
+                            continue;
+                        }
+                        const float* a = x + r * x_stride + t * width + c;
+                        const float* b = skip + r * skip_stride + t * width + c;
+                        d[i * SEEN + j] = load_some(a, lanes) + load_some(b, lanes);
+                    }
+                for (int j = 0; j < SEEN; ++j) mix_inputs(d + j, SEEN);
+                for (int i = 0; i < SEEN; ++i) mix_inputs(d + i * SEEN, 1);
+                for (int k = 0; k < SEEN * SEEN; ++k)
+                    store(mixed + (k * batch + n) * padded + c, d[k]);
+            }
+        }
+        for (int k = 0; k < SEEN * SEEN; ++k)
+            product(Rows(mixed + k * batch * padded, int(width), padded), 0, count,
+                    of.packed + k * panel_size, nullptr, of.gate_panels,
+                    Write<Identity>{products + k * batch * columns, columns, int(columns)});
+        for (long n = 0; n < count; ++n)
+            for (int panel = 0; panel < of.gate_panels; ++panel) {
+                Vec value[SEEN * SEEN], gate[SEEN * SEEN];
+                for (int k = 0; k < SEEN * SEEN; ++k) {
+                    const float* at = products + (k * batch + n) * columns + panel * PANEL;
+                    value[k] = load(at), gate[k] = load(at + LANES);
+                }
+                for (int j = 0; j < SEEN; ++j)
+                    mix_outputs(value + j, SEEN), mix_outputs(gate + j, SEEN);
+                const Vec shift = load(of.bias + panel * PANEL);
+                const Vec gate_shift = load(of.bias + panel * PANEL + LANES);
+                const long c = long(panel) * LANES;
+                const int lanes = int(std::min<long>(LANES, width - c));
+                for (int i = 0; i < TILE; ++i) {
+                    mix_outputs(value + i * SEEN, 1), mix_outputs(gate + i * SEEN, 1);
+                    for (int j = 0; j < TILE; ++j) {
+                        const long t = (first + n) * TILE + j;
+                        if (t >= steps) break;
+                        const Vec result =
+                            (value[i * SEEN + j] + shift) * sigmoid(gate[i * SEEN + j] + gate_shift);
+                        store_some(out + (row + i) * out_stride + t * width + c, result, lanes);
+                    }
+                }
+            }
+    });
+}

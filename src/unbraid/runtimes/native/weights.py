@@ -1,0 +1,100 @@
+"""A model's weights by name, and the residual branches made of them."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping
+
+import numpy as np
+
+from unbraid.runtimes.native.library import Branch, kernels, pointer
+from unbraid.runtimes.native.packing import (
+    gate_panels,
+    pack,
+    pack_bias,
+    pack_gated,
+    pack_gated_bias,
+)
+
+_EPS = 1e-5  # of torch's GroupNorm
+
+
+class Weights:
+    """Those whose names begin with a prefix, as float32; `HybridDemucs.state_dict()` names them."""
+
+    def __init__(self, state: Mapping[str, np.ndarray], prefix: str = "") -> None:
+        self._state, self._prefix = state, prefix
+
+    def under(self, name: str) -> Weights:
+        """Those of a part of the model."""
+        return Weights(self._state, f"{self._prefix}{name}.")
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return np.ascontiguousarray(self._state[self._prefix + name], np.float32)
+
+    def __contains__(self, name: str) -> bool:
+        return self._prefix + name in self._state
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a part."""
+        return any(key.startswith(f"{self._prefix}{name}.") for key in self._state)
+
+    def count(self, name: str) -> int:
+        """How many numbered parts there are under a name."""
+        number = 0
+        while self.has(f"{name}.{number}"):
+            number += 1
+        return number
+
+
+class PackedBranch:
+    """One residual branch; `struct` points into arrays that this object holds."""
+
+    def __init__(self, weights: Weights, dilation: int) -> None:
+        squeeze = weights["squeeze.weight"]  # (hidden, width, 3)
+        hidden, width, _ = squeeze.shape
+        self.width, self.hidden, self.dilation = width, hidden, dilation
+        packed = pack(squeeze.transpose(2, 1, 0).reshape(3 * width, hidden))
+        self.stride = packed.shape[0] * packed.shape[2]
+        expand = weights["expand.weight"][:, :, 0].T  # (hidden, 2 width)
+        scale = np.concatenate([weights["scale.scale"], np.ones(width, np.float32)])
+        covering = np.zeros((self.stride, self.stride))
+        wide = expand.astype(np.float64)
+        covering[:hidden, :hidden] = wide @ wide.T
+        self._held = {
+            "squeeze": packed,
+            "squeeze_bias": pack_bias(weights["squeeze.bias"]),
+            "norm_weight": pack_bias(weights["squeeze_norm.weight"]),
+            "norm_bias": pack_bias(weights["squeeze_norm.bias"]),
+            "expand": pack_gated(expand),
+            "expand_bias": pack_gated_bias(weights["expand.bias"]),
+            "gain": pack_gated_bias(weights["expand_norm.weight"] * scale),
+            "offset": pack_gated_bias(weights["expand_norm.bias"] * scale),
+            "covering": covering,
+        }
+        self.struct = Branch(
+            **{name: pointer(array) for name, array in self._held.items()},
+            width=width,
+            hidden=hidden,
+            stride=self.stride,
+            dilation=dilation,
+            gate_panels=gate_panels(width),
+            squeeze_eps=_EPS,
+            expand_eps=_EPS,
+        )
+
+    def squeeze(self, y: int, steps: int, h: np.ndarray, threads: int) -> None:
+        """h (steps, stride) <- what there is before LSTM and attention. `y` is an address."""
+        kernels().squeeze(ctypes.byref(self.struct), y, steps, pointer(h), threads)
+
+    def expand(self, h: np.ndarray, steps: int, y: int, threads: int) -> None:
+        """y <- y + what the branch adds."""
+        kernels().expand(ctypes.byref(self.struct), pointer(h), steps, y, threads)
+
+
+def packed_branches(weights: Weights, dilated: bool) -> list[PackedBranch]:
+    """The residual branches of a layer; none if it has none."""
+    return [
+        PackedBranch(weights.under(f"residual.branches.{number}"), 2**number if dilated else 1)
+        for number in range(weights.count("residual.branches"))
+    ]

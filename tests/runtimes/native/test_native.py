@@ -1,0 +1,163 @@
+"""The kernels give what the readable forward gives, whatever the model, the length, the threads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from unbraid.models.hybrid_demucs import HybridDemucs, HybridDemucsConfig
+from unbraid.runtimes import native
+from unbraid.runtimes.native.hybrid import Pool
+
+pytestmark = pytest.mark.skipif(native.find() is not None, reason=str(native.find()))
+
+SMALL: dict[str, Any] = {"width": 8}
+CONFIGS = {
+    "plain": {},
+    "odd width": {"width": 12, "lstm_from": 6, "attention_from": 6},
+    "no residual branches": {"residual_encoder": False},
+    "no LSTM": {"lstm_from": 6},
+    "no attention": {"attention_from": 6},
+    "branches that are not dilated": {"residual_depth": -2},
+    "three branches": {"residual_depth": 3},
+    "wide branches": {"residual_compression": 2},
+    "no norm": {"norm_from": 6},
+    "no embedding": {"embedding_weight": 0},
+    "time branch of its own width": {"time_width": 16},
+    "two stems": {"stems": ("vocals", "rest")},
+    "three stems, mono": {"stems": ("a", "b", "c"), "audio_channels": 1},
+    "short frames": {"n_fft": 1024, "depth": 5},
+    "nothing shared": {"depth": 5, "norm_from": 5},
+    "two shared levels": {"depth": 7, "width": 4, "lstm_from": 7},
+}
+
+
+def make_model(**settings: Any) -> HybridDemucs:
+    """With scales as large and norms as different as those of a trained one."""
+    torch.manual_seed(0)
+    model = HybridDemucs(HybridDemucsConfig(**{**SMALL, **settings})).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("scale.scale"):
+                parameter.uniform_(0.05, 0.3)
+            elif "norm" in name:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    return model
+
+
+def weights_of(model: HybridDemucs) -> dict[str, np.ndarray]:
+    return {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+
+
+def make_song(samples: int, channels: int = 2, batch: int = 1, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return (0.2 * rng.standard_normal((batch, channels, samples))).astype(np.float32)
+
+
+def deviation_db(found: np.ndarray, wanted: np.ndarray) -> float:
+    error = np.square(found - wanted, dtype=np.float64).sum()
+    return float(10 * np.log10(error / np.square(wanted, dtype=np.float64).sum() + 1e-30))
+
+
+def both(model: HybridDemucs, song: np.ndarray, threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    with torch.no_grad():
+        wanted = model(torch.from_numpy(song)).numpy()
+    return native.NativeHybridDemucs(model.config, weights_of(model), threads)(song), wanted
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_kernels_give_what_the_forward_gives(name: str) -> None:
+    model = make_model(**CONFIGS[name])
+    assert native.fits(model.config)
+    found, wanted = both(model, make_song(50_000, model.config.audio_channels))
+    assert found.shape == wanted.shape
+    assert deviation_db(found, wanted) < -110
+
+
+@pytest.mark.parametrize("samples", [1, 2, 700, 1024, 1025, 4095, 30_001])
+def test_any_length_will_do(samples: int) -> None:
+    found, wanted = both(make_model(), make_song(samples))
+    assert deviation_db(found, wanted) < -100
+
+
+def test_a_long_song_goes_through_the_lstm_in_spans() -> None:
+    model = make_model()
+    found, wanted = both(model, make_song(1024 * 430))  # three spans and a part of one
+    assert deviation_db(found, wanted) < -110
+
+
+def test_songs_of_a_batch_do_not_meet() -> None:
+    model = make_model()
+    run = native.NativeHybridDemucs(model.config, weights_of(model), 1)
+    songs = make_song(20_000, batch=3)
+    together = run(songs)
+    for number in range(3):
+        assert np.array_equal(together[number], run(songs[number : number + 1])[0])
+
+
+def test_the_number_of_threads_does_not_change_a_bit() -> None:
+    model = make_model()
+    song = make_song(60_000)
+    alone = native.NativeHybridDemucs(model.config, weights_of(model), 1)(song)
+    for threads in (2, 3, 7):
+        other = native.NativeHybridDemucs(model.config, weights_of(model), threads)(song)
+        assert np.array_equal(alone, other)
+
+
+def test_what_was_separated_before_does_not_matter() -> None:
+    model = make_model()
+    run = native.NativeHybridDemucs(model.config, weights_of(model), 2)
+    song = make_song(30_000)
+    first = run(song)
+    run(np.full((1, 2, 90_000), np.nan, np.float32))
+    assert np.array_equal(first, run(song))
+
+
+def test_silence_is_separated_like_anything_else() -> None:
+    model = make_model()
+    found, wanted = both(model, np.zeros((1, 2, 20_000), np.float32))
+    assert np.abs(found - wanted).max() < 1e-6
+
+
+def test_weights_may_be_half_as_precise() -> None:
+    model = make_model().half().float()
+    half = {name: array.astype(np.float16) for name, array in weights_of(model).items()}
+    song = make_song(20_000)
+    assert np.array_equal(
+        native.NativeHybridDemucs(model.config, half, 1)(song),
+        native.NativeHybridDemucs(model.config, weights_of(model), 1)(song),
+    )
+
+
+@pytest.mark.parametrize("samples", [1, 10_000, 200_000])
+@pytest.mark.parametrize("settings", [{}, {"width": 24}, {"n_fft": 1024, "depth": 5}])
+def test_memory_is_what_was_said(samples: int, settings: dict[str, Any]) -> None:
+    model = make_model(**settings)
+    run = native.NativeHybridDemucs(model.config, weights_of(model), 2)
+    run(make_song(samples))
+    pool: Pool = run._pool
+    assert 4 * pool.touched <= native.memory_bytes(model.config, samples)
+    assert 4 * pool.floats <= native.memory_bytes(model.config, samples)
+    if samples > 100_000:
+        assert native.memory_bytes(model.config, samples) < 2 * 4 * pool.touched
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"magnitude": True},
+        {"delayed_stft": True},
+        {"residual_decoder": True},
+        {"norm_from": 0},
+        {"encoder_context": 1},
+        {"decoder_context": 0},
+        {"gate": False},
+        {"lstm_from": 2},
+        {"band_splits": (0.5, 1.0), "band_split_levels": 1},
+    ],
+)
+def test_a_model_that_the_kernels_do_not_run_is_left_to_torch(settings: dict[str, Any]) -> None:
+    assert not native.fits(HybridDemucsConfig(**settings))
