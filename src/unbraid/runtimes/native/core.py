@@ -9,6 +9,7 @@ import numpy as np
 
 from unbraid.runtimes.native.library import LstmDirection, LstmShape, kernels, pointer
 from unbraid.runtimes.native.outer import HopConvolution, TransposedHops
+from unbraid.runtimes.native.packing import FOURS, pack
 from unbraid.runtimes.native.products import ADD, GATED, PLAIN, Product
 from unbraid.runtimes.native.sheets import Pool, Sheet
 from unbraid.runtimes.native.weights import PackedBranch, Weights
@@ -60,28 +61,20 @@ class SpanLstm:
 
     def __init__(self, weights: Weights, span: int = 200) -> None:
         self._span = span
-        lanes = kernels().lanes
         self._layers = []
         for layer in range(sum(f"lstm.weight_ih_l{n}" in weights for n in range(9))):
             ways = []
             for way in ("", "_reverse"):
-                recurrent = weights[f"lstm.weight_hh_l{layer}{way}"]  # (4 units, units)
-                units = recurrent.shape[1]
-                # input, forget, cell, output gate of the same few units, then of the next
-                order = (
-                    np.arange(4 * units).reshape(4, units // lanes, lanes).swapaxes(0, 1).ravel()
-                )
+                recurrent = weights.stored(f"lstm.weight_hh_l{layer}{way}")  # (4 units, units)
+                entering = weights.stored(f"lstm.weight_ih_l{layer}{way}")
                 bias = (
                     weights[f"lstm.bias_ih_l{layer}{way}"] + weights[f"lstm.bias_hh_l{layer}{way}"]
                 )
-                entering = Product(
-                    weights[f"lstm.weight_ih_l{layer}{way}"][order].T, bias[order], PLAIN
-                )
-                blocks = recurrent[order].reshape(units // lanes, 4 * lanes, units)
-                ways.append((entering, np.ascontiguousarray(blocks.swapaxes(1, 2))))
+                product = Product(entering.T[None], bias, PLAIN, turns=FOURS)
+                ways.append((product, pack(recurrent.T[None], FOURS, vectors=FOURS)))
             self._layers.append(ways)
-        self.units = units
-        self._linear = Product(weights["linear.weight"].T, weights["linear.bias"], ADD)
+        self.units = recurrent.shape[1]
+        self._linear = Product(weights.stored("linear.weight").T[None], weights["linear.bias"], ADD)
 
     def __call__(self, h: np.ndarray, stride: int, steps: int, pool: Pool, threads: int) -> None:
         """h <- h + linear(lstm(h)), on (steps, stride)."""
@@ -169,8 +162,10 @@ class Attention:
         names = ("key", "content", "query_decay")
         matrices = [query * share, *(weights[f"{name}.weight"][:, :, 0] for name in names)]
         biases = [weights["query.bias"] * share, *(weights[f"{name}.bias"] for name in names)]
-        self._project = Product(np.concatenate(matrices).T, np.concatenate(biases), PLAIN)
-        self._proj = Product(weights["proj.weight"][:, :, 0].T, weights["proj.bias"], ADD)
+        self._project = Product(np.concatenate(matrices).T[None], np.concatenate(biases), PLAIN)
+        self._proj = Product(
+            weights.stored("proj.weight")[:, :, 0].T[None], weights["proj.bias"], ADD
+        )
 
     def __call__(self, h: np.ndarray, stride: int, steps: int, pool: Pool, threads: int) -> None:
         """h <- h + attention(h), on (steps, stride)."""
@@ -240,13 +235,14 @@ class NormedGate:
     row sees anything."""
 
     def __init__(self, weights: Weights, groups: int) -> None:
-        kernel = weights["conv.weight"]
+        kernel = weights.stored("conv.weight")
         if kernel.ndim == 4:
             kernel = kernel[:, :, kernel.shape[2] // 2]
         self._reach = kernel.shape[2] // 2
-        taps = kernel.transpose(2, 1, 0).reshape(-1, len(kernel))
         normed = weights.has("norm")
-        self._product = Product(taps, weights["conv.bias"], PLAIN if normed else GATED)
+        self._product = Product(
+            kernel.transpose(2, 1, 0), weights["conv.bias"], PLAIN if normed else GATED
+        )
         self._norm = Norm(weights.under("norm"), groups) if normed else None
 
     def __call__(self, x: Sheet, pool: Pool, threads: int) -> Sheet:
@@ -267,13 +263,13 @@ class Meeting:
     """`MeetingEncoder`: all rows left become one, and the time branch is added."""
 
     def __init__(self, weights: Weights, stride: int, groups: int, dilated: bool) -> None:
-        kernel = weights["conv.weight"][..., 0]  # (width, outer, rows)
+        kernel = weights.stored("conv.weight")[..., 0]  # (width, outer, rows)
         self._rows = Product(
-            kernel.transpose(2, 1, 0).reshape(-1, len(kernel)),
+            kernel.transpose(2, 1, 0),
             weights["conv.bias"] + weights["time_conv.bias"],
             PLAIN,
         )
-        self._time = HopConvolution(weights["time_conv.weight"], None, stride, ADD)
+        self._time = HopConvolution(weights.stored("time_conv.weight"), None, stride, ADD)
         self._refine = Refining(weights, groups, dilated)
 
     def __call__(self, x: Sheet, t: Sheet, pool: Pool, threads: int) -> Sheet:
@@ -289,7 +285,9 @@ class SharedEncoder:
     """`TimeEncoderLayer` of the core."""
 
     def __init__(self, weights: Weights, stride: int, groups: int, dilated: bool) -> None:
-        self._conv = HopConvolution(weights["conv.weight"], weights["conv.bias"], stride, PLAIN)
+        self._conv = HopConvolution(
+            weights.stored("conv.weight"), weights["conv.bias"], stride, PLAIN
+        )
         self._refine = Refining(weights, groups, dilated)
 
     def __call__(self, x: Sheet, pool: Pool, threads: int) -> Sheet:
@@ -318,7 +316,7 @@ class TransposedNormed:
     """A transposed convolution over time whose norm also counts the steps that are then cut off."""
 
     def __init__(self, weights: Weights, conv: str, norm: str, stride: int, groups: int) -> None:
-        weight = weights[f"{conv}.weight"]
+        weight = weights.stored(f"{conv}.weight")
         self._padding = weight.shape[2] // 4
         self._hops = TransposedHops(weight, weights[f"{conv}.bias"], stride, PLAIN)
         self._norm = Norm(weights.under(norm), groups)
@@ -338,8 +336,8 @@ class Parting:
 
     def __init__(self, weights: Weights, stride: int, groups: int) -> None:
         self._gate = NormedGate(weights.under("gate"), groups)
-        taps = weights["conv.weight"][..., 0].transpose(2, 0, 1)  # (rows, width, outer)
-        self._rows = [Product(tap, weights["conv.bias"], PLAIN) for tap in taps]
+        taps = weights.stored("conv.weight")[..., 0].transpose(2, 0, 1)  # (rows, width, outer)
+        self._rows = [Product(tap[None], weights["conv.bias"], PLAIN) for tap in taps]
         self._norm = Norm(weights.under("norm"), groups)
         self._time = TransposedNormed(weights, "time_conv", "time_norm", stride, groups)
 

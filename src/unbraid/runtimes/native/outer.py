@@ -8,13 +8,7 @@ import numpy as np
 
 from unbraid.runtimes.native.library import Branch as BranchStruct
 from unbraid.runtimes.native.library import Expansion, SpectralEncoder, Winograd, kernels, pointer
-from unbraid.runtimes.native.packing import (
-    gate_panels,
-    pack,
-    pack_bias,
-    pack_gated,
-    pack_gated_bias,
-)
+from unbraid.runtimes.native.packing import PAIRS, gate_panels, pack, pack_bias
 from unbraid.runtimes.native.products import GATED, GELU, PLAIN, Product
 from unbraid.runtimes.native.sheets import MARGIN, Pool, Sheet
 from unbraid.runtimes.native.weights import Weights, packed_branches
@@ -36,16 +30,16 @@ class SpecEncoder:
     """`SpecEncoderLayer`: (freq, frames, outer) -> (freq / stride, frames, width)."""
 
     def __init__(self, weights: Weights, stride: int, dilated: bool, embedding: float) -> None:
-        conv = weights["conv.weight"][..., 0]  # (width, outer, kernel)
+        conv = weights.stored("conv.weight")[..., 0]  # (width, outer, kernel)
         self.width, outer, kernel = conv.shape
         self._branches = packed_branches(weights, dilated)
         self._structs = (BranchStruct * len(self._branches))(*(b.struct for b in self._branches))
-        gate = weights["gate.conv.weight"][:, :, 0, 0]
+        gate = weights.stored("gate.conv.weight")[:, :, 0, 0]
         self._held = {
-            "conv": pack(conv.transpose(2, 1, 0).reshape(kernel * outer, -1)),
+            "conv": pack(conv.transpose(2, 1, 0)),
             "conv_bias": pack_bias(weights["conv.bias"]),
-            "gate": pack_gated(gate.T),
-            "gate_bias": pack_gated_bias(weights["gate.conv.bias"]),
+            "gate": pack(gate.T[None], PAIRS),
+            "gate_bias": pack_bias(weights["gate.conv.bias"], PAIRS),
         }
         name = "embedding.embedding.weight"
         if name in weights:
@@ -87,27 +81,28 @@ class SpecDecoder:
     def __init__(self, weights: Weights, stride: int, outermost: bool) -> None:
         gate = weights["gate.conv.weight"]  # (2 width, width, 3, 3)
         self.width = gate.shape[1]
-        mixed = np.einsum("ik,jl,ockl->ijco", _G, _G, gate, optimize=True)
-        mixed = mixed.reshape(36, self.width, -1).astype(np.float32)
-        self._gate = np.stack([pack_gated(part) for part in mixed])
-        self._gate_bias = pack_gated_bias(weights["gate.conv.bias"])
+        both = np.kron(_G, _G).astype(np.float32) @ gate.reshape(-1, 9).T  # (36, 2 width * width)
+        mixed = both.reshape(36, -1, self.width).swapaxes(1, 2)
+        self._gate = np.stack([pack(part[None], PAIRS) for part in mixed])
+        self._gate_bias = pack_bias(weights["gate.conv.bias"], PAIRS)
         self._winograd = Winograd(
             packed=pointer(self._gate),
             bias=pointer(self._gate_bias),
             width=self.width,
             gate_panels=gate_panels(self.width),
         )
-        self._taps = weights["conv.weight"][..., 0].transpose(2, 0, 1)  # (kernel, width, outer)
+        # (kernel, width, outer): the row above, then the row itself, for each row that comes out
+        taps = weights["conv.weight"][..., 0].transpose(2, 0, 1)
+        self._taps = taps.reshape(2, stride, *taps.shape[1:])[::-1].swapaxes(0, 1)
         self._bias = weights["conv.bias"]
-        self.stride, self.outer, self.activated = stride, self._taps.shape[2], not outermost
-        self._padding = len(self._taps) // 4
+        self.stride, self.outer, self.activated = stride, taps.shape[2], not outermost
+        self._padding = len(taps) // 4
         self._expansion = self._pack(1.0, 0.0)
 
     def _pack(self, gain: float, offset: float) -> tuple[np.ndarray, np.ndarray]:
-        above, here = self._taps[self.stride :], self._taps[: self.stride]
-        both = np.concatenate([above, here], axis=1) * np.float32(gain)
         bias = self._bias * np.float32(gain) + np.float32(offset)
-        return np.stack([pack(part) for part in both]), pack_bias(bias)
+        packed = np.stack([pack(part * np.float32(gain)) for part in self._taps])
+        return packed, pack_bias(bias)
 
     def __call__(
         self,
@@ -164,9 +159,7 @@ class HopConvolution:
     def __init__(self, weight: np.ndarray, bias: np.ndarray | None, stride: int, then: int) -> None:
         self.width, self._outer, self._kernel = weight.shape
         self._stride = stride
-        self._product = Product(
-            weight.transpose(2, 1, 0).reshape(self._kernel * self._outer, -1), bias, then
-        )
+        self._product = Product(weight.transpose(2, 1, 0), bias, then)
 
     def steps(self, x: Sheet) -> int:
         """How many steps come out."""
@@ -182,11 +175,13 @@ class TimeEncoder:
     """`TimeEncoderLayer` without norms: (steps, outer) -> (ceil(steps / stride), width)."""
 
     def __init__(self, weights: Weights, stride: int, dilated: bool) -> None:
-        self._conv = HopConvolution(weights["conv.weight"], weights["conv.bias"], stride, GELU)
+        self._conv = HopConvolution(
+            weights.stored("conv.weight"), weights["conv.bias"], stride, GELU
+        )
         self.width = self._conv.width
         self._branches = packed_branches(weights, dilated)
-        gate = weights["gate.conv.weight"][:, :, 0]
-        self._gate = Product(gate.T, weights["gate.conv.bias"], GATED)
+        gate = weights.stored("gate.conv.weight")[:, :, 0]
+        self._gate = Product(gate.T[None], weights["gate.conv.bias"], GATED)
 
     def __call__(self, x: Sheet, pool: Pool, threads: int) -> Sheet:
         """Encode one level."""
@@ -210,9 +205,8 @@ class TransposedHops:
     def __init__(self, weight: np.ndarray, bias: np.ndarray, stride: int, then: int) -> None:
         width, self.outer, kernel = weight.shape
         self._padding, self._stride = kernel // 4, stride
-        taps = weight.transpose(0, 2, 1)  # (width, kernel, outer)
-        before, here = taps[:, stride:], taps[:, :stride]
-        both = np.concatenate([before, here]).reshape(2 * width, stride * self.outer)
+        halves = weight.reshape(width, self.outer, 2, stride)
+        both = halves[:, :, ::-1].transpose(2, 0, 3, 1)  # the hop before, then the hop itself
         self._product = Product(both, np.tile(bias, stride), then)
 
     def __call__(self, y: Sheet, samples: int, pool: Pool, threads: int) -> Sheet:
@@ -237,12 +231,14 @@ class TimeDecoder:
     """`TimeDecoderLayer` without norms: (steps, width) -> (samples, outer)."""
 
     def __init__(self, weights: Weights, stride: int, outermost: bool) -> None:
-        gate = weights["gate.conv.weight"]  # (2 width, width, 1 or 3)
+        gate = weights.stored("gate.conv.weight")  # (2 width, width, 1 or 3)
         self._reach = gate.shape[2] // 2
-        taps = gate.transpose(2, 1, 0).reshape(-1, gate.shape[0])
-        self._gate = Product(taps, weights["gate.conv.bias"], GATED)
+        self._gate = Product(gate.transpose(2, 1, 0), weights["gate.conv.bias"], GATED)
         self._conv = TransposedHops(
-            weights["conv.weight"], weights["conv.bias"], stride, PLAIN if outermost else GELU
+            weights.stored("conv.weight"),
+            weights["conv.bias"],
+            stride,
+            PLAIN if outermost else GELU,
         )
 
     def __call__(self, x: Sheet, skip: Sheet, samples: int, pool: Pool, threads: int) -> Sheet:

@@ -1,6 +1,7 @@
 """Weights in the order in which the kernels read them: panels of two vectors, row after row.
 
-For a gated output the first vector of a panel holds values, the second the gates of the same.
+Columns that belong together, as values and their gates or the four gates of an LSTM, take turns
+vector by vector.
 """
 
 from __future__ import annotations
@@ -8,7 +9,10 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from unbraid.runtimes.native.library import kernels
+from unbraid.runtimes.native.library import kernels, pointer
+
+PAIRS, FOURS = 2, 4
+"""How many groups of columns take turns: values and gates; the gates of an LSTM."""
 
 
 def panels(columns: int) -> int:
@@ -21,37 +25,57 @@ def gate_panels(width: int) -> int:
     return -(-width // kernels().lanes)
 
 
-def pack(weight: Float[np.ndarray, "k n"]) -> Float[np.ndarray, "p k w"]:
-    """A matrix in panels, zero where the last one is not full."""
-    panel = kernels().panel
-    count = panels(weight.shape[1])
-    packed = np.zeros((count, weight.shape[0], panel), np.float32)
-    whole = weight.shape[1] // panel
-    packed[:whole] = weight[:, : whole * panel].reshape(len(weight), whole, panel).swapaxes(0, 1)
-    if whole < count:
-        packed[whole, :, : weight.shape[1] - whole * panel] = weight[:, whole * panel :]
+def pack(
+    weight: Float[np.ndarray, "taps depth *columns"], turns: int = 1, vectors: int = 2
+) -> Float[np.ndarray, "p k w"]:
+    """Panels of (taps * depth) rows; zero where the last one is not full.
+
+    Args:
+        weight: any view, float16 or float32: it is read where it lies. More than one axis of
+            columns count as one.
+        turns: groups of columns that take turns, vector by vector.
+        vectors: in a panel.
+    """
+    if weight.dtype not in (np.float16, np.float32):
+        weight = weight.astype(np.float32)
+    taps, depth = weight.shape[:2]
+    offsets = _in_turns(_column_offsets(weight), turns, vectors)
+    width = vectors * kernels().lanes
+    packed = np.empty((len(offsets) // width, taps * depth, width), np.float32)
+    kernels().pack(
+        weight.ctypes.data,
+        weight.itemsize,
+        pointer(offsets),
+        len(packed),
+        width,
+        taps,
+        depth,
+        weight.strides[0] // weight.itemsize,
+        weight.strides[1] // weight.itemsize,
+        pointer(packed),
+    )
     return packed
 
 
-def pack_gated(weight: Float[np.ndarray, "k two_c"]) -> Float[np.ndarray, "p k w"]:
-    """The same for values and gates."""
-    lanes, width = kernels().lanes, weight.shape[1] // 2
-    count, whole = gate_panels(width), width // lanes
-    packed = np.zeros((count, len(weight), 2, lanes), np.float32)
-    for half in range(2):
-        part = weight[:, half * width : (half + 1) * width]
-        full = part[:, : whole * lanes].reshape(len(weight), whole, lanes)
-        packed[:whole, :, half] = full.swapaxes(0, 1)
-        if whole < count:
-            packed[whole, :, half, : width - whole * lanes] = part[:, whole * lanes :]
-    return packed.reshape(count, len(weight), 2 * lanes)
-
-
-def pack_bias(bias: Float[np.ndarray, " n"]) -> Float[np.ndarray, " m"]:
+def pack_bias(bias: Float[np.ndarray, " n"], turns: int = 1) -> Float[np.ndarray, " m"]:
     """One value for each column of packed panels."""
-    return pack(bias[None]).reshape(-1)
+    return pack(bias[None, None], turns).reshape(-1)
 
 
-def pack_gated_bias(bias: Float[np.ndarray, " two_c"]) -> Float[np.ndarray, " m"]:
-    """The same for values and gates."""
-    return pack_gated(bias[None]).reshape(-1)
+def _column_offsets(weight: np.ndarray) -> np.ndarray:
+    """In elements from the first."""
+    offsets = np.zeros(1, np.int64)
+    for count, stride in zip(weight.shape[2:], weight.strides[2:], strict=True):
+        steps = np.arange(count, dtype=np.int64) * (stride // weight.itemsize)
+        offsets = (offsets[:, None] + steps).reshape(-1)
+    return offsets
+
+
+def _in_turns(offsets: np.ndarray, turns: int, vectors: int) -> np.ndarray:
+    """Those of packed columns in their order; the smallest number where there is none."""
+    lanes, width = kernels().lanes, len(offsets) // turns
+    every = vectors // turns or 1  # blocks must fill whole panels
+    blocks = -(-width // (lanes * every)) * every
+    padded = np.full((turns, blocks * lanes), np.iinfo(np.int64).min, np.int64)
+    padded[:, :width] = offsets.reshape(turns, width)
+    return np.ascontiguousarray(padded.reshape(turns, blocks, lanes).swapaxes(0, 1).reshape(-1))

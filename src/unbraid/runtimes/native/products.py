@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
 
 from unbraid.runtimes.native.library import kernels, pointer
-from unbraid.runtimes.native.packing import pack, pack_bias, pack_gated, pack_gated_bias
+from unbraid.runtimes.native.packing import PAIRS, pack, pack_bias
 
 PLAIN, GELU, ADD, GATED = range(4)
 """What happens to a product on its way out; as `unbraid_product` counts."""
@@ -19,7 +20,7 @@ class Product:
     """out <- A weight + bias, with `then` applied.
 
     Args:
-        weight: (taps * depth, columns).
+        weight: (taps, depth, columns), any view.
         bias: (columns,), or None.
         then: one of PLAIN, GELU, ADD, GATED. Gated, `columns` are values and gates, and half as
             many come out.
@@ -27,18 +28,17 @@ class Product:
 
     def __init__(
         self,
-        weight: Float[np.ndarray, "k n"],
+        weight: Float[np.ndarray, "taps depth *columns"],
         bias: Float[np.ndarray, " n"] | None,
         then: int = PLAIN,
+        turns: int = 1,
     ) -> None:
-        gated = then == GATED
-        self._packed = pack_gated(weight) if gated else pack(weight)
-        self._bias = None
-        if bias is not None:
-            self._bias = pack_gated_bias(bias) if gated else pack_bias(bias)
+        turns = PAIRS if then == GATED else turns
+        self._packed = pack(weight, turns)
+        self._bias = None if bias is None else pack_bias(bias, turns)
         self._then = then
-        self.depth, columns = weight.shape
-        self.columns = columns // 2 if gated else columns
+        self.depth = weight.shape[0] * weight.shape[1]
+        self.columns = math.prod(weight.shape[2:]) // (2 if then == GATED else 1)
 
     def __call__(
         self, at: Sequence[int], stride: int, rows: int, out: int, out_stride: int, threads: int

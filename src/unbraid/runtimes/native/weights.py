@@ -8,19 +8,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from unbraid.runtimes.native.library import Branch, kernels, pointer
-from unbraid.runtimes.native.packing import (
-    gate_panels,
-    pack,
-    pack_bias,
-    pack_gated,
-    pack_gated_bias,
-)
+from unbraid.runtimes.native.packing import PAIRS, gate_panels, pack, pack_bias
 
 _EPS = 1e-5  # of torch's GroupNorm
 
 
 class Weights:
-    """Those whose names begin with a prefix, as float32; `HybridDemucs.state_dict()` names them."""
+    """Those whose names begin with a prefix; `HybridDemucs.state_dict()` names them."""
 
     def __init__(self, state: Mapping[str, np.ndarray], prefix: str = "") -> None:
         self._state, self._prefix = state, prefix
@@ -29,7 +23,12 @@ class Weights:
         """Those of a part of the model."""
         return Weights(self._state, f"{self._prefix}{name}.")
 
+    def stored(self, name: str) -> np.ndarray:
+        """As it is kept, in whatever float type."""
+        return self._state[self._prefix + name]
+
     def __getitem__(self, name: str) -> np.ndarray:
+        """As float32."""
         return np.ascontiguousarray(self._state[self._prefix + name], np.float32)
 
     def __contains__(self, name: str) -> bool:
@@ -51,10 +50,10 @@ class PackedBranch:
     """One residual branch; `struct` points into arrays that this object holds."""
 
     def __init__(self, weights: Weights, dilation: int) -> None:
-        squeeze = weights["squeeze.weight"]  # (hidden, width, 3)
+        squeeze = weights.stored("squeeze.weight")  # (hidden, width, 3)
         hidden, width, _ = squeeze.shape
         self.width, self.hidden, self.dilation = width, hidden, dilation
-        packed = pack(squeeze.transpose(2, 1, 0).reshape(3 * width, hidden))
+        packed = pack(squeeze.transpose(2, 1, 0))
         self.stride = packed.shape[0] * packed.shape[2]
         expand = weights["expand.weight"][:, :, 0].T  # (hidden, 2 width)
         scale = np.concatenate([weights["scale.scale"], np.ones(width, np.float32)])
@@ -66,10 +65,10 @@ class PackedBranch:
             "squeeze_bias": pack_bias(weights["squeeze.bias"]),
             "norm_weight": pack_bias(weights["squeeze_norm.weight"]),
             "norm_bias": pack_bias(weights["squeeze_norm.bias"]),
-            "expand": pack_gated(expand),
-            "expand_bias": pack_gated_bias(weights["expand.bias"]),
-            "gain": pack_gated_bias(weights["expand_norm.weight"] * scale),
-            "offset": pack_gated_bias(weights["expand_norm.bias"] * scale),
+            "expand": pack(expand[None], PAIRS),
+            "expand_bias": pack_bias(weights["expand.bias"], PAIRS),
+            "gain": pack_bias(weights["expand_norm.weight"] * scale, PAIRS),
+            "offset": pack_bias(weights["expand_norm.bias"] * scale, PAIRS),
             "covering": covering,
         }
         self.struct = Branch(

@@ -1,6 +1,7 @@
 // What the library offers to Python, see ../library.py. Arrays are float32, sizes are in elements.
 #include "attention.hpp"
 #include "fourier.hpp"
+#include "packing.hpp"
 #include "recurrent.hpp"
 #include "spectral.hpp"
 #include "winograd.hpp"
@@ -13,6 +14,17 @@ extern "C" {
 // What the library was built from, as ../build.py names it.
 const char* unbraid_sources() { return UNBRAID_SOURCES; }
 int unbraid_lanes() { return LANES; }
+
+// Of numbers of 2 or 4 bytes.
+void unbraid_pack(const void* from, int bytes, const long* offsets, long panels, int width,
+                  long taps, long depth, long tap_stride, long row_stride, float* packed) {
+    if (bytes == 2)
+        pack(static_cast<const uint16_t*>(from), offsets, panels, width, taps, depth, tap_stride,
+             row_stride, packed);
+    else
+        pack(static_cast<const float*>(from), offsets, panels, width, taps, depth, tap_stride,
+             row_stride, packed);
+}
 
 // out <- what `then` makes of A B + bias: 0 nothing, 1 GELU, 2 added to out, 3 gated.
 // Row m of A is at[tap] + m * stride, `depth` long, for each tap.
