@@ -25,6 +25,8 @@ CONFIGS = {
     "three branches": {"residual_depth": 3},
     "wide branches": {"residual_compression": 2},
     "no norm": {"norm_from": 6},
+    "norms outside the core": {"norm_from": 1},
+    "norms from level two": {"norm_from": 2, "width": 16},
     "no embedding": {"embedding_weight": 0},
     "time branch of its own width": {"time_width": 16},
     "two stems": {"stems": ("vocals", "rest")},
@@ -133,7 +135,9 @@ def test_weights_may_be_half_as_precise() -> None:
 
 
 @pytest.mark.parametrize("samples", [1, 10_000, 200_000])
-@pytest.mark.parametrize("settings", [{}, {"width": 24}, {"n_fft": 1024, "depth": 5}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"width": 24}, {"norm_from": 1}, {"n_fft": 1024, "depth": 5}]
+)
 def test_memory_is_what_was_said(samples: int, settings: dict[str, Any]) -> None:
     model = make_model(**settings)
     run = native.NativeHybridDemucs(model.config, weights_of(model), 2)

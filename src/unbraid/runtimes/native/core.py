@@ -8,52 +8,14 @@ import math
 import numpy as np
 
 from unbraid.runtimes.native.library import LstmDirection, LstmShape, kernels, pointer
+from unbraid.runtimes.native.norms import Norm
 from unbraid.runtimes.native.outer import HopConvolution, TransposedHops
 from unbraid.runtimes.native.packing import FOURS, pack
 from unbraid.runtimes.native.products import ADD, GATED, PLAIN, Product
 from unbraid.runtimes.native.sheets import Pool, Sheet
 from unbraid.runtimes.native.weights import PackedBranch, Weights
 
-_EPS = 1e-5
-_NOTHING, _GELU, _GLU = range(3)  # as `unbraid_group_norm` counts
 _DECAYS = 4
-
-
-class Norm:
-    """GroupNorm and what follows it; without weights there is no norm."""
-
-    def __init__(self, weights: Weights, groups: int) -> None:
-        self._weight = self._bias = None
-        self._groups = groups
-        if "weight" in weights:
-            self._weight, self._bias = weights["weight"], weights["bias"]
-
-    def gelu(self, x: Sheet, threads: int) -> None:
-        """x <- GELU(norm(x))."""
-        self._run(x, _GELU, None, threads)
-
-    def glu(self, x: Sheet, out: Sheet, threads: int) -> None:
-        """out <- GLU(norm(x))."""
-        self._run(x, _GLU, out, threads)
-
-    def _run(self, x: Sheet, then: int, out: Sheet | None, threads: int) -> None:
-        groups, weight, bias = self._groups, self._weight, self._bias
-        if weight is None or bias is None:
-            groups, weight, bias = 0, np.ones(x.width, np.float32), np.zeros(x.width, np.float32)
-        kernels().group_norm(
-            x.at(),
-            x.rows,
-            x.steps,
-            x.width,
-            x.row_stride,
-            groups,
-            pointer(weight),
-            pointer(bias),
-            _EPS,
-            then,
-            None if out is None else out.at(),
-            threads,
-        )
 
 
 class SpanLstm:
@@ -351,3 +313,17 @@ class Parting:
         t = self._time(y, samples, pool, threads)
         pool.give(y)
         return rows, t
+
+
+class NormedTimeDecoder:
+    """The same outside the core, where it adds the skip itself, as `outer.TimeDecoder` does."""
+
+    def __init__(self, weights: Weights, stride: int, groups: int) -> None:
+        self._decoder = SharedDecoder(weights, stride, groups)
+
+    def __call__(self, x: Sheet, skip: Sheet, samples: int, pool: Pool, threads: int) -> Sheet:
+        """Decode one level; gives `x` and `skip` back to the pool."""
+        kernels().add(x.at(), skip.at(), x.steps * x.width, threads)
+        out = self._decoder(x, samples, pool, threads)
+        pool.give(x, skip)
+        return out

@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float32
 
-from unbraid.runtimes.native.core import Meeting, Parting, SharedDecoder, SharedEncoder
+from unbraid.runtimes.native.core import (
+    Meeting,
+    NormedTimeDecoder,
+    Parting,
+    SharedDecoder,
+    SharedEncoder,
+)
 from unbraid.runtimes.native.library import kernels, pointer
 from unbraid.runtimes.native.outer import SpecDecoder, SpecEncoder, TimeDecoder, TimeEncoder
 from unbraid.runtimes.native.sheets import Pool, Sheet
@@ -42,7 +48,7 @@ def fits(config: HybridDemucsConfig) -> bool:
         and config.gate
         and config.encoder_context == 0
         and config.decoder_context == 1
-        and config.norm_from >= outer
+        and config.norm_from >= 1
         and math.log(config.n_fft, 4).is_integer()
         and config.rows_at_meeting % 4 == 0
         and 2 ** (abs(config.residual_depth) - 1) <= 8
@@ -78,6 +84,8 @@ def _floats(config: HybridDemucsConfig, samples: int) -> int:
     stems = Sheet.size(rows, frames, 2 * signals)
     core = 16 * Sheet.size(1, frames, max(config.spec_widths()))
     encoding = sum(spec) + sum(time) + 2 * max(time)
+    if config.norm_from < config.outer_levels:  # values and gates wait for their norm
+        encoding += 2 * max(spec[config.norm_from], time[config.norm_from])
     return int(1.1 * (max(encoding, 3 * spec[0], 2 * spec[0] + stems) + ends + core)) + (1 << 20)
 
 
@@ -103,11 +111,14 @@ class NativeHybridDemucs:
         dilated, outer = config.residual_depth > 0, config.outer_levels
         embedding = config.embedding_weight * config.embedding_scale
         self._spec_encoder = [
-            SpecEncoder(weights.under(f"spec_encoder.{n}"), stride, dilated, embedding)
+            SpecEncoder(weights.under(f"spec_encoder.{n}"), stride, groups, dilated, embedding)
             for n in range(outer)
         ]
         self._time_encoder = [
-            TimeEncoder(weights.under(f"time_encoder.{n}"), stride, dilated) for n in range(outer)
+            SharedEncoder(weights.under(f"time_encoder.{n}"), stride, groups, dilated)
+            if n >= config.norm_from
+            else TimeEncoder(weights.under(f"time_encoder.{n}"), stride, dilated)
+            for n in range(outer)
         ]
         self._meeting = Meeting(weights.under("meeting"), stride, groups, dilated)
         shared, count = config.shared_stride, config.depth - outer - 1
@@ -120,13 +131,16 @@ class NativeHybridDemucs:
             for n in range(count)
         ]
         self._parting = Parting(weights.under("parting"), stride, groups)
+        levels = range(outer - 1, -1, -1)
         self._spec_decoder = [
-            SpecDecoder(weights.under(f"spec_decoder.{n}"), stride, outermost=n == outer - 1)
-            for n in range(outer)
+            SpecDecoder(weights.under(f"spec_decoder.{n}"), stride, groups, outermost=level == 0)
+            for n, level in enumerate(levels)
         ]
         self._time_decoder = [
-            TimeDecoder(weights.under(f"time_decoder.{n}"), stride, outermost=n == outer - 1)
-            for n in range(outer)
+            NormedTimeDecoder(weights.under(f"time_decoder.{n}"), stride, groups)
+            if level >= config.norm_from
+            else TimeDecoder(weights.under(f"time_decoder.{n}"), stride, outermost=level == 0)
+            for n, level in enumerate(levels)
         ]
         window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(config.n_fft) / config.n_fft)
         root = math.sqrt(config.n_fft)
@@ -177,7 +191,7 @@ class NativeHybridDemucs:
         *inner, outermost = self._spec_decoder
         for spec_decoder in inner:
             x = spec_decoder(x, x_skips.pop(), pool, threads)
-        x = outermost(x, x_skips.pop(), pool, threads, affine=(x_std, x_mean))
+        x = outermost.signal(x, x_skips.pop(), (x_std, x_mean), pool, threads)
         waves = self._waves(x, t, t_std, t_mean)
         pool.give(x, t)
         return waves.reshape(len(self.config.stems), -1, samples)

@@ -52,7 +52,7 @@ class Winograd(Structure):
 
     _fields_ = [
         *((name, c_void_p) for name in ("packed", "bias")),
-        *((name, c_int) for name in ("width", "gate_panels")),
+        *((name, c_int) for name in ("width", "gate_panels", "gated")),
     ]
 
 
@@ -75,13 +75,15 @@ _P, _L, _I, _F = c_void_p, c_long, c_int, c_float
 _SIGNATURES = {
     "pack": [_P, _I, _P, _L, _I, _L, _L, _L, _L, _P],
     "product": [POINTER(_P), _I, _I, _L, _L, _P, _P, _I, _I, _P, _L, _I, _I],
-    "group_norm": [_P, _L, _L, _L, _L, _I, _P, _P, _F, _I, _P, _I],
+    "group_norm": [_P, _L, _L, _L, _L, _I, _P, _P, _F, _I, _P, _L, _I],
     "moments": [_P, _L, _L, _L, _L, POINTER(c_double), _I],
     "scale": [_P, _L, _L, _L, _L, _F, _F, _I],
     "add": [_P, _P, _L, _I],
     "squeeze": [POINTER(Branch), _P, _L, _P, _I],
     "expand": [POINTER(Branch), _P, _L, _P, _I],
     "encode_rows": [POINTER(SpectralEncoder), _P, _L, _L, _P, _L, _L, _L, _L, _I],
+    "convolve_rows": [POINTER(SpectralEncoder), _P, _L, _L, _P, _L, _L, _L, _I],
+    "refine_rows": [POINTER(SpectralEncoder), _P, _L, _P, _L, _L, _L, _I],
     "gate_rows": [POINTER(Winograd), _P, _L, _P, _L, _P, _L, _L, _L, _I],
     "expand_rows": [POINTER(Expansion), _P, _L, _L, _P, _L, _L, _I],
     "lstm": [POINTER(LstmDirection), POINTER(LstmDirection), POINTER(LstmShape), _I],

@@ -1,4 +1,4 @@
-"""Levels of the two branches outside the core: encoders and decoders, without norms."""
+"""Levels of the two branches outside the core; those of the time branch without norms."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from unbraid.runtimes.native.library import Branch as BranchStruct
 from unbraid.runtimes.native.library import Expansion, SpectralEncoder, Winograd, kernels, pointer
+from unbraid.runtimes.native.norms import Norm
 from unbraid.runtimes.native.packing import PAIRS, gate_panels, pack, pack_bias
 from unbraid.runtimes.native.products import GATED, GELU, PLAIN, Product
 from unbraid.runtimes.native.sheets import MARGIN, Pool, Sheet
@@ -27,19 +28,30 @@ _G = np.array(
 
 
 class SpecEncoder:
-    """`SpecEncoderLayer`: (freq, frames, outer) -> (freq / stride, frames, width)."""
+    """`SpecEncoderLayer`: (freq, frames, outer) -> (freq / stride, frames, width).
 
-    def __init__(self, weights: Weights, stride: int, dilated: bool, embedding: float) -> None:
+    Without norms a row goes through the whole layer while it is in the cache; with them, rows wait
+    for each other at each norm.
+    """
+
+    def __init__(
+        self, weights: Weights, stride: int, groups: int, dilated: bool, embedding: float
+    ) -> None:
         conv = weights.stored("conv.weight")[..., 0]  # (width, outer, kernel)
         self.width, outer, kernel = conv.shape
         self._branches = packed_branches(weights, dilated)
         self._structs = (BranchStruct * len(self._branches))(*(b.struct for b in self._branches))
         gate = weights.stored("gate.conv.weight")[:, :, 0, 0]
+        self._norms = None
+        if weights.has("norm"):
+            names = ("norm", "gate.norm")
+            self._norms = tuple(Norm(weights.under(name), groups) for name in names)
+        turns = PAIRS if self._norms is None else 1
         self._held = {
             "conv": pack(conv.transpose(2, 1, 0)),
             "conv_bias": pack_bias(weights["conv.bias"]),
-            "gate": pack(gate.T[None], PAIRS),
-            "gate_bias": pack_bias(weights["gate.conv.bias"], PAIRS),
+            "gate": pack(gate.T[None], turns),
+            "gate_bias": pack_bias(weights["gate.conv.bias"], turns),
         }
         name = "embedding.embedding.weight"
         if name in weights:
@@ -59,44 +71,37 @@ class SpecEncoder:
 
     def __call__(self, x: Sheet, pool: Pool, threads: int) -> Sheet:
         """Encode one level."""
+        of = ctypes.byref(self._struct)
         out = pool.sheet(x.rows // self.stride, x.steps, self.width)
-        kernels().encode_rows(
-            ctypes.byref(self._struct),
-            x.at(),
-            x.rows,
-            x.row_stride,
-            out.at(),
-            out.rows,
-            out.row_stride,
-            x.steps,
-            MARGIN,
-            threads,
-        )
+        seen = (x.at(), x.rows, x.row_stride, out.at(), out.rows, out.row_stride, x.steps)
+        if self._norms is None:
+            kernels().encode_rows(of, *seen, MARGIN, threads)
+            return out
+        norm, gate_norm = self._norms
+        kernels().convolve_rows(of, *seen, threads)
+        norm.gelu(out, threads)
+        both = pool.sheet(out.rows, out.steps, 2 * self.width)
+        rows = (out.at(), out.row_stride, both.at(), out.rows, both.row_stride, out.steps)
+        kernels().refine_rows(of, *rows, threads)
+        gate_norm.glu(both, out, threads)
+        if "embedding" in self._held:
+            out.inner[:] += self._held["embedding"][: out.rows, None]
+        pool.give(both)
         return out
 
 
 class SpecDecoder:
     """`SpecDecoderLayer`: (freq, frames, width) -> (stride * freq, frames, outer)."""
 
-    def __init__(self, weights: Weights, stride: int, outermost: bool) -> None:
-        gate = weights["gate.conv.weight"]  # (2 width, width, 3, 3)
-        self.width = gate.shape[1]
-        both = np.kron(_G, _G).astype(np.float32) @ gate.reshape(-1, 9).T  # (36, 2 width * width)
-        mixed = both.reshape(36, -1, self.width).swapaxes(1, 2)
-        self._gate = np.stack([pack(part[None], PAIRS) for part in mixed])
-        self._gate_bias = pack_bias(weights["gate.conv.bias"], PAIRS)
-        self._winograd = Winograd(
-            packed=pointer(self._gate),
-            bias=pointer(self._gate_bias),
-            width=self.width,
-            gate_panels=gate_panels(self.width),
-        )
+    def __init__(self, weights: Weights, stride: int, groups: int, outermost: bool) -> None:
+        self._gate = SpecGate(weights.under("gate"), groups)
         # (kernel, width, outer): the row above, then the row itself, for each row that comes out
         taps = weights["conv.weight"][..., 0].transpose(2, 0, 1)
         self._taps = taps.reshape(2, stride, *taps.shape[1:])[::-1].swapaxes(0, 1)
         self._bias = weights["conv.bias"]
-        self.stride, self.outer, self.activated = stride, taps.shape[2], not outermost
-        self._padding = len(taps) // 4
+        self._norm = Norm(weights.under("norm"), groups) if weights.has("norm") else None
+        self.stride, self.width, self.outer = stride, taps.shape[1], taps.shape[2]
+        self._padding, self._outermost = len(taps) // 4, outermost
         self._expansion = self._pack(1.0, 0.0)
 
     def _pack(self, gain: float, offset: float) -> tuple[np.ndarray, np.ndarray]:
@@ -104,51 +109,78 @@ class SpecDecoder:
         packed = np.stack([pack(part * np.float32(gain)) for part in self._taps])
         return packed, pack_bias(bias)
 
-    def __call__(
+    def __call__(self, x: Sheet, skip: Sheet, pool: Pool, threads: int) -> Sheet:
+        """Decode one level that is not the outermost; gives `x` and `skip` back to the pool."""
+        y = self._gate(x, skip, pool, threads)
+        pool.give(x, skip)
+        norm, padding = self._norm, self._padding
+        if norm is None:
+            return self._expand(y, self._expansion, padding, pool, threads)
+        whole = self._expand(y, self._expansion, 0, pool, threads)
+        norm.gelu(whole, threads)
+        return whole.without_rows(padding)
+
+    def signal(
+        self, x: Sheet, skip: Sheet, affine: tuple[float, float], pool: Pool, threads: int
+    ) -> Sheet:
+        """Decode the outermost level, times a gain and plus an offset."""
+        y = self._gate(x, skip, pool, threads)
+        pool.give(x, skip)
+        return self._expand(y, self._pack(*affine), self._padding, pool, threads)
+
+    def _expand(
         self,
-        x: Sheet,
-        skip: Sheet,
+        y: Sheet,
+        weights: tuple[np.ndarray, np.ndarray],
+        padding: int,
         pool: Pool,
         threads: int,
-        affine: tuple[float, float] | None = None,
     ) -> Sheet:
-        """Decode one level; gives `x` and `skip` back to the pool. `affine`: gain and offset."""
-        y = pool.sheet(x.rows, x.steps, self.width)
-        kernels().gate_rows(
-            ctypes.byref(self._winograd),
-            x.at(),
-            x.row_stride,
-            skip.at(),
-            skip.row_stride,
-            y.at(),
-            y.row_stride,
-            x.rows,
-            x.steps,
-            threads,
-        )
-        pool.give(x, skip)
-        packed, bias = self._expansion if affine is None else self._pack(*affine)
-        out = pool.sheet(x.rows * self.stride, x.steps, self.outer)
-        expansion = Expansion(
+        packed, bias = weights
+        out = pool.sheet((y.rows + 1) * self.stride - 2 * padding, y.steps, self.outer)
+        of = Expansion(
             packed=pointer(packed),
             bias=pointer(bias),
             width=self.width,
             outer=self.outer,
             stride=self.stride,
-            padding=self._padding,
-            activated=self.activated,
+            padding=padding,
+            activated=not self._outermost and self._norm is None,
         )
-        kernels().expand_rows(
-            ctypes.byref(expansion),
-            y.at(),
-            y.rows,
-            y.row_stride,
-            out.at(),
-            out.row_stride,
-            y.steps,
-            threads,
-        )
+        sheets = (y.at(), y.rows, y.row_stride, out.at(), out.row_stride, y.steps)
+        kernels().expand_rows(ctypes.byref(of), *sheets, threads)
         pool.give(y)
+        return out
+
+
+class SpecGate:
+    """The gated 3x3 convolution of a decoder: (freq, frames, width) twice -> the same shape."""
+
+    def __init__(self, weights: Weights, groups: int) -> None:
+        kernel = weights["conv.weight"]  # (2 width, width, 3, 3)
+        self.width = kernel.shape[1]
+        both = np.kron(_G, _G).astype(np.float32) @ kernel.reshape(-1, 9).T
+        mixed = both.reshape(36, -1, self.width).swapaxes(1, 2)
+        self._packed = np.stack([pack(part[None], PAIRS) for part in mixed])
+        self._bias = pack_bias(weights["conv.bias"], PAIRS)
+        self._norm = Norm(weights.under("norm"), groups) if weights.has("norm") else None
+        self._struct = Winograd(
+            packed=pointer(self._packed),
+            bias=pointer(self._bias),
+            width=self.width,
+            gate_panels=gate_panels(self.width),
+            gated=self._norm is None,
+        )
+
+    def __call__(self, x: Sheet, skip: Sheet, pool: Pool, threads: int) -> Sheet:
+        """Gate x + skip."""
+        out = pool.sheet(x.rows, x.steps, self.width)
+        to = out if self._norm is None else pool.sheet(x.rows, x.steps, 2 * self.width)
+        sheets = (x.at(), x.row_stride, skip.at(), skip.row_stride, to.at(), to.row_stride)
+        kernels().gate_rows(ctypes.byref(self._struct), *sheets, x.rows, x.steps, threads)
+        if self._norm is not None:
+            self._norm.glu(to, out, threads)
+            pool.give(to)
         return out
 
 

@@ -44,9 +44,15 @@ class Sheet:
         """(rows, steps, width), without the margins; a view."""
         return self.array[:, MARGIN : MARGIN + self.steps]
 
+    def without_rows(self, count: int) -> Sheet:
+        """The same without `count` rows at either end; takes over the memory."""
+        self.array = self.array[count : self.rows - count]
+        self.rows -= 2 * count
+        return self
+
     def at(self, row: int = 0, step: int = 0) -> int:
         """Address of a step, which may lie in the margin."""
-        return pointer(self.memory, row * self.row_stride + (MARGIN + step) * self.width)
+        return pointer(self.array, row * self.row_stride + (MARGIN + step) * self.width)
 
     def hush(self) -> None:
         """Silence the margins."""

@@ -29,8 +29,7 @@ inline void attend(const float* projected, long projected_width, long steps, int
                     content[t * projected_width + d];
             }
     });
-    std::vector<Scratch> memory(threads, Scratch(0));
-    for (auto& own : memory) own = Scratch(block * score_width);
+    auto memory = scratches(threads, block * score_width);
     in_parallel(heads * blocks, threads, [&](long number, int thread) {
         const long head = number / blocks, first = number % blocks * block;
         const long count = std::min(block, steps - first);

@@ -65,8 +65,7 @@ inline void stft(const float* signal, int channels, const float* window, int siz
     const Fourier transform(size);
     const int hop = size / 4, pairs = (channels + 1) / 2, width = 2 * channels;
     const long lanes = frames * pairs, batches = ceil_div(lanes, LANES);
-    std::vector<Scratch> memory(threads, Scratch(0));
-    for (auto& own : memory) own = Scratch(2L * LANES * size);
+    auto memory = scratches(threads, 2L * LANES * size);
     in_parallel(batches, threads, [&](long batch, int thread) {
         float* data = memory[thread].get();
         std::memset(data, 0, 2L * LANES * size * sizeof(float));
@@ -113,9 +112,8 @@ inline void inverse_stft(const float* rows, long row_stride, int signals, const 
     const Fourier transform(size);
     const int hop = size / 4, pairs = (signals + 1) / 2, width = 2 * signals;
     const long hops = ceil_div(first + samples, hop), pieces = ceil_div(hops, chunk);
-    std::vector<Scratch> memory(threads, Scratch(0));
     const long data_size = 2L * LANES * size, sum_size = (chunk + 6) * hop * signals;
-    for (auto& own : memory) own = Scratch(data_size + sum_size);
+    auto memory = scratches(threads, data_size + sum_size);
     in_parallel(pieces, threads, [&](long piece, int thread) {
         float* data = memory[thread].get();
         float* sums = data + data_size;

@@ -56,8 +56,9 @@ void unbraid_product(const float* const* at, int taps, int depth, long stride, l
 
 void unbraid_group_norm(float* x, long rows, long steps, long width, long row_stride, int groups,
                         const float* weight, const float* bias, float eps, int then, float* out,
-                        int threads) {
-    group_norm(Sheet{x, rows, steps, width, row_stride}, groups, weight, bias, eps, then, out, threads);
+                        long out_row_stride, int threads) {
+    group_norm(Sheet{x, rows, steps, width, row_stride}, groups, weight, bias, eps, then, out,
+               out_row_stride, threads);
 }
 
 // found <- sum and sum of squares of all.
@@ -97,6 +98,16 @@ void unbraid_encode_rows(const SpectralEncoder* of, const float* in, long in_row
                          float* out, long out_rows, long out_stride, long steps, long margin,
                          int threads) {
     encode_rows(*of, in, in_rows, in_stride, out, out_rows, out_stride, steps, margin, threads);
+}
+
+void unbraid_convolve_rows(const SpectralEncoder* of, const float* in, long in_rows, long in_stride,
+                           float* out, long out_rows, long out_stride, long steps, int threads) {
+    convolve_rows(*of, in, in_rows, in_stride, out, out_rows, out_stride, steps, threads);
+}
+
+void unbraid_refine_rows(const SpectralEncoder* of, float* x, long x_stride, float* out, long rows,
+                         long out_stride, long steps, int threads) {
+    refine_rows(*of, x, x_stride, out, rows, out_stride, steps, threads);
 }
 
 void unbraid_gate_rows(const Winograd* of, const float* x, long x_stride, const float* skip,

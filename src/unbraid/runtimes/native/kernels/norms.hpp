@@ -72,9 +72,10 @@ inline std::vector<Moments> moments_of_groups(const Sheet& x, int groups, int th
     return total;
 }
 
-// GroupNorm (none for 0 groups) and what follows it: nothing (0), GELU (1), or GLU into `out`, half as wide (2).
+// GroupNorm (none for 0 groups) and what follows it: nothing (0), GELU (1), or GLU (2) into `out`,
+// which is half as wide.
 inline void group_norm(const Sheet& x, int groups, const float* weight, const float* bias,
-                       float eps, int then, float* out, int threads) {
+                       float eps, int then, float* out, long out_row_stride, int threads) {
     std::vector<float> gain(x.width + LANES, 1.0f), shift(x.width + LANES);
     std::vector<Moments> moments;
     if (groups) moments = moments_of_groups(x, groups, threads);
@@ -91,11 +92,11 @@ inline void group_norm(const Sheet& x, int groups, const float* weight, const fl
     };
     in_parallel(x.pieces(), threads, [&](long piece, int) {
         float* at = x.piece(piece);
-        const long first = (at - x.at) / x.width;  // with GLU there is one row
+        const long half = x.width / 2, row = piece / x.pieces_in_row();
+        const long first = (at - x.at - row * x.row_stride) / x.width;
         for (long step = 0; step < x.steps_of(piece); ++step, at += x.width) {
             if (then == 2) {
-                const long half = x.width / 2;
-                float* to = out + (first + step) * half;
+                float* to = out + row * out_row_stride + (first + step) * half;
                 for (long c = 0; c < half; c += LANES) {
                     const int lanes = int(std::min<long>(LANES, half - c));
                     const Vec gate = sigmoid(normed(at, half + c, lanes));

@@ -36,4 +36,10 @@ class Scratch {
     std::vector<float> memory_;
 };
 
+inline std::vector<Scratch> scratches(int threads, long floats) {
+    std::vector<Scratch> memory;
+    for (int thread = 0; thread < threads; ++thread) memory.emplace_back(floats);
+    return memory;
+}
+
 inline long ceil_div(long a, long b) { return (a + b - 1) / b; }

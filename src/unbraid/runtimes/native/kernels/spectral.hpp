@@ -6,43 +6,53 @@
 struct SpectralEncoder {
     const float *conv, *conv_bias;  // packed, `kernel` taps
     const Branch* branches;
-    const float *gate, *gate_bias;  // packed, gated; null for no gate
+    const float *gate, *gate_bias;  // packed, gated
     const float* embedding;  // (rows, width), added at the end; null for none
     int outer, width, kernel, stride, padding, branch_count, gate_panels;
 };
 
-// in (in_rows, steps, outer) -> out (out_rows, steps, width); pointers are to step 0 of row 0.
+// Convolution of one row: in (in_rows, steps, outer) -> (steps, width).
+template <class Epilogue>
+void convolve_row(const SpectralEncoder& of, const float* in, long in_rows, long in_stride,
+                  long row, long steps, const float* silence, const Epilogue& epilogue) {
+    Rows seen(in, of.outer, of.outer);
+    seen.taps = of.kernel;
+    for (int tap = 0; tap < of.kernel; ++tap) {
+        const long from = row * of.stride - of.padding + tap;
+        seen.at[tap] = from < 0 || from >= in_rows ? silence : in + from * in_stride;
+    }
+    product(seen, 0, steps, of.conv, of.conv_bias, int(ceil_div(of.width, PANEL)), epilogue);
+}
+
+inline int widest_branch(const SpectralEncoder& of) {
+    int hidden = 1;
+    for (int i = 0; i < of.branch_count; ++i) hidden = std::max(hidden, of.branches[i].stride);
+    return hidden;
+}
+
+inline void add_branches(const SpectralEncoder& of, float* y, long steps, float* h) {
+    for (int i = 0; i < of.branch_count; ++i) {
+        squeeze(of.branches[i], y, steps, h, 1);
+        expand(of.branches[i], h, steps, y, 1);
+    }
+}
+
+// All of a level: in (in_rows, steps, outer) -> out (out_rows, steps, width); pointers are to step 0
+// of row 0, `margin` silent steps lie around each row.
 inline void encode_rows(const SpectralEncoder& of, const float* in, long in_rows, long in_stride,
                         float* out, long out_rows, long out_stride, long steps, long margin,
                         int threads) {
     Scratch silence(steps * of.outer);
-    const int panels = int(ceil_div(of.width, PANEL));
-    int hidden = 1;
-    for (int i = 0; i < of.branch_count; ++i) hidden = std::max(hidden, of.branches[i].stride);
     const long row_size = (steps + 2 * margin) * of.width;
-    std::vector<Scratch> memory(threads, Scratch(0));
-    for (auto& own : memory) own = Scratch(row_size + steps * hidden);
+    auto memory = scratches(threads, row_size + steps * widest_branch(of));
     in_parallel(out_rows, threads, [&](long row, int thread) {
         float* y = memory[thread].get() + margin * of.width;
-        float* h = memory[thread].get() + row_size;
         float* to = out + row * out_stride;
-        Rows seen(in, of.outer, of.outer);
-        seen.taps = of.kernel;
-        for (int tap = 0; tap < of.kernel; ++tap) {
-            const long from = row * of.stride - of.padding + tap;
-            seen.at[tap] = from < 0 || from >= in_rows ? silence.get() : in + from * in_stride;
-        }
-        product(seen, 0, steps, of.conv, of.conv_bias, panels,
-                Write<Gelu>{y, of.width, of.width});
-        for (int i = 0; i < of.branch_count; ++i) {
-            squeeze(of.branches[i], y, steps, h, 1);
-            expand(of.branches[i], h, steps, y, 1);
-        }
-        if (of.gate)
-            product(Rows(y, of.width, of.width), 0, steps, of.gate, of.gate_bias, of.gate_panels,
-                    Gated<false>{to, of.width, of.width});
-        else
-            std::memcpy(to, y, steps * of.width * sizeof(float));
+        convolve_row(of, in, in_rows, in_stride, row, steps, silence.get(),
+                     Write<Gelu>{y, of.width, of.width});
+        add_branches(of, y, steps, memory[thread].get() + row_size);
+        product(Rows(y, of.width, of.width), 0, steps, of.gate, of.gate_bias, of.gate_panels,
+                Gated<false>{to, of.width, of.width});
         if (of.embedding)
             for (long step = 0; step < steps; ++step)
                 for (int c = 0; c < of.width; ++c)
@@ -50,11 +60,35 @@ inline void encode_rows(const SpectralEncoder& of, const float* in, long in_rows
     });
 }
 
+// The same in parts, for a level that stops for its norms: the convolution alone,
+inline void convolve_rows(const SpectralEncoder& of, const float* in, long in_rows, long in_stride,
+                          float* out, long out_rows, long out_stride, long steps, int threads) {
+    Scratch silence(steps * of.outer);
+    in_parallel(out_rows, threads, [&](long row, int) {
+        convolve_row(of, in, in_rows, in_stride, row, steps, silence.get(),
+                     Write<Identity>{out + row * out_stride, of.width, of.width});
+    });
+}
+
+// and the residual branches on x, with what the gate's convolution makes of it in `out`; the weights
+// of the gate are packed plainly here.
+inline void refine_rows(const SpectralEncoder& of, float* x, long x_stride, float* out, long rows,
+                        long out_stride, long steps, int threads) {
+    auto memory = scratches(threads, steps * widest_branch(of));
+    in_parallel(rows, threads, [&](long row, int thread) {
+        float* y = x + row * x_stride;
+        add_branches(of, y, steps, memory[thread].get());
+        product(Rows(y, of.width, of.width), 0, steps, of.gate, of.gate_bias,
+                int(ceil_div(2 * of.width, PANEL)),
+                Write<Identity>{out + row * out_stride, 2L * of.width, 2 * of.width});
+    });
+}
+
 // Transposed convolution over rows: in (rows, steps, width) -> out (stride * rows, steps, outer).
 // Its kernel is two strides; `packed` holds for each of `stride` rows two taps, the row above first.
 struct Expansion {
     const float *packed, *bias;
-    int width, outer, stride, padding, activated;
+    int width, outer, stride, padding, activated;  // `padding` rows are cut off at either end
 };
 
 inline void expand_rows(const Expansion& of, const float* in, long rows, long in_stride, float* out,
@@ -73,7 +107,7 @@ inline void expand_rows(const Expansion& of, const float* in, long rows, long in
         seen.at[1] = row < rows ? here : silence.get();
         for (int j = 0; j < of.stride; ++j) {
             const long to = row * of.stride + j - of.padding;
-            if (to < 0 || to >= rows * of.stride) continue;
+            if (to < 0 || to >= (rows + 1) * of.stride - 2 * of.padding) continue;
             float* at = out + to * out_stride + first * of.outer;
             const float* weight = of.packed + j * size;
             if (of.activated)

@@ -36,20 +36,20 @@ INLINE void mix_outputs(Vec* m, int step) {
 
 struct Winograd {
     const float *packed, *bias;  // (36, panels, width, PANEL), gated order; (panels * PANEL)
-    int width, gate_panels;
+    int width, gate_panels, gated;
 };
 
-// out <- GLU(conv(x + skip)), all (rows, steps, width), rows a multiple of 4.
+// out <- GLU(conv(x + skip)), all (rows, steps, width), rows a multiple of 4. Without the gate, `out`
+// is twice as wide.
 inline void gate_rows(const Winograd& of, const float* x, long x_stride, const float* skip,
                       long skip_stride, float* out, long out_stride, long rows, long steps,
                       int threads) {
     const long width = of.width, columns = long(of.gate_panels) * PANEL;
-    const long padded = ceil_div(width, LANES) * LANES;
+    const long padded = ceil_div(width, LANES) * LANES, out_width = of.gated ? width : 2 * width;
     const long tiles = ceil_div(steps, TILE);
     const long batch = std::min(tiles, width <= 64 ? 24L : width <= 128 ? 36L : 48L);
     const long parts = ceil_div(tiles, batch), panel_size = columns * width;
-    std::vector<Scratch> memory(threads, Scratch(0));
-    for (auto& own : memory) own = Scratch(SEEN * SEEN * batch * (padded + columns));
+    auto memory = scratches(threads, SEEN * SEEN * batch * (padded + columns));
     in_parallel(rows / TILE * parts, threads, [&](long number, int thread) {
         const long row = number / parts * TILE, first = number % parts * batch;
         const long count = std::min(batch, tiles - first);
@@ -99,9 +99,11 @@ inline void gate_rows(const Winograd& of, const float* x, long x_stride, const f
                     for (int j = 0; j < TILE; ++j) {
                         const long t = (first + n) * TILE + j;
                         if (t >= steps) break;
-                        const Vec result =
-                            (value[i * SEEN + j] + shift) * sigmoid(gate[i * SEEN + j] + gate_shift);
-                        store_some(out + (row + i) * out_stride + t * width + c, result, lanes);
+                        const Vec v = value[i * SEEN + j] + shift;
+                        const Vec g = gate[i * SEEN + j] + gate_shift;
+                        float* at = out + (row + i) * out_stride + t * out_width + c;
+                        store_some(at, of.gated ? v * sigmoid(g) : v, lanes);
+                        if (!of.gated) store_some(at + width, g, lanes);
                     }
                 }
             }
