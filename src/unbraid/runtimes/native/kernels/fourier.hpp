@@ -101,6 +101,79 @@ inline void stft(const float* signal, int channels, const float* window, int siz
     });
 }
 
+// Which pairs of signals, of which frames, are in the lanes of one transform: all pairs of a frame
+// lie side by side, then those of the next.
+struct Lanes {
+    long first;
+    int count, pairs, signals;
+    long frame(int lane) const { return (first + lane) / pairs; }
+    int signal(int lane) const { return 2 * int((first + lane) % pairs); }
+    bool paired(int lane) const { return signal(lane) + 1 < signals; }
+    // Whether lanes are just what lies in memory one after the other.
+    bool in_order() const { return count == LANES && signals % 2 == 0 && LANES % pairs == 0; }
+};
+
+// data <- the conjugate of a + i b for each pair of half spectra a, b in rows (size / 2, frames,
+// 2 * signals); of real signals, so that the other half follows.
+inline void gather(const Lanes& of, const float* rows, long row_stride, int size, float* data) {
+    const long width = 2L * of.signals;
+    const float* from[LANES];
+    for (int lane = 0; lane < of.count; ++lane)
+        from[lane] = rows + of.frame(lane) * width + 2 * of.signal(lane);
+    std::memset(data, 0, 2 * LANES * sizeof(float));
+    std::memset(data + long(size) * LANES, 0, 2 * LANES * sizeof(float));
+    for (int k = 0; k < size / 2; ++k) {
+        Vec ar{}, ai{}, br{}, bi{};
+        if (of.in_order()) {
+            const float* at = from[0] + k * row_stride;
+            const Vec v0 = load(at), v1 = load(at + LANES), v2 = load(at + 2 * LANES),
+                      v3 = load(at + 3 * LANES);
+            const Vec real = every_second<0>(v0, v1), real2 = every_second<0>(v2, v3);
+            const Vec imaginary = every_second<1>(v0, v1), imaginary2 = every_second<1>(v2, v3);
+            ar = every_second<0>(real, real2), br = every_second<1>(real, real2);
+            ai = every_second<0>(imaginary, imaginary2), bi = every_second<1>(imaginary, imaginary2);
+        } else {
+            for (int lane = 0; lane < of.count; ++lane) {
+                const float* at = from[lane] + k * row_stride;
+                ar[lane] = at[0], ai[lane] = at[1];
+                if (of.paired(lane)) br[lane] = at[2], bi[lane] = at[3];
+            }
+        }
+        if (k == 0) ai = Vec{}, bi = Vec{};
+        float* here = data + 2L * LANES * k;
+        store(here, ar - bi), store(here + LANES, -(ai + br));
+        if (k == 0) continue;
+        float* there = data + 2L * LANES * (size - k);
+        store(there, ar + bi), store(there + LANES, ai - br);
+    }
+}
+
+// sums (hops * size / 4, signals) <- sums + window * the conjugate of data; frame f begins at hop
+// f - start.
+inline void scatter(const Lanes& of, const Fourier& transform, const float* data,
+                    const float* window, long start, float* sums) {
+    const int hop = transform.size / 4, signals = of.signals;
+    float* to[LANES];
+    for (int lane = 0; lane < of.count; ++lane)
+        to[lane] = sums + (of.frame(lane) - start) * hop * signals + of.signal(lane);
+    for (int i = 0; i < transform.size; ++i) {
+        const float* at = data + 2L * LANES * transform.place(i);
+        const Vec a = load(at) * window[i], b = -load(at + LANES) * window[i];
+        const long step = long(i) * signals;
+        if (of.in_order()) {
+            float values[2 * LANES];
+            store(values, by_turns<0>(a, b)), store(values + LANES, by_turns<1>(a, b));
+            for (int lane = 0; lane < LANES; lane += of.pairs)
+                for (int s = 0; s < signals; ++s) to[lane][step + s] += values[2 * lane + s];
+        } else {
+            for (int lane = 0; lane < of.count; ++lane) {
+                to[lane][step] += a[lane];
+                if (of.paired(lane)) to[lane][step + 1] += b[lane];
+            }
+        }
+    }
+}
+
 // The other way, and the two branches together:
 // waves (signals, samples) = inverse STFT of rows (size / 2, frames, 2 * signals) + time * gain +
 // offset, where time is (samples, signals). Frame n begins at sample n * hop - first.
@@ -110,7 +183,7 @@ inline void inverse_stft(const float* rows, long row_stride, int signals, const 
                          float offset, float* waves, long samples, int threads) {
     constexpr long chunk = 32;  // hops that a piece of work writes
     const Fourier transform(size);
-    const int hop = size / 4, pairs = (signals + 1) / 2, width = 2 * signals;
+    const int hop = size / 4, pairs = (signals + 1) / 2;
     const long hops = ceil_div(first + samples, hop), pieces = ceil_div(hops, chunk);
     const long data_size = 2L * LANES * size, sum_size = (chunk + 6) * hop * signals;
     auto memory = scratches(threads, data_size + sum_size);
@@ -118,52 +191,18 @@ inline void inverse_stft(const float* rows, long row_stride, int signals, const 
         float* data = memory[thread].get();
         float* sums = data + data_size;
         std::memset(sums, 0, sum_size * sizeof(float));
-        const long start = piece * chunk;  // sums begin three hops before
-        const long from = std::max(0L, start - 3), to = std::min(frames, start + chunk);
-        const long lanes = std::max(0L, to - from) * pairs;
-        for (long lane0 = 0; lane0 < lanes; lane0 += LANES) {
-            const int count = int(std::min<long>(LANES, lanes - lane0));
-            const float* sources[LANES];
-            float* targets[LANES];
-            bool paired[LANES];
-            for (int lane = 0; lane < count; ++lane) {
-                const long frame = from + (lane0 + lane) / pairs;
-                const int signal = 2 * int((lane0 + lane) % pairs);
-                sources[lane] = rows + frame * width + 2 * signal;
-                targets[lane] = sums + (frame - start + 3) * hop * signals + signal;
-                paired[lane] = signal + 1 < signals;
-            }
-            for (int lane = 0; lane < LANES; ++lane) data[lane] = data[LANES + lane] = 0;
-            std::memset(data + 2L * LANES * (size / 2), 0, 2 * LANES * sizeof(float));
-            for (int k = 0; k < size / 2; ++k) {
-                Vec ar{}, ai{}, br{}, bi{};
-                for (int lane = 0; lane < count; ++lane) {
-                    const float* at = sources[lane] + k * row_stride;
-                    ar[lane] = at[0], ai[lane] = at[1];
-                    if (paired[lane]) br[lane] = at[2], bi[lane] = at[3];
-                }
-                // The transform runs forwards, on what is conjugated: a + i b with its sign of i.
-                if (k == 0) ai = Vec{}, bi = Vec{};
-                float* here = data + 2L * LANES * k;
-                store(here, ar - bi), store(here + LANES, -(ai + br));
-                if (k == 0) continue;
-                float* there = data + 2L * LANES * (size - k);
-                store(there, ar + bi), store(there + LANES, ai - br);
-            }
+        const long start = piece * chunk - 3;  // frames reach three hops further than where they begin
+        const long from = std::max(0L, start), to = std::min(frames, start + 3 + chunk);
+        for (long lane = from * pairs; lane < to * pairs; lane += LANES) {
+            const Lanes lanes{lane, int(std::min<long>(LANES, to * pairs - lane)), pairs, signals};
+            gather(lanes, rows, row_stride, size, data);
             transform.run(data);
-            for (int lane = 0; lane < count; ++lane) {
-                float* at = targets[lane];
-                for (int i = 0; i < size; ++i, at += signals) {
-                    const float* value = data + 2L * LANES * transform.place(i) + lane;
-                    at[0] += value[0] * window[i];
-                    if (paired[lane]) at[1] -= value[LANES] * window[i];
-                }
-            }
+            scatter(lanes, transform, data, window, start, sums);
         }
-        const long begin = std::max(0L, start * hop - first);
-        const long end = std::min(samples, (start + chunk) * hop - first);
+        const long begin = std::max(0L, piece * chunk * hop - first);
+        const long end = std::min(samples, (piece + 1) * chunk * hop - first);
         for (long t = begin; t < end; ++t) {
-            const float* at = sums + ((t + first) - (start - 3) * hop) * signals;
+            const float* at = sums + (t + first - start * hop) * signals;
             for (int s = 0; s < signals; ++s)
                 waves[s * samples + t] = at[s] + (time[t * signals + s] * gain + offset);
         }

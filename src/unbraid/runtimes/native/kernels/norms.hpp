@@ -58,17 +58,36 @@ struct Sheet {
     }
 };
 
+// Moments of each feature over some steps.
+inline void moments_of_features(const float* x, long steps, long width, Moments* found) {
+    constexpr int half = LANES / 2;
+    long c = 0;
+    for (; c + half <= width; c += half) {
+        Double sums{}, squares{};
+        for (long step = 0; step < steps; ++step) {
+            HalfVec part;
+            std::memcpy(&part, x + step * width + c, sizeof part);
+            const Double value = __builtin_convertvector(part, Double);
+            sums += value;
+            squares += value * value;
+        }
+        for (int lane = 0; lane < half; ++lane) found[c + lane] += {sums[lane], squares[lane]};
+    }
+    for (; c < width; ++c)
+        for (long step = 0; step < steps; ++step) {
+            const double value = x[step * width + c];
+            found[c] += {value, value * value};
+        }
+}
+
 // Moments of `groups` equal groups of features over the whole sheet.
 inline std::vector<Moments> moments_of_groups(const Sheet& x, int groups, int threads) {
-    std::vector<Moments> found(x.pieces() * groups), total(groups);
-    const long share = x.width / groups;
+    std::vector<Moments> found(x.pieces() * x.width), total(groups);
     in_parallel(x.pieces(), threads, [&](long piece, int) {
-        for (long step = 0; step < x.steps_of(piece); ++step)
-            for (int group = 0; group < groups; ++group)
-                found[piece * groups + group] +=
-                    moments_of(x.piece(piece) + step * x.width + group * share, share);
+        moments_of_features(x.piece(piece), x.steps_of(piece), x.width, &found[piece * x.width]);
     });
-    for (long i = 0; i < long(found.size()); ++i) total[i % groups] += found[i];
+    const long share = x.width / groups;
+    for (long i = 0; i < long(found.size()); ++i) total[i % x.width / share] += found[i];
     return total;
 }
 

@@ -43,6 +43,35 @@ INLINE void store_some(float* at, Vec value, int count) {
     std::memcpy(at, &value, count * sizeof(float));
 }
 
+// Lanes of a and, from LANES on, of b, as `pick` says for each lane.
+template <class Pick>
+INLINE Vec shuffled(Vec a, Vec b, const Pick& pick) {
+#if defined(__clang__)
+    Vec picked;
+    for (int lane = 0; lane < LANES; ++lane) {
+        const int from = pick(lane);
+        picked[lane] = from < LANES ? a[from] : b[from - LANES];
+    }
+    return picked;
+#else
+    Ints from;
+    for (int lane = 0; lane < LANES; ++lane) from[lane] = pick(lane);
+    return __builtin_shuffle(a, b, from);
+#endif
+}
+
+// Every second of the floats of a and then of b, beginning with number `from`.
+template <int from>
+INLINE Vec every_second(Vec a, Vec b) {
+    return shuffled(a, b, [](int lane) { return 2 * lane + from; });
+}
+
+// Floats of a and b taking turns: half 0 or 1 of what comes out.
+template <int half>
+INLINE Vec by_turns(Vec a, Vec b) {
+    return shuffled(a, b, [](int lane) { return lane / 2 + half * LANES / 2 + lane % 2 * LANES; });
+}
+
 INLINE float sum(Vec value) {
     float total = 0;
     for (int lane = 0; lane < LANES; ++lane) total += value[lane];
