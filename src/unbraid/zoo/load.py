@@ -17,7 +17,7 @@ from torch import nn
 from unbraid.errors import CheckpointError, ModelError, UnknownModel
 from unbraid.models.bag import Bag
 from unbraid.models.base import SeparationModel
-from unbraid.models.build import did_you_mean
+from unbraid.models.configs import did_you_mean
 from unbraid.runtimes.onnx_runtime import SUFFIX, OnnxModel
 from unbraid.zoo.bags import BagRecipe, FileBag, find_in_folder, only_in_folder, read_bag
 from unbraid.zoo.cards import ModelCard, bundled_card, bundled_files, public_card
