@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
+import numpy as np
 import torch
+from jaxtyping import Float32
 from torch import Tensor, nn
 
 from unbraid.errors import SettingsError
@@ -99,6 +101,41 @@ def adapt(
     if plain and device == "cpu":
         model = quicken(model)
     return _Adapter(model, device, precision, one_by_one) if one_by_one or not plain else model
+
+
+def run_on_arrays(
+    model: SeparationModel, batch: Float32[np.ndarray, "b c t"]
+) -> Float32[np.ndarray, "*estimates"]:
+    """One pass from array to array: on the model's device, without gradients, in eval mode."""
+    home = torch.device("cpu")
+    with torch.no_grad(), _evaluating(model):
+        estimates = model(torch.from_numpy(batch).to(_device_of(model, home)))
+    return np.asarray(estimates.detach().to(home, torch.float32).numpy())
+
+
+def _device_of(model: SeparationModel, default: torch.device) -> torch.device:
+    """Where the model lives; a model without parameters works wherever its input is."""
+    if isinstance(model, nn.Module):
+        for parameter in model.parameters():
+            return parameter.device
+    return default
+
+
+@contextmanager
+def _evaluating(model: SeparationModel) -> Iterator[None]:
+    """Eval mode for the time of a forward pass; each module is then put back as it was."""
+    training = (
+        [module for module in model.modules() if module.training]
+        if isinstance(model, nn.Module)
+        else []
+    )
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
 
 
 class _Adapted(Sequence[SeparationModel]):
