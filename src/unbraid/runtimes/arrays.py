@@ -23,6 +23,20 @@ def is_tensor(value: object) -> bool:
     return tensor_class is not None and isinstance(value, tensor_class)
 
 
+def is_module(value: object) -> bool:
+    """Whether this is a module of torch; no torch is loaded to find out."""
+    module_class = getattr(sys.modules.get("torch.nn"), "Module", None)
+    return module_class is not None and isinstance(value, module_class)
+
+
+def device_of(model: Any) -> str:
+    """Where a model's weights are, as torch names it; "cpu" where there are none."""
+    if is_module(model):
+        for parameter in model.parameters():
+            return str(parameter.device)
+    return "cpu"
+
+
 def as_array(value: Any) -> np.ndarray:
     """An array or a tensor as an array, of the same type where numpy has it (bfloat16: float32).
 

@@ -102,6 +102,8 @@ def _residual(name: str, layer: LayerShape) -> Iterator[Weight]:
     for number in range(0 if shape is None else shape.depth):
         assert shape is not None
         branch, hidden = f"{name}.branches.{number}", int(width / shape.compression)
+        if hidden < 1:
+            raise SettingsError(f"a residual branch of {width} / {shape.compression:g} features")
         yield from _affine(f"{branch}.squeeze", (hidden, width, 3))
         yield from _affine(f"{branch}.squeeze_norm", (hidden,))
         if shape.lstm:
