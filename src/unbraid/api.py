@@ -146,6 +146,11 @@ class Separator:
         return self._ready.device
 
     @property
+    def engine(self) -> str:
+        """What runs the model, in words; where that is torch, also why."""
+        return self._ready.engine
+
+    @property
     def settings(self) -> SeparationSettings:
         """How it separates, with segments as shortened by `max_memory`."""
         return self._settings

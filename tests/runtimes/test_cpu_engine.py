@@ -155,5 +155,13 @@ def test_a_bag_of_our_files_needs_no_torch_either(tmp_path):
         save_checkpoint(tmp_path / f"{name}.safetensors", HybridDemucs(config))
     (tmp_path / "both.yaml").write_text("models: ['one', 'two']\n")
     write_song(tmp_path / "song.wav", noise(2.0))
-    run = without_torch(tmp_path, "song.wav", "-m", "both.yaml")
+    run = without_torch(tmp_path, "song.wav", "-m", "both.yaml", "--verbose")
     assert run.returncode == 0, run.stderr
+    assert "native kernels, for those" in run.stderr
+
+
+def test_what_runs_a_model_is_said_in_words(file, monkeypatch):
+    assert unbraid.Separator(file, "cpu").engine == "native kernels"
+    assert "the precision is bf16" in unbraid.Separator(file, "cpu", precision="bf16").engine
+    monkeypatch.setattr(cpu_engine, "_kernels", lambda: kernels(fit=False))
+    assert "do not run this model" in unbraid.Separator(file, "cpu").engine

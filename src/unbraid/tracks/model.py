@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unbraid.errors import ModelError, SettingsError
+from unbraid.models.bag import Bag
 from unbraid.models.base import SeparationModel
 from unbraid.runtimes.arrays import device_of, is_module
+from unbraid.runtimes.cpu_engine import NativeModel, why_torch
 from unbraid.runtimes.devices import check_precision, choose_device
 from unbraid.runtimes.fingerprint import fingerprint
 from unbraid.runtimes.onnx_runtime import SUFFIX, OnnxModel
@@ -33,6 +35,18 @@ class ReadyModel:
     device: str
     precision: str
     licence: str = ""
+
+    @property
+    def engine(self) -> str:
+        """What runs it; for torch also why the kernels of our own do not. In words, to be shown."""
+        if isinstance(self.model, NativeModel):
+            return "native kernels"
+        if isinstance(self.model, OnnxModel):
+            return "onnxruntime"
+        why = why_torch(self.device, self.precision)
+        if why is None and isinstance(self.model, Bag):
+            return "native kernels, for those members that they know"
+        return f"torch, as {why or 'the native kernels do not run this model'}"
 
     def fingerprint(self) -> str:
         """Digest of architecture and weights: changes when the stems may."""
