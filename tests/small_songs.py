@@ -74,7 +74,7 @@ def main_with_stand_in() -> int:
     from unbraid.tracks import model
 
     torch.set_num_threads(1)
-    model.load_model = lambda name, device: LowHigh()  # type: ignore[assignment]
+    model.load_to_run = lambda name, device, precision: LowHigh()  # type: ignore[assignment]
     return main()
 
 

@@ -16,13 +16,14 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from unbraid.audio.channels import default_channel_names
 from unbraid.audio.container import shown
 from unbraid.errors import AudioError, Cancelled, SettingsError, UnbraidError
 from unbraid.models.base import ModelSpec, SeparationModel
-from unbraid.runtimes.torch_runtime import adapt, free_gpu_bytes
+from unbraid.runtimes.adapt import adapt
+from unbraid.runtimes.devices import free_gpu_bytes, is_out_of_memory
+from unbraid.runtimes.threads import set_threads
 from unbraid.separation.progress import CancelToken, Progress
 from unbraid.separation.settings import SeparationSettings
 from unbraid.tracks.dry_run import estimate_track
@@ -59,9 +60,9 @@ class Separator:
         overlap, shifts, seed, segment_s: see `SeparationSettings`.
         on_progress: called with `Progress`; its fraction is that of the whole song.
         precision: "auto", "fp32", "bf16" or "fp16".
-        threads: for torch on the CPU, in this whole process; None leaves them as they are. "auto"
-            takes what `unbraid bench` found for this model on this machine: threads, the batch, and
-            with device "auto" the device.
+        threads: on the CPU, in this whole process, torch's too; None leaves them as they are.
+            "auto" takes what `unbraid bench` found for this model on this machine: threads, the
+            batch, and with device "auto" the device.
         max_memory: bytes, or a text such as "2GB": segments are shortened to stay below it.
             On a GPU it is the device's memory.
         batch_size: segments in one pass; None for as many as a GPU has room for, one on the CPU.
@@ -94,13 +95,13 @@ class Separator:
         )
         limit = parse_bytes(max_memory) if isinstance(max_memory, str) else max_memory
         if isinstance(threads, int):
-            torch.set_num_threads(threads)
+            set_threads(threads)
         elif threads not in (None, "auto"):
             raise SettingsError(f'threads is a number, "auto" or None, got {threads!r}')
         self._ready = prepare_model(model, device, precision)
         choice = load_choice(lambda: self._fingerprint) if threads == "auto" else None
         if choice is not None:
-            torch.set_num_threads(choice.threads)
+            set_threads(choice.threads)
             if device == "auto" and choice.device != self._ready.device:
                 self._ready = prepare_model(model, choice.device, precision)
         if limit is not None:
@@ -143,6 +144,11 @@ class Separator:
     @property
     def device(self) -> str:
         return self._ready.device
+
+    @property
+    def engine(self) -> str:
+        """What runs the model, in words; where that is torch, also why."""
+        return self._ready.engine
 
     @property
     def settings(self) -> SeparationSettings:
@@ -245,7 +251,9 @@ class Separator:
                 on_progress=self.on_progress,
                 cancel=cancel,
             )
-        except (OSError, MemoryError, torch.OutOfMemoryError) as error:
+        except (OSError, MemoryError, RuntimeError) as error:
+            if not isinstance(error, OSError) and not is_out_of_memory(error):
+                raise
             raise AudioError(f"{shown(plan.track.path)}: {_reason(error)}") from error
 
     def attempt(

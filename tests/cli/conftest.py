@@ -12,7 +12,7 @@ from unbraid.tracks import model
 @pytest.fixture
 def unbraid_main(monkeypatch, tmp_path, capsys):
     """The command in `tmp_path`, a stand-in for models: arguments -> (code, stdout, stderr)."""
-    monkeypatch.setattr(model, "load_model", lambda name, device: LowHigh())
+    monkeypatch.setattr(model, "load_to_run", lambda name, device, precision: LowHigh())
     monkeypatch.chdir(tmp_path)
     handlers = {name: signal.getsignal(name) for name in (signal.SIGTERM, signal.SIGHUP)}
 

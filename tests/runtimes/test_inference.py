@@ -12,12 +12,12 @@ from unbraid.models.hybrid_demucs import HybridDemucs, HybridDemucsConfig
 from unbraid.models.layers.attention import LocalAttention
 from unbraid.models.layers.recurrent import SpanLSTM
 from unbraid.models.layers.residual import ResidualBranches, ResidualShape
+from unbraid.runtimes.adapt import adapt
 from unbraid.runtimes.inference import quicken
 from unbraid.runtimes.inference.attention import attend
 from unbraid.runtimes.inference.branches import QuickBranches
 from unbraid.runtimes.inference.recurrent import QuickLSTM
 from unbraid.runtimes.inference.winograd import WinogradRows
-from unbraid.runtimes.torch_runtime import adapt
 from unbraid.separation.engine import apply_model
 
 SMALL = {"width": 4, "n_fft": 1024, "depth": 5, "residual_scale": 0.3, "residual_compression": 2}

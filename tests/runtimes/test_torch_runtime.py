@@ -8,8 +8,8 @@ import torch
 from small_songs import LowHigh
 from unbraid.errors import SettingsError
 from unbraid.models.bag import Bag
-from unbraid.runtimes.torch_runtime import (
-    adapt,
+from unbraid.runtimes.adapt import adapt
+from unbraid.runtimes.devices import (
     candidate_devices,
     check_precision,
     choose_device,

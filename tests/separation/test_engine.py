@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -216,6 +217,32 @@ def test_any_float_comes_back_as_float32(dtype):
     estimates = apply_model(Identity(), mixture)
     assert estimates.dtype == torch.float32
     close(estimates.sum(dim=1), mixture.float())
+
+
+def test_arrays_give_arrays_of_the_same_numbers():
+    mixture, chosen = noise(1, 2, 133), SeparationSettings(shifts=2)
+    estimates = apply_model(Positional(), mixture.numpy(), chosen)
+    assert isinstance(estimates, np.ndarray) and estimates.dtype == np.float32
+    assert torch.equal(torch.from_numpy(estimates), apply_model(Positional(), mixture, chosen))
+
+
+class OnArrays(Positional):
+    """The same model, on arrays."""
+
+    takes_arrays = True
+
+    def __call__(self, mixture):
+        assert isinstance(mixture, np.ndarray) and mixture.dtype == np.float32
+        return super().__call__(torch.from_numpy(mixture)).numpy()
+
+
+def test_a_model_of_arrays_is_given_arrays_alone_and_in_a_bag():
+    mixture = noise(1, 2, 99)
+    wanted = apply_model(Positional(), mixture)
+    assert torch.equal(apply_model(OnArrays(), mixture), wanted)
+    bag = Bag([OnArrays(), OnArrays()])
+    close(apply_model(bag, mixture), wanted)
+    close(torch.from_numpy(bag(mixture.numpy())), Positional()(mixture))
 
 
 @pytest.mark.gpu

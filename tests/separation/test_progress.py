@@ -48,7 +48,7 @@ def test_a_cancelled_separation_stops_before_its_next_forward_pass():
 
 
 def test_a_stream_can_be_cancelled_too():
-    token, song = CancelToken(), noise(1, 2, 100)
+    token, song = CancelToken(), noise(1, 2, 100).numpy()
     stream = separate_blocks(Identity(), lambda: [song], None, samples=100, cancel=token)
     next(stream)
     token.cancel()

@@ -81,7 +81,7 @@ def test_what_is_no_size_is_refused(text):
 @pytest.mark.parametrize("free, batch", [(10**12, 8), (24_000_000, 4), (12_000_000, 2), (10**6, 1)])
 def test_a_batch_is_as_large_as_free_memory_allows(free, batch, monkeypatch):
     monkeypatch.setattr(estimate, "_WORKSPACE", 0)
-    monkeypatch.setattr(estimate, "_memory_now", lambda device: 3e8)  # is not asked for again
+    monkeypatch.setattr(estimate, "memory_now", lambda device: 3e8)  # is not asked for again
     ready = prepare_model(LowHigh(), "cpu")
     monkeypatch.setattr(estimate, "measure_cost", lambda ready, timed: ModelCost(None, 5e6))
     assert fit_batch(ready, SeparationSettings(), free).batch_size == batch

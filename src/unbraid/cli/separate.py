@@ -74,6 +74,7 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
     add("--report", action="store_true", help="an HTML page beside the stems")
     add("--json", action="store_true", help="one JSON object a song on stdout")
     add("--quiet", action="store_true", help="nothing but errors on stderr")
+    add("--verbose", action="store_true", help="also say what runs the model, and why")
     add("--shard", metavar="I/N", type=_shard, default=(1, 1), help="the I-th of N parts of all")
 
 
@@ -100,6 +101,8 @@ def run(options: argparse.Namespace) -> int:
     part, parts = options.shard
     mine = plans[part - 1 :: parts]
     with make_display(len(mine), quiet=options.quiet) as display:
+        if options.verbose:
+            display.note(f"{separator.model_name} runs on {separator.device} in {separator.engine}")
         if options.segment is None and separator.settings.segment_s is not None:
             display.note(f"segments of {separator.settings.segment_s:g} s, to stay in memory")
         results = _run_all(separator, plans, mine, output, options, display)

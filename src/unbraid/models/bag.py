@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from unbraid.errors import ModelError
 from unbraid.models.base import ModelSpec, SeparationModel
 from unbraid.shapes import Estimates, Mixture
@@ -108,9 +110,14 @@ class Bag:
         parts = []
         for index, shares in enumerate(self.shares):
             if any(shares):
-                estimates = self.member(index)(mixture)
-                parts.append(estimates * estimates.new_tensor(shares)[:, None, None])
+                parts.append(self._share_of(self.member(index)(mixture), shares))
         return sum(parts[1:], start=parts[0])
+
+    @staticmethod
+    def _share_of(estimates: Estimates, shares: Sequence[float]) -> Estimates:
+        if isinstance(estimates, np.ndarray):
+            return estimates * np.asarray(shares, estimates.dtype)[:, None, None]
+        return estimates * estimates.new_tensor(shares)[:, None, None]
 
 
 def _specs(

@@ -13,21 +13,20 @@ Investigated in arXiv:2111.03600, section 3.2; one published model uses it.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unbraid.errors import SettingsError
 from unbraid.models.branches import (
     DecoderLayer,
-    LayerShape,
     SpecEncoderLayer,
     make_spec_conv_tr,
 )
+from unbraid.models.configs.bands import decoder_bands, encoder_bands
+from unbraid.models.configs.levels import LayerShape
 from unbraid.models.layers.embedding import FrequencyEmbedding
 
 
@@ -92,47 +91,3 @@ class BandSplitDecoderLayer(nn.Module):
             decoded.append(rows)
         joined = torch.cat(decoded, dim=2)
         return self.activation(joined[:, :, padding : joined.shape[2] - padding])  # type: ignore[no-any-return]
-
-
-def encoder_bands(
-    rows: int, splits: Sequence[float], kernel: int, stride: int
-) -> Iterator[tuple[int, int]]:
-    """The rows that each band of an encoder layer sees, before padding.
-
-    >>> list(encoder_bands(2048, [0.1, 0.3], 8, 4))
-    [(0, 206), (202, 614), (610, 2048)]
-    """
-    start, padding = 0, kernel // 4
-    for split in splits:
-        above = padding if start == 0 else 0
-        # As near to the split as whole steps of the convolution come.
-        steps = round((round(rows * split) - start + above - kernel) / stride + 1)
-        stop = start + (steps - 1) * stride + kernel - above
-        yield start, stop
-        start = stop - kernel + stride
-    yield start, rows
-
-
-def decoder_bands(rows: int, splits: Sequence[float]) -> list[tuple[int, int]]:
-    """The rows that each band of a decoder layer expands.
-
-    >>> decoder_bands(128, [0.1, 0.3])
-    [(0, 13), (13, 38), (38, 128)]
-    """
-    cuts = [0, *(round(rows * split) for split in splits), rows]
-    return list(itertools.pairwise(cuts))
-
-
-def check_splits(rows: int, splits: Sequence[float], kernel: int, stride: int) -> None:
-    """Raise `SettingsError` if a layer over `rows` rows cannot be split so."""
-    spans = list(encoder_bands(rows, splits, kernel, stride))
-    inner = decoder_bands(rows // stride, splits)
-    padded = [stop - start for start, stop in spans]
-    padded[0] += kernel // 4
-    padded[-1] += kernel // 4
-    enough = min(padded) >= kernel
-    if not enough or not all(stop > start for start, stop in inner):
-        raise SettingsError(
-            f"bands are shares of the frequency rows that grow from 0 to 1 and hold a kernel each, "
-            f"got {tuple(splits)} of {rows} rows"
-        )

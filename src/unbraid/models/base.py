@@ -29,7 +29,11 @@ class ModelSpec:
 
 @runtime_checkable
 class SeparationModel(Protocol):
-    """A mixture in, estimates out: (b c t) -> (b s c t), any t >= 1, same t."""
+    """A mixture in, estimates out: (b c t) -> (b s c t), any t >= 1, same t.
+
+    Tensors of torch, unless the model has an attribute `takes_arrays` that is true: arrays of numpy
+    then, float32.
+    """
 
     @property
     def spec(self) -> ModelSpec: ...
@@ -43,3 +47,8 @@ class SeparationModel(Protocol):
         length gives `samples` back.
         """
         ...
+
+
+def takes_arrays(model: SeparationModel) -> bool:
+    """Whether the model works on arrays of numpy rather than on tensors."""
+    return bool(getattr(model, "takes_arrays", False))

@@ -10,49 +10,14 @@ factor, so that they meet with one step per STFT frame. `MeetingEncoder` adds th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from unbraid.models.configs.levels import LayerShape
 from unbraid.models.layers.embedding import FrequencyEmbedding
-from unbraid.models.layers.residual import ResidualBranches, ResidualShape
-
-
-@dataclass(frozen=True)
-class LayerShape:
-    """One level of the U-Net, the same for its encoder and its decoder layer.
-
-    Attributes:
-        outer, width: channels on the outside (towards the audio) and inside of the level.
-        kernel, stride: of the convolution that changes the resolution.
-        norm_groups: groups of the GroupNorms; None for no norm.
-        gate: whether a convolution with gated output (GLU) follows; its half-width is `context`.
-        residual: shape of the residual branches; None for none.
-        padded: False for a level that sees its outermost rows only once: the last frequency level,
-            and bands of a split one.
-    """
-
-    outer: int
-    width: int
-    kernel: int
-    stride: int
-    norm_groups: int | None = None
-    gate: bool = True
-    context: int = 0
-    residual: ResidualShape | None = None
-    padded: bool = True
-
-    @property
-    def padding(self) -> int:
-        """Centres a kernel of twice the stride on the middle of its hop."""
-        return self.kernel // 4 if self.padded else 0
-
-    def unpadded(self) -> LayerShape:
-        """The same level without padding."""
-        return replace(self, padded=False)
+from unbraid.models.layers.residual import ResidualBranches
 
 
 def make_norm(groups: int | None, width: int) -> nn.Module:

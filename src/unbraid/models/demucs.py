@@ -12,8 +12,6 @@ It works at twice the sample rate, so that aliases of its strides fall where mus
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch.nn.functional as F
 from einops import rearrange
@@ -22,93 +20,19 @@ from torch import Tensor, nn
 
 from unbraid.models.base import ModelSpec
 from unbraid.models.branches import make_norm
+from unbraid.models.configs.demucs import DemucsConfig
 from unbraid.models.layers.init import rescale_convolutions
 from unbraid.models.layers.recurrent import SpanLSTM
 from unbraid.models.layers.resample import SincResampler
-from unbraid.models.layers.residual import ResidualBranches, ResidualShape
-from unbraid.models.limits import check_limits, check_widths
+from unbraid.models.layers.residual import ResidualBranches
 from unbraid.shapes import Estimates, Mixture
 
+__all__ = ["Demucs", "DemucsConfig"]
 
-@dataclass(frozen=True)
-class DemucsConfig:
-    """Everything that makes a Demucs; defaults are those of the published models.
 
-    Attributes:
-        stems: names of the parts.
-        sample_rate, audio_channels: of mixture and estimates.
-        segment_s: length one forward pass is meant for, in seconds.
-        width: features after the first layer; `growth` times more in each of the `depth` layers.
-        kernel, stride: of the convolutions that change the resolution.
-        rewrite: whether each layer has a second convolution, of half-width `context` in the
-        decoder,
-            followed by a gate (GLU), or by ReLU where `gated` is False.
-        smooth: GELU as the first activation of a layer, else ReLU; residual branches have GELU.
-        lstm_layers: layers of an LSTM between encoder and decoder, 0 for none.
-        norm_from, norm_groups: first level with GroupNorm, and its groups.
-        residual_encoder ... attention_from, init_reference: as in `SpectralConfig`.
-        normalize: bring each input to mean 0 and deviation 1, and the output back.
-        resample: work at twice the sample rate.
-    """
-
-    stems: tuple[str, ...] = ("drums", "bass", "other", "vocals")
-    sample_rate: int = 44100
-    audio_channels: int = 2
-    segment_s: float = 40.0
-    width: int = 64
-    growth: float = 2
-    depth: int = 6
-    kernel: int = 8
-    stride: int = 4
-    rewrite: bool = True
-    context: int = 1
-    gated: bool = True
-    smooth: bool = True
-    lstm_layers: int = 0
-    norm_from: int = 4
-    norm_groups: int = 4
-    residual_encoder: bool = True
-    residual_decoder: bool = False
-    residual_depth: int = 2
-    residual_compression: float = 4
-    residual_scale: float = 1e-4
-    lstm_from: int = 4
-    attention_from: int = 4
-    normalize: bool = True
-    resample: bool = True
-    init_reference: float = 0.1
-
-    def check(self) -> None:
-        """Raise `SettingsError` if this makes no model."""
-        check_limits(self)
-        check_widths(self.widths())
-
-    def widths(self) -> list[int]:
-        """Features of each level."""
-        widths = [self.width]
-        while len(widths) < self.depth:
-            widths.append(int(self.growth * widths[-1]))
-        return widths
-
-    def norm_groups_of(self, level: int) -> int | None:
-        """Groups of the norms of a level, None for no norm."""
-        return self.norm_groups if level >= self.norm_from else None
-
-    def make_residual(self, level: int, width: int) -> ResidualBranches:
-        """The residual branches of a level."""
-        shape = ResidualShape(
-            depth=abs(self.residual_depth),
-            compression=self.residual_compression,
-            scale_init=self.residual_scale,
-            lstm=level >= self.lstm_from,
-            attention=level >= self.attention_from,
-            dilated=self.residual_depth > 0,
-        )
-        return ResidualBranches(width, shape)
-
-    def activation(self) -> Callable[[], nn.Module]:
-        """What follows the first convolution of a layer."""
-        return nn.GELU if self.smooth else nn.ReLU
+def _activation(config: DemucsConfig) -> nn.Module:
+    """What follows the first convolution of a layer."""
+    return nn.GELU() if config.smooth else nn.ReLU()
 
 
 class Rewrite(nn.Sequential):
@@ -130,9 +54,9 @@ class EncoderLayer(nn.Sequential):
         super().__init__()
         self.conv = nn.Conv1d(outer, width, config.kernel, config.stride)
         self.norm = make_norm(config.norm_groups_of(level), width)
-        self.activation = config.activation()()
+        self.activation = _activation(config)
         if config.residual_encoder:
-            self.residual = config.make_residual(level, width)
+            self.residual = ResidualBranches(width, config.residual(level))
         if config.rewrite:
             self.rewrite = Rewrite(config, level, width, context=0)
 
@@ -145,11 +69,11 @@ class DecoderLayer(nn.Sequential):
         if config.rewrite:
             self.rewrite = Rewrite(config, level, width, config.context)
         if config.residual_decoder:
-            self.residual = config.make_residual(level, width)
+            self.residual = ResidualBranches(width, config.residual(level))
         self.conv = nn.ConvTranspose1d(width, outer, config.kernel, config.stride)
         if level > 0:
             self.norm = make_norm(config.norm_groups_of(level), outer)
-            self.activation = config.activation()()
+            self.activation = _activation(config)
 
 
 class Demucs(nn.Module):

@@ -19,13 +19,10 @@ arXiv:2111.03600. At default size, for t samples and n = ceil(t / 1024):
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unbraid.errors import SettingsError
 from unbraid.models.base import ModelSpec
 from unbraid.models.branches import (
     MeetingEncoder,
@@ -33,65 +30,19 @@ from unbraid.models.branches import (
     TimeDecoderLayer,
     TimeEncoderLayer,
 )
+from unbraid.models.configs.hybrid_demucs import HybridDemucsConfig
 from unbraid.models.layers.init import rescale_convolutions
-from unbraid.models.limits import check_widths
-from unbraid.models.spectral import Level, SpectralConfig, grow, run_core, standardize
+from unbraid.models.spectral import (
+    make_head,
+    make_spec_decoder,
+    make_spec_encoder,
+    run_core,
+    standardize,
+)
 from unbraid.models.stft import AlignedSTFT, DelayedSTFT
 from unbraid.shapes import Estimates, Mixture
 
-
-@dataclass(frozen=True)
-class HybridDemucsConfig(SpectralConfig):
-    """Everything that makes a Hybrid Demucs; defaults are the paper's.
-
-    The hop of the STFT, n_fft / 4, must be the total stride of the frequency levels.
-
-    Attributes:
-        time_width: features after the first layer of the time branch; None: as the spectral branch.
-        delayed_stft: whether the spectral branch comes late, as some published models learnt it.
-    """
-
-    time_width: int | None = None
-    delayed_stft: bool = False
-
-    def time_widths(self) -> list[int]:
-        """Features of the time branch, level by level."""
-        return grow(self.time_width or self.width, self.growth, self.depth)
-
-    def check(self) -> None:
-        """Raise `SettingsError` if the branches would not meet."""
-        super().check()
-        check_widths(self.time_widths())
-        hop = self.n_fft // 4
-        reached = self.stride ** (self.outer_levels + 1)
-        if reached != hop:
-            raise SettingsError(
-                f"n_fft {self.n_fft} with stride {self.stride} and depth {self.depth} does not "
-                f"close: {self.outer_levels + 1} frequency levels reduce time by {reached}, the "
-                f"STFT by {hop}; n_fft 4096 with depth 6 and 1024 with depth 5 do"
-            )
-        if self.magnitude and self.wiener_iterations != self.wiener_training_iterations:
-            raise SettingsError(
-                "the time branch learns what the filtered spectral branch leaves, so "
-                "wiener_iterations are the same in training and evaluation, got "
-                f"{self.wiener_training_iterations} and {self.wiener_iterations}"
-            )
-
-    def plan(self) -> tuple[list[Level], list[Level], list[Level]]:
-        """Levels of the spectral and the time branch, down to the meeting, and of the core."""
-        outer = self.outer_levels
-        spec_widths, time_widths = self.spec_widths(), self.time_widths()
-        met = max(spec_widths[outer], time_widths[outer])
-        spec_widths = spec_widths[:outer] + grow(met, self.growth, self.depth - outer)
-        time_widths = [*time_widths[:outer], met]
-        channels = self.audio_channels
-        time = []
-        for level, width in enumerate(time_widths):
-            ends = (
-                (time_widths[level - 1],) * 2 if level else (channels, channels * len(self.stems))
-            )
-            time.append(self.level(level, ends, width, self.kernel, self.stride))
-        return self.spec_levels(spec_widths), time, self.shared_levels(spec_widths)
+__all__ = ["HybridDemucs", "HybridDemucsConfig"]
 
 
 class HybridDemucs(nn.Module):
@@ -102,12 +53,12 @@ class HybridDemucs(nn.Module):
         config.check()
         self.config = config
         self.stft = (DelayedSTFT if config.delayed_stft else AlignedSTFT)(config.n_fft)
-        self.head = config.make_head()
+        self.head = make_head(config)
         spec, time, shared = config.plan()
         *spec_outer, spec_meeting = spec
         *time_outer, time_meeting = time
 
-        self.spec_encoder = config.make_spec_encoder(spec_outer)
+        self.spec_encoder = make_spec_encoder(config, spec_outer)
         self.time_encoder = nn.ModuleList(TimeEncoderLayer(shape.encoder) for shape in time_outer)
         self.meeting = MeetingEncoder(spec_meeting.encoder, time_meeting.encoder)
         self.shared_encoder = nn.ModuleList(TimeEncoderLayer(shape.encoder) for shape in shared)
@@ -116,7 +67,7 @@ class HybridDemucs(nn.Module):
             TimeDecoderLayer(shape.decoder) for shape in reversed(shared)
         )
         self.parting = PartingDecoder(spec_meeting.decoder, time_meeting.decoder)
-        self.spec_decoder = config.make_spec_decoder(spec_outer)
+        self.spec_decoder = make_spec_decoder(config, spec_outer)
         self.time_decoder = nn.ModuleList(
             TimeDecoderLayer(shape.decoder, outermost=shape is time_outer[0])
             for shape in reversed(time_outer)

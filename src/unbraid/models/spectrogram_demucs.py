@@ -7,8 +7,6 @@ has to meet it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float
@@ -16,15 +14,19 @@ from torch import Tensor, nn
 
 from unbraid.models.base import ModelSpec
 from unbraid.models.branches import TimeDecoderLayer, TimeEncoderLayer
+from unbraid.models.configs.spectral import SpectrogramDemucsConfig
 from unbraid.models.layers.init import rescale_convolutions
-from unbraid.models.spectral import SpectralConfig, run_core, standardize
+from unbraid.models.spectral import (
+    make_head,
+    make_spec_decoder,
+    make_spec_encoder,
+    run_core,
+    standardize,
+)
 from unbraid.models.stft import CentredSTFT
 from unbraid.shapes import Estimates, Mixture
 
-
-@dataclass(frozen=True)
-class SpectrogramDemucsConfig(SpectralConfig):
-    """Everything that makes a Spectrogram Demucs."""
+__all__ = ["SpectrogramDemucs", "SpectrogramDemucsConfig"]
 
 
 class SpectrogramDemucs(nn.Module):
@@ -35,15 +37,15 @@ class SpectrogramDemucs(nn.Module):
         config.check()
         self.config = config
         self.stft = CentredSTFT(config.n_fft)
-        self.head = config.make_head()
+        self.head = make_head(config)
         widths = config.spec_widths()
         spec, shared = config.spec_levels(widths), config.shared_levels(widths)
-        self.spec_encoder = config.make_spec_encoder(spec)
+        self.spec_encoder = make_spec_encoder(config, spec)
         self.shared_encoder = nn.ModuleList(TimeEncoderLayer(shape.encoder) for shape in shared)
         self.shared_decoder = nn.ModuleList(
             TimeDecoderLayer(shape.decoder) for shape in reversed(shared)
         )
-        self.spec_decoder = config.make_spec_decoder(spec)
+        self.spec_decoder = make_spec_decoder(config, spec)
         if config.init_reference:
             rescale_convolutions(self, config.init_reference)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 
 from unbraid.models.base import ModelSpec
+from unbraid.runtimes.arrays import alike, as_array
 from unbraid.runtimes.onnx_graph import OnnxGraph
-from unbraid.shapes import Estimates, Mixture
+from unbraid.runtimes.threads import get_threads
 
 SUFFIX = ".onnx"
 """By which a path is known as an exported model; the format has no mark of its own."""
@@ -24,15 +25,17 @@ class OnnxModel:
 
     Args:
         path: the file.
-        device: "cpu", "cuda" or "cuda:N"; tensors come and go on the CPU in any case.
+        device: "cpu", "cuda" or "cuda:N"; arrays come and go on the CPU in any case.
     Raises:
         CheckpointError: if it cannot be read, or was not exported by unbraid.
         SettingsError: if onnxruntime is not installed, or not for that device.
     """
 
+    takes_arrays = True
+
     def __init__(self, path: str | Path, device: str = "cpu") -> None:
         self.device = device
-        self._threads = torch.get_num_threads()
+        self._threads = get_threads()
         self._graph = OnnxGraph(path, self._threads, device)
         info = self._graph.info
         self.licence = info.licence
@@ -53,15 +56,16 @@ class OnnxModel:
         """The length of the graph, whatever is asked."""
         return max(samples, self.spec.segment_samples)
 
-    def __call__(self, mixture: Mixture) -> Estimates:
-        """Separate songs, one after the other, on as many threads as torch has by now."""
-        if torch.get_num_threads() != self._threads:
-            self._threads = torch.get_num_threads()
+    def __call__(self, mixture: Any) -> Any:
+        """Separate songs (b c t), one after the other, on as many threads as are set by now.
+
+        Arrays or tensors in, alike out: (b s c t).
+        """
+        if get_threads() != self._threads:
+            self._threads = get_threads()
             self._graph = OnnxGraph(self._graph.path, self._threads, self.device)
         samples = mixture.shape[-1]
         missing = self.valid_samples(samples) - samples
-        songs = np.pad(
-            mixture.detach().to("cpu", torch.float32).numpy(), [(0, 0), (0, 0), (0, missing)]
-        )
+        songs = np.pad(as_array(mixture).astype(np.float32), [(0, 0), (0, 0), (0, missing)])
         estimates = np.stack([self._graph.estimate(song) for song in songs])
-        return torch.from_numpy(estimates[..., :samples]).to(mixture.device)
+        return alike(mixture, np.ascontiguousarray(estimates[..., :samples]))

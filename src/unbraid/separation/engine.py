@@ -6,22 +6,22 @@ once, with the segments of all shifts in the order of their starts:
 
     blocks ─► SongReader ─► segments with their neighbourhood ─► model ─► weights ─► RunningSum ─►
 
-What the result is, is that of the public package's function of the same name, version 4.
+What the result is, is that of the public package's function of the same name, version 4. All but
+the model itself is counted in arrays of numpy, so that a model that runs without torch needs none
+(docs/decisions/0007).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 
-import torch
+import numpy as np
 from jaxtyping import Float
-from torch import Tensor, nn
 
 from unbraid.errors import ModelError, ShapeError
 from unbraid.models.bag import Bag
 from unbraid.models.base import SeparationModel
-from unbraid.models.layers.recurrent import one_thread
+from unbraid.runtimes.arrays import alike, as_array, run_model
 from unbraid.separation.overlap_add import RunningSum, SegmentWeights
 from unbraid.separation.plan import Pass, plan_passes
 from unbraid.separation.progress import CancelToken, Progress, Work
@@ -41,16 +41,17 @@ def apply_model(
 ) -> Estimates:
     """Separate songs of any length. `Separator` normalizes loudness, this leaves it as it is.
 
-    Segments go to the device of the model's parameters, estimates come back to the mixture's.
+    Segments go to where the model lives, estimates come back to where the mixture is.
 
     Args:
         model: a model, or a `Bag` of them, already on its device.
-        mixture: (batch, channels, samples), floating point, at the model's sample rate.
+        mixture: (batch, channels, samples), floating point, at the model's sample rate; a tensor or
+            an array.
         settings: segments, overlap, shifts.
         on_progress: called with a `Progress` before the first forward pass and after each.
         cancel: looked at before each forward pass.
     Returns:
-        float32 estimates, (batch, stems, channels, samples), on the mixture's device.
+        float32 estimates, (batch, stems, channels, samples), as what the mixture is, on its device.
     Raises:
         ShapeError: if the mixture has no samples or not the model's channels.
         SettingsError: if the settings do not fit the model.
@@ -61,16 +62,15 @@ def apply_model(
     bag = as_bag(model)
     passes = plan_passes(bag, samples, settings)
     work = Work(sum(plan.work for plan in passes), "separate", on_progress, cancel)
-    estimates = torch.zeros(
-        batch, len(bag.spec.stems), channels, samples, device=mixture.device, dtype=torch.float32
-    )
+    estimates = np.zeros((batch, len(bag.spec.stems), channels, samples), np.float32)
+    blocks = [as_array(mixture)]
     work.start()
     for plan in passes:
         position = 0
-        for block in run_pass(bag.member(plan.member), plan, [mixture], work):
+        for block in run_pass(bag.member(plan.member), plan, blocks, work):
             estimates[..., position : position + block.shape[-1]] += block
             position += block.shape[-1]
-    return estimates
+    return alike(mixture, estimates)
 
 
 def as_bag(model: SeparationModel) -> Bag:
@@ -87,15 +87,15 @@ def check_mixture(model: SeparationModel, mixture: Mixture) -> tuple[int, int, i
     wanted = f"(batch, {model.spec.channels} channels, 1 sample or more)"
     if mixture.ndim != 3 or mixture.shape[1] != model.spec.channels or 0 in mixture.shape:
         raise ShapeError(f"the model takes a mixture of {wanted}, got {tuple(mixture.shape)}")
-    if not mixture.is_floating_point():
+    if not np.issubdtype(as_array(mixture[:0]).dtype, np.floating):
         raise ShapeError(f"the model takes a floating-point mixture, got {mixture.dtype}")
     batch, channels, samples = mixture.shape
     return batch, channels, samples
 
 
 def run_pass(
-    model: SeparationModel, plan: Pass, blocks: Iterable[Tensor], work: Work
-) -> Iterator[Estimates]:
+    model: SeparationModel, plan: Pass, blocks: Iterable[np.ndarray], work: Work
+) -> Iterator[Float[np.ndarray, "b s c _n"]]:
     """One model over the whole song, all its shifts at once, holding a few segments at most.
 
     Yields:
@@ -107,7 +107,7 @@ def run_pass(
     )
     valid = _valid_lengths(model, plan)
     reach = max((wide - length) // 2 for length, wide in valid.items())
-    shares = torch.tensor(plan.shares)[:, None, None] / len(plan.starts)
+    shares = np.asarray(plan.shares, np.float32)[:, None, None] / np.float32(len(plan.starts))
     running = RunningSum()
     for batch, next_start in in_batches(plan.segments(), plan.settings.batch_size):
         work.check()
@@ -139,61 +139,29 @@ def _valid_lengths(model: SeparationModel, plan: Pass) -> dict[int, int]:
 def _add(
     running: RunningSum,
     segment: Segment,
-    estimates: Float[Tensor, "b s c wide"],
-    shares: Float[Tensor, "s 1 1"],
+    estimates: Float[np.ndarray, "b s c wide"],
+    shares: Float[np.ndarray, "s 1 1"],
     weights: SegmentWeights,
 ) -> None:
-    """Trim the neighbourhood off, weight, and add what lies within the song.
-
-    On one thread: these are passes over memory, in which threads gain little, and cost much where
-    other programs have the cores.
-    """
+    """Trim the neighbourhood off, weight, and add what lies within the song."""
     left = (estimates.shape[-1] - segment.length) // 2
     before_song = max(0, -segment.start)
     kept = estimates[..., left + before_song : left + segment.length]
     weight = weights.of(segment.number, segment.length)[before_song:]
-    with one_thread(kept.device):
-        scale = (shares * weight).to(kept.device)
-        running.add(segment.start + before_song, kept * scale)
+    with np.errstate(over="ignore", invalid="ignore"):  # whether it is finite, the caller asks
+        running.add(segment.start + before_song, kept * (shares * weight))
 
 
 def _forward(
-    model: SeparationModel, stretches: list[Float[Tensor, "b c t"]]
-) -> list[Float[Tensor, "b s c t"]]:
-    """The model on several stretches at once: on its device, without gradients, in eval mode."""
-    home = stretches[0].device
-    batch = torch.cat(stretches)  # a copy: a model that writes to its input harms nobody
-    with torch.no_grad(), _evaluating(model):
-        estimates = model(batch.to(_device_of(model, home)))
+    model: SeparationModel, stretches: list[Float[np.ndarray, "b c t"]]
+) -> list[Float[np.ndarray, "b s c t"]]:
+    """The model on several stretches at once."""
+    batch = np.concatenate(stretches)  # a copy: a model that writes to its input harms nobody
     wanted = (batch.shape[0], len(model.spec.stems), *batch.shape[1:])
-    if tuple(estimates.shape) != wanted:
+    estimates = run_model(model, batch)
+    if estimates.shape != wanted:
         raise ModelError(
             f"a model with these stems makes estimates of shape {wanted} here, "
-            f"got {tuple(estimates.shape)}"
+            f"got {estimates.shape}"
         )
-    return list(torch.split(estimates.to(home, torch.float32), stretches[0].shape[0]))
-
-
-def _device_of(model: SeparationModel, default: torch.device) -> torch.device:
-    """Where the model lives; a model without parameters works wherever its input is."""
-    if isinstance(model, nn.Module):
-        for parameter in model.parameters():
-            return parameter.device
-    return default
-
-
-@contextmanager
-def _evaluating(model: SeparationModel) -> Iterator[None]:
-    """Eval mode for the time of a forward pass; each module is then put back as it was."""
-    training = (
-        [module for module in model.modules() if module.training]
-        if isinstance(model, nn.Module)
-        else []
-    )
-    for module in training:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
+    return np.split(estimates, len(stretches))

@@ -8,14 +8,13 @@ buffer, and no division by what may have underflowed.
 
 from __future__ import annotations
 
-import torch
+import numpy as np
 from jaxtyping import Float
-from torch import Tensor
 
 
 def transition_window(
     length: int, power: float = 1.0, samples: int | None = None
-) -> Float[Tensor, " n"]:
+) -> Float[np.ndarray, " n"]:
     """A triangle 1, 2, …, 2, 1 over its maximum, to the `power`; with overlap below one half and
     power 1, segments cross-fade linearly.
 
@@ -30,10 +29,10 @@ def transition_window(
     [0.3333333333333333, 0.6666666666666666, 1.0, 0.6666666666666666, 0.3333333333333333]
     """
     samples = length if samples is None else min(samples, length)
-    position = torch.arange(samples, dtype=torch.float64)
-    triangle = torch.minimum(position + 1, length - position) / ((length + 1) // 2)
+    position = np.arange(samples, dtype=np.float64)
+    triangle = np.minimum(position + 1, length - position) / ((length + 1) // 2)
     # Float64 holds 1e-300: an extreme power must not turn the ends of a window into nothing at all.
-    return triangle.pow(power).clamp_min(1e-300)
+    return np.maximum(triangle**power, 1e-300)
 
 
 class SegmentWeights:
@@ -51,13 +50,13 @@ class SegmentWeights:
         # From this segment on, as many earlier ones as ever reach into it.
         self._steady_number = (self._length - 1) // stride
         if self._steady_number == 0:  # no overlap, or a single segment, perhaps a whole song
-            self._first = self._steady = torch.ones(1).expand(self._length)
+            self._first = self._steady = np.broadcast_to(np.float32(1), self._length)
             return
         self._window = transition_window(length, power, samples)
         self._first = self._share(0)
         self._steady = self._share(self._steady_number)
 
-    def of(self, number: int, length: int) -> Float[Tensor, " n"]:
+    def of(self, number: int, length: int) -> Float[np.ndarray, " n"]:
         """Weights, float32, of the first `length` samples of that segment of a lane."""
         if number == 0:
             return self._first[:length]
@@ -65,14 +64,15 @@ class SegmentWeights:
             return self._steady[:length]
         return self._share(number)[:length]
 
-    def _share(self, number: int) -> Float[Tensor, " n"]:
+    def _share(self, number: int) -> Float[np.ndarray, " n"]:
         window, length = self._window, self._length
-        total = window.clone()
+        total = window.copy()
         for lag in range(self._stride, length, self._stride):
             total[lag:] += window[: length - lag]  # a later segment, started `lag` after this one
             if lag <= number * self._stride:
                 total[: length - lag] += window[lag:]  # an earlier one
-        return (window / total).to(torch.float32)
+        share: np.ndarray = (window / total).astype(np.float32)
+        return share
 
 
 class RunningSum:
@@ -83,29 +83,30 @@ class RunningSum:
 
     def __init__(self) -> None:
         self.position = 0
-        self._sum: Tensor | None = None
+        self._sum: np.ndarray | None = None
 
     @property
     def held_samples(self) -> int:
         return 0 if self._sum is None else self._sum.shape[-1]
 
-    def add(self, start: int, values: Float[Tensor, "b s c n"]) -> None:
+    def add(self, start: int, values: Float[np.ndarray, "b s c n"]) -> None:
         """Add `values` at sample `start`, which is `position` or later."""
         first = start - self.position
         last = first + values.shape[-1]
         if self._sum is None or last > self.held_samples:
-            grown = values.new_zeros(*values.shape[:-1], last)
+            grown = np.zeros((*values.shape[:-1], last), values.dtype)
             if self._sum is not None:
                 grown[..., : self.held_samples] = self._sum
             self._sum = grown
         self._sum[..., first:last] += values
 
-    def take(self, until: int) -> Float[Tensor, "b s c n"]:
+    def take(self, until: int) -> Float[np.ndarray, "b s c n"]:
         """The sums from `position` up to sample `until`, which becomes the new position."""
         if self._sum is None:
             raise ValueError("nothing has been added yet")
         count = max(0, until - self.position)
         # Copies both: a view would keep the whole of the old buffer alive in the caller's hands.
-        taken, self._sum = self._sum[..., :count].clone(), self._sum[..., count:].clone()
+        taken: np.ndarray = self._sum[..., :count].copy()
+        self._sum = self._sum[..., count:].copy()
         self.position += count
         return taken

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-import torch
+import numpy as np
 from jaxtyping import Float
-from torch import Tensor
 
 from unbraid.errors import ShapeError
 
@@ -22,19 +21,19 @@ class SongReader:
     """
 
     def __init__(
-        self, blocks: Iterable[Float[Tensor, "b c _n"]], channels: int, samples: int
+        self, blocks: Iterable[Float[np.ndarray, "b c _n"]], channels: int, samples: int
     ) -> None:
-        self._blocks: Iterator[Tensor] = iter(blocks)
+        self._blocks: Iterator[np.ndarray] = iter(blocks)
         self._channels = channels
         self._samples = samples
-        self._held: deque[Tensor] = deque()
+        self._held: deque[np.ndarray] = deque()
         self._start = self._stop = 0  # of what is held, in samples of the song
 
     @property
     def held_samples(self) -> int:
         return self._stop - self._start
 
-    def read(self, start: int, stop: int) -> Float[Tensor, "b c n"]:
+    def read(self, start: int, stop: int) -> Float[np.ndarray, "b c n"]:
         """The stretch [start, stop), which touches the song; possibly a view: do not write to it.
 
         Raises:
@@ -49,10 +48,12 @@ class SongReader:
             if lower < upper:
                 parts.append(block[..., lower:upper])
             position += block.shape[-1]
-        stretch = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+        stretch = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
         if (first, last) == (start, stop):
             return stretch
-        return torch.nn.functional.pad(stretch, (first - start, stop - last))
+        padded = np.zeros((*stretch.shape[:-1], stop - start), np.float32)
+        padded[..., first - start : last - start] = stretch
+        return padded
 
     def forget(self, until: int) -> None:
         """Drop the blocks that lie wholly before sample `until`."""
@@ -93,5 +94,5 @@ class SongReader:
                 f"the song has {self._stop + shape[-1]} samples or more, {self._samples} were "
                 "announced; was the file changed meanwhile?"
             )
-        self._held.append(block.detach().to(torch.float32))
+        self._held.append(block.astype(np.float32, copy=False))
         self._stop += shape[-1]

@@ -14,22 +14,20 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-import torch
-from jaxtyping import Float
-from torch import Tensor
+from jaxtyping import Float, Float32
 
 from unbraid.errors import ShapeError
 from unbraid.models.bag import Bag
 from unbraid.models.base import SeparationModel
-from unbraid.models.layers.recurrent import one_thread
 from unbraid.separation.engine import as_bag, run_pass
 from unbraid.separation.plan import Pass, plan_passes
 from unbraid.separation.progress import CancelToken, Progress, Work
 from unbraid.separation.settings import DEFAULT_SETTINGS, SeparationSettings
-from unbraid.shapes import Estimates
 
 EPSILON = 1e-8
 """Added to the standard deviation: as in the public package, version 4."""
+
+EstimatesBlock = Float32[np.ndarray, "b s c _n"]
 
 
 @dataclass(frozen=True)
@@ -44,25 +42,26 @@ class Loudness:
             equals the mean: in silence, or constant DC.
     """
 
-    mean: Float[Tensor, " b"]
-    std: Float[Tensor, " b"]
+    mean: Float[np.ndarray, " b"]
+    std: Float[np.ndarray, " b"]
 
-    def normalize(self, mixture: Float[Tensor, "b c n"]) -> Float[Tensor, "b c n"]:
+    def normalize(self, mixture: Float[np.ndarray, "b c n"]) -> Float[np.ndarray, "b c n"]:
         """(mixture - mean) / (std + 1e-8), as a copy in float32."""
-        mean, std = self.mean.to(mixture.device), self.std.to(mixture.device)
-        with one_thread(mixture.device):
-            centred = mixture.to(torch.float32) - mean[:, None, None]
-            return centred / (std + EPSILON)[:, None, None]
+        centred: np.ndarray = mixture.astype(np.float32) - self.mean[:, None, None]
+        centred /= (self.std + np.float32(EPSILON))[:, None, None]
+        return centred
 
-    def restore(self, estimates: Float[Tensor, "b s c n"]) -> Float[Tensor, "b s c n"]:
+    def restore(self, estimates: Float[np.ndarray, "b s c n"]) -> Float[np.ndarray, "b s c n"]:
         """The inverse for estimates: the mean is shared out among the stems, so that they add up.
 
         Where std is 0 there is nothing to separate, and each stem is its share of the mean.
         """
-        mean = self.mean.to(estimates.device)[:, None, None, None] / estimates.shape[1]
-        std = self.std.to(estimates.device)[:, None, None, None]
-        with one_thread(estimates.device):
-            return torch.where(std > 0, estimates * (std + EPSILON), 0.0) + mean
+        mean = self.mean[:, None, None, None] / np.float32(estimates.shape[1])
+        std = self.std[:, None, None, None]
+        with np.errstate(over="ignore"):  # what is not finite is told where it leaves the engine
+            loud = estimates * (std + np.float32(EPSILON))
+        restored: np.ndarray = np.where(std > 0, loud, np.float32(0)) + mean
+        return restored
 
 
 class LoudnessMeter:
@@ -74,33 +73,30 @@ class LoudnessMeter:
 
     def __init__(self) -> None:
         self._count = 0
-        self._origin = self._mean = self._squares = self._side = torch.zeros(0)
+        self._origin = self._mean = self._squares = self._side = np.zeros(0)
 
-    def push(self, block: Float[Tensor, "b c n"]) -> None:
+    def push(self, block: Float[np.ndarray, "b c n"]) -> None:
         """Take the next block into account; it may be empty."""
         if block.shape[-1] == 0:
             return
-        # A block is small: threads gain nothing, and cost much where other programs have the cores.
-        with one_thread(torch.device("cpu")):
-            self._push(block.detach().to("cpu", torch.float64))
-
-    def _push(self, signal: Float[Tensor, "b c n"]) -> None:
+        signal = block.astype(np.float64, copy=False)
         added = signal.shape[-1]
-        middle = signal.mean(dim=1)
+        middle = signal.mean(axis=1)
         if self._count == 0:
-            self._origin = middle[:, 0].clone()
-            self._mean = self._squares = self._side = torch.zeros_like(self._origin)
+            self._origin = middle[:, 0].copy()
+            self._mean = self._squares = self._side = np.zeros_like(self._origin)
         from_origin = middle - self._origin[:, None]
-        block_mean = from_origin.mean(dim=-1)
-        block_squares = (from_origin - block_mean[:, None]).square().sum(dim=-1)
+        block_mean = from_origin.mean(axis=-1)
+        block_squares = np.square(from_origin - block_mean[:, None]).sum(axis=-1)
         total = self._count + added
         delta = block_mean - self._mean
         self._mean = self._mean + delta * (added / total)
         self._squares = (
-            self._squares + block_squares + delta.square() * (self._count * added / total)
+            self._squares + block_squares + np.square(delta) * (self._count * added / total)
         )
         # What the channels differ by: their squared distance to the middle, mean over channels.
-        self._side = self._side + (signal - middle[:, None]).square().mean(dim=1).sum(dim=-1)
+        aside = np.square(signal - middle[:, None]).mean(axis=1)
+        self._side = self._side + aside.sum(axis=-1)
         self._count = total
 
     def result(self) -> Loudness:
@@ -114,18 +110,18 @@ class LoudnessMeter:
         middle = self._squares / max(1, self._count - 1)
         side = self._side / self._count
         cancels = (middle < 1e-6 * side) | (self._count == 1)
-        variance = torch.where(cancels, self._squares / self._count + side, middle)
+        variance = np.where(cancels, self._squares / self._count + side, middle)
         return Loudness(
-            mean=(self._origin + self._mean).to(torch.float32),
-            std=variance.sqrt().to(torch.float32),
+            mean=(self._origin + self._mean).astype(np.float32),
+            std=np.sqrt(variance).astype(np.float32),
         )
 
 
-def measure_loudness(blocks: Iterable[Float[Tensor, "b c _n"]]) -> Loudness:
+def measure_loudness(blocks: Iterable[Float[np.ndarray, "b c _n"]]) -> Loudness:
     """Loudness of a song in blocks, or of one in memory: `measure_loudness([mixture])`.
 
-    >>> measure_loudness([torch.tensor([[[1.0, 3.0], [1.0, 3.0]]])]).mean
-    tensor([2.])
+    >>> measure_loudness([np.array([[[1.0, 3.0], [1.0, 3.0]]])]).mean
+    array([2.], dtype=float32)
     """
     meter = LoudnessMeter()
     for block in blocks:
@@ -135,7 +131,7 @@ def measure_loudness(blocks: Iterable[Float[Tensor, "b c _n"]]) -> Loudness:
 
 def separate_blocks(
     model: SeparationModel,
-    blocks: Callable[[], Iterable[Float[Tensor, "b c _n"]]],
+    blocks: Callable[[], Iterable[Float[np.ndarray, "b c _n"]]],
     loudness: Loudness | None,
     settings: SeparationSettings = DEFAULT_SETTINGS,
     *,
@@ -143,7 +139,7 @@ def separate_blocks(
     scratch_dir: Path | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     cancel: CancelToken | None = None,
-) -> Iterator[Estimates]:
+) -> Iterator[EstimatesBlock]:
     """Separate a song from blocks into blocks: what `apply_model` gives, in constant memory.
 
     The models of a bag run one after the other, each over the whole song; their sum waits in a
@@ -174,7 +170,7 @@ def separate_blocks(
     passes = plan_passes(bag, samples, settings)
     work = Work(sum(plan.work for plan in passes), "separate", on_progress, cancel)
 
-    def normalized() -> Iterator[Tensor]:
+    def normalized() -> Iterator[np.ndarray]:
         for block in blocks():
             _check_block(block, bag.spec.channels, loudness)
             yield block if loudness is None else loudness.normalize(block)
@@ -183,9 +179,11 @@ def separate_blocks(
     return separated if loudness is None else map(loudness.restore, separated)
 
 
-def _check_block(block: Tensor, channels: int, loudness: Loudness | None) -> None:
+def _check_block(block: np.ndarray, channels: int, loudness: Loudness | None) -> None:
     batch = "batch" if loudness is None else str(loudness.mean.shape[0])
-    fits = block.ndim == 3 and block.shape[1] == channels and block.is_floating_point()
+    fits = (
+        block.ndim == 3 and block.shape[1] == channels and np.issubdtype(block.dtype, np.floating)
+    )
     if not fits or (loudness is not None and block.shape[0] != loudness.mean.shape[0]):
         raise ShapeError(
             f"blocks of the song are floating point, ({batch}, {channels} channels, samples), "
@@ -196,10 +194,10 @@ def _check_block(block: Tensor, channels: int, loudness: Loudness | None) -> Non
 def _sum_of_passes(
     bag: Bag,
     passes: list[Pass],
-    blocks: Callable[[], Iterable[Tensor]],
+    blocks: Callable[[], Iterable[np.ndarray]],
     work: Work,
     scratch_dir: Path | None,
-) -> Iterator[Estimates]:
+) -> Iterator[EstimatesBlock]:
     work.start()
     *earlier, last = passes
     if not earlier:
@@ -216,7 +214,7 @@ def _sum_of_passes(
             yield scratch.plus(position, block)
 
 
-def _placed(blocks: Iterable[Tensor]) -> Iterator[tuple[int, Tensor]]:
+def _placed(blocks: Iterable[np.ndarray]) -> Iterator[tuple[int, np.ndarray]]:
     position = 0
     for block in blocks:
         yield position, block
@@ -229,18 +227,19 @@ class _Scratch:
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
 
-    def write(self, position: int, block: Tensor) -> None:
-        flat = np.ascontiguousarray(np.moveaxis(block.cpu().numpy(), -1, 0))
+    def write(self, position: int, block: np.ndarray) -> None:
+        flat = np.ascontiguousarray(np.moveaxis(block, -1, 0))
         self._seek(position, block)
         self._file.write(flat.data)
 
-    def plus(self, position: int, block: Tensor) -> Tensor:
+    def plus(self, position: int, block: np.ndarray) -> np.ndarray:
         """The block with what stands in its place added to it."""
         *shape, count = block.shape
         self._seek(position, block)
-        raw = self._file.read(block.numel() * 4)
+        raw = self._file.read(block.size * 4)
         flat = np.frombuffer(raw, dtype=np.float32).reshape(count, *shape)
-        return torch.from_numpy(np.moveaxis(flat, 0, -1).copy()).to(block.device) + block
+        total: np.ndarray = np.ascontiguousarray(np.moveaxis(flat, 0, -1)) + block
+        return total
 
-    def _seek(self, position: int, block: Tensor) -> None:
+    def _seek(self, position: int, block: np.ndarray) -> None:
         self._file.seek(position * 4 * math.prod(block.shape[:-1]))

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import re
-import time
-import weakref
 from dataclasses import dataclass, replace
-from typing import Any
-
-import torch
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from unbraid.audio.write import AudioFormat
 from unbraid.errors import SettingsError
 from unbraid.models.bag import Bag
 from unbraid.models.base import SeparationModel
-from unbraid.runtimes.torch_runtime import adapt
+from unbraid.runtimes.adapt import adapt
+from unbraid.runtimes.cost import memory_now, pass_bytes, pass_seconds, probe_noise
 from unbraid.separation.engine import as_bag
 from unbraid.separation.plan import plan_passes
 from unbraid.separation.settings import SeparationSettings
@@ -57,15 +50,12 @@ def measure_cost(ready: ReadyModel, *, timed: bool = True) -> ModelCost:
     spec = model.spec
     samples = max(1, min(int(_PROBE_S * spec.sample_rate), spec.segment_samples))
     samples = model.valid_samples(samples)
-    noise = torch.randn(1, spec.channels, samples, generator=torch.Generator().manual_seed(0))
-    noise = noise.to(ready.device)
     length_s = samples / spec.sample_rate
-    with torch.no_grad(), _LiveBytes() as live:
-        model(noise)
-    seconds = None
-    if timed:
-        seconds = pass_seconds(model, noise, ready.device) / length_s
-    return ModelCost(seconds, live.peak / length_s)
+    held = pass_bytes(model, samples, ready.device) / length_s
+    if not timed:
+        return ModelCost(None, held)
+    noise = probe_noise(spec.channels, samples)
+    return ModelCost(pass_seconds(model, noise, ready.device) / length_s, held)
 
 
 def separation_seconds(
@@ -93,7 +83,7 @@ def memory_bytes(cost: ModelCost, ready: ReadyModel, settings: SeparationSetting
     engine = 4 * segment_s * spec.sample_rate * spec.channels * (len(spec.stems) + 1) * 4
     passes = cost.bytes_per_s * segment_s * settings.batch_size * _MARGIN
     fixed = 0 if ready.device.startswith("cuda") else _WORKSPACE
-    return _memory_now(ready.device) + fixed + passes + engine
+    return memory_now(ready.device) + fixed + passes + engine
 
 
 def fit_segment(
@@ -137,7 +127,7 @@ def fit_batch(
     A power of two up to 8, by which a GPU is busy; a fifth of the memory is left alone.
     """
     cost = measure_cost(ready, timed=False)
-    now = _memory_now(ready.device)
+    now = memory_now(ready.device)
     for batch in _BATCHES:
         larger = replace(settings, batch_size=batch)
         if memory_bytes(cost, ready, larger) - now <= _SHARE_OF_FREE * free_bytes:
@@ -183,54 +173,3 @@ def shown_bytes(count: float) -> str:
     ('1.23 GB', '5 MB')
     """
     return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.3g} MB"
-
-
-class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the bytes of all tensors that are alive at once while the mode is on."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.live = 0
-        self.peak = 0
-        self._known: set[int] = set()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(result):
-            if isinstance(leaf, Tensor):
-                self._count(leaf.untyped_storage())
-        return result
-
-    def _count(self, storage: Any) -> None:
-        key, size = storage._cdata, storage.nbytes()
-        if key not in self._known:
-            self._known.add(key)
-            self.live += size
-            self.peak = max(self.peak, self.live)
-            weakref.finalize(storage, self._forget, key, size)
-
-    def _forget(self, key: int, size: int) -> None:
-        self._known.discard(key)
-        self.live -= size
-
-
-def pass_seconds(model: SeparationModel, noise: Tensor, device: str) -> float:
-    """Seconds of one forward pass on noise (b c t), which lies on the device."""
-    begun = time.perf_counter()
-    with torch.no_grad():
-        model(noise)
-    if device.startswith("cuda"):
-        torch.cuda.synchronize(device)
-    elif device == "mps":
-        torch.mps.synchronize()
-    return time.perf_counter() - begun
-
-
-def _memory_now(device: str) -> float:
-    if device.startswith("cuda"):
-        return float(torch.cuda.memory_allocated(device))
-    try:
-        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
-            return float(file.read().split()[1]) * 4096
-    except OSError:
-        return 4e8  # Python with torch, about

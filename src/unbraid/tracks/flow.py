@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Float, Float32
-from torch import Tensor
 
 from unbraid.audio.channels import channel_groups
 from unbraid.audio.resample import resample_blocks, resampled_length
@@ -47,20 +45,20 @@ class ChannelMap:
         """Channels of the source."""
         return sum(len(group) for group in self.groups)
 
-    def to_model(self, block: Block) -> Float[Tensor, "b m n"]:
+    def to_model(self, block: Block) -> Float[np.ndarray, "b m n"]:
         """(channels, samples) -> (groups, model channels, samples)."""
         rows = [
             group if len(group) == self.model_channels else group * self.model_channels
             for group in self.groups
         ]
-        return torch.from_numpy(block[np.array(rows)])
+        stacked: np.ndarray = block[np.array(rows)]
+        return stacked
 
-    def from_model(self, estimates: Float[Tensor, "b s m n"]) -> StemBlock:
+    def from_model(self, estimates: Float[np.ndarray, "b s m n"]) -> StemBlock:
         """(groups, stems, model channels, samples) -> (stems, channels, samples)."""
-        parts = estimates.detach().to("cpu", torch.float32).numpy()
-        _, stems, _, samples = parts.shape
+        _, stems, _, samples = estimates.shape
         block = np.empty((stems, self.channels, samples), np.float32)
-        for group, part in zip(self.groups, parts, strict=True):
+        for group, part in zip(self.groups, estimates, strict=True):
             if len(group) == self.model_channels:
                 block[:, list(group)] = part
             else:
@@ -88,7 +86,7 @@ def map_channels(channel_names: Sequence[str], model_channels: int) -> ChannelMa
 
 def model_blocks(
     source: Iterable[np.ndarray], channel_map: ChannelMap, source_rate: int, model_rate: int
-) -> Iterator[Tensor]:
+) -> Iterator[np.ndarray]:
     """Source blocks (c n) at their rate -> blocks (b m n) at the model's."""
     for block in resample_blocks(source, source_rate, model_rate, channel_map.channels):
         yield channel_map.to_model(block)
@@ -164,7 +162,7 @@ class Route:
         for block in _fit(blocks, count, due):
             yield block.reshape(len(self.stems), self.channel_map.channels, -1)
 
-    def _rows(self, estimates: Tensor) -> np.ndarray:
+    def _rows(self, estimates: np.ndarray) -> np.ndarray:
         block = self.channel_map.from_model(estimates[:, list(self.stems)])
         if not np.isfinite(block).all():
             raise ModelError(

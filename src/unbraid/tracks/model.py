@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
-from torch import nn
 
 from unbraid.errors import ModelError, SettingsError
 from unbraid.models.bag import Bag
 from unbraid.models.base import SeparationModel
+from unbraid.runtimes.arrays import device_of, is_module
+from unbraid.runtimes.cpu_engine import NativeModel, why_torch
+from unbraid.runtimes.devices import check_precision, choose_device
+from unbraid.runtimes.fingerprint import fingerprint
 from unbraid.runtimes.onnx_runtime import SUFFIX, OnnxModel
-from unbraid.runtimes.torch_runtime import check_precision, choose_device
-from unbraid.zoo.load import licence_of, load_model
+from unbraid.zoo.load import licence_of, load_to_run
+
+__all__ = ["ReadyModel", "fingerprint", "prepare_model"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,18 @@ class ReadyModel:
     device: str
     precision: str
     licence: str = ""
+
+    @property
+    def engine(self) -> str:
+        """What runs it; for torch also why the kernels of our own do not. In words, to be shown."""
+        if isinstance(self.model, NativeModel):
+            return "native kernels"
+        if isinstance(self.model, OnnxModel):
+            return "onnxruntime"
+        why = why_torch(self.device, self.precision)
+        if why is None and isinstance(self.model, Bag):
+            return "native kernels, for those members that they know"
+        return f"torch, as {why or 'the native kernels do not run this model'}"
 
     def fingerprint(self) -> str:
         """Digest of architecture and weights: changes when the stems may."""
@@ -57,35 +70,14 @@ def prepare_model(
         check_precision(precision, place)
         if exported and precision not in ("auto", "fp32"):
             raise SettingsError(f"an exported model computes in fp32, not in {precision}")
-        loaded = load_model(model, place)
+        loaded = load_to_run(model, place, precision)
         licence = loaded.licence if isinstance(loaded, OnnxModel) else _licence(model)
         return ReadyModel(loaded, _short_name(model), place, precision, licence)
-    place = _device_of(model) if device == "auto" else choose_device(device)
+    place = device_of(model) if device == "auto" else choose_device(device)
     check_precision(precision, place)
-    if isinstance(model, nn.Module) and device != "auto":
-        model.to(place)
+    if is_module(model) and device != "auto":
+        model.to(place)  # type: ignore[attr-defined]
     return ReadyModel(model, type(model).__name__.lower(), place, precision)
-
-
-def fingerprint(model: SeparationModel) -> str:
-    """Digest of a model's class, spec and weights, as hex.
-
-    A model may bring its own in an attribute `fingerprint`, where reading all its weights is dear.
-    """
-    own = getattr(model, "fingerprint", None)
-    if isinstance(own, str):
-        return own
-    digest = hashlib.sha256(f"{type(model).__qualname__} {model.spec}".encode())
-    if isinstance(model, Bag):
-        digest.update(repr((model.weights, model.segments)).encode())
-        for index in range(len(model)):
-            digest.update(fingerprint(model.member(index)).encode())
-    elif isinstance(model, nn.Module):
-        for name, tensor in model.state_dict().items():
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            flat = tensor.detach().to("cpu").contiguous().reshape(-1).view(torch.uint8)
-            digest.update(flat.numpy().data)
-    return digest.hexdigest()
 
 
 def _short_name(name: str | Path) -> str:
@@ -98,10 +90,3 @@ def _licence(name: str | Path) -> str:
         return licence_of(name)
     except ModelError:
         return ""  # not a name or a path at all
-
-
-def _device_of(model: SeparationModel) -> str:
-    if isinstance(model, nn.Module):
-        for parameter in model.parameters():
-            return str(parameter.device)
-    return "cpu"

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from unbraid.errors import AudioError, ShapeError
+from unbraid.runtimes import arrays
+from unbraid.runtimes.arrays import as_array, is_tensor
 
-Signal = TypeVar("Signal", Tensor, np.ndarray)
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Signal = TypeVar("Signal", Tensor, np.ndarray)
+else:
+    Signal = TypeVar("Signal")
 
 _MOST_CHANNELS = 64
 
 
-def as_source(signal: Tensor | np.ndarray) -> np.ndarray:
+def as_source(signal: Any) -> np.ndarray:
     """A float32 copy (c t) of a signal, checked."""
-    kind = "tensor" if isinstance(signal, Tensor) else "array"
-    if not isinstance(signal, (Tensor, np.ndarray)):
+    kind = "tensor" if is_tensor(signal) else "array"
+    if not is_tensor(signal) and not isinstance(signal, np.ndarray):
         raise ShapeError(f"a signal is a tensor or an array, got {type(signal).__name__}")
     wanted = "a signal is floating point, (channels, samples)"
     if signal.ndim != 2 or 0 in signal.shape:
@@ -28,16 +33,9 @@ def as_source(signal: Tensor | np.ndarray) -> np.ndarray:
         raise ShapeError(
             f"{wanted}, got {signal.shape[0]} channels; transpose it if it is (samples, channels)"
         )
-    floating = (
-        signal.is_floating_point()
-        if isinstance(signal, Tensor)
-        else np.issubdtype(signal.dtype, np.floating)
-    )
-    if not floating:
+    array = as_array(signal)
+    if not np.issubdtype(array.dtype, np.floating):
         raise ShapeError(f"{wanted}, got {signal.dtype}; divide integers by their full scale")
-    array = (
-        signal.detach().cpu().to(torch.float32).numpy() if isinstance(signal, Tensor) else signal
-    )
     source = np.array(array, np.float32)
     if not np.isfinite(source).all():
         raise AudioError("the signal holds NaN or Inf; repair it first")
@@ -46,6 +44,6 @@ def as_source(signal: Tensor | np.ndarray) -> np.ndarray:
 
 def alike(signal: Signal, part: np.ndarray) -> Signal:
     """`part` as a new signal of the kind, type and device of `signal`."""
-    if isinstance(signal, Tensor):
-        return torch.from_numpy(part.copy()).to(signal.device, signal.dtype)
-    return part.astype(signal.dtype)
+    if isinstance(signal, np.ndarray):
+        return part.astype(signal.dtype)
+    return arrays.alike(signal, part.copy()).to(signal.dtype)

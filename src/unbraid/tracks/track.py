@@ -15,7 +15,7 @@ from unbraid.audio.resample import resampled_length
 from unbraid.audio.tags import read_tags
 from unbraid.audio.write import AudioFormat
 from unbraid.errors import AudioReadError, AudioWriteError
-from unbraid.runtimes.torch_runtime import adapt
+from unbraid.runtimes.adapt import adapt
 from unbraid.separation.progress import CancelToken, Progress
 from unbraid.tracks.encode import Encoded, TrackEncoder
 from unbraid.tracks.estimate import disk_bytes, shown_bytes

@@ -8,27 +8,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
-
-import torch
 
 from unbraid import __version__
 from unbraid.atomic import write_text
 from unbraid.cache_root import cache_root
 from unbraid.models.bag import Bag
 from unbraid.models.base import SeparationModel
-from unbraid.runtimes.torch_runtime import adapt
+from unbraid.runtimes.adapt import adapt
+from unbraid.runtimes.cost import pass_seconds, probe_noise
+from unbraid.runtimes.cpu_engine import why_torch
+from unbraid.runtimes.devices import gpu_names
+from unbraid.runtimes.threads import get_threads, processors, set_threads
 from unbraid.separation.settings import SeparationSettings
 from unbraid.tracks.estimate import (
     ModelCost,
     measure_cost,
     memory_bytes,
-    pass_seconds,
     segment_seconds,
 )
 from unbraid.tracks.model import ReadyModel
@@ -44,7 +45,7 @@ class Choice:
 
     Attributes:
         device: as torch names it.
-        threads: of torch on the CPU.
+        threads: on the CPU.
         batch_size: segments in one forward pass.
     """
 
@@ -91,7 +92,7 @@ def measure(
     Returns:
         the trials in their order; the first ones are of the same length.
     """
-    threads_before = torch.get_num_threads()
+    threads_before = get_threads()
     bench = _Bench(time.monotonic() + budget_s, max_bytes)
     try:
         places = {}
@@ -107,7 +108,7 @@ def measure(
         for batch in _BATCHES:
             bench.try_(places[best.device], replace(best, batch_size=batch), own_s)
     finally:
-        torch.set_num_threads(threads_before)
+        set_threads(threads_before)
     return bench.trials
 
 
@@ -150,10 +151,9 @@ def load_choice(fingerprint: Callable[[], str]) -> Choice | None:
 
 
 def hardware() -> str:
-    """What a measurement holds for: processor, cores, GPUs, torch, unbraid."""
-    cuda = torch.cuda.is_available()
-    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if cuda else []
-    facts = [_processor(), _cores(), gpus, torch.__version__, __version__]
+    """What a measurement holds for: processor, cores, GPUs, what runs models, unbraid."""
+    engine = "native" if why_torch("cpu") is None else "torch"
+    facts = [_processor(), _cores(), gpu_names(), version("torch"), engine, __version__]
     return json.dumps(facts)
 
 
@@ -174,7 +174,7 @@ class _Bench:
 
     def make(self, ready: ReadyModel, choice: Choice, segment_s: float) -> None:
         """Make a trial."""
-        torch.set_num_threads(choice.threads)
+        set_threads(choice.threads)
         seconds = _fastest(self._model(ready), ready.device, choice.batch_size, segment_s)
         need = self._need(ready, choice, segment_s)
         self.trials.append(Trial(choice, segment_s, seconds, need))
@@ -206,8 +206,7 @@ def _fastest(model: SeparationModel, device: str, batch: int, segment_s: float) 
     """Seconds for a second of audio: the better of two passes, as the first one prepares things."""
     spec = model.spec
     samples = model.valid_samples(max(1, int(segment_s * spec.sample_rate)))
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(batch, spec.channels, samples, generator=generator).to(device)
+    noise = probe_noise(spec.channels, samples, batch)
     seconds = min(pass_seconds(model, noise, device) for _ in range(2))
     return seconds * spec.sample_rate / (samples * batch)
 
@@ -222,8 +221,7 @@ def _thread_counts() -> Iterator[int]:
 
 
 def _cores() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    return len(processors())
 
 
 def _processor() -> str:

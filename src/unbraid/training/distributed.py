@@ -19,7 +19,7 @@ import torch.distributed as dist
 from torch import nn
 
 from unbraid.errors import SettingsError
-from unbraid.runtimes.torch_runtime import choose_device
+from unbraid.runtimes.devices import choose_device
 
 _PATIENCE = timedelta(hours=2)  # one process may have a far longer song to validate on
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unbraid.zoo.catalog import CatalogModel, load_catalog
-from unbraid.zoo.checkpoint import read_info
 from unbraid.zoo.download import cache_dir
+from unbraid.zoo.header import read_info
 
 _BUNDLED = Path(__file__).parent / "weights"
 

@@ -19,7 +19,7 @@ from typing import Any
 from unbraid.atomic import publish
 from unbraid.cache_root import cache_root
 from unbraid.errors import ModelError
-from unbraid.zoo.foreign import sha256_of
+from unbraid.zoo.hashes import sha256_of
 
 try:
     import fcntl

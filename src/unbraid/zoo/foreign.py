@@ -9,19 +9,20 @@ Both give a `ForeignModel`, which knows its spec before any weight is read.
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from unbraid.errors import CheckpointError
 from unbraid.models.base import ModelSpec
+from unbraid.models.configs.hybrid_demucs import HybridDemucsConfig
+from unbraid.models.hybrid_demucs import HybridDemucs
 from unbraid.zoo.convert import PUBLIC_CLASSES, build_official, load_official_state
 from unbraid.zoo.quantized import is_quantized, unpack_state
 
@@ -65,6 +66,20 @@ class ForeignModel:
         spec: ModelSpec = self.layout().spec  # type: ignore[assignment]
         return spec
 
+    def hybrid_config(self) -> HybridDemucsConfig | None:
+        """The config, if it is a Hybrid Demucs."""
+        layout = self.layout()
+        return layout.config if type(layout) is HybridDemucs else None
+
+    def arrays(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Our names and the weights, in the order of the network.
+
+        Raises:
+            CheckpointError: if arguments and weights do not fit each other.
+        """
+        for name, weight in self.build().state_dict().items():
+            yield name, weight.numpy()
+
     def build(self) -> nn.Module:
         """The model: on the CPU, float32, in evaluation mode.
 
@@ -104,44 +119,3 @@ def class_of(path: str) -> str:
             "nothing was imported"
         )
     return CLASS_PATHS[path]
-
-
-def sha256_of(path: Path) -> str:
-    """Hash of the whole file, as hex.
-
-    Raises:
-        CheckpointError: if it cannot be read.
-    """
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
-    return digest.hexdigest()
-
-
-def named_hash(path: Path) -> str | None:
-    """The first 8 digits of the hash that a public file name states: signature-HASH.ending.
-
-    >>> named_hash(Path("e51eebcc-c1b80bdd.th"))
-    'c1b80bdd'
-    """
-    anyone = r"[0-9a-f]{8}" if path.suffix != ".th" else r".*"
-    found = re.fullmatch(rf"{anyone}-([0-9a-f]{{8}})\.\w+", path.name)
-    return found[1] if found else None
-
-
-def check_named_hash(path: Path) -> None:
-    """Compare a file with the hash in its name, if there is one.
-
-    Raises:
-        CheckpointError: if it is another.
-    """
-    wanted = named_hash(path)
-    if wanted is not None and (found := sha256_of(path)[:8]) != wanted:
-        raise CheckpointError(
-            f"{path}: its SHA-256 starts with {found}, its name says {wanted}; it is cut short or "
-            "altered, get it again"
-        )

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
 from unbraid.errors import CheckpointError
-from unbraid.zoo.foreign import ForeignModel, check_named_hash, class_of, naming
+from unbraid.zoo.foreign import ForeignModel, class_of, naming
+from unbraid.zoo.hashes import check_named_hash
+from unbraid.zoo.header import read_metadata
 from unbraid.zoo.stored import StoredTensor
 
 _MOST_LETTERS = 16 << 20
@@ -35,22 +37,6 @@ DTYPES: dict[str, torch.dtype] = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
-
-
-def read_metadata(path: Path) -> dict[str, str]:
-    """What a safetensors file says of itself.
-
-    Raises:
-        CheckpointError: if it is none.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {})
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{path}: not a readable safetensors file ({error!s:.200}); it may be cut short, "
-            "get it again"
-        ) from error
 
 
 def read_public_safetensors(path: Path) -> ForeignModel:

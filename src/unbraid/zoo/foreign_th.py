@@ -8,18 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from unbraid.errors import CheckpointError
+from unbraid.zoo.files import LEGACY_START
 from unbraid.zoo.foreign import (
     CLASS_PATHS,
     LATER_CLASSES,
     ForeignModel,
-    check_named_hash,
     class_of,
 )
+from unbraid.zoo.hashes import check_named_hash
 from unbraid.zoo.pickles import Maker
 from unbraid.zoo.torch_zip import read_torch_zip
-
-LEGACY_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-"""How files of torch before 1.6 start."""
 
 
 def read_th(path: Path) -> ForeignModel:

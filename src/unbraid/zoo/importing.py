@@ -11,7 +11,7 @@ from unbraid.errors import CheckpointError, SettingsError
 from unbraid.zoo.catalog import load_catalog
 from unbraid.zoo.checkpoint import CheckpointInfo, read_info, save_checkpoint
 from unbraid.zoo.files import ModelFile, open_model
-from unbraid.zoo.foreign import sha256_of
+from unbraid.zoo.hashes import sha256_of
 from unbraid.zoo.load import find_model, licence_of
 
 

@@ -10,24 +10,32 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-
-from torch import nn
 
 from unbraid.errors import CheckpointError, ModelError, UnknownModel
 from unbraid.models.bag import Bag
 from unbraid.models.base import SeparationModel
-from unbraid.models.build import did_you_mean
+from unbraid.models.configs import did_you_mean
+from unbraid.runtimes.cpu_engine import why_torch
 from unbraid.runtimes.onnx_runtime import SUFFIX, OnnxModel
 from unbraid.zoo.bags import BagRecipe, FileBag, find_in_folder, only_in_folder, read_bag
 from unbraid.zoo.cards import ModelCard, bundled_card, bundled_files, public_card
 from unbraid.zoo.catalog import load_catalog
-from unbraid.zoo.checkpoint import read_info
 from unbraid.zoo.download import CannotFetch, OnDownload, cache_dir, fetch
-from unbraid.zoo.files import open_model
-from unbraid.zoo.foreign import sha256_of
+from unbraid.zoo.files import ModelFile, open_model
+from unbraid.zoo.hashes import sha256_of
+from unbraid.zoo.header import read_info
 
-__all__ = ["ModelCard", "find_model", "licence_of", "list_models", "load_model", "pull"]
+__all__ = [
+    "ModelCard",
+    "find_model",
+    "licence_of",
+    "list_models",
+    "load_model",
+    "load_to_run",
+    "pull",
+]
 
 _log = logging.getLogger("unbraid")
 
@@ -59,16 +67,52 @@ def load_model(
         ModelError: if it is a public one that cannot be fetched; says what to fetch from where.
         CheckpointError: if its file is damaged, altered or refused.
     """
+    return _load(name, _Place(device, native=False), on_download)
+
+
+def load_to_run(
+    name: str | Path,
+    device: str = "cpu",
+    precision: str = "auto",
+    *,
+    on_download: OnDownload | None = None,
+) -> SeparationModel:
+    """As `load_model`, but whatever runs the model fastest there: it may be one of arrays.
+
+    Raises:
+        SettingsError: if UNBRAID_RUNTIME asks for an engine that cannot run here.
+    """
+    place = _Place(device, native=why_torch(device, precision) is None)
+    return _load(name, place, on_download)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a model goes: to a device of torch's, or into kernels of our own where they run it."""
+
+    device: str
+    native: bool
+
+    def open(self, file: ModelFile) -> SeparationModel:
+        """The model in the file, there."""
+        native = file.native() if self.native else None
+        if native is not None:
+            return native
+        placed: SeparationModel = file.load().to(self.device)
+        return placed
+
+
+def _load(name: str | Path, place: _Place, on_download: OnDownload | None) -> SeparationModel:
     path = _local_path(name)
     if path is None:
-        return _load_public(str(name), device, on_download)
+        return _load_public(str(name), place, on_download)
     if path.suffix == SUFFIX:
-        return OnnxModel(path, device)
+        return OnnxModel(path, place.device)
     if path.suffix in (".yaml", ".yml"):
         recipe = read_bag(path)
         members = [find_in_folder(path.parent, member) for member in recipe.models]
-        return _open_bag(path, recipe, members, device)
-    return _place(open_model(path).load(), device)
+        return _open_bag(path, recipe, members, place)
+    return place.open(open_model(path))
 
 
 def find_model(name: str | Path) -> Path:
@@ -129,23 +173,23 @@ def pull(name: str, *, on_download: OnDownload | None = None) -> list[Path]:
     return targets
 
 
-def _load_public(name: str, device: str, on_download: OnDownload | None) -> SeparationModel:
+def _load_public(name: str, place: _Place, on_download: OnDownload | None) -> SeparationModel:
     catalog = load_catalog()
     pull(name, on_download=on_download)
     if name in catalog.bags:
         recipe = catalog.bags[name].recipe
         files = [cache_dir() / catalog.models[member].file_name for member in recipe.models]
-        return _open_bag(name, recipe, files, device)
-    return _place(open_model(cache_dir() / catalog.models[name].file_name).load(), device)
+        return _open_bag(name, recipe, files, place)
+    return place.open(open_model(cache_dir() / catalog.models[name].file_name))
 
 
-def _open_bag(where: str | Path, recipe: BagRecipe, paths: Sequence[Path], device: str) -> Bag:
+def _open_bag(where: str | Path, recipe: BagRecipe, paths: Sequence[Path], place: _Place) -> Bag:
     """A bag of files: their headers are read now, their weights when their turn comes."""
     opened = {path: open_model(path) for path in dict.fromkeys(paths)}
     files = [opened[path] for path in paths]
 
     def load(index: int) -> SeparationModel:
-        return _place(files[index].load(), device)
+        return place.open(files[index])
 
     def hashes() -> list[str]:
         return [sha256_of(path) for path in paths]
@@ -154,11 +198,6 @@ def _open_bag(where: str | Path, recipe: BagRecipe, paths: Sequence[Path], devic
         return FileBag(recipe, [file.spec for file in files], load, hashes)
     except ModelError as error:
         raise CheckpointError(f"{where}: {error}") from error
-
-
-def _place(model: nn.Module, device: str) -> SeparationModel:
-    placed: SeparationModel = model.to(device)  # type: ignore[assignment]
-    return placed
 
 
 def _local_path(name: str | Path) -> Path | None:

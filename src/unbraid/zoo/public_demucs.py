@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from unbraid.models.demucs import DemucsConfig
+from unbraid.models.configs.demucs import DemucsConfig
 from unbraid.zoo.public_hdemucs import residual_name
 
 DEFAULTS: dict[str, Any] = {

@@ -2,34 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from unbraid.models.configs.levels import ResidualShape
 from unbraid.models.layers.attention import LocalAttention
 from unbraid.models.layers.recurrent import SpanLSTM
-
-
-@dataclass(frozen=True)
-class ResidualShape:
-    """How residual branches are built.
-
-    Attributes:
-        depth: number of branches, applied one after another; branch d has dilation 2 ** d.
-        compression: the branch is this many times narrower than its layer.
-        scale_init: start value of the learnt factor per channel at the end of a branch.
-        lstm, attention: whether the branch looks further with a `SpanLSTM` and `LocalAttention`.
-        dilated: False keeps every dilation at 1.
-    """
-
-    depth: int = 2
-    compression: float = 4
-    scale_init: float = 1e-4
-    lstm: bool = False
-    attention: bool = False
-    dilated: bool = True
 
 
 class ChannelScale(nn.Module):

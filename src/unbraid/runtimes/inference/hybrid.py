@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from unbraid.models.base import ModelSpec
+from unbraid.models.configs.hybrid_demucs import HybridDemucsConfig
 from unbraid.models.heads import ComplexAsChannels
-from unbraid.models.hybrid_demucs import HybridDemucs, HybridDemucsConfig
+from unbraid.models.hybrid_demucs import HybridDemucs
 from unbraid.models.spectral import standardize
 from unbraid.models.stft import AlignedSTFT
 from unbraid.runtimes.inference.core import Core

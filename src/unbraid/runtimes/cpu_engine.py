@@ -1,0 +1,119 @@
+"""Which engine runs a model on the CPU: kernels of our own, or torch.
+
+The kernels (`runtimes/native/`) compute what torch computes, faster, and without loading torch,
+which takes longer than a short song does. Where they cannot run, torch does.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from unbraid.errors import SettingsError
+from unbraid.models.base import ModelSpec
+from unbraid.models.configs.hybrid_demucs import HybridDemucsConfig
+from unbraid.runtimes.arrays import alike, as_array
+from unbraid.runtimes.fingerprint import digest_weights
+from unbraid.runtimes.threads import get_threads
+
+VARIABLE = "UNBRAID_RUNTIME"
+"""In the environment: "torch" or "native" instead of the choice that is made here."""
+
+
+def why_torch(device: str, precision: str = "auto") -> str | None:
+    """Why models run in torch here; None where the kernels run those that they know.
+
+    Raises:
+        SettingsError: if UNBRAID_RUNTIME asks for what there is not.
+    """
+    asked = os.environ.get(VARIABLE, "")
+    if asked not in ("", "torch", "native"):
+        raise SettingsError(f"{VARIABLE} is torch or native, got {asked!r}")
+    reason = _why_torch(device, precision)
+    if asked == "torch":
+        return f"{VARIABLE} says so"
+    if asked == "native" and reason is not None:
+        raise SettingsError(f"{VARIABLE} asks for the native engine, but {reason}")
+    return reason
+
+
+def _why_torch(device: str, precision: str) -> str | None:
+    if device != "cpu":
+        return f"the device is {device}"
+    if precision not in ("auto", "fp32"):
+        return f"the precision is {precision}"
+    kernels = _kernels()
+    if kernels is None:
+        return "this installation has no kernels"
+    found: str | None = kernels.find()
+    return found
+
+
+def _kernels() -> Any:
+    """`runtimes.native`, imported when it is asked for; None where the package came without it."""
+    try:
+        return importlib.import_module("unbraid.runtimes.native")
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("unbraid.runtimes.native"):
+            raise
+        return None
+
+
+def kernels_fit(config: HybridDemucsConfig) -> bool:
+    """Whether the kernels run such a model."""
+    return bool(_kernels().fits(config))
+
+
+class NativeModel:
+    """A Hybrid Demucs in the kernels, as the engine takes it. Arrays or tensors in, alike out.
+
+    One pass at a time: its buffers are its own.
+
+    Args:
+        config: one that `kernels_fit`.
+        state: weights by our names, float32 or float16.
+        weights: gives the same weights again, in the order of the network, for the fingerprint.
+    """
+
+    takes_arrays = True
+
+    def __init__(
+        self,
+        config: HybridDemucsConfig,
+        state: Mapping[str, np.ndarray],
+        weights: Callable[[], Iterable[tuple[str, np.ndarray]]],
+    ) -> None:
+        self._config, self._weights = config, weights
+        self._engine = _kernels().NativeHybridDemucs(config, state, get_threads())
+        self._lock = threading.Lock()
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Stems, rate, channels and segment; any length is fine."""
+        return self._config.spec
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """That of the same model in torch: stems do not tell who computed them."""
+        return digest_weights("HybridDemucs", self.spec, self._weights())
+
+    def valid_samples(self, samples: int) -> int:
+        """Any length will do."""
+        return samples
+
+    def memory_bytes(self, samples: int) -> int:
+        """Memory of one pass over `samples`, beside the weights."""
+        return int(_kernels().memory_bytes(self._config, samples))
+
+    def __call__(self, mixture: Any) -> Any:
+        """(b c t) -> (b s c t), on as many threads as are set by now."""
+        with self._lock:
+            self._engine.threads = get_threads()
+            estimates = self._engine(np.ascontiguousarray(as_array(mixture), np.float32))
+        return alike(mixture, estimates)

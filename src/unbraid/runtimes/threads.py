@@ -1,0 +1,61 @@
+"""On how many threads models run on the CPU in this process: torch's number, where it is loaded."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+_waiting: int | None = None  # what was asked for before torch was there to be told
+
+
+def set_threads(count: int) -> None:
+    """Let models of any kind run on `count` threads; torch is told now, or when it is loaded."""
+    global _waiting
+    _waiting = count
+    _tell_torch()
+
+
+def get_threads() -> int:
+    """How many threads a model is to run on now."""
+    torch = _tell_torch()
+    if torch is not None:
+        return int(torch.get_num_threads())
+    return _default() if _waiting is None else _waiting
+
+
+def _tell_torch() -> Any:
+    """Torch if it is loaded, with the number that waited for it."""
+    global _waiting
+    torch = sys.modules.get("torch")
+    if not hasattr(torch, "set_num_threads"):
+        return None
+    if _waiting is not None:
+        torch.set_num_threads(_waiting)  # type: ignore[union-attr]
+        _waiting = None
+    return torch
+
+
+def _default() -> int:
+    """What OMP_NUM_THREADS says, else a thread for each core, as torch does."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return int(asked) if asked.isdecimal() and int(asked) else physical_cores()
+
+
+def processors() -> list[int]:
+    """The processors that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return sorted(affinity(0)) if affinity else list(range(os.cpu_count() or 1))
+
+
+def physical_cores() -> int:
+    """Cores that this process may use; two processors of one core count once."""
+    found = set()
+    for number in processors():
+        place = Path(f"/sys/devices/system/cpu/cpu{number}/topology/thread_siblings_list")
+        try:
+            found.add(place.read_text().strip())
+        except OSError:
+            found.add(str(number))
+    return len(found)

@@ -1,0 +1,50 @@
+"""Hashes of files, and those that public file names state."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from unbraid.errors import CheckpointError
+
+
+def sha256_of(path: Path) -> str:
+    """Hash of the whole file, as hex.
+
+    Raises:
+        CheckpointError: if it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
+    return digest.hexdigest()
+
+
+def named_hash(path: Path) -> str | None:
+    """The first 8 digits of the hash that a public file name states: signature-HASH.ending.
+
+    >>> named_hash(Path("e51eebcc-c1b80bdd.th"))
+    'c1b80bdd'
+    """
+    anyone = r"[0-9a-f]{8}" if path.suffix != ".th" else r".*"
+    found = re.fullmatch(rf"{anyone}-([0-9a-f]{{8}})\.\w+", path.name)
+    return found[1] if found else None
+
+
+def check_named_hash(path: Path) -> None:
+    """Compare a file with the hash in its name, if there is one.
+
+    Raises:
+        CheckpointError: if it is another.
+    """
+    wanted = named_hash(path)
+    if wanted is not None and (found := sha256_of(path)[:8]) != wanted:
+        raise CheckpointError(
+            f"{path}: its SHA-256 starts with {found}, its name says {wanted}; it is cut short or "
+            "altered, get it again"
+        )

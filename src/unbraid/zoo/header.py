@@ -1,0 +1,164 @@
+"""What one of our checkpoints says, and its weights as arrays: read without torch.
+
+The format is described in `checkpoint.py`, where models of torch are written and read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from unbraid.errors import CheckpointError, SettingsError
+from unbraid.models.configs import make_config
+from unbraid.models.configs.hybrid_demucs import HybridDemucsConfig
+from unbraid.models.configs.weights import weight_shapes
+
+FORMAT_VERSION = 1
+
+_TYPES = frozenset({"F16", "F32", "F64"})
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What a checkpoint says of itself.
+
+    Attributes:
+        architecture, config: as `models.build.build_model` takes them.
+        stems, sample_rate: of the model.
+        licence: of the weights, as an SPDX name or a sentence.
+        provenance: how the weights came about; plain JSON.
+    """
+
+    architecture: str
+    config: dict[str, Any]
+    stems: tuple[str, ...]
+    sample_rate: int
+    licence: str = ""
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+def read_info(path: str | Path) -> CheckpointInfo:
+    """What the file at `path` says of itself, without reading the weights.
+
+    Raises:
+        CheckpointError: if it is not a checkpoint of ours, or of a later format.
+    """
+    with open_file(path) as file:
+        return _parse(path, file.metadata())
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """What a safetensors file says of itself.
+
+    Raises:
+        CheckpointError: if it is none.
+    """
+    try:
+        with safe_open(path, framework="np") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: not a readable safetensors file ({error!s:.200}); it may be cut short, "
+            "get it again"
+        ) from error
+
+
+def hybrid_config(path: str | Path) -> HybridDemucsConfig | None:
+    """The config of the Hybrid Demucs in the file at `path`, looked over as building it would.
+
+    None if it holds another architecture, or what makes no model: building it in torch says why.
+    """
+    info = read_info(path)
+    if info.architecture != "hybrid_demucs":
+        return None
+    try:
+        config: HybridDemucsConfig = make_config(info.architecture, info.config)
+        weight_shapes(config)
+    except (TypeError, ValueError, ArithmeticError, SettingsError, CheckpointError):
+        return None
+    return config
+
+
+def read_weights(path: str | Path, config: HybridDemucsConfig) -> Iterator[tuple[str, np.ndarray]]:
+    """Names and weights as the file stores them, one after the other, in the network's order.
+
+    All shapes are compared with the config before memory is taken.
+
+    Raises:
+        CheckpointError: if they do not fit, or are of a type that numpy has not (`has_arrays`).
+    """
+    wanted = weight_shapes(config)
+    with open_file(path, "np") as file:
+        check_shapes(path, wanted, shapes_in(file))
+        for name in wanted:
+            yield name, file.get_tensor(name)
+
+
+def has_arrays(path: str | Path) -> bool:
+    """Whether numpy has the types of all weights in the file."""
+    with open_file(path, "np") as file:
+        return all(file.get_slice(key).get_dtype() in _TYPES for key in file.keys())  # noqa: SIM118
+
+
+def shapes_in(file: Any) -> dict[str, tuple[int, ...]]:
+    """Shapes of all weights in an open file."""
+    return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+
+
+def open_file(path: str | Path, framework: str = "np") -> Any:
+    """A safetensors file, whose weights come as arrays ("np") or tensors ("pt").
+
+    Raises:
+        CheckpointError: if it is none.
+    """
+    try:
+        return safe_open(path, framework=framework)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: no such file") from error
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path}: not a readable safetensors file ({error}); it may be cut short, get it again"
+        ) from error
+
+
+def _parse(path: str | Path, metadata: Mapping[str, str] | None) -> CheckpointInfo:
+    text = (metadata or {}).get("unbraid")
+    if text is None:
+        raise CheckpointError(f"{path}: a safetensors file, but not one of unbraid's")
+    try:
+        header = json.loads(text)
+        version = header["format"]
+        if version > FORMAT_VERSION:
+            raise CheckpointError(
+                f"{path}: checkpoint format {version}, this unbraid reads up to {FORMAT_VERSION}; "
+                "update unbraid"
+            )
+        return CheckpointInfo(
+            architecture=str(header["architecture"]),
+            config=dict(header["config"]),
+            stems=tuple(header["stems"]),
+            sample_rate=int(header["sample_rate"]),
+            licence=str(header.get("licence", "")),
+            provenance=dict(header.get("provenance", {})),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{path}: its unbraid header is damaged ({error!r})") from error
+
+
+def check_shapes(
+    path: str | Path, wanted: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]
+) -> None:
+    """Raise `CheckpointError` unless the file holds just what the model takes."""
+    wrong = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
+    if wrong:
+        key = wrong[0]
+        raise CheckpointError(
+            f"{path}: {len(wrong)} weights do not fit the config, such as {key}: the file has "
+            f"{found.get(key)}, the model {wanted.get(key)}"
+        )

@@ -1,0 +1,81 @@
+"""Configs without torch, and the weights that they tell of."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unbraid.errors import CheckpointError, SettingsError
+from unbraid.models.build import ARCHITECTURES
+from unbraid.models.configs import CONFIGS, make_config
+from unbraid.models.configs.hybrid_demucs import HybridDemucsConfig
+from unbraid.models.configs.weights import weight_shapes
+from unbraid.models.hybrid_demucs import HybridDemucs
+
+
+def shapes_of(config: HybridDemucsConfig) -> list[tuple[str, tuple[int, ...]]]:
+    with torch.device("meta"):
+        state = HybridDemucs(config).state_dict()
+    return [(name, tuple(value.shape)) for name, value in state.items()]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    width=st.sampled_from([8, 16, 48]),
+    time_width=st.sampled_from([None, 16]),
+    kind=st.sampled_from([(4096, 6), (1024, 5), (4096, 7)]),
+    flags=st.fixed_dictionaries(
+        {
+            name: st.booleans()
+            for name in ("gate", "residual_encoder", "residual_decoder", "magnitude")
+        }
+    ),
+    norm_from=st.integers(0, 6),
+    lstm_from=st.integers(3, 7),
+    attention_from=st.integers(3, 7),
+    embedding_weight=st.sampled_from([0.0, 0.2]),
+    context=st.integers(0, 2),
+    residual_depth=st.integers(-2, 3),
+)
+def test_names_and_shapes_of_weights_are_those_of_the_network_in_its_order(
+    width, time_width, kind, flags, context, **others
+):
+    n_fft, depth = kind
+    config = HybridDemucsConfig(
+        width=width, time_width=time_width, n_fft=n_fft, depth=depth, residual_compression=2,
+        encoder_context=context, decoder_context=context, **flags, **others,
+    )  # fmt: skip
+    assert list(weight_shapes(config).items()) == shapes_of(config)
+
+
+@pytest.mark.parametrize(
+    "settings_", [{"norm_groups": 5}, {"width": 6, "attention_from": 0}, {"depth": 3}]
+)
+def test_what_makes_no_network_has_no_weights(settings_):
+    config = HybridDemucsConfig(**settings_)
+    with pytest.raises((SettingsError, ValueError)):
+        shapes_of(config)
+    with pytest.raises(SettingsError):
+        weight_shapes(config)
+
+
+def test_each_architecture_has_its_config_and_an_unknown_key_is_told():
+    assert {name: config for name, (config, _) in ARCHITECTURES.items()} == CONFIGS
+    assert make_config("hybrid_demucs", {"stems": ["a", "b"]}).stems == ("a", "b")
+    with pytest.raises(CheckpointError, match="did you mean 'hybrid_demucs'"):
+        make_config("hybrid_demuc", {})
+    with pytest.raises(CheckpointError, match="did you mean 'depth'"):
+        make_config("demucs", {"depht": 6})
+
+
+def test_configs_and_the_contract_load_no_torch():
+    code = (
+        "import sys; sys.modules['torch'] = None; import unbraid.models.configs.weights; "
+        "import unbraid.models.bag, unbraid.shapes"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
