@@ -1,12 +1,13 @@
 """Where the time of a forward pass goes, and how much of it is arithmetic that must be done.
 
-    python -m benchmarks.parts [--seconds 20]
+    python -m benchmarks.parts [--seconds 40]
 
-The 48-channel Hybrid Demucs with random weights, on one thread, in CPU seconds of the process, so
-that other programs disturb little. STFTs count to the spectral decoder's level 0. The floor of a
-part is its operations, as the plain model does them (counted by torch), over the measured rate of a
-large matrix product. A part may lie below it: Winograd's way takes half of the operations of a 3x3
-convolution. The result goes to benchmarks/parts.json.
+The 48-channel Hybrid Demucs with random weights in the native kernels, on one thread and on two.
+The floor of a part is its operations, as the plain model does them (counted by torch), over the
+measured rate of a large matrix product. A part may lie below it: Winograd's way takes a quarter of
+the operations of a 3x3 convolution. Traffic is what a part must read and write at least: what goes
+in, what comes out, its weights. The result goes to benchmarks/parts.json, and the roofline to
+benchmarks/roofline.svg.
 """
 
 from __future__ import annotations
@@ -19,47 +20,53 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import machine
+from benchmarks import machine, roofline
 from unbraid.models.hybrid_demucs import HybridDemucs, HybridDemucsConfig
-from unbraid.runtimes.inference.hybrid import QuickHybridDemucs
+from unbraid.runtimes.native import NativeHybridDemucs
 
 HERE = Path(__file__).parent
 RATE = 44100
 COUNTED_S = 4  # operations grow with the length; counting them takes a pass of the plain model
+GROUPS = ("spec_encoder", "time_encoder", "spec_decoder", "time_decoder")
 
 
 def main() -> None:
     """Measure and write down."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--seconds", type=float, default=40.0)
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     model = HybridDemucs(HybridDemucsConfig(residual_scale=0.2)).eval()
-    operations = count(model)
-    seconds = measure(QuickHybridDemucs(model), options.seconds)
+    operations, traffic = count(model), traffic_of(model, options.seconds)
+    one, two = (measure(model, options.seconds, threads) for threads in (1, 2))
     peak = product_rate()
     rows = []
-    for part, spent in seconds.items():
+    for part, spent in one.items():
         work = operations.get(part, 0.0) * options.seconds
         rows.append(
             {
                 "part": part,
-                "cpu_s": round(spent, 3),
+                "s": round(spent, 3),
+                "s_on_two": round(two[part], 3),
                 "gflop": round(work / 1e9, 1),
                 "floor_s": round(work / peak, 3),
+                "traffic_mb": round(traffic.get(part, 0.0) / 1e6),
             }
         )
     result = {
         "machine": machine.describe(),
         "seconds": options.seconds,
         "product_gflops": round(peak / 1e9, 1),
+        "copy_gb_s": round(copy_rate() / 1e9, 1),
         "rows": rows,
     }
     (HERE / "parts.json").write_text(json.dumps(result, indent=1) + "\n")
+    (HERE / "roofline.svg").write_text(roofline.draw(result))
     print(json.dumps(result, indent=1))
 
 
@@ -71,67 +78,110 @@ def count(model: HybridDemucs) -> dict[str, float]:
     per_s: dict[str, float] = defaultdict(float)
     for name, counts in counter.get_flop_counts().items():
         path = name.split(".")[1:]
-        if len(path) == 2 and path[1].isdecimal() and "shared" not in path[0]:
-            per_s[_label(path[0], int(path[1]))] += sum(counts.values()) / COUNTED_S
-        elif path in (["meeting"], ["parting"]) or (len(path) == 2 and "shared" in path[0]):
-            per_s["core"] += sum(counts.values()) / COUNTED_S
+        if (part := _part_of(path)) is not None:
+            per_s[part] += sum(counts.values()) / COUNTED_S
     return per_s
 
 
+@torch.no_grad()
+def traffic_of(model: HybridDemucs, seconds: float) -> dict[str, float]:
+    """Bytes that a part reads and writes at least: signals in and out, and weights."""
+    bytes_of: dict[str, float] = defaultdict(float)
+
+    def watch(part: str) -> Callable[..., None]:
+        def note(module: Any, inputs: Any, output: Any) -> None:
+            tensors = [*inputs, *(output if isinstance(output, tuple) else (output,))]
+            signals = sum(4 * t.numel() for t in tensors if isinstance(t, torch.Tensor))
+            weights = sum(4 * p.numel() for p in module.parameters())
+            bytes_of[part] += signals * seconds / COUNTED_S + weights
+
+        return note
+
+    hooks = []
+    for name, module in model.named_modules():
+        if (part := _part_of(name.split("."))) is not None:
+            hooks.append(module.register_forward_hook(watch(part)))
+    model(torch.randn(1, 2, COUNTED_S * RATE))
+    for hook in hooks:
+        hook.remove()
+    return bytes_of
+
+
+def _part_of(path: list[str]) -> str | None:
+    """The part that a module is, by its place in the model; None if it is none or within one."""
+    if path in (["meeting"], ["parting"]):
+        return path[0]
+    if len(path) != 2 or not path[1].isdecimal():
+        return None
+    return _label(path[0], int(path[1]))
+
+
 def _label(group: str, index: int) -> str:
-    level = index if "encoder" in group else 3 - index
     branch, way = group.split("_")
+    if branch == "shared":
+        return f"shared {way}"
+    level = index if way == "encoder" else 3 - index
     return f"{'spectral' if branch == 'spec' else branch} {way}, level {level}"
 
 
-@torch.no_grad()
-def measure(quick: QuickHybridDemucs, seconds: float) -> dict[str, float]:
-    """CPU seconds of each part of the inference form."""
+def measure(model: HybridDemucs, seconds: float, threads: int) -> dict[str, float]:
+    """Seconds of each part, the best of three passes."""
+    weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+    native: Any = NativeHybridDemucs(model.config, weights, threads)
     spent: dict[str, float] = {}
 
     def timed(work: Callable[..., Any], label: str) -> Callable[..., Any]:
-        def run(*args: Any, **options: Any) -> Any:
-            begun = time.process_time()
-            result = work(*args, **options)
-            spent[label] = spent.get(label, 0.0) + time.process_time() - begun
+        def run(*args: Any) -> Any:
+            begun = time.perf_counter()
+            result = work(*args)
+            spent[label] = spent.get(label, 0.0) + time.perf_counter() - begun
             return result
 
         return run
 
-    pairs = enumerate(quick._encoders)
-    quick._encoders = [
-        (timed(spec, _label("spec_encoder", i)), timed(wave, _label("time_encoder", i)))  # type: ignore[misc]
-        for i, (spec, wave) in pairs
-    ]
-    quick._time_decoders = [
-        timed(layer, _label("time_decoder", i))  # type: ignore[misc]
-        for i, layer in enumerate(quick._time_decoders)
-    ]
-    *inner, _ = quick._spec_decoders
-    quick._spec_decoders[:-1] = [
-        timed(layer, _label("spec_decoder", i))  # type: ignore[misc]
-        for i, layer in enumerate(inner)
-    ]
-    quick._core = timed(quick._core, "core")  # type: ignore[assignment]
-    mixture = 0.1 * torch.randn(1, 2, int(seconds * RATE))
-    quick(mixture[..., :RATE])  # warm
-    spent.clear()
-    begun = time.process_time()
-    quick(mixture)
-    whole = time.process_time() - begun
-    # The last spectral layer runs piece by piece into the inverse STFT: both are what is left.
-    spent[_label("spec_decoder", 3)] = whole - sum(spent.values())
-    return spent
+    for group in (*GROUPS, "shared_encoder", "shared_decoder"):
+        layers = getattr(native, f"_{group}")
+        for index, layer in enumerate(layers):
+            if group == "spec_decoder" and index == len(layers) - 1:
+                layer.signal = timed(layer.signal, _label(group, index))
+            else:
+                layers[index] = timed(layer, _label(group, index))
+    native._meeting = timed(native._meeting, "meeting")
+    native._parting = timed(native._parting, "parting")
+    native._spectrum = timed(native._spectrum, "STFT")
+    native._waves = timed(native._waves, "inverse STFT")
+    mixture = 0.1 * np.random.default_rng(0).standard_normal((1, 2, int(seconds * RATE)))
+    song = mixture.astype(np.float32)
+    native(song)  # touches its memory for the first time
+    passes = []
+    for _ in range(3):
+        spent.clear()
+        begun = time.perf_counter()
+        native(song)
+        whole = time.perf_counter() - begun
+        passes.append({**spent, "the rest": whole - sum(spent.values())})
+    return min(passes, key=lambda parts: sum(parts.values()))
 
 
 def product_rate() -> float:
-    """Operations a second of a large matrix product."""
+    """Operations a second of a large matrix product on one thread."""
     a, best = torch.randn(1024, 1024), float("inf")
     for _ in range(8):
-        begun = time.process_time()
+        begun = time.perf_counter()
         a @ a
-        best = min(best, time.process_time() - begun)
+        best = min(best, time.perf_counter() - begun)
     return 2 * 1024**3 / best
+
+
+def copy_rate() -> float:
+    """Bytes a second that a large copy reads and writes on one thread."""
+    source, best = np.ones(1 << 26, np.float32), float("inf")
+    target = np.ones_like(source)
+    for _ in range(5):
+        begun = time.perf_counter()
+        np.copyto(target, source)
+        best = min(best, time.perf_counter() - begun)
+    return 2 * source.nbytes / best
 
 
 if __name__ == "__main__":

@@ -2,10 +2,12 @@
 
     python -m venv ENV
     ENV/bin/pip install torch==2.13.0 demucs==4.1.0
-    python -m benchmarks.peers --demucs ENV/bin/python [--seconds 60] [--runs 3]
+    python -m benchmarks.peers --demucs ENV/bin/python [--seconds 60] [--runs 3] [--defaults]
 
 The model is Hybrid Demucs at its public default size (48 channels, 83.6 M parameters) with random
-weights, the song the demo song repeated. Each run is a process of its own with two threads; wall
+weights, the song the demo song repeated. unbraid reads the model as `unbraid models import` wrote
+it. `--defaults` leaves both programs their default settings, under which demucs shifts the song at
+random, so that stems cannot be compared. Each run is a process of its own with two threads; wall
 and CPU time and peak memory are the kernel's figures for it. The stems of both are compared. The
 result is added to benchmarks/peers.json under the length of the song; `python -m benchmarks.write
 --write-only` writes it out.
@@ -56,27 +58,33 @@ def main() -> None:
     parser.add_argument("--demucs", metavar="PYTHON", required=True, help="where demucs is")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--defaults", action="store_true", help="no settings for either")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        result = measure(Path(folder), options.demucs, options.seconds, options.runs)
+        how = (options.seconds, options.runs, options.defaults)
+        result = measure(Path(folder), options.demucs, *how)
     known = json.loads(RESULT.read_text()) if RESULT.exists() else {}
-    known[f"{options.seconds:g}"] = result
+    known[f"{options.seconds:g}{', defaults' if options.defaults else ''}"] = result
     RESULT.write_text(json.dumps(known, indent=1) + "\n")
     print(json.dumps(result))
 
 
-def measure(folder: Path, python: str, seconds: float, runs: int) -> dict[str, Any]:
+def measure(folder: Path, python: str, seconds: float, runs: int, defaults: bool) -> dict[str, Any]:
     """Both programs, one after the other, so many times."""
     song, model = folder / "song.wav", folder / "models" / f"{NAME}.th"
     write_song(folder / "long.wav", seconds)
     soundfile.write(song, *soundfile.read(folder / "long.wav"), subtype="PCM_16")
     model.parent.mkdir()
     subprocess.run([python, "-c", _MAKE_MODEL, str(model)], check=True)
+    own = folder / "own.safetensors"
+    unbraid = [sys.executable, "-m", "unbraid"]
+    subprocess.run([*unbraid, "models", "import", str(model), "-o", str(own)], check=True)
     # A random shift, the other's default, would make the outputs incomparable.
-    common = ["--float32", "--clip-mode", "none", "--shifts", "0", str(song)]
+    same = ["--float32", "--clip-mode", "none", "--shifts", "0"]
+    common = [*([] if defaults else same), str(song)]
     commands = {
         "demucs": [python, "-m", "demucs", "-n", NAME, "--repo", str(model.parent), "-o"],
-        "unbraid": [sys.executable, "-m", "unbraid", "separate", "--model", str(model), "-o"],
+        "unbraid": [*unbraid, "separate", "--model", str(own), "-o"],
     }
     found: dict[str, list[dict[str, float]]] = {name: [] for name in commands}
     for number in range(runs):
@@ -95,7 +103,7 @@ def measure(folder: Path, python: str, seconds: float, runs: int) -> dict[str, A
         **medians,
         "ratio": round(medians["demucs"]["wall_s"] / medians["unbraid"]["wall_s"], 2),
         "cpu_ratio": round(medians["demucs"]["cpu_s"] / medians["unbraid"]["cpu_s"], 2),
-        "deviation_db": round(_deviation(folder), 1),
+        "deviation_db": None if defaults else round(_deviation(folder), 1),
         "all_runs": found,
     }
 

@@ -66,7 +66,7 @@ def _peers(path: Path) -> list[str]:
         rows += [[seconds, name, *result[name].values()] for name in ("demucs", "unbraid")]
     ratios = [
         f"{seconds} s: {result['ratio']} times in wall time, {result['cpu_ratio']} times in CPU "
-        f"time, stems alike to {result['deviation_db']} dB (runs: {result['runs']})"
+        f"time{_alike(result['deviation_db'])} (runs: {result['runs']})"
         for seconds, result in found.items()
     ]
     return [
@@ -77,19 +77,28 @@ def _peers(path: Path) -> list[str]:
     ]
 
 
+def _alike(deviation_db: float | None) -> str:
+    return "" if deviation_db is None else f", stems alike to {deviation_db} dB"
+
+
 def _parts(path: Path) -> list[str]:
     if not path.exists():
         return []
     result = json.loads(path.read_text())
     rows = [list(row.values()) for row in result["rows"]]
-    totals = [round(sum(row[column] for row in rows), 2) for column in (1, 2, 3)]
+    totals = [round(sum(row[column] for row in rows), 2) for column in range(1, 6)]
     return [
         "## Where the time goes",
-        f"One forward pass of the 48-channel model over {result['seconds']:g} s of audio in its "
-        "inference form, on one thread, in CPU seconds (`python -m benchmarks.parts`). The floor "
-        "is the plain model's operations at the rate of a large matrix product, "
-        f"{result['product_gflops']} GFLOP/s.",
-        _table(["part", "CPU s", "GFLOP", "floor s"], [*rows, ["all", *totals]]),
+        f"One forward pass of the 48-channel model over {result['seconds']:g} s of audio in the "
+        "native kernels, on one thread and on two (`python -m benchmarks.parts`). The floor is the "
+        "plain model's operations at the rate of a large matrix product on one thread, "
+        f"{result['product_gflops']} GFLOP/s; traffic is what must be read and written at least, "
+        f"and a copy runs at {result['copy_gb_s']} GB/s.",
+        _table(
+            ["part", "s", "s on two threads", "GFLOP", "floor s", "traffic MB"],
+            [*rows, ["all", *totals]],
+        ),
+        "![Roofline](roofline.svg)",
     ]
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import importlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -77,8 +77,7 @@ class NativeModel:
 
     Args:
         config: one that `kernels_fit`.
-        state: weights by our names, float32 or float16.
-        weights: gives the same weights again, in the order of the network, for the fingerprint.
+        state: weights by our names, in the order of the network, float32 or float16.
     """
 
     takes_arrays = True
@@ -87,21 +86,21 @@ class NativeModel:
         self,
         config: HybridDemucsConfig,
         state: Mapping[str, np.ndarray],
-        weights: Callable[[], Iterable[tuple[str, np.ndarray]]],
     ) -> None:
-        self._config, self._weights = config, weights
-        self._engine = _kernels().NativeHybridDemucs(config, state, get_threads())
+        self._config = config
+        # While the weights are at hand, beside the packing: they are not kept.
+        with ThreadPoolExecutor(1, "unbraid-fingerprint") as helper:
+            weights = state.items()
+            digest = helper.submit(digest_weights, "HybridDemucs", config.spec, weights)
+            self._engine = _kernels().NativeHybridDemucs(config, state, get_threads())
+        self.fingerprint = digest.result()
+        """That of the same model in torch: stems do not tell who computed them."""
         self._lock = threading.Lock()
 
     @property
     def spec(self) -> ModelSpec:
         """Stems, rate, channels and segment; any length is fine."""
         return self._config.spec
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """That of the same model in torch: stems do not tell who computed them."""
-        return digest_weights("HybridDemucs", self.spec, self._weights())
 
     def valid_samples(self, samples: int) -> int:
         """Any length will do."""

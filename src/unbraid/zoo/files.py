@@ -93,9 +93,7 @@ def _own(path: Path) -> ModelFile:
     def native() -> NativeModel | None:
         if config is None or not kernels_fit(config) or not has_arrays(path):
             return None
-        return NativeModel(
-            config, dict(read_weights(path, config)), lambda: read_weights(path, config)
-        )
+        return NativeModel(config, dict(read_weights(path, config)))
 
     if config is not None:
         return ModelFile(path, config.spec, load, native=native)
@@ -110,6 +108,6 @@ def _foreign(foreign: ForeignModel) -> ModelFile:
         config = foreign.hybrid_config()
         if config is None or not kernels_fit(config):
             return None
-        return NativeModel(config, dict(foreign.arrays()), foreign.arrays)
+        return NativeModel(config, dict(foreign.arrays()))
 
     return ModelFile(foreign.path, foreign.spec(), foreign.build, foreign, native)

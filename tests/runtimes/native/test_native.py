@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from unbraid.models.hybrid_demucs import HybridDemucs, HybridDemucsConfig
 from unbraid.runtimes import native
+from unbraid.runtimes.native import build, library
 from unbraid.runtimes.native.hybrid import Pool
 
 pytestmark = pytest.mark.skipif(native.find() is not None, reason=str(native.find()))
@@ -165,3 +167,52 @@ def test_memory_is_what_was_said(samples: int, settings: dict[str, Any]) -> None
 )
 def test_a_model_that_the_kernels_do_not_run_is_left_to_torch(settings: dict[str, Any]) -> None:
     assert not native.fits(HybridDemucsConfig(**settings))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lanes", [4, 16])
+def test_vectors_of_another_processor_give_the_same(
+    lanes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The compiler makes wider vectors of narrower ones, so that any machine can try them all."""
+    path = tmp_path / "kernels.so"
+    if not build.compile_to(path, "-march=native", f"-DUNBRAID_LANES={lanes}", "-Wno-psabi"):
+        pytest.skip("no C++ compiler")
+    other = library.Kernels(path)
+    assert other.lanes == lanes
+    monkeypatch.setattr(library, "_open", lambda: other)
+    for settings in CONFIGS.values():
+        model = make_model(**settings)
+        found, wanted = both(model, make_song(30_000, model.config.audio_channels), threads=2)
+        assert deviation_db(found, wanted) < -110
+    found, wanted = both(make_model(), make_song(1024 * 230))
+    assert deviation_db(found, wanted) < -110
+
+
+def test_a_library_built_from_other_sources_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library, "fingerprint", lambda: "0" * 16)
+    library._open.cache_clear()
+    try:
+        assert "other sources" in str(library.find())
+        with pytest.raises(OSError, match="install unbraid again"):
+            library.kernels()
+    finally:
+        library._open.cache_clear()
+
+
+def test_without_a_compiler_nothing_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "compiler", lambda: None)
+    assert build.build() == []
+
+
+def test_a_processor_without_its_instructions_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    if set(build.FLAVOURS.get("x86_64", {})) - {"base"} and library.kernels().lanes == 4:
+        pytest.skip("kernels of this machine ask for nothing special")
+    monkeypatch.setattr(library, "_processor_features", lambda: {"sse2"})
+    library._open.cache_clear()
+    try:
+        assert "AVX2" in str(library.find())
+    finally:
+        library._open.cache_clear()

@@ -51,22 +51,25 @@ def compiler() -> str | None:
 
 def build() -> list[Path]:
     """Compile what this machine can run; gives the libraries, none if there is no compiler."""
-    command, flavours = compiler(), FLAVOURS.get(platform.machine().lower(), {})
+    flavours = FLAVOURS.get(platform.machine().lower(), {})
+    paths = {library_path(flavour): option for flavour, option in flavours.items()}
+    return [path for path, option in paths.items() if compile_to(path, option)]
+
+
+def compile_to(path: Path, *options: str) -> bool:
+    """Compile one library, whole or not at all; False if there is no compiler, or it fails."""
+    command = compiler()
     if command is None or sys.platform == "win32":
-        return []
-    built = []
-    for flavour, option in flavours.items():
-        path = library_path(flavour)
-        scratch = path.with_suffix(f".{os.getpid()}.tmp")
-        arguments = [*_OPTIONS, option, f'-DUNBRAID_SOURCES="{fingerprint()}"', "-pthread"]
-        source = FOLDER / "kernels" / "kernels.cpp"
-        run = subprocess.run([command, *arguments, str(source), "-o", str(scratch)], check=False)
-        if run.returncode == 0:
-            scratch.replace(path)
-            built.append(path)
-        else:
-            scratch.unlink(missing_ok=True)
-    return built
+        return False
+    scratch = path.with_suffix(f".{os.getpid()}.tmp")
+    arguments = [*_OPTIONS, *options, f'-DUNBRAID_SOURCES="{fingerprint()}"', "-pthread"]
+    source = FOLDER / "kernels" / "kernels.cpp"
+    run = subprocess.run([command, *arguments, str(source), "-o", str(scratch)], check=False)
+    if run.returncode:
+        scratch.unlink(missing_ok=True)
+        return False
+    scratch.replace(path)
+    return True
 
 
 if __name__ == "__main__":

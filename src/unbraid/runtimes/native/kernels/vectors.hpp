@@ -9,13 +9,16 @@
 
 #define INLINE inline __attribute__((always_inline))
 
+#if !defined(UNBRAID_LANES)
 #if defined(__AVX512F__)
-constexpr int LANES = 16;
+#define UNBRAID_LANES 16
 #elif defined(__AVX2__)
-constexpr int LANES = 8;
+#define UNBRAID_LANES 8
 #else
-constexpr int LANES = 4;  // NEON, SSE
+#define UNBRAID_LANES 4  // NEON
 #endif
+#endif
+constexpr int LANES = UNBRAID_LANES;
 
 using Vec = float __attribute__((vector_size(LANES * sizeof(float)), may_alias));
 using Ints = int32_t __attribute__((vector_size(LANES * sizeof(float)), may_alias));
@@ -85,9 +88,9 @@ INLINE float largest(Vec value) {
 }
 
 INLINE Vec clamp(Vec x, float low, float high) {
-#if defined(__AVX512F__)
+#if UNBRAID_LANES == 16 && defined(__AVX512F__)
     return _mm512_min_ps(_mm512_max_ps(x, _mm512_set1_ps(low)), _mm512_set1_ps(high));
-#elif defined(__AVX2__)
+#elif UNBRAID_LANES == 8 && defined(__AVX2__)
     return _mm256_min_ps(_mm256_max_ps(x, _mm256_set1_ps(low)), _mm256_set1_ps(high));
 #else
     x = x < all(low) ? all(low) : x;
