@@ -6,6 +6,8 @@ vector by vector.
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 from jaxtyping import Float
 
@@ -53,6 +55,7 @@ def pack(
         weight.strides[0] // weight.itemsize,
         weight.strides[1] // weight.itemsize,
         pointer(packed),
+        min(2, os.cpu_count() or 1),  # a copy: more threads wait for the memory
     )
     return packed
 

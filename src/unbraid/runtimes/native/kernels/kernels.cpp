@@ -17,13 +17,15 @@ int unbraid_lanes() { return LANES; }
 
 // Of numbers of 2 or 4 bytes.
 void unbraid_pack(const void* from, int bytes, const long* offsets, long panels, int width,
-                  long taps, long depth, long tap_stride, long row_stride, float* packed) {
+                  long taps, long depth, long tap_stride, long row_stride, float* packed,
+                  int threads) {
+    const int few = panels * width * taps * depth < (1 << 18) ? 1 : threads;
     if (bytes == 2)
         pack(static_cast<const uint16_t*>(from), offsets, panels, width, taps, depth, tap_stride,
-             row_stride, packed);
+             row_stride, packed, few);
     else
         pack(static_cast<const float*>(from), offsets, panels, width, taps, depth, tap_stride,
-             row_stride, packed);
+             row_stride, packed, few);
 }
 
 // out <- what `then` makes of A B + bias: 0 nothing, 1 GELU, 2 added to out, 3 gated.

@@ -2,6 +2,7 @@
 #pragma once
 #include <climits>
 
+#include "parallel.hpp"
 #include "vectors.hpp"
 
 inline float as_float(float value) { return value; }
@@ -23,15 +24,16 @@ inline float as_float(uint16_t half) {
 // packed (panels, taps * depth, width) <- from[offset of the column + tap, and row, times a stride].
 template <class Number>
 void pack(const Number* from, const long* offsets, long panels, int width, long taps, long depth,
-          long tap_stride, long row_stride, float* packed) {
-    for (long panel = 0; panel < panels; ++panel, packed += taps * depth * width)
+          long tap_stride, long row_stride, float* packed, int threads) {
+    in_parallel(panels, threads, [&](long panel, int) {
         for (int lane = 0; lane < width; ++lane) {
             const long offset = offsets[panel * width + lane];
-            float* to = packed + lane;
+            float* to = packed + panel * taps * depth * width + lane;
             for (long tap = 0; tap < taps; ++tap)
                 for (long row = 0; row < depth; ++row, to += width)
                     *to = offset == LONG_MIN
                               ? 0.0f
                               : as_float(from[offset + tap * tap_stride + row * row_stride]);
         }
+    });
 }

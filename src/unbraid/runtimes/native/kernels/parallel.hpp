@@ -2,6 +2,9 @@
 // work of milliseconds, and a process that forks or ends has nothing to clean up.
 #pragma once
 #include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -23,18 +26,26 @@ void in_parallel(long pieces, int threads, const Work& work) {
     for (auto& other : others) other.join();
 }
 
-// Memory of a thread's own that lasts for one call.
+// Memory of a thread's own that lasts for one call, whatever is in it.
 class Scratch {
   public:
-    explicit Scratch(long floats) : memory_(floats + 16) {}
-    float* get() {
-        auto address = reinterpret_cast<uintptr_t>(memory_.data());
-        return reinterpret_cast<float*>((address + 63) & ~uintptr_t{63});
+    explicit Scratch(long floats)
+        : memory_(static_cast<float*>(std::aligned_alloc(64, (floats * sizeof(float) + 127) & ~63L)),
+                  std::free) {
+        if (!memory_) std::abort();  // there is nobody to tell: the system is out of memory
     }
+    float* get() { return memory_.get(); }
 
   private:
-    std::vector<float> memory_;
+    std::unique_ptr<float, void (*)(void*)> memory_;
 };
+
+// The same, zero.
+inline Scratch silence_of(long floats) {
+    Scratch memory(floats);
+    std::memset(memory.get(), 0, floats * sizeof(float));
+    return memory;
+}
 
 inline std::vector<Scratch> scratches(int threads, long floats) {
     std::vector<Scratch> memory;

@@ -53,7 +53,7 @@ INLINE void lstm_tile(const LstmDirection& of, const LstmShape& shape, long t, l
 
 inline void run_direction(const LstmDirection& of, const LstmShape& shape, bool backwards) {
     const long size = shape.sequences * shape.units;
-    Scratch memory(3 * size);
+    Scratch memory = silence_of(3 * size);
     float *state = memory.get(), *next = state + size, *cells = next + size;
     for (long i = 0; i < shape.steps; ++i, std::swap(state, next)) {
         const long t = backwards ? shape.steps - 1 - i : i;

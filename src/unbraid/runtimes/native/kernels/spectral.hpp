@@ -42,12 +42,14 @@ inline void add_branches(const SpectralEncoder& of, float* y, long steps, float*
 inline void encode_rows(const SpectralEncoder& of, const float* in, long in_rows, long in_stride,
                         float* out, long out_rows, long out_stride, long steps, long margin,
                         int threads) {
-    Scratch silence(steps * of.outer);
+    Scratch silence = silence_of(steps * of.outer);
     const long row_size = (steps + 2 * margin) * of.width;
     auto memory = scratches(threads, row_size + steps * widest_branch(of));
     in_parallel(out_rows, threads, [&](long row, int thread) {
         float* y = memory[thread].get() + margin * of.width;
         float* to = out + row * out_stride;
+        std::memset(y - margin * of.width, 0, margin * of.width * sizeof(float));
+        std::memset(y + steps * of.width, 0, margin * of.width * sizeof(float));
         convolve_row(of, in, in_rows, in_stride, row, steps, silence.get(),
                      Write<Gelu>{y, of.width, of.width});
         add_branches(of, y, steps, memory[thread].get() + row_size);
@@ -63,7 +65,7 @@ inline void encode_rows(const SpectralEncoder& of, const float* in, long in_rows
 // The same in parts, for a level that stops for its norms: the convolution alone,
 inline void convolve_rows(const SpectralEncoder& of, const float* in, long in_rows, long in_stride,
                           float* out, long out_rows, long out_stride, long steps, int threads) {
-    Scratch silence(steps * of.outer);
+    Scratch silence = silence_of(steps * of.outer);
     in_parallel(out_rows, threads, [&](long row, int) {
         convolve_row(of, in, in_rows, in_stride, row, steps, silence.get(),
                      Write<Identity>{out + row * out_stride, of.width, of.width});
@@ -94,7 +96,7 @@ struct Expansion {
 inline void expand_rows(const Expansion& of, const float* in, long rows, long in_stride, float* out,
                         long out_stride, long steps, int threads) {
     constexpr long piece = 256;
-    Scratch silence(piece * of.width);
+    Scratch silence = silence_of(piece * of.width);
     const int panels = int(ceil_div(of.outer, PANEL));
     const long size = long(panels) * PANEL * 2 * of.width, parts = ceil_div(steps, piece);
     in_parallel((rows + 1) * parts, threads, [&](long number, int) {
