@@ -9,7 +9,7 @@ import numpy as np
 
 from unbraid.runtimes.native.library import LstmDirection, LstmShape, kernels, pointer
 from unbraid.runtimes.native.norms import Norm
-from unbraid.runtimes.native.outer import HopConvolution, TransposedHops
+from unbraid.runtimes.native.outer import HopConvolution, StepGate, TransposedHops
 from unbraid.runtimes.native.packing import FOURS, pack
 from unbraid.runtimes.native.products import ADD, GATED, PLAIN, Product
 from unbraid.runtimes.native.sheets import Pool, Sheet
@@ -200,24 +200,25 @@ class NormedGate:
         kernel = weights.stored("conv.weight")
         if kernel.ndim == 4:
             kernel = kernel[:, :, kernel.shape[2] // 2]
-        self._reach = kernel.shape[2] // 2
-        normed = weights.has("norm")
-        self._product = Product(
-            kernel.transpose(2, 1, 0), weights["conv.bias"], PLAIN if normed else GATED
-        )
-        self._norm = Norm(weights.under("norm"), groups) if normed else None
+        self._norm = Norm(weights.under("norm"), groups) if weights.has("norm") else None
+        gated, bias = self._norm is None, weights["conv.bias"]
+        self._convolve: StepGate | Product
+        if kernel.shape[2] == 3:
+            self._convolve = StepGate(kernel.astype(np.float32), bias, gated=gated)
+        else:
+            self._convolve = Product(kernel.transpose(2, 1, 0), bias, GATED if gated else PLAIN)
 
     def __call__(self, x: Sheet, pool: Pool, threads: int) -> Sheet:
         """(1, steps, width) -> the same shape."""
         out = pool.sheet(1, x.steps, x.width)
-        first, stride = [x.at(0, -self._reach)], x.width
-        if self._norm is None:
-            self._product(first, stride, x.steps, out.at(), x.width, threads)
-            return out
-        both = pool.sheet(1, x.steps, 2 * x.width)
-        self._product(first, stride, x.steps, both.at(), both.width, threads)
-        self._norm.glu(both, out, threads)
-        pool.give(both)
+        to = out if self._norm is None else pool.sheet(1, x.steps, 2 * x.width)
+        if isinstance(self._convolve, StepGate):
+            self._convolve(x, to, threads)
+        else:
+            self._convolve([x.at()], x.width, x.steps, to.at(), to.width, threads)
+        if self._norm is not None:
+            self._norm.glu(to, out, threads)
+            pool.give(to)
         return out
 
 

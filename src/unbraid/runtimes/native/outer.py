@@ -259,13 +259,33 @@ class TransposedHops:
         self._product([y.at(0, -1)], y.width, y.steps + 1, out, hop, threads)
 
 
+class StepGate:
+    """A convolution of three steps to twice the width, and its GLU if `gated`."""
+
+    def __init__(self, kernel: np.ndarray, bias: np.ndarray, *, gated: bool) -> None:
+        width = kernel.shape[1]
+        mixed = (_G.astype(np.float32) @ kernel.reshape(-1, 3).T).reshape(6, -1, width)
+        self._packed = np.stack([pack(part.T[None], PAIRS) for part in mixed])
+        self._bias = pack_bias(bias, PAIRS)
+        self._struct = Winograd(
+            packed=pointer(self._packed),
+            bias=pointer(self._bias),
+            width=width,
+            gate_panels=gate_panels(width),
+            gated=gated,
+        )
+
+    def __call__(self, x: Sheet, out: Sheet, threads: int) -> None:
+        """(1, steps, width) -> the same shape, or twice the width."""
+        kernels().gate_steps(ctypes.byref(self._struct), x.at(), out.at(), x.steps, threads)
+
+
 class TimeDecoder:
     """`TimeDecoderLayer` without norms: (steps, width) -> (samples, outer)."""
 
     def __init__(self, weights: Weights, stride: int, outermost: bool) -> None:
-        gate = weights.stored("gate.conv.weight")  # (2 width, width, 1 or 3)
-        self._reach = gate.shape[2] // 2
-        self._gate = Product(gate.transpose(2, 1, 0), weights["gate.conv.bias"], GATED)
+        gate = weights["gate.conv.weight"]  # (2 width, width, 3)
+        self._gate = StepGate(gate, weights["gate.conv.bias"], gated=True)
         self._conv = TransposedHops(
             weights.stored("conv.weight"),
             weights["conv.bias"],
@@ -276,7 +296,7 @@ class TimeDecoder:
     def __call__(self, x: Sheet, skip: Sheet, samples: int, pool: Pool, threads: int) -> Sheet:
         """Decode one level; gives `x` and `skip` back to the pool."""
         kernels().add(x.at(), skip.at(), x.steps * x.width, threads)
-        self._gate([x.at(0, -self._reach)], x.width, x.steps, skip.at(), skip.width, threads)
+        self._gate(x, skip, threads)
         out = self._conv(skip, samples, pool, threads)
         pool.give(x, skip)
         return out

@@ -118,6 +118,10 @@ void unbraid_gate_rows(const Winograd* of, const float* x, long x_stride, const 
     gate_rows(*of, x, x_stride, skip, skip_stride, out, out_stride, rows, steps, threads);
 }
 
+void unbraid_gate_steps(const Winograd* of, const float* x, float* out, long steps, int threads) {
+    gate_steps(*of, x, out, steps, threads);
+}
+
 void unbraid_expand_rows(const Expansion* of, const float* in, long rows, long in_stride,
                          float* out, long out_stride, long steps, int threads) {
     expand_rows(*of, in, rows, in_stride, out, out_stride, steps, threads);

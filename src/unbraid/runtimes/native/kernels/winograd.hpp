@@ -1,8 +1,8 @@
-// A gated 3x3 convolution over rows and steps by Winograd's F(4x4, 3x3): 36 products of
-// (tiles x width) with (width x 2 width) in place of 144.
+// Gated convolutions by Winograd's algorithms: 3x3 over rows and steps by F(4x4, 3x3), 36 products of
+// (tiles x width) with (width x 2 width) in place of 144; 3 over steps by F(4, 3), 6 in place of 12.
 //
 // Every tile of 6x6 inputs is mixed by B on both axes, goes through 36 products, and is mixed by A
-// into 4x4 outputs. Source: Lavin and Gray, arXiv:1509.09308.
+// into 4x4 outputs; likewise on one axis. Source: Lavin and Gray, arXiv:1509.09308.
 #pragma once
 #include "parallel.hpp"
 #include "product.hpp"
@@ -35,7 +35,7 @@ INLINE void mix_outputs(Vec* m, int step) {
 }
 
 struct Winograd {
-    const float *packed, *bias;  // (36, panels, width, PANEL), gated order; (panels * PANEL)
+    const float *packed, *bias;  // (36 or 6, panels, width, PANEL), gated order; (panels * PANEL)
     int width, gate_panels, gated;
 };
 
@@ -105,6 +105,53 @@ inline void gate_rows(const Winograd& of, const float* x, long x_stride, const f
                         store_some(at, of.gated ? v * sigmoid(g) : v, lanes);
                         if (!of.gated) store_some(at + width, g, lanes);
                     }
+                }
+            }
+    });
+}
+
+// out (steps, width) <- GLU(conv(x)), without the gate twice as wide. Around x there are silent steps,
+// one before and five behind.
+inline void gate_steps(const Winograd& of, const float* x, float* out, long steps, int threads) {
+    const long width = of.width, columns = long(of.gate_panels) * PANEL;
+    const long padded = ceil_div(width, LANES) * LANES, out_width = of.gated ? width : 2 * width;
+    const long tiles = ceil_div(steps, TILE);
+    const long most = width <= 64 ? 96 : width <= 128 ? 60 : width <= 384 ? 48 : 216;
+    const long batch = std::clamp(ceil_div(tiles, threads), 12L, most);
+    auto memory = scratches(threads, SEEN * batch * (padded + columns));
+    in_parallel(ceil_div(tiles, batch), threads, [&](long number, int thread) {
+        const long first = number * batch, count = std::min(batch, tiles - first);
+        float* mixed = memory[thread].get();
+        float* products = mixed + SEEN * batch * padded;
+        for (long n = 0; n < count; ++n)
+            for (long c = 0; c < width; c += LANES) {
+                const int lanes = int(std::min<long>(LANES, width - c));
+                const float* at = x + ((first + n) * TILE - 1) * width + c;
+                Vec d[SEEN];
+                for (int j = 0; j < SEEN; ++j) d[j] = load_some(at + j * width, lanes);
+                mix_inputs(d, 1);
+                for (int k = 0; k < SEEN; ++k) store(mixed + (k * batch + n) * padded + c, d[k]);
+            }
+        for (int k = 0; k < SEEN; ++k)
+            product(Rows(mixed + k * batch * padded, int(width), padded), 0, count,
+                    of.packed + k * columns * width, nullptr, of.gate_panels,
+                    Write<Identity>{products + k * batch * columns, columns, int(columns)});
+        for (long n = 0; n < count; ++n)
+            for (int panel = 0; panel < of.gate_panels; ++panel) {
+                Vec value[SEEN], gate[SEEN];
+                for (int k = 0; k < SEEN; ++k) {
+                    const float* at = products + (k * batch + n) * columns + panel * PANEL;
+                    value[k] = load(at), gate[k] = load(at + LANES);
+                }
+                mix_outputs(value, 1), mix_outputs(gate, 1);
+                const long c = long(panel) * LANES, step = (first + n) * TILE;
+                const int lanes = int(std::min<long>(LANES, width - c));
+                for (int j = 0; j < std::min<long>(TILE, steps - step); ++j) {
+                    const Vec v = value[j] + load(of.bias + panel * PANEL);
+                    const Vec g = gate[j] + load(of.bias + panel * PANEL + LANES);
+                    float* at = out + (step + j) * out_width + c;
+                    store_some(at, of.gated ? v * sigmoid(g) : v, lanes);
+                    if (!of.gated) store_some(at + width, g, lanes);
                 }
             }
     });
