@@ -204,7 +204,7 @@ class NormedGate:
         gated, bias = self._norm is None, weights["conv.bias"]
         self._convolve: StepGate | Product
         if kernel.shape[2] == 3:
-            self._convolve = StepGate(kernel.astype(np.float32), bias, gated=gated)
+            self._convolve = StepGate(kernel, bias, gated=gated)
         else:
             self._convolve = Product(kernel.transpose(2, 1, 0), bias, GATED if gated else PLAIN)
 

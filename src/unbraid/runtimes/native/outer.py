@@ -9,7 +9,7 @@ import numpy as np
 from unbraid.runtimes.native.library import Branch as BranchStruct
 from unbraid.runtimes.native.library import Expansion, SpectralEncoder, Winograd, kernels, pointer
 from unbraid.runtimes.native.norms import Norm
-from unbraid.runtimes.native.packing import PAIRS, gate_panels, pack, pack_bias
+from unbraid.runtimes.native.packing import PAIRS, gate_panels, pack, pack_bias, pack_mixed
 from unbraid.runtimes.native.products import GATED, GELU, PLAIN, Product
 from unbraid.runtimes.native.sheets import MARGIN, Pool, Sheet
 from unbraid.runtimes.native.weights import Weights, packed_branches
@@ -157,11 +157,10 @@ class SpecGate:
     """The gated 3x3 convolution of a decoder: (freq, frames, width) twice -> the same shape."""
 
     def __init__(self, weights: Weights, groups: int) -> None:
-        kernel = weights["conv.weight"]  # (2 width, width, 3, 3)
+        kernel = weights.stored("conv.weight")  # (2 width, width, 3, 3)
         self.width = kernel.shape[1]
-        both = np.kron(_G, _G).astype(np.float32) @ kernel.reshape(-1, 9).T
-        mixed = both.reshape(36, -1, self.width).swapaxes(1, 2)
-        self._packed = np.stack([pack(part[None], PAIRS) for part in mixed])
+        taps = kernel.reshape(*kernel.shape[:2], 9).transpose(2, 1, 0)
+        self._packed = pack_mixed(taps, np.kron(_G, _G))
         self._bias = pack_bias(weights["conv.bias"], PAIRS)
         self._norm = Norm(weights.under("norm"), groups) if weights.has("norm") else None
         self._struct = Winograd(
@@ -264,8 +263,7 @@ class StepGate:
 
     def __init__(self, kernel: np.ndarray, bias: np.ndarray, *, gated: bool) -> None:
         width = kernel.shape[1]
-        mixed = (_G.astype(np.float32) @ kernel.reshape(-1, 3).T).reshape(6, -1, width)
-        self._packed = np.stack([pack(part.T[None], PAIRS) for part in mixed])
+        self._packed = pack_mixed(kernel.transpose(2, 1, 0), _G)
         self._bias = pack_bias(bias, PAIRS)
         self._struct = Winograd(
             packed=pointer(self._packed),
@@ -284,7 +282,7 @@ class TimeDecoder:
     """`TimeDecoderLayer` without norms: (steps, width) -> (samples, outer)."""
 
     def __init__(self, weights: Weights, stride: int, outermost: bool) -> None:
-        gate = weights["gate.conv.weight"]  # (2 width, width, 3)
+        gate = weights.stored("gate.conv.weight")  # (2 width, width, 3)
         self._gate = StepGate(gate, weights["gate.conv.bias"], gated=True)
         self._conv = TransposedHops(
             weights.stored("conv.weight"),

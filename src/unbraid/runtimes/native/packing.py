@@ -44,20 +44,36 @@ def pack(
     offsets = _in_turns(_column_offsets(weight), turns, vectors)
     width = vectors * kernels().lanes
     packed = np.empty((len(offsets) // width, taps * depth, width), np.float32)
-    kernels().pack(
-        weight.ctypes.data,
-        weight.itemsize,
-        pointer(offsets),
-        len(packed),
-        width,
-        taps,
-        depth,
-        weight.strides[0] // weight.itemsize,
-        weight.strides[1] // weight.itemsize,
-        pointer(packed),
-        min(2, os.cpu_count() or 1),  # a copy: more threads wait for the memory
-    )
+    kernels().pack(*_source(weight, offsets, width), pointer(packed), _threads())
     return packed
+
+
+def pack_mixed(
+    weight: Float[np.ndarray, "taps depth two_c"], mixing: Float[np.ndarray, "outs taps"]
+) -> Float[np.ndarray, "outs p k w"]:
+    """For each row of `mixing` the taps so mixed, in gated panels of `depth` rows."""
+    if weight.dtype not in (np.float16, np.float32):
+        weight = weight.astype(np.float32)
+    offsets = _in_turns(_column_offsets(weight), PAIRS, 2)
+    width, outs = kernels().panel, len(mixing)
+    mixing = np.ascontiguousarray(mixing, np.float32)
+    packed = np.empty((outs, len(offsets) // width, weight.shape[1], width), np.float32)
+    source = _source(weight, offsets, width)
+    kernels().pack_mixed(*source, pointer(mixing), outs, pointer(packed), _threads())
+    return packed
+
+
+def _source(weight: np.ndarray, offsets: np.ndarray, width: int) -> tuple[int, ...]:
+    """What the kernels must know of a view of weights."""
+    taps, depth = weight.shape[:2]
+    steps = (stride // weight.itemsize for stride in weight.strides[:2])
+    panels_there = len(offsets) // width
+    first = (weight.ctypes.data, weight.itemsize, pointer(offsets))
+    return (*first, panels_there, width, taps, depth, *steps)
+
+
+def _threads() -> int:
+    return min(2, os.cpu_count() or 1)  # a copy: more threads wait for the memory
 
 
 def pack_bias(bias: Float[np.ndarray, " n"], turns: int = 1) -> Float[np.ndarray, " m"]:

@@ -28,6 +28,17 @@ void unbraid_pack(const void* from, int bytes, const long* offsets, long panels,
              row_stride, packed, few);
 }
 
+void unbraid_pack_mixed(const void* from, int bytes, const long* offsets, long panels, int width,
+                        long taps, long depth, long tap_stride, long row_stride,
+                        const float* mixing, long outs, float* packed, int threads) {
+    if (bytes == 2)
+        pack_mixed(static_cast<const uint16_t*>(from), offsets, panels, width, taps, depth,
+                   tap_stride, row_stride, mixing, outs, packed, threads);
+    else
+        pack_mixed(static_cast<const float*>(from), offsets, panels, width, taps, depth, tap_stride,
+                   row_stride, mixing, outs, packed, threads);
+}
+
 // out <- what `then` makes of A B + bias: 0 nothing, 1 GELU, 2 added to out, 3 gated.
 // Row m of A is at[tap] + m * stride, `depth` long, for each tap.
 void unbraid_product(const float* const* at, int taps, int depth, long stride, long rows,

@@ -37,3 +37,28 @@ void pack(const Number* from, const long* offsets, long panels, int width, long 
         }
     });
 }
+
+// packed (outs, panels, depth, width) <- mixing (outs, taps) times the taps of each weight: what
+// Winograd's algorithm multiplies with.
+template <class Number>
+void pack_mixed(const Number* from, const long* offsets, long panels, int width, long taps,
+                long depth, long tap_stride, long row_stride, const float* mixing, long outs,
+                float* packed, int threads) {
+    const long size = panels * depth * width;
+    in_parallel(panels, threads, [&](long panel, int) {
+        for (long row = 0; row < depth; ++row)
+            for (int lane = 0; lane < width; ++lane) {
+                const long offset = offsets[panel * width + lane];
+                float values[9] = {};
+                for (long tap = 0; tap < taps && offset != LONG_MIN; ++tap)
+                    values[tap] = as_float(from[offset + tap * tap_stride + row * row_stride]);
+                float* to = packed + (panel * depth + row) * width + lane;
+                for (long out = 0; out < outs; ++out) {
+                    float mixed = 0;
+                    for (long tap = 0; tap < taps; ++tap)
+                        mixed += mixing[out * taps + tap] * values[tap];
+                    to[out * size] = mixed;
+                }
+            }
+    });
+}
