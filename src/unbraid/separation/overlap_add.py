@@ -90,9 +90,12 @@ class RunningSum:
         return 0 if self._sum is None else self._sum.shape[-1]
 
     def add(self, start: int, values: Float[np.ndarray, "b s c n"]) -> None:
-        """Add `values` at sample `start`, which is `position` or later."""
+        """Add `values`, which the sum may keep, at sample `start`, which is `position` or later."""
         first = start - self.position
         last = first + values.shape[-1]
+        if self._sum is None and first == 0:
+            self._sum = values.copy() if values.base is not None else values
+            return
         if self._sum is None or last > self.held_samples:
             grown = np.zeros((*values.shape[:-1], last), values.dtype)
             if self._sum is not None:
@@ -105,6 +108,10 @@ class RunningSum:
         if self._sum is None:
             raise ValueError("nothing has been added yet")
         count = max(0, until - self.position)
+        if count == self.held_samples:
+            whole, self._sum = self._sum, None
+            self.position += count
+            return whole
         # Copies both: a view would keep the whole of the old buffer alive in the caller's hands.
         taken: np.ndarray = self._sum[..., :count].copy()
         self._sum = self._sum[..., count:].copy()

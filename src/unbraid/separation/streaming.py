@@ -59,9 +59,11 @@ class Loudness:
         mean = self.mean[:, None, None, None] / np.float32(estimates.shape[1])
         std = self.std[:, None, None, None]
         with np.errstate(over="ignore"):  # what is not finite is told where it leaves the engine
-            loud = estimates * (std + np.float32(EPSILON))
-        restored: np.ndarray = np.where(std > 0, loud, np.float32(0)) + mean
-        return restored
+            loud: np.ndarray = estimates * (std + np.float32(EPSILON))
+        if not (std > 0).all():
+            loud = np.where(std > 0, loud, np.float32(0))
+        loud += mean
+        return loud
 
 
 class LoudnessMeter:

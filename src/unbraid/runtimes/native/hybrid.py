@@ -162,7 +162,8 @@ class NativeHybridDemucs:
         if self._pool.floats < needed:
             self._pool = Pool(needed)
         self._pool.forget()
-        return np.stack([self._separate(song) for song in mixture])
+        estimates = [self._separate(song) for song in mixture]
+        return estimates[0][None] if len(estimates) == 1 else np.stack(estimates)
 
     def _separate(self, song: Float32[np.ndarray, "c t"]) -> Float32[np.ndarray, "s c t"]:
         pool, threads, samples = self._pool, self.threads, song.shape[1]
