@@ -11,6 +11,7 @@ from unbraid.training.recipes import (
     recipe_names,
     write_recipe,
 )
+from unbraid.training.start import new_model
 from unbraid.training.tables import plain_recipe, recipe_from
 
 
@@ -37,6 +38,19 @@ def test_every_ablation_that_is_named_ships():
     for name, path in find_recipes("ablations").items():
         changed = plain_recipe(read_recipe(path)) != plain_recipe(read_recipe("time-only"))
         assert changed, name  # the description of the reference differs too
+
+
+def test_the_small_ablations_have_one_budget_of_steps_and_parameters():
+    recipes = {n: read_recipe(path) for n, path in find_recipes("ablations-small").items()}
+    counts = {
+        name: sum(weight.numel() for weight in new_model(recipe).parameters())
+        for name, recipe in recipes.items()
+    }
+    assert all(abs(count / counts["hybrid"] - 1) < 0.11 for count in counts.values()), counts
+    for recipe in recipes.values():
+        same = ("epochs", "excerpts", "optimizer", "augment", "loss", "ema")
+        assert all(getattr(recipe, key) == getattr(recipes["hybrid"], key) for key in same)
+    assert {r.seed for r in recipes.values()} == {1, 2}
 
 
 def test_the_penalty_of_the_released_models_is_that_of_the_reference():
