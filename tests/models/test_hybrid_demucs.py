@@ -54,6 +54,11 @@ def test_sizes_that_do_not_close_are_refused(n_fft, depth):
         HybridDemucs(HybridDemucsConfig(n_fft=n_fft, depth=depth))
 
 
+def test_norms_whose_groups_do_not_divide_a_width_are_refused():
+    with pytest.raises(SettingsError, match=r"norm_groups divides .* 4 for a width of 10"):
+        HybridDemucs(HybridDemucsConfig(width=10, norm_from=0))
+
+
 @torch.no_grad()
 def test_start_weights_have_the_rescaled_spread():
     torch.manual_seed(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from unbraid.errors import SettingsError
-from unbraid.models.configs.levels import Level, grow
+from unbraid.models.configs.levels import Level, check_norms, grow
 from unbraid.models.configs.spectral import SpectralConfig
 from unbraid.models.limits import check_widths
 
@@ -46,6 +46,7 @@ class HybridDemucsConfig(SpectralConfig):
                 "wiener_iterations are the same in training and evaluation, got "
                 f"{self.wiener_training_iterations} and {self.wiener_iterations}"
             )
+        check_norms(level for branch in self.plan() for level in branch)
 
     def plan(self) -> tuple[list[Level], list[Level], list[Level]]:
         """Levels of the spectral and the time branch, down to the meeting, and of the core."""

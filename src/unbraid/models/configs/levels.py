@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+
+from unbraid.errors import SettingsError
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,24 @@ class Level:
     def unpadded(self) -> Level:
         """The same without padding."""
         return Level(self.encoder.unpadded(), self.decoder.unpadded())
+
+
+def check_norms(levels: Iterable[Level]) -> None:
+    """Raise `SettingsError` if a norm's groups do not divide what it norms."""
+    for level in levels:
+        groups, inside, outside = (
+            level.encoder.norm_groups,
+            level.encoder.width,
+            level.decoder.outer,
+        )
+        if groups is None:
+            continue
+        for width in (inside, outside):
+            if width % groups:
+                raise SettingsError(
+                    f"norm_groups divides the width of every level with a norm, got {groups} for a "
+                    f"width of {width}; take another width, fewer groups, or a later norm_from"
+                )
 
 
 def grow(width: int, growth: float, levels: int) -> list[int]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from unbraid.errors import SettingsError
 from unbraid.models.base import ModelSpec
 from unbraid.models.configs.bands import check_splits
-from unbraid.models.configs.levels import LayerShape, Level, ResidualShape, grow
+from unbraid.models.configs.levels import LayerShape, Level, ResidualShape, check_norms, grow
 from unbraid.models.limits import check_limits, check_widths
 
 
@@ -197,3 +197,9 @@ class SpectralConfig:
 @dataclass(frozen=True)
 class SpectrogramDemucsConfig(SpectralConfig):
     """Everything that makes a Spectrogram Demucs."""
+
+    def check(self) -> None:
+        """Raise `SettingsError` if the layers would not fit into each other."""
+        super().check()
+        widths = self.spec_widths()
+        check_norms([*self.spec_levels(widths), *self.shared_levels(widths)])
