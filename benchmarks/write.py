@@ -50,6 +50,7 @@ def render(results: dict[str, Any]) -> str:
         "Seconds, median of nine warm runs.",
         _table(["command", "s"], [[key, value] for key, value in results["start"].items()]),
         *_peers(HERE / "peers.json"),
+        *_same_quality(HERE / "same_quality.json"),
         *_parts(HERE / "parts.json"),
         (HERE / "inference.md").read_text().strip(),
         *_bss_eval(json.loads((HERE / "bss_eval.json").read_text())),
@@ -79,6 +80,21 @@ def _peers(path: Path) -> list[str]:
 
 def _alike(deviation_db: float | None) -> str:
     return "" if deviation_db is None else f", stems alike to {deviation_db} dB"
+
+
+def _same_quality(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    result = json.loads(path.read_text())
+    stems = list(result["nsdr"]["unbraid"])
+    return [
+        f"Trained weights (`mini`'s) in both, each with its default settings, {result['track']}, "
+        "nSDR in dB (`python -m benchmarks.same_quality`):",
+        _table(
+            ["program", *stems],
+            [[name, *(row[stem] for stem in stems)] for name, row in result["nsdr"].items()],
+        ),
+    ]
 
 
 def _parts(path: Path) -> list[str]:
