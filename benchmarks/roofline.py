@@ -6,8 +6,8 @@ import math
 from html import escape
 from typing import Any
 
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM = 860, 470, 70, 60
-_SPAN_X, _SPAN_Y = (1.0, 1024.0), (4.0, 512.0)  # operations a byte, GFLOP/s
+_WIDTH, _HEIGHT, _LEFT, _BOTTOM = 900, 620, 70, 60
+_SPAN_X, _SPAN_Y = (2.0, 2048.0), (32.0, 256.0)  # operations a byte, GFLOP/s
 
 
 def draw(result: dict[str, Any]) -> str:
@@ -20,8 +20,11 @@ def draw(result: dict[str, Any]) -> str:
         x, y = 1000 * row["gflop"] / row["traffic_mb"], row["gflop"] / row["s"]
         left, top = _place(x, y)
         shapes.append(f'<circle cx="{left:.1f}" cy="{top:.1f}" r="4"/>')
-        name = escape(row["part"].replace(", level", ""))
-        shapes.append(f'<text x="{left + 7:.1f}" y="{top + 4:.1f}">{name}</text>')
+        name, before = escape(row["part"].replace(", level", "")), row["part"].startswith("time")
+        side = (
+            f'x="{left + (-7 if before else 7):.1f}" text-anchor="{"end" if before else "start"}"'
+        )
+        shapes.append(f'<text {side} y="{top + 4:.1f}">{name}</text>')
     title = (
         f"One thread: {peak} GFLOP/s in products, {copy} GB/s in copies; plain operations counted"
     )
@@ -42,20 +45,19 @@ def _place(x: float, y: float) -> tuple[float, float]:
 
 
 def _roof(peak: float, copy: float) -> str:
-    corners = [(_SPAN_Y[0] / copy, _SPAN_Y[0]), (peak / copy, peak), (_SPAN_X[1], peak)]
-    if corners[0][0] < _SPAN_X[0]:
-        corners[0] = (_SPAN_X[0], copy * _SPAN_X[0])
+    left = max(_SPAN_X[0], _SPAN_Y[0] / copy)
+    corners = [(left, left * copy), (peak / copy, peak), (_SPAN_X[1], peak)]
     points = " ".join(f"{x:.1f},{y:.1f}" for x, y in (_place(*corner) for corner in corners))
     return f'<polyline points="{points}" fill="none" stroke="#c33" stroke-width="2"/>'
 
 
 def _axes() -> list[str]:
     shapes = []
-    for power in range(11):
+    for power in range(1, 12):
         left, bottom = _place(2.0**power, _SPAN_Y[0])
         shapes.append(_line(left, bottom, left, 40))
         shapes.append(f'<text x="{left - 8:.1f}" y="{bottom + 16:.1f}">{2**power}</text>')
-    for power in range(2, 10):
+    for power in range(5, 9):
         left, top = _place(_SPAN_X[0], 2.0**power)
         shapes.append(_line(left, top, _WIDTH - 40, top))
         shapes.append(f'<text x="{left - 30:.1f}" y="{top + 4:.1f}">{2**power}</text>')
