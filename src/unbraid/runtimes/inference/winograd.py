@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unbraid.runtimes.inference.layout import as_image, as_rows, filters, rows_between
+from unbraid.runtimes.winograd import MIXING
 
 TILE = 4
 """Output rows of one tile; it sees one more on either side."""
@@ -29,17 +30,6 @@ _B = torch.tensor(
         [0, 4, 0, -5, 0, 1],
     ],
     dtype=torch.float32,
-)
-_G = torch.tensor(
-    [
-        [1 / 4, 0, 0],
-        [-1 / 6, -1 / 6, -1 / 6],
-        [-1 / 6, 1 / 6, -1 / 6],
-        [1 / 24, 1 / 12, 1 / 6],
-        [1 / 24, -1 / 12, 1 / 6],
-        [0, 0, 1],
-    ],
-    dtype=torch.float64,
 )
 _A = torch.tensor(
     [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]],
@@ -57,7 +47,9 @@ class WinogradRows:
     """
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
-        mixed = torch.einsum("ik,ockt->ioct", _G, weight.detach().double()).float()
+        mixed = torch.einsum(
+            "ik,ockt->ioct", torch.from_numpy(MIXING), weight.detach().double()
+        ).float()
         self._weights = [filters(part[:, :, None]) for part in mixed]
         self._bias = bias.detach()
 

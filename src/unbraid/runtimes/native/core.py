@@ -1,225 +1,12 @@
-"""The shared core: where the branches meet, the levels over time alone, and where they part."""
+"""The shared core's ends: where the branches meet and where they part."""
 
 from __future__ import annotations
 
-import ctypes
-import math
-
-import numpy as np
-
-from unbraid.runtimes.native.library import LstmDirection, LstmShape, kernels, pointer
 from unbraid.runtimes.native.norms import Norm
-from unbraid.runtimes.native.outer import HopConvolution, StepGate, TransposedHops
-from unbraid.runtimes.native.packing import FOURS, pack
-from unbraid.runtimes.native.products import ADD, GATED, PLAIN, Product
+from unbraid.runtimes.native.products import ADD, PLAIN, Product
 from unbraid.runtimes.native.sheets import Pool, Sheet
-from unbraid.runtimes.native.weights import PackedBranch, Weights
-
-_DECAYS = 4
-
-
-class SpanLstm:
-    """`SpanLSTM`: spans that overlap by half, of each of which the middle is kept."""
-
-    def __init__(self, weights: Weights, span: int = 200) -> None:
-        self._span = span
-        self._layers = []
-        for layer in range(sum(f"lstm.weight_ih_l{n}" in weights for n in range(9))):
-            ways = []
-            for way in ("", "_reverse"):
-                recurrent = weights.stored(f"lstm.weight_hh_l{layer}{way}")  # (4 units, units)
-                entering = weights.stored(f"lstm.weight_ih_l{layer}{way}")
-                bias = (
-                    weights[f"lstm.bias_ih_l{layer}{way}"] + weights[f"lstm.bias_hh_l{layer}{way}"]
-                )
-                product = Product(entering.T[None], bias, PLAIN, turns=FOURS)
-                ways.append((product, pack(recurrent.T[None], FOURS, vectors=FOURS)))
-            self._layers.append(ways)
-        self.units = recurrent.shape[1]
-        self._linear = Product(weights.stored("linear.weight").T[None], weights["linear.bias"], ADD)
-
-    def __call__(self, h: np.ndarray, stride: int, steps: int, pool: Pool, threads: int) -> None:
-        """h <- h + linear(lstm(h)), on (steps, stride)."""
-        units, span = self.units, min(self._span, steps)
-        hop = self._span // 2 if steps > self._span else span
-        count = math.ceil(steps / hop)
-        padded = (count - 1) * hop + span
-        inputs, inputs_stride = h, stride
-        shape = LstmShape(
-            steps=span,
-            sequences=count,
-            units=units,
-            input_step=4 * units,
-            input_sequence=hop * 4 * units,
-            out_width=2 * units,
-        )
-        # The first layer's inputs are made once for every step and read by both spans it is in.
-        rows, seen = padded, steps
-        out = None
-        for ways in self._layers:
-            gates = [pool.take(rows * 4 * units) for _ in ways]
-            for memory, (entering, _) in zip(gates, ways, strict=True):
-                entering(
-                    [pointer(inputs)], inputs_stride, seen, pointer(memory), 4 * units, threads
-                )
-                if seen < rows:  # silence behind the end: the bias alone
-                    self._silence(entering, memory, seen, rows, threads)
-            result = pool.take(span * count * 2 * units)
-            directions = [
-                LstmDirection(
-                    inputs=pointer(memory), packed=pointer(packed), out=pointer(result, way * units)
-                )
-                for way, (memory, (_, packed)) in enumerate(zip(gates, ways, strict=True))
-            ]
-            kernels().lstm(
-                ctypes.byref(directions[0]),
-                ctypes.byref(directions[1]),
-                ctypes.byref(shape),
-                threads,
-            )
-            pool.give(*gates)
-            if out is not None:
-                pool.give(out)
-            out = inputs = result
-            inputs_stride = 2 * units
-            rows = seen = span * count
-            shape.input_step, shape.input_sequence = count * 4 * units, 4 * units
-        assert out is not None
-        spans = out[: span * count * 2 * units].reshape(span, count, 2 * units)
-        kept = np.ascontiguousarray(self._stitch(spans, hop)[:steps])
-        pool.give(out)
-        self._linear([pointer(kept)], 2 * units, steps, pointer(h), stride, threads)
-
-    @staticmethod
-    def _silence(entering: Product, memory: np.ndarray, seen: int, rows: int, threads: int) -> None:
-        zeros = np.zeros((rows - seen, entering.depth), np.float32)
-        entering(
-            [pointer(zeros)],
-            entering.depth,
-            rows - seen,
-            pointer(memory, seen * entering.columns),
-            entering.columns,
-            threads,
-        )
-
-    @staticmethod
-    def _stitch(spans: np.ndarray, hop: int) -> np.ndarray:
-        """(span, count, features) -> (steps, features)."""
-        span, count, width = spans.shape
-        if count == 1:
-            return spans[:, 0]
-        margin = hop // 2
-        middle = spans[margin : span - margin, 1:-1].swapaxes(0, 1).reshape(-1, width)
-        return np.concatenate([spans[: span - margin, 0], middle, spans[margin:, -1]])
-
-
-class Attention:
-    """`LocalAttention`, without `periods`."""
-
-    def __init__(self, weights: Weights, heads: int = 4) -> None:
-        query = weights["query.weight"][:, :, 0]
-        self.width, self._heads = len(query), heads
-        self._depth = self.width // heads
-        share = np.float32(1 / math.sqrt(self._depth))
-        names = ("key", "content", "query_decay")
-        matrices = [query * share, *(weights[f"{name}.weight"][:, :, 0] for name in names)]
-        biases = [weights["query.bias"] * share, *(weights[f"{name}.bias"] for name in names)]
-        self._project = Product(np.concatenate(matrices).T[None], np.concatenate(biases), PLAIN)
-        self._proj = Product(
-            weights.stored("proj.weight")[:, :, 0].T[None], weights["proj.bias"], ADD
-        )
-
-    def __call__(self, h: np.ndarray, stride: int, steps: int, pool: Pool, threads: int) -> None:
-        """h <- h + attention(h), on (steps, stride)."""
-        wide = self._project.columns
-        projected, found = pool.take(steps * wide), pool.take(steps * self.width)
-        self._project([pointer(h)], stride, steps, pointer(projected), wide, threads)
-        kernels().attend(
-            pointer(projected),
-            wide,
-            steps,
-            self._heads,
-            self._depth,
-            _DECAYS,
-            pointer(found),
-            threads,
-        )
-        self._proj([pointer(found)], self.width, steps, pointer(h), stride, threads)
-        pool.give(projected, found)
-
-
-class CoreBranch:
-    """A residual branch that may look further with an LSTM and attention."""
-
-    def __init__(self, weights: Weights, dilation: int) -> None:
-        self._branch = PackedBranch(weights, dilation)
-        self._looks: list[SpanLstm | Attention] = []
-        if weights.has("lstm"):
-            self._looks.append(SpanLstm(weights.under("lstm")))
-        if weights.has("attention"):
-            self._looks.append(Attention(weights.under("attention")))
-
-    def __call__(self, y: Sheet, pool: Pool, threads: int) -> None:
-        """y <- y + branch(y)."""
-        branch = self._branch
-        h = pool.take(y.steps * branch.stride)
-        branch.squeeze(y.at(), y.steps, h, threads)
-        for look in self._looks:
-            look(h, branch.stride, y.steps, pool, threads)
-        branch.expand(h, y.steps, y.at(), threads)
-        pool.give(h)
-
-
-class Refining:
-    """What follows the convolution of an encoder layer: norm, GELU, residual branches, gate."""
-
-    def __init__(self, weights: Weights, groups: int, dilated: bool) -> None:
-        self._norm = Norm(weights.under("norm"), groups)
-        count = weights.count("residual.branches")
-        self._branches = [
-            CoreBranch(weights.under(f"residual.branches.{n}"), 2**n if dilated else 1)
-            for n in range(count)
-        ]
-        self._gate = NormedGate(weights.under("gate"), groups)
-
-    def __call__(self, y: Sheet, pool: Pool, threads: int) -> Sheet:
-        """Refine; gives `y` back to the pool."""
-        self._norm.gelu(y, threads)
-        for branch in self._branches:
-            branch(y, pool, threads)
-        out = self._gate(y, pool, threads)
-        pool.give(y)
-        return out
-
-
-class NormedGate:
-    """Convolution to twice the width, norm, GLU, on a single row: of a 3x3 kernel only the middle
-    row sees anything."""
-
-    def __init__(self, weights: Weights, groups: int) -> None:
-        kernel = weights.stored("conv.weight")
-        if kernel.ndim == 4:
-            kernel = kernel[:, :, kernel.shape[2] // 2]
-        self._norm = Norm(weights.under("norm"), groups) if weights.has("norm") else None
-        gated, bias = self._norm is None, weights["conv.bias"]
-        self._convolve: StepGate | Product
-        if kernel.shape[2] == 3:
-            self._convolve = StepGate(kernel, bias, gated=gated)
-        else:
-            self._convolve = Product(kernel.transpose(2, 1, 0), bias, GATED if gated else PLAIN)
-
-    def __call__(self, x: Sheet, pool: Pool, threads: int) -> Sheet:
-        """(1, steps, width) -> the same shape."""
-        out = pool.sheet(1, x.steps, x.width)
-        to = out if self._norm is None else pool.sheet(1, x.steps, 2 * x.width)
-        if isinstance(self._convolve, StepGate):
-            self._convolve(x, to, threads)
-        else:
-            self._convolve([x.at()], x.width, x.steps, to.at(), to.width, threads)
-        if self._norm is not None:
-            self._norm.glu(to, out, threads)
-            pool.give(to)
-        return out
+from unbraid.runtimes.native.steps import Gate, HopConvolution, Refining, TransposedHops, with_skip
+from unbraid.runtimes.native.weights import Weights
 
 
 class Meeting:
@@ -244,69 +31,23 @@ class Meeting:
         return self._refine(y, pool, threads)
 
 
-class SharedEncoder:
-    """`TimeEncoderLayer` of the core."""
-
-    def __init__(self, weights: Weights, stride: int, groups: int, dilated: bool) -> None:
-        self._conv = HopConvolution(
-            weights.stored("conv.weight"), weights["conv.bias"], stride, PLAIN
-        )
-        self._refine = Refining(weights, groups, dilated)
-
-    def __call__(self, x: Sheet, pool: Pool, threads: int) -> Sheet:
-        """Encode one level."""
-        y = pool.sheet(1, self._conv.steps(x), self._conv.width)
-        self._conv(x, y, threads)
-        return self._refine(y, pool, threads)
-
-
-class SharedDecoder:
-    """`TimeDecoderLayer` of the core."""
-
-    def __init__(self, weights: Weights, stride: int, groups: int) -> None:
-        self._gate = NormedGate(weights.under("gate"), groups)
-        self._conv = TransposedNormed(weights, "conv", "norm", stride, groups)
-
-    def __call__(self, x: Sheet, samples: int, pool: Pool, threads: int) -> Sheet:
-        """Decode one level; the skip has been added."""
-        y = self._gate(x, pool, threads)
-        out = self._conv(y, samples, pool, threads)
-        pool.give(y)
-        return out
-
-
-class TransposedNormed:
-    """A transposed convolution over time whose norm also counts the steps that are then cut off."""
-
-    def __init__(self, weights: Weights, conv: str, norm: str, stride: int, groups: int) -> None:
-        weight = weights.stored(f"{conv}.weight")
-        self._padding = weight.shape[2] // 4
-        self._hops = TransposedHops(weight, weights[f"{conv}.bias"], stride, PLAIN)
-        self._norm = Norm(weights.under(norm), groups)
-
-    def __call__(self, y: Sheet, samples: int, pool: Pool, threads: int) -> Sheet:
-        """(1, steps, width) -> (1, samples, outer), behind GELU."""
-        whole = self._hops.uncut(y, pool, threads)
-        self._norm.gelu(whole, threads)
-        out = pool.sheet(1, samples, whole.width)
-        out.inner[:] = whole.inner[:, self._padding : self._padding + samples]
-        pool.give(whole)
-        return out
-
-
 class Parting:
     """`PartingDecoder`: one gate, then a transposed convolution for each branch."""
 
     def __init__(self, weights: Weights, stride: int, groups: int) -> None:
-        self._gate = NormedGate(weights.under("gate"), groups)
+        self._gate = Gate(weights.under("gate"), groups)
         taps = weights.stored("conv.weight")[..., 0].transpose(2, 0, 1)  # (rows, width, outer)
         self._rows = [Product(tap[None], weights["conv.bias"], PLAIN) for tap in taps]
         self._norm = Norm(weights.under("norm"), groups)
-        self._time = TransposedNormed(weights, "time_conv", "time_norm", stride, groups)
+        self._time = TransposedHops(weights, stride, groups, conv="time_conv", norm="time_norm")
 
-    def __call__(self, x: Sheet, samples: int, pool: Pool, threads: int) -> tuple[Sheet, Sheet]:
-        """Rows of the spectral branch, and steps of the time branch, `samples` of them."""
-        y = self._gate(x, pool, threads)
+    def __call__(
+        self, x: Sheet, skip: Sheet | None, samples: int, pool: Pool, threads: int
+    ) -> tuple[Sheet, Sheet]:
+        """Rows of the spectral branch, and steps of the time branch, `samples` of them; gives `x`
+        and `skip` back to the pool."""
+        y = self._gate(with_skip(x, skip, pool, threads), pool, threads)
+        pool.give(x)
         rows = pool.sheet(len(self._rows), y.steps, self._rows[0].columns)
         for row, product in enumerate(self._rows):
             product([y.at()], y.width, y.steps, rows.at(row), rows.width, threads)
@@ -314,17 +55,3 @@ class Parting:
         t = self._time(y, samples, pool, threads)
         pool.give(y)
         return rows, t
-
-
-class NormedTimeDecoder:
-    """The same outside the core, where it adds the skip itself, as `outer.TimeDecoder` does."""
-
-    def __init__(self, weights: Weights, stride: int, groups: int) -> None:
-        self._decoder = SharedDecoder(weights, stride, groups)
-
-    def __call__(self, x: Sheet, skip: Sheet, samples: int, pool: Pool, threads: int) -> Sheet:
-        """Decode one level; gives `x` and `skip` back to the pool."""
-        kernels().add(x.at(), skip.at(), x.steps * x.width, threads)
-        out = self._decoder(x, samples, pool, threads)
-        pool.give(x, skip)
-        return out

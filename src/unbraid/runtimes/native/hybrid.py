@@ -8,28 +8,22 @@ from __future__ import annotations
 
 import ctypes
 import math
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float32
 
-from unbraid.runtimes.native.core import (
-    Meeting,
-    NormedTimeDecoder,
-    Parting,
-    SharedDecoder,
-    SharedEncoder,
-)
+from unbraid.runtimes.native.core import Meeting, Parting
 from unbraid.runtimes.native.library import kernels, pointer
-from unbraid.runtimes.native.outer import SpecDecoder, SpecEncoder, TimeDecoder, TimeEncoder
+from unbraid.runtimes.native.rows import SpecDecoder, SpecEncoder
 from unbraid.runtimes.native.sheets import Pool, Sheet
+from unbraid.runtimes.native.steps import TimeDecoder, TimeEncoder
 from unbraid.runtimes.native.weights import Weights
+from unbraid.runtimes.threads import get_threads
 
 if TYPE_CHECKING:
-    from unbraid.models.base import ModelSpec
-    from unbraid.models.hybrid_demucs import HybridDemucsConfig
+    from unbraid.models.configs.hybrid_demucs import HybridDemucsConfig
 
 _HOPS = 4  # in a frame of the STFT
 _WINDOWS = 1.5  # sum of the squared windows that cover a sample
@@ -95,7 +89,7 @@ class NativeHybridDemucs:
     Args:
         config: for which `fits`.
         state: weights by name, as `HybridDemucs.state_dict()` has them; any float type.
-        threads: to compute on; None for one a processor.
+        threads: to compute on; None for as many as models run on in this process.
     """
 
     def __init__(
@@ -105,7 +99,7 @@ class NativeHybridDemucs:
         threads: int | None = None,
     ) -> None:
         self.config = config
-        self.threads = threads or len(os.sched_getaffinity(0))
+        self.threads = threads or get_threads()
         self._pool = Pool(0)
         weights, stride, groups = Weights(state), config.stride, config.norm_groups
         dilated, outer = config.residual_depth > 0, config.outer_levels
@@ -115,46 +109,33 @@ class NativeHybridDemucs:
             for n in range(outer)
         ]
         self._time_encoder = [
-            SharedEncoder(weights.under(f"time_encoder.{n}"), stride, groups, dilated)
-            if n >= config.norm_from
-            else TimeEncoder(weights.under(f"time_encoder.{n}"), stride, dilated)
+            TimeEncoder(weights.under(f"time_encoder.{n}"), stride, groups, dilated)
             for n in range(outer)
         ]
         self._meeting = Meeting(weights.under("meeting"), stride, groups, dilated)
         shared, count = config.shared_stride, config.depth - outer - 1
         self._shared_encoder = [
-            SharedEncoder(weights.under(f"shared_encoder.{n}"), shared, groups, dilated)
+            TimeEncoder(weights.under(f"shared_encoder.{n}"), shared, groups, dilated)
             for n in range(count)
         ]
         self._shared_decoder = [
-            SharedDecoder(weights.under(f"shared_decoder.{n}"), shared, groups)
-            for n in range(count)
+            TimeDecoder(weights.under(f"shared_decoder.{n}"), shared, groups) for n in range(count)
         ]
         self._parting = Parting(weights.under("parting"), stride, groups)
-        levels = range(outer - 1, -1, -1)
         self._spec_decoder = [
-            SpecDecoder(weights.under(f"spec_decoder.{n}"), stride, groups, outermost=level == 0)
-            for n, level in enumerate(levels)
+            SpecDecoder(weights.under(f"spec_decoder.{n}"), stride, groups, n == outer - 1)
+            for n in range(outer)
         ]
         self._time_decoder = [
-            NormedTimeDecoder(weights.under(f"time_decoder.{n}"), stride, groups)
-            if level >= config.norm_from
-            else TimeDecoder(weights.under(f"time_decoder.{n}"), stride, outermost=level == 0)
-            for n, level in enumerate(levels)
+            TimeDecoder(
+                weights.under(f"time_decoder.{n}"), stride, groups, outermost=n == outer - 1
+            )
+            for n in range(outer)
         ]
         window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(config.n_fft) / config.n_fft)
         root = math.sqrt(config.n_fft)
         self._window = (window / root).astype(np.float32)
         self._inverse_window = (window / root / _WINDOWS).astype(np.float32)
-
-    @property
-    def spec(self) -> ModelSpec:
-        """Stems, rate, channels and segment; any length is fine."""
-        return self.config.spec
-
-    def valid_samples(self, samples: int) -> int:
-        """Any length will do."""
-        return samples
 
     def __call__(self, mixture: Float32[np.ndarray, "b c t"]) -> Float32[np.ndarray, "b s c t"]:
         """Separate songs, one after the other: together they would only share the cache."""
@@ -199,27 +180,14 @@ class NativeHybridDemucs:
 
     def _core(self, x: Sheet, t: Sheet) -> tuple[Sheet, Sheet]:
         pool, threads = self._pool, self.threads
-        met = self._meeting(x, t, pool, threads)
-        skips, y = [met], met
+        skips = [self._meeting(x, t, pool, threads)]
         for encoder in self._shared_encoder:
-            y = encoder(y, pool, threads)
-            skips.append(y)
-        y = skips.pop()  # the innermost skip carries all there is
+            skips.append(encoder(skips[-1], pool, threads))
+        y, skip = skips.pop(), None  # the innermost skip carries all there is
         for decoder in self._shared_decoder:
+            y = decoder(y, skip, skips[-1].steps, pool, threads)
             skip = skips.pop()
-            z = decoder(y, skip.steps, pool, threads)
-            pool.give(y)
-            kernels().add(z.at(), skip.at(), z.steps * z.width, threads)
-            if skip is not met:
-                pool.give(skip)
-            y = z
-        if not self._shared_decoder:  # the meeting is the innermost itself
-            y = met
-        parted = self._parting(y, t.steps, pool, threads)
-        pool.give(y)
-        if y is not met:
-            pool.give(met)
-        return parted
+        return self._parting(y, skip, t.steps, pool, threads)
 
     def _spectrum(self, song: Float32[np.ndarray, "c t"]) -> Sheet:
         """`AlignedSTFT` and `ComplexAsChannels`: (n_fft / 2, frames, 2 * channels)."""

@@ -6,10 +6,9 @@ import numpy as np
 
 from unbraid.runtimes.native.library import kernels, pointer
 from unbraid.runtimes.native.sheets import Sheet
-from unbraid.runtimes.native.weights import Weights
+from unbraid.runtimes.native.weights import EPS, Weights
 
-_EPS = 1e-5
-_NOTHING, _GELU, _GLU = range(3)  # as `unbraid_group_norm` counts
+_GELU, _GLU = 1, 2  # as `unbraid_group_norm` counts
 
 
 class Norm:
@@ -42,7 +41,7 @@ class Norm:
             groups,
             pointer(weight),
             pointer(bias),
-            _EPS,
+            EPS,
             then,
             None if out is None else out.at(),
             0 if out is None else out.row_stride,

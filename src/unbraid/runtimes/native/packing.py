@@ -6,20 +6,14 @@ vector by vector.
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 from jaxtyping import Float
 
 from unbraid.runtimes.native.library import kernels, pointer
+from unbraid.runtimes.threads import processors
 
 PAIRS, FOURS = 2, 4
 """How many groups of columns take turns: values and gates; the gates of an LSTM."""
-
-
-def panels(columns: int) -> int:
-    """How many panels so many columns fill."""
-    return -(-columns // kernels().panel)
 
 
 def gate_panels(width: int) -> int:
@@ -38,8 +32,7 @@ def pack(
         turns: groups of columns that take turns, vector by vector.
         vectors: in a panel.
     """
-    if weight.dtype not in (np.float16, np.float32):
-        weight = weight.astype(np.float32)
+    weight = _readable(weight)
     taps, depth = weight.shape[:2]
     offsets = _in_turns(_column_offsets(weight), turns, vectors)
     width = vectors * kernels().lanes
@@ -52,8 +45,7 @@ def pack_mixed(
     weight: Float[np.ndarray, "taps depth two_c"], mixing: Float[np.ndarray, "outs taps"]
 ) -> Float[np.ndarray, "outs p k w"]:
     """For each row of `mixing` the taps so mixed, in gated panels of `depth` rows."""
-    if weight.dtype not in (np.float16, np.float32):
-        weight = weight.astype(np.float32)
+    weight = _readable(weight)
     offsets = _in_turns(_column_offsets(weight), PAIRS, 2)
     width, outs = kernels().panel, len(mixing)
     mixing = np.ascontiguousarray(mixing, np.float32)
@@ -61,6 +53,11 @@ def pack_mixed(
     source = _source(weight, offsets, width)
     kernels().pack_mixed(*source, pointer(mixing), outs, pointer(packed), _threads())
     return packed
+
+
+def _readable(weight: np.ndarray) -> np.ndarray:
+    """Of a type that the kernels read."""
+    return weight if weight.dtype in (np.float16, np.float32) else weight.astype(np.float32)
 
 
 def _source(weight: np.ndarray, offsets: np.ndarray, width: int) -> tuple[int, ...]:
@@ -73,7 +70,7 @@ def _source(weight: np.ndarray, offsets: np.ndarray, width: int) -> tuple[int, .
 
 
 def _threads() -> int:
-    return min(2, os.cpu_count() or 1)  # a copy: more threads wait for the memory
+    return min(2, len(processors()))  # a copy: more threads wait for the memory
 
 
 def pack_bias(bias: Float[np.ndarray, " n"], turns: int = 1) -> Float[np.ndarray, " m"]:

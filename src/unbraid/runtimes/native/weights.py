@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import numpy as np
 
 from unbraid.runtimes.native.library import Branch, kernels, pointer
 from unbraid.runtimes.native.packing import PAIRS, gate_panels, pack, pack_bias
 
-_EPS = 1e-5  # of torch's GroupNorm
+T = TypeVar("T")
+
+EPS = 1e-5
+"""Of torch's GroupNorm."""
 
 
 class Weights:
@@ -78,8 +82,8 @@ class PackedBranch:
             stride=self.stride,
             dilation=dilation,
             gate_panels=gate_panels(width),
-            squeeze_eps=_EPS,
-            expand_eps=_EPS,
+            squeeze_eps=EPS,
+            expand_eps=EPS,
         )
 
     def squeeze(self, y: int, steps: int, h: np.ndarray, threads: int) -> None:
@@ -91,9 +95,12 @@ class PackedBranch:
         kernels().expand(ctypes.byref(self.struct), pointer(h), steps, y, threads)
 
 
-def packed_branches(weights: Weights, dilated: bool) -> list[PackedBranch]:
-    """The residual branches of a layer; none if it has none."""
+def numbered_branches(
+    weights: Weights, dilated: bool, kind: Callable[[Weights, int], T]
+) -> list[T]:
+    """The residual branches of a layer, each made of its weights and its dilation; none if it has
+    none."""
     return [
-        PackedBranch(weights.under(f"residual.branches.{number}"), 2**number if dilated else 1)
+        kind(weights.under(f"residual.branches.{number}"), 2**number if dilated else 1)
         for number in range(weights.count("residual.branches"))
     ]

@@ -1,0 +1,194 @@
+"""Levels of the time branch and of the core: (steps, width), one row."""
+
+from __future__ import annotations
+
+import ctypes
+
+import numpy as np
+
+from unbraid.runtimes.native.branches import Branch
+from unbraid.runtimes.native.library import Winograd, kernels, pointer
+from unbraid.runtimes.native.norms import Norm
+from unbraid.runtimes.native.packing import PAIRS, gate_panels, pack_bias, pack_mixed
+from unbraid.runtimes.native.products import GATED, GELU, PLAIN, Product
+from unbraid.runtimes.native.sheets import Pool, Sheet
+from unbraid.runtimes.native.weights import Weights, numbered_branches
+from unbraid.runtimes.winograd import MIXING
+
+
+class HopConvolution:
+    """A strided convolution over time, its kernel two strides: `stride` steps side by side are one
+    row of a matrix, and the next row overlaps it by half."""
+
+    def __init__(self, weight: np.ndarray, bias: np.ndarray | None, stride: int, then: int) -> None:
+        self.width, self._outer, self._kernel = weight.shape
+        self._stride = stride
+        self._product = Product(weight.transpose(2, 1, 0), bias, then)
+
+    def steps(self, x: Sheet) -> int:
+        """How many steps come out."""
+        return -(-x.steps // self._stride)
+
+    def __call__(self, x: Sheet, out: Sheet, threads: int) -> None:
+        """Convolve, as `TimeEncoderLayer` pads."""
+        first, stride = x.at(0, -(self._kernel // 4)), self._stride * self._outer
+        self._product([first], stride, out.steps, out.at(), out.width, threads)
+
+
+class TransposedHops:
+    """The transposed convolution that mirrors `HopConvolution`, its norm, GELU if `activated`: hops
+    in, `stride` times as many steps out."""
+
+    def __init__(
+        self,
+        weights: Weights,
+        stride: int,
+        groups: int,
+        *,
+        activated: bool = True,
+        conv: str = "conv",
+        norm: str = "norm",
+    ) -> None:
+        weight = weights.stored(f"{conv}.weight")
+        width, self.outer, kernel = weight.shape
+        self._padding, self._stride = kernel // 4, stride
+        halves = weight.reshape(width, self.outer, 2, stride)
+        both = halves[:, :, ::-1].transpose(2, 0, 3, 1)  # the hop before, then the hop itself
+        self._norm = Norm(weights.under(norm), groups) if weights.has(norm) else None
+        then = GELU if activated and self._norm is None else PLAIN
+        self._product = Product(both, np.tile(weights[f"{conv}.bias"], stride), then)
+
+    def __call__(self, y: Sheet, samples: int, pool: Pool, threads: int) -> Sheet:
+        """Steps as the encoder layer was given them, cut to their number."""
+        if self._norm is None:
+            out = pool.sheet(1, samples, self.outer)
+            self._run(y, out.at(0, -self._padding), threads)
+            out.hush()  # what is cut off went there
+            return out
+        whole = pool.sheet(1, self._stride * (y.steps + 1), self.outer)
+        self._run(y, whole.at(), threads)
+        self._norm.gelu(whole, threads)  # which counts what is then cut off
+        out = pool.sheet(1, samples, self.outer)
+        out.inner[:] = whole.inner[:, self._padding : self._padding + samples]
+        pool.give(whole)
+        return out
+
+    def _run(self, y: Sheet, out: int, threads: int) -> None:
+        hop = self._stride * self.outer
+        self._product([y.at(0, -1)], y.width, y.steps + 1, out, hop, threads)
+
+
+class StepGate:
+    """A convolution of three steps to twice the width, and its GLU if `gated`."""
+
+    def __init__(self, kernel: np.ndarray, bias: np.ndarray, *, gated: bool) -> None:
+        width = kernel.shape[1]
+        self._packed = pack_mixed(kernel.transpose(2, 1, 0), MIXING)
+        self._bias = pack_bias(bias, PAIRS)
+        self._struct = Winograd(
+            packed=pointer(self._packed),
+            bias=pointer(self._bias),
+            width=width,
+            gate_panels=gate_panels(width),
+            gated=gated,
+        )
+
+    def __call__(self, x: Sheet, out: Sheet, threads: int) -> None:
+        """(1, steps, width) -> the same shape, or twice the width."""
+        kernels().gate_steps(ctypes.byref(self._struct), x.at(), out.at(), x.steps, threads)
+
+
+class Gate:
+    """Convolution to twice the width, norm, GLU, on a single row: of a 3x3 kernel only the middle
+    row sees anything."""
+
+    def __init__(self, weights: Weights, groups: int) -> None:
+        kernel = weights.stored("conv.weight")
+        if kernel.ndim == 4:
+            kernel = kernel[:, :, kernel.shape[2] // 2]
+        self._norm = Norm(weights.under("norm"), groups) if weights.has("norm") else None
+        gated, bias = self._norm is None, weights["conv.bias"]
+        self._convolve: StepGate | Product
+        if kernel.shape[2] == 3:
+            self._convolve = StepGate(kernel, bias, gated=gated)
+        else:
+            self._convolve = Product(kernel.transpose(2, 1, 0), bias, GATED if gated else PLAIN)
+
+    def __call__(self, x: Sheet, pool: Pool, threads: int) -> Sheet:
+        """(1, steps, width) -> the same shape."""
+        out = pool.sheet(1, x.steps, x.width)
+        to = out if self._norm is None else pool.sheet(1, x.steps, 2 * x.width)
+        if isinstance(self._convolve, StepGate):
+            self._convolve(x, to, threads)
+        else:
+            self._convolve([x.at()], x.width, x.steps, to.at(), to.width, threads)
+        if self._norm is not None:
+            self._norm.glu(to, out, threads)
+            pool.give(to)
+        return out
+
+
+class Refining:
+    """What follows the convolution of an encoder layer: norm and GELU, unless the convolution has
+    them done already, residual branches, gate."""
+
+    def __init__(
+        self, weights: Weights, groups: int, dilated: bool, *, activated: bool = False
+    ) -> None:
+        self._norm = None if activated else Norm(weights.under("norm"), groups)
+        self._branches = numbered_branches(weights, dilated, Branch)
+        self._gate = Gate(weights.under("gate"), groups)
+
+    def __call__(self, y: Sheet, pool: Pool, threads: int) -> Sheet:
+        """Refine; gives `y` back to the pool."""
+        if self._norm is not None:
+            self._norm.gelu(y, threads)
+        for branch in self._branches:
+            branch(y, pool, threads)
+        out = self._gate(y, pool, threads)
+        pool.give(y)
+        return out
+
+
+class TimeEncoder:
+    """`TimeEncoderLayer`: (steps, outer) -> (ceil(steps / stride), width)."""
+
+    def __init__(self, weights: Weights, stride: int, groups: int, dilated: bool) -> None:
+        normed = weights.has("norm")
+        conv, then = weights.stored("conv.weight"), PLAIN if normed else GELU
+        self._conv = HopConvolution(conv, weights["conv.bias"], stride, then)
+        self._refine = Refining(weights, groups, dilated, activated=not normed)
+
+    def __call__(self, x: Sheet, pool: Pool, threads: int) -> Sheet:
+        """Encode one level."""
+        y = pool.sheet(1, self._conv.steps(x), self._conv.width)
+        self._conv(x, y, threads)
+        return self._refine(y, pool, threads)
+
+
+class TimeDecoder:
+    """`TimeDecoderLayer`: (steps, width) -> (samples, outer)."""
+
+    def __init__(
+        self, weights: Weights, stride: int, groups: int, *, outermost: bool = False
+    ) -> None:
+        self._gate = Gate(weights.under("gate"), groups)
+        self._conv = TransposedHops(weights, stride, groups, activated=not outermost)
+
+    def __call__(
+        self, x: Sheet, skip: Sheet | None, samples: int, pool: Pool, threads: int
+    ) -> Sheet:
+        """Decode one level; gives `x` and `skip` back to the pool."""
+        y = self._gate(with_skip(x, skip, pool, threads), pool, threads)
+        pool.give(x)
+        out = self._conv(y, samples, pool, threads)
+        pool.give(y)
+        return out
+
+
+def with_skip(x: Sheet, skip: Sheet | None, pool: Pool, threads: int) -> Sheet:
+    """x <- x + skip; gives `skip` back to the pool. None where x itself is the innermost skip."""
+    if skip is not None:
+        kernels().add(x.at(), skip.at(), x.steps * x.width, threads)
+        pool.give(skip)
+    return x

@@ -1,0 +1,17 @@
+"""What both ways of running Hybrid Demucs on the CPU know of Winograd's algorithm F(4, 3)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+MIXING = np.array(
+    [
+        [1 / 4, 0, 0],
+        [-1 / 6, -1 / 6, -1 / 6],
+        [-1 / 6, 1 / 6, -1 / 6],
+        [1 / 24, 1 / 12, 1 / 6],
+        [1 / 24, -1 / 12, 1 / 6],
+        [0, 0, 1],
+    ]
+)
+"""Mixes the three weights of a kernel into six: G of Lavin and Gray, arXiv:1509.09308."""
