@@ -23,40 +23,6 @@ struct Rows {
 
     Rows(const float* first, int depth, long stride)
         : at{first}, taps(1), depth(depth), stride(stride) {}
-    Rows from(long row) const {
-        Rows later = *this;
-        for (int tap = 0; tap < taps; ++tap) later.at[tap] += row * stride;
-        return later;
-    }
-};
-
-// Where results go and what happens to them on the way. `columns` counts what is written.
-struct Plain {
-    float* out;
-    long stride;
-    int columns;
-    static constexpr int width = PANEL;
-    template <class F>
-    INLINE void put(long row, int panel, Vec a, Vec b, const F& f) const {
-        float* at = out + row * stride + panel * PANEL;
-        const int left = columns - panel * PANEL;
-        if (left >= PANEL) {
-            store(at, f(a, load_if<F>(at)));
-            store(at + LANES, f(b, load_if<F>(at + LANES)));
-            return;
-        }
-        put_some(at, a, std::min(left, LANES), f);
-        if (left > LANES) put_some(at + LANES, b, left - LANES, f);
-    }
-    template <class F>
-    static INLINE void put_some(float* at, Vec value, int count, const F& f) {
-        store_some(at, f(value, F::reads ? load_some(at, count) : Vec{}), count);
-    }
-    template <class F>
-    static INLINE Vec load_if(const float* at) {
-        if constexpr (F::reads) return load(at);
-        return Vec{};
-    }
 };
 
 struct Identity {
@@ -72,10 +38,21 @@ struct Adding {
     INLINE Vec operator()(Vec value, Vec before) const { return before + value; }
 };
 
+// Where results go and what happens to them on the way. `columns` counts what is written.
 template <class F>
-struct Write : Plain {
-    Write(float* out, long stride, int columns) : Plain{out, stride, columns} {}
-    INLINE void operator()(long row, int panel, Vec a, Vec b) const { put(row, panel, a, b, F{}); }
+struct Write {
+    float* out;
+    long stride;
+    int columns;
+    INLINE void operator()(long row, int panel, Vec a, Vec b) const {
+        float* at = out + row * stride + panel * PANEL;
+        const int left = columns - panel * PANEL;
+        put(at, a, left);
+        if (left > LANES) put(at + LANES, b, left - LANES);
+    }
+    static INLINE void put(float* at, Vec value, int count) {
+        store_some(at, F{}(value, F::reads ? load_some(at, count) : Vec{}), count);
+    }
 };
 
 // value * sigmoid(gate); to what is there already if `add`.
@@ -88,11 +65,7 @@ struct Gated {
         float* at = out + row * stride + panel * LANES;
         const int left = columns - panel * LANES;
         const Vec result = value * sigmoid(gate);
-        if (left >= LANES) {
-            store(at, add ? load(at) + result : result);
-        } else {
-            store_some(at, add ? load_some(at, left) + result : result, left);
-        }
+        store_some(at, add ? load_some(at, left) + result : result, left);
     }
 };
 

@@ -81,12 +81,6 @@ INLINE float sum(Vec value) {
     return total;
 }
 
-INLINE float largest(Vec value) {
-    float most = value[0];
-    for (int lane = 1; lane < LANES; ++lane) most = value[lane] > most ? value[lane] : most;
-    return most;
-}
-
 INLINE Vec clamp(Vec x, float low, float high) {
 #if UNBRAID_LANES == 16 && defined(__AVX512F__)
     return _mm512_min_ps(_mm512_max_ps(x, _mm512_set1_ps(low)), _mm512_set1_ps(high));
