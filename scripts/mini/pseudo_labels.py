@@ -12,19 +12,16 @@ songs whose licence allows it, and name them, and Spleeter (MIT), in the card of
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import soundfile
+from measure import RATE, spleeter_vocals
 
 from unbraid.audio.files import read
 from unbraid.audio.resample import resample
 from unbraid.errors import UnbraidError
-
-RATE = 44100
 
 
 def label(song: Path, folder: Path, environment: Path, accompaniment: bool) -> float:
@@ -33,13 +30,7 @@ def label(song: Path, folder: Path, environment: Path, accompaniment: bool) -> f
     mixture = np.asarray(resample(signal, rate, RATE), dtype=np.float32)
     if len(mixture) == 1:
         mixture = np.repeat(mixture, 2, axis=0)
-    script = Path(__file__).with_name("spleeter_vocals.py")
-    with tempfile.TemporaryDirectory() as scratch:
-        source, target = Path(scratch) / "mixture.npy", Path(scratch) / "vocals.npy"
-        np.save(source, mixture)
-        command = [environment / "bin" / "python", script, source, target]
-        subprocess.run([str(part) for part in command], check=True)
-        vocals = np.load(target)
+    vocals = spleeter_vocals(environment, mixture)
     stems = {"vocals": vocals}
     if accompaniment:
         stems["accompaniment"] = mixture - vocals

@@ -94,7 +94,7 @@ class RunningSum:
         first = start - self.position
         last = first + values.shape[-1]
         if self._sum is None and first == 0:
-            self._sum = values.copy() if values.base is not None else values
+            self._sum = values
             return
         if self._sum is None or last > self.held_samples:
             grown = np.zeros((*values.shape[:-1], last), values.dtype)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +64,17 @@ class ForeignModel:
 
     def spec(self) -> ModelSpec:
         """What a caller must know of it."""
-        spec: ModelSpec = self.layout().spec  # type: ignore[assignment]
+        spec: ModelSpec = self._outline.spec  # type: ignore[assignment]
         return spec
 
     def hybrid_config(self) -> HybridDemucsConfig | None:
         """The config, if it is a Hybrid Demucs."""
-        layout = self.layout()
-        return layout.config if type(layout) is HybridDemucs else None
+        return self._outline.config if type(self._outline) is HybridDemucs else None
+
+    @cached_property
+    def _outline(self) -> nn.Module:
+        """A layout to ask, which is never filled."""
+        return self.layout()
 
     def arrays(self) -> Iterator[tuple[str, np.ndarray]]:
         """Our names and the weights, in the order of the network.

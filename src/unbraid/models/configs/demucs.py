@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from unbraid.models.configs.levels import ResidualShape
+from unbraid.models.configs.levels import ResidualShape, grow, residual_shape
 from unbraid.models.limits import check_limits, check_widths
 
 
@@ -63,10 +63,7 @@ class DemucsConfig:
 
     def widths(self) -> list[int]:
         """Features of each level."""
-        widths = [self.width]
-        while len(widths) < self.depth:
-            widths.append(int(self.growth * widths[-1]))
-        return widths
+        return grow(self.width, self.growth, self.depth)
 
     def norm_groups_of(self, level: int) -> int | None:
         """Groups of the norms of a level, None for no norm."""
@@ -74,11 +71,4 @@ class DemucsConfig:
 
     def residual(self, level: int) -> ResidualShape:
         """The residual branches of a level."""
-        return ResidualShape(
-            depth=abs(self.residual_depth),
-            compression=self.residual_compression,
-            scale_init=self.residual_scale,
-            lstm=level >= self.lstm_from,
-            attention=level >= self.attention_from,
-            dilated=self.residual_depth > 0,
-        )
+        return residual_shape(self, level)

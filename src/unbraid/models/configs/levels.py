@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 from unbraid.errors import SettingsError
 
@@ -72,6 +73,34 @@ class Level:
     def unpadded(self) -> Level:
         """The same without padding."""
         return Level(self.encoder.unpadded(), self.decoder.unpadded())
+
+
+@runtime_checkable
+class ResidualSettings(Protocol):
+    """What every config says of its residual branches; see `SpectralConfig`."""
+
+    @property
+    def residual_depth(self) -> int: ...
+    @property
+    def residual_compression(self) -> float: ...
+    @property
+    def residual_scale(self) -> float: ...
+    @property
+    def lstm_from(self) -> int: ...
+    @property
+    def attention_from(self) -> int: ...
+
+
+def residual_shape(config: ResidualSettings, level: int) -> ResidualShape:
+    """The residual branches of a level."""
+    return ResidualShape(
+        depth=abs(config.residual_depth),
+        compression=config.residual_compression,
+        scale_init=config.residual_scale,
+        lstm=level >= config.lstm_from,
+        attention=level >= config.attention_from,
+        dilated=config.residual_depth > 0,
+    )
 
 
 def check_norms(levels: Iterable[Level]) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from unbraid.errors import SettingsError
 from unbraid.models.base import ModelSpec
 from unbraid.models.configs.bands import check_splits
-from unbraid.models.configs.levels import LayerShape, Level, ResidualShape, check_norms, grow
+from unbraid.models.configs.levels import LayerShape, Level, check_norms, grow, residual_shape
 from unbraid.models.limits import check_limits, check_widths
 
 
@@ -154,14 +154,7 @@ class SpectralConfig:
         self, level: int, ends: tuple[int, int], width: int, kernel: int, stride: int
     ) -> Level:
         """One level, whose outer ends have these numbers of channels (encoder, decoder)."""
-        residual = ResidualShape(
-            depth=abs(self.residual_depth),
-            compression=self.residual_compression,
-            scale_init=self.residual_scale,
-            lstm=level >= self.lstm_from,
-            attention=level >= self.attention_from,
-            dilated=self.residual_depth > 0,
-        )
+        residual = residual_shape(self, level)
         groups = self.norm_groups if level >= self.norm_from else None
 
         def shape(outer: int, context: int, has_residual: bool) -> LayerShape:
