@@ -10,7 +10,6 @@ import importlib
 import os
 import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,6 @@ from unbraid.errors import SettingsError
 from unbraid.models.base import ModelSpec
 from unbraid.models.configs.hybrid_demucs import HybridDemucsConfig
 from unbraid.runtimes.arrays import alike, as_array
-from unbraid.runtimes.fingerprint import digest_weights
 from unbraid.runtimes.threads import get_threads
 
 VARIABLE = "UNBRAID_RUNTIME"
@@ -77,7 +75,7 @@ class NativeModel:
 
     Args:
         config: one that `kernels_fit`.
-        state: weights by our names, in the order of the network, float32 or float16.
+        state: weights by our names, float32 or float16; none of them is kept.
     """
 
     takes_arrays = True
@@ -88,13 +86,7 @@ class NativeModel:
         state: Mapping[str, np.ndarray],
     ) -> None:
         self._config = config
-        # While the weights are at hand, beside the packing: they are not kept.
-        with ThreadPoolExecutor(1, "unbraid-fingerprint") as helper:
-            weights = state.items()
-            digest = helper.submit(digest_weights, "HybridDemucs", config.spec, weights)
-            self._engine = _kernels().NativeHybridDemucs(config, state, get_threads())
-        self.fingerprint = digest.result()
-        """That of the same model in torch: stems do not tell who computed them."""
+        self._engine = _kernels().NativeHybridDemucs(config, state, get_threads())
         self._lock = threading.Lock()
 
     @property

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-
-import numpy as np
-
 from unbraid.models.bag import Bag
-from unbraid.models.base import ModelSpec, SeparationModel
+from unbraid.models.base import SeparationModel
 from unbraid.runtimes.arrays import is_module
 
 
 def fingerprint(model: SeparationModel) -> str:
     """Digest of a model's class, spec and weights, as hex.
 
-    A model may bring its own in an attribute `fingerprint`, where reading all its weights is dear.
+    A model may bring its own in an attribute `fingerprint`: one that runs straight from a file has
+    the file's hash, whatever runs it.
     """
     own = getattr(model, "fingerprint", None)
     if isinstance(own, str):
@@ -34,14 +31,3 @@ def fingerprint(model: SeparationModel) -> str:
             digest.update(flat.numpy().data)
     return digest.hexdigest()
 
-
-def digest_weights(
-    class_name: str, spec: ModelSpec, weights: Iterable[tuple[str, np.ndarray]]
-) -> str:
-    """What `fingerprint` makes of a module of this class with these weights."""
-    digest = hashlib.sha256(f"{class_name} {spec}".encode())
-    for name, array in weights:
-        exact = np.ascontiguousarray(array, np.float32)
-        digest.update(f"{name} torch.float32 {exact.shape}".encode())
-        digest.update(exact.data)
-    return digest.hexdigest()

@@ -21,7 +21,7 @@ from unbraid.models.configs.weights import weight_shapes
 
 FORMAT_VERSION = 1
 
-_TYPES = frozenset({"F16", "F32", "F64"})
+_TYPES = {"F16": np.float16, "F32": np.float32, "F64": np.float64}
 
 
 @dataclass(frozen=True)
@@ -86,18 +86,24 @@ def hybrid_config(path: str | Path) -> HybridDemucsConfig | None:
 
 
 def read_weights(path: str | Path, config: HybridDemucsConfig) -> Iterator[tuple[str, np.ndarray]]:
-    """Names and weights as the file stores them, one after the other, in the network's order.
+    """Names and weights as the file stores them, in the network's order.
 
-    All shapes are compared with the config before memory is taken.
+    All shapes are compared with the config first. The weights are views of the file, read when they
+    are looked at: copy what is to last.
 
     Raises:
         CheckpointError: if they do not fit, or are of a type that numpy has not (`has_arrays`).
     """
     wanted = weight_shapes(config)
-    with open_file(path, "np") as file:
-        check_shapes(path, wanted, shapes_in(file))
-        for name in wanted:
-            yield name, file.get_tensor(name)
+    with open_file(path) as file:
+        check_shapes(path, wanted, shapes_in(file))  # and where they lie has been checked by now
+    with Path(path).open("rb") as raw:
+        header_bytes = int.from_bytes(raw.read(8), "little")
+        entries = json.loads(raw.read(header_bytes))
+    content = np.asarray(np.memmap(path, np.uint8, "r", offset=8 + header_bytes))
+    for name, shape in wanted.items():
+        start, stop = entries[name]["data_offsets"]
+        yield name, content[start:stop].view(_TYPES[entries[name]["dtype"]]).reshape(shape)
 
 
 def has_arrays(path: str | Path) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def load_model(
         ModelError: if it is a public one that cannot be fetched; says what to fetch from where.
         CheckpointError: if its file is damaged, altered or refused.
     """
-    return _load(name, _Place(device, native=False), on_download)
+    return _load(name, _Place(device), on_download)
 
 
 def load_to_run(
@@ -82,22 +83,36 @@ def load_to_run(
     Raises:
         SettingsError: if UNBRAID_RUNTIME asks for an engine that cannot run here.
     """
-    place = _Place(device, native=why_torch(device, precision) is None)
+    place = _Place(device, native=why_torch(device, precision) is None, to_run=True)
     return _load(name, place, on_download)
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a model goes: to a device of torch's, or into kernels of our own where they run it."""
+    """Where a model goes.
+
+    Attributes:
+        device: of torch's.
+        native: into kernels of our own, where they run it.
+        to_run: nobody will change its weights, so that it is known by its file.
+    """
 
     device: str
-    native: bool
+    native: bool = False
+    to_run: bool = False
 
     def open(self, file: ModelFile) -> SeparationModel:
         """The model in the file, there."""
-        native = file.native() if self.native else None
-        if native is not None:
-            return native
+        if not self.to_run:
+            return self._placed(file)
+        # Beside the packing, which reads the same bytes.
+        with ThreadPoolExecutor(1, "unbraid-hash") as helper:
+            digest = helper.submit(sha256_of, file.path)
+            model = (file.native() if self.native else None) or self._placed(file)
+        model.fingerprint = digest.result()  # type: ignore[attr-defined]
+        return model
+
+    def _placed(self, file: ModelFile) -> SeparationModel:
         placed: SeparationModel = file.load().to(self.device)
         return placed
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from unbraid.runtimes.native.norms import Norm
 from unbraid.runtimes.native.products import ADD, PLAIN, Product
 from unbraid.runtimes.native.sheets import Pool, Sheet
-from unbraid.runtimes.native.steps import Gate, HopConvolution, Refining, TransposedHops, with_skip
+from unbraid.runtimes.native.steps import Gate, HopConvolution, Refining, TransposedHops
 from unbraid.runtimes.native.weights import Weights
 
 
@@ -41,17 +41,16 @@ class Parting:
         self._norm = Norm(weights.under("norm"), groups)
         self._time = TransposedHops(weights, stride, groups, conv="time_conv", norm="time_norm")
 
-    def __call__(
-        self, x: Sheet, skip: Sheet | None, samples: int, pool: Pool, threads: int
-    ) -> tuple[Sheet, Sheet]:
-        """Rows of the spectral branch, and steps of the time branch, `samples` of them; gives `x`
-        and `skip` back to the pool."""
-        y = self._gate(with_skip(x, skip, pool, threads), pool, threads)
-        pool.give(x)
-        rows = pool.sheet(len(self._rows), y.steps, self._rows[0].columns)
-        for row, product in enumerate(self._rows):
-            product([y.at()], y.width, y.steps, rows.at(row), rows.width, threads)
-        self._norm.gelu(rows, threads)
-        t = self._time(y, samples, pool, threads)
+    def __call__(self, y: Sheet, x: Sheet, t: Sheet, pool: Pool, threads: int) -> None:
+        """Added to the rows `x` of the spectral branch and the steps `t` of the time branch; gives
+        `y` back to the pool."""
+        gated = self._gate(y, pool, threads)
         pool.give(y)
-        return rows, t
+        rows = pool.sheet(x.rows, x.steps, x.width)
+        for row, product in enumerate(self._rows):
+            product([gated.at()], gated.width, x.steps, rows.at(row), rows.width, threads)
+        self._norm.gelu(rows, threads)
+        x.add(rows, threads)
+        pool.give(rows)
+        self._time(gated, t, pool, threads)
+        pool.give(gated)

@@ -61,26 +61,34 @@ def memory_bytes(config: HybridDemucsConfig, samples: int) -> int:
 
 
 def _floats(config: HybridDemucsConfig, samples: int) -> int:
-    """The most that lives at once: in the encoders all skips, in the outermost spectral decoder
-    what comes in, the skip and what is gated, or that and the spectrogram of the stems."""
+    """The most that lives at once: the largest of what each level needs beside the skips that are
+    kept meanwhile."""
     frames = math.ceil(samples * _HOPS / config.n_fft)
     rows, stride = config.n_fft // 2, config.stride
-    signals = config.audio_channels * len(config.stems)
     spec, time = [], []
-    for level, (wide, narrow) in enumerate(
-        zip(config.spec_widths(), config.time_widths(), strict=True)
-    ):
-        if level < config.outer_levels:
-            shrunk = stride ** (level + 1)
-            spec.append(Sheet.size(rows // shrunk, frames, wide))
-            time.append(Sheet.size(1, math.ceil(samples / shrunk), narrow))
-    ends = Sheet.size(1, samples, signals)
-    stems = Sheet.size(rows, frames, 2 * signals)
-    core = 16 * Sheet.size(1, frames, max(config.spec_widths()))
-    encoding = sum(spec) + sum(time) + 2 * max(time)
-    if config.norm_from < config.outer_levels:  # values and gates wait for their norm
-        encoding += 2 * max(spec[config.norm_from], time[config.norm_from])
-    return int(1.1 * (max(encoding, 3 * spec[0], 2 * spec[0] + stems) + ends + core)) + (1 << 20)
+    for level in range(config.outer_levels):
+        shrunk, wide = stride ** (level + 1), config.spec_widths()[level]
+        spec.append(Sheet.size(rows // shrunk, frames, wide))
+        narrow = config.time_widths()[level]
+        time.append(Sheet.size(1, math.ceil(samples / shrunk), narrow))
+    waves = Sheet.size(1, samples, config.audio_channels * len(config.stems))
+    stems = Sheet.size(rows, frames, 2 * config.audio_channels * len(config.stems))
+    needs = [sum(spec) + sum(time) + 8 * Sheet.size(1, frames, max(config.spec_widths()))]  # core
+    for level in range(config.outer_levels):
+        # Values and gates that wait for their norm, and the level without its ends cut off.
+        normed = config.norm_from <= level
+        gate, whole = (3, 1) if normed else (1, 0)
+        above = level - 1
+        ahead = whole if level else 0
+        before = (sum(spec[:level]), sum(time[:level]))
+        needs += [
+            sum(before) + (spec[0] if level == 0 else 0) + spec[level] + (1 + gate) * time[level],
+            sum(before) + (1 + gate) * spec[level],
+            sum(spec) + sum(time[: level + 1]) + gate * time[level] + ahead * time[above],
+            waves + sum(spec[: level + 1]) + gate * spec[level] + ahead * spec[above],
+        ]
+    needs += [sum(spec) + 2 * time[0] + waves, waves + spec[0] + stems]
+    return int(1.05 * max(needs)) + (1 << 18)
 
 
 class NativeHybridDemucs:
@@ -101,6 +109,7 @@ class NativeHybridDemucs:
         self.config = config
         self.threads = threads or get_threads()
         self._pool = Pool(0)
+        self._signals = config.audio_channels * len(config.stems)
         weights, stride, groups = Weights(state), config.stride, config.norm_groups
         dilated, outer = config.residual_depth > 0, config.outer_levels
         embedding = config.embedding_weight * config.embedding_scale
@@ -156,9 +165,7 @@ class NativeHybridDemucs:
 
         x_skips: list[Sheet] = []
         t_skips: list[Sheet] = []
-        lengths: list[int] = []
         for spec_encoder, time_encoder in zip(self._spec_encoder, self._time_encoder, strict=True):
-            lengths.append(t.steps)
             encoded = spec_encoder(x, pool, threads), time_encoder(t, pool, threads)
             if not x_skips:
                 pool.give(x, t)
@@ -166,28 +173,32 @@ class NativeHybridDemucs:
             x_skips.append(x)
             t_skips.append(t)
 
-        x, t = self._core(x, t)
-
-        for time_decoder in self._time_decoder:
-            t = time_decoder(t, t_skips.pop(), lengths.pop(), pool, threads)
-        *inner, outermost = self._spec_decoder
-        for spec_decoder in inner:
+        # What a decoder makes is added to the skip that the next one takes.
+        x, t = x_skips.pop(), t_skips.pop()
+        self._core(x, t)
+        *inner_time, outermost_time = self._time_decoder
+        for time_decoder in inner_time:
+            t = time_decoder(t, t_skips.pop(), pool, threads)
+        waves = pool.sheet(1, samples, self._signals, lasting=True)
+        t = outermost_time(t, waves, pool, threads)
+        *inner_spec, outermost_spec = self._spec_decoder
+        for spec_decoder in inner_spec:
             x = spec_decoder(x, x_skips.pop(), pool, threads)
-        x = outermost.signal(x, x_skips.pop(), (x_std, x_mean), pool, threads)
-        waves = self._waves(x, t, t_std, t_mean)
+        x = outermost_spec.signal(x, (x_std, x_mean), pool, threads)
+        estimates = self._waves(x, t, t_std, t_mean)
         pool.give(x, t)
-        return waves.reshape(len(self.config.stems), -1, samples)
+        return estimates.reshape(len(self.config.stems), -1, samples)
 
-    def _core(self, x: Sheet, t: Sheet) -> tuple[Sheet, Sheet]:
+    def _core(self, x: Sheet, t: Sheet) -> None:
+        """Adds to x and t what comes back of them from the levels that they share."""
         pool, threads = self._pool, self.threads
         skips = [self._meeting(x, t, pool, threads)]
         for encoder in self._shared_encoder:
             skips.append(encoder(skips[-1], pool, threads))
-        y, skip = skips.pop(), None  # the innermost skip carries all there is
+        y = skips.pop()
         for decoder in self._shared_decoder:
-            y = decoder(y, skip, skips[-1].steps, pool, threads)
-            skip = skips.pop()
-        return self._parting(y, skip, t.steps, pool, threads)
+            y = decoder(y, skips.pop(), pool, threads)
+        self._parting(y, x, t, pool, threads)
 
     def _spectrum(self, song: Float32[np.ndarray, "c t"]) -> Sheet:
         """`AlignedSTFT` and `ComplexAsChannels`: (n_fft / 2, frames, 2 * channels)."""

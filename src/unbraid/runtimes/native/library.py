@@ -43,7 +43,7 @@ class Expansion(Structure):
 
     _fields_ = [
         *((name, c_void_p) for name in ("packed", "bias")),
-        *((name, c_int) for name in ("width", "outer", "stride", "padding", "activated")),
+        *((name, c_int) for name in ("width", "outer", "stride", "padding", "adding")),
     ]
 
 
@@ -74,7 +74,7 @@ class LstmShape(Structure):
 _P, _L, _I, _F = c_void_p, c_long, c_int, c_float
 _SIGNATURES = {
     "pack": [_P, _I, _P, _L, _I, _L, _L, _L, _L, _P, _I],
-    "pack_mixed": [_P, _I, _P, _L, _I, _L, _L, _L, _L, _P, _L, _P, _I],
+    "pack_mixed": [_P, _I, _P, _L, _L, _L, _L, _L, _P, _L, _P, _I],
     "product": [POINTER(_P), _I, _I, _L, _L, _P, _P, _I, _I, _P, _L, _I, _I],
     "group_norm": [_P, _L, _L, _L, _L, _I, _P, _P, _F, _I, _P, _L, _I],
     "moments": [_P, _L, _L, _L, _L, POINTER(c_double), _I],
@@ -85,7 +85,7 @@ _SIGNATURES = {
     "encode_rows": [POINTER(SpectralEncoder), _P, _L, _L, _P, _L, _L, _L, _L, _I],
     "convolve_rows": [POINTER(SpectralEncoder), _P, _L, _L, _P, _L, _L, _L, _I],
     "refine_rows": [POINTER(SpectralEncoder), _P, _L, _P, _L, _L, _L, _I],
-    "gate_rows": [POINTER(Winograd), _P, _L, _P, _L, _P, _L, _L, _L, _I],
+    "gate_rows": [POINTER(Winograd), _P, _L, _P, _L, _L, _L, _I],
     "gate_steps": [POINTER(Winograd), _P, _P, _L, _I],
     "expand_rows": [POINTER(Expansion), _P, _L, _L, _P, _L, _L, _I],
     "lstm": [POINTER(LstmDirection), POINTER(LstmDirection), POINTER(LstmShape), _I],

@@ -37,7 +37,10 @@ def pack(
     offsets = _in_turns(_column_offsets(weight), turns, vectors)
     width = vectors * kernels().lanes
     packed = np.empty((len(offsets) // width, taps * depth, width), np.float32)
-    kernels().pack(*_source(weight, offsets, width), pointer(packed), _threads())
+    kernels().pack(
+        *_source(weight), pointer(offsets), len(packed), width, *_steps(weight), pointer(packed),
+        _threads(),
+    )
     return packed
 
 
@@ -50,8 +53,10 @@ def pack_mixed(
     width, outs = kernels().panel, len(mixing)
     mixing = np.ascontiguousarray(mixing, np.float32)
     packed = np.empty((outs, len(offsets) // width, weight.shape[1], width), np.float32)
-    source = _source(weight, offsets, width)
-    kernels().pack_mixed(*source, pointer(mixing), outs, pointer(packed), _threads())
+    kernels().pack_mixed(
+        *_source(weight), pointer(offsets), packed.shape[1], *_steps(weight), pointer(mixing), outs,
+        pointer(packed), _threads(),
+    )
     return packed
 
 
@@ -60,13 +65,14 @@ def _readable(weight: np.ndarray) -> np.ndarray:
     return weight if weight.dtype in (np.float16, np.float32) else weight.astype(np.float32)
 
 
-def _source(weight: np.ndarray, offsets: np.ndarray, width: int) -> tuple[int, ...]:
-    """What the kernels must know of a view of weights."""
-    taps, depth = weight.shape[:2]
-    steps = (stride // weight.itemsize for stride in weight.strides[:2])
-    panels_there = len(offsets) // width
-    first = (weight.ctypes.data, weight.itemsize, pointer(offsets))
-    return (*first, panels_there, width, taps, depth, *steps)
+def _source(weight: np.ndarray) -> tuple[int, int]:
+    """Address and size of a weight."""
+    return weight.ctypes.data, weight.itemsize
+
+
+def _steps(weight: np.ndarray) -> tuple[int, ...]:
+    """Taps, depth, and how far apart they are, in elements."""
+    return (*weight.shape[:2], *(stride // weight.itemsize for stride in weight.strides[:2]))
 
 
 def _threads() -> int:

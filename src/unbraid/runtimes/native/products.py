@@ -12,7 +12,7 @@ from jaxtyping import Float
 from unbraid.runtimes.native.library import kernels, pointer
 from unbraid.runtimes.native.packing import PAIRS, pack, pack_bias
 
-PLAIN, GELU, ADD, GATED = range(4)
+PLAIN, GELU, ADD, GATED, ADD_GELU = range(5)
 """What happens to a product on its way out; as `unbraid_product` counts."""
 
 
@@ -22,7 +22,7 @@ class Product:
     Args:
         weight: (taps, depth, columns), any view.
         bias: (columns,), or None.
-        then: one of PLAIN, GELU, ADD, GATED. Gated, `columns` are values and gates, and half as
+        then: one of PLAIN, GELU, ADD, GATED, ADD_GELU. Gated, `columns` are values and gates, and half as
             many come out.
     """
 

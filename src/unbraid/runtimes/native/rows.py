@@ -79,7 +79,8 @@ class SpecEncoder:
 
 
 class SpecDecoder:
-    """`SpecDecoderLayer`: (freq, frames, width) -> (stride * freq, frames, outer)."""
+    """`SpecDecoderLayer`: (freq, frames, width) -> (stride * freq, frames, outer), added to what is
+    there already, which is the next layer's skip."""
 
     def __init__(self, weights: Weights, stride: int, groups: int, outermost: bool) -> None:
         self._gate = SpecGate(weights.under("gate"), groups)
@@ -90,42 +91,52 @@ class SpecDecoder:
         self._norm = Norm(weights.under("norm"), groups) if weights.has("norm") else None
         self.stride, self.width, self.outer = stride, taps.shape[1], taps.shape[2]
         self._padding, self._outermost = len(taps) // 4, outermost
-        self._expansion = self._pack(1.0, 0.0)
+        self._expansion = None if outermost else self._pack(1.0, 0.0)
 
     def _pack(self, gain: float, offset: float) -> tuple[np.ndarray, np.ndarray]:
         bias = self._bias * np.float32(gain) + np.float32(offset)
         packed = np.stack([pack(part * np.float32(gain)) for part in self._taps])
         return packed, pack_bias(bias)
 
-    def __call__(self, x: Sheet, skip: Sheet, pool: Pool, threads: int) -> Sheet:
-        """Decode one level that is not the outermost; gives `x` and `skip` back to the pool."""
-        y = self._gate(x, skip, pool, threads)
-        pool.give(x, skip)
-        norm, padding = self._norm, self._padding
-        if norm is None:
-            return self._expand(y, self._expansion, padding, pool, threads)
-        whole = self._expand(y, self._expansion, 0, pool, threads)
-        norm.gelu(whole, threads)
-        return whole.without_rows(padding)
+    def __call__(self, x: Sheet, out: Sheet, pool: Pool, threads: int) -> Sheet:
+        """Decode one level that is not the outermost into `out`; gives `x` back to the pool."""
+        assert self._expansion is not None
+        y = self._gated(x, pool, threads)
+        if self._norm is None:
+            self._expand(y, self._expansion, self._padding, out, threads)
+            pool.give(y)
+            return out
+        whole = pool.sheet((y.rows + 1) * self.stride, y.steps, self.outer)
+        self._expand(y, self._expansion, 0, whole, threads)
+        pool.give(y)
+        self._norm.gelu(whole, threads)  # which counts what is then cut off
+        out.add(whole.without_rows(self._padding), threads)
+        pool.give(whole)
+        return out
 
-    def signal(
-        self, x: Sheet, skip: Sheet, affine: tuple[float, float], pool: Pool, threads: int
-    ) -> Sheet:
-        """Decode the outermost level, times a gain and plus an offset."""
-        y = self._gate(x, skip, pool, threads)
-        pool.give(x, skip)
-        return self._expand(y, self._pack(*affine), self._padding, pool, threads)
+    def signal(self, x: Sheet, affine: tuple[float, float], pool: Pool, threads: int) -> Sheet:
+        """Decode the outermost level, times a gain and plus an offset; gives `x` back."""
+        y = self._gated(x, pool, threads)
+        out = pool.sheet((y.rows + 1) * self.stride - 2 * self._padding, y.steps, self.outer)
+        self._expand(y, self._pack(*affine), self._padding, out, threads)
+        pool.give(y)
+        return out
+
+    def _gated(self, x: Sheet, pool: Pool, threads: int) -> Sheet:
+        y = pool.sheet(x.rows, x.steps, x.width, lasting=self._outermost)
+        self._gate(x, y, pool, threads)
+        pool.give(x)
+        return y
 
     def _expand(
         self,
         y: Sheet,
         weights: tuple[np.ndarray, np.ndarray],
         padding: int,
-        pool: Pool,
+        out: Sheet,
         threads: int,
-    ) -> Sheet:
+    ) -> None:
         packed, bias = weights
-        out = pool.sheet((y.rows + 1) * self.stride - 2 * padding, y.steps, self.outer)
         of = Expansion(
             packed=pointer(packed),
             bias=pointer(bias),
@@ -133,16 +144,14 @@ class SpecDecoder:
             outer=self.outer,
             stride=self.stride,
             padding=padding,
-            activated=not self._outermost and self._norm is None,
+            adding=not self._outermost and self._norm is None,
         )
         sheets = (y.at(), y.rows, y.row_stride, out.at(), out.row_stride, y.steps)
         kernels().expand_rows(ctypes.byref(of), *sheets, threads)
-        pool.give(y)
-        return out
 
 
 class SpecGate:
-    """The gated 3x3 convolution of a decoder: (freq, frames, width) twice -> the same shape."""
+    """The gated 3x3 convolution of a decoder: (freq, frames, width) -> the same shape."""
 
     def __init__(self, weights: Weights, groups: int) -> None:
         kernel = weights.stored("conv.weight")  # (2 width, width, 3, 3)
@@ -159,13 +168,11 @@ class SpecGate:
             gated=self._norm is None,
         )
 
-    def __call__(self, x: Sheet, skip: Sheet, pool: Pool, threads: int) -> Sheet:
-        """Gate x + skip."""
-        out = pool.sheet(x.rows, x.steps, self.width)
+    def __call__(self, x: Sheet, out: Sheet, pool: Pool, threads: int) -> None:
+        """Gate x."""
         to = out if self._norm is None else pool.sheet(x.rows, x.steps, 2 * self.width)
-        sheets = (x.at(), x.row_stride, skip.at(), skip.row_stride, to.at(), to.row_stride)
+        sheets = (x.at(), x.row_stride, to.at(), to.row_stride)
         kernels().gate_rows(ctypes.byref(self._struct), *sheets, x.rows, x.steps, threads)
         if self._norm is not None:
             self._norm.glu(to, out, threads)
             pool.give(to)
-        return out

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from unbraid.runtimes.native.library import pointer
+from unbraid.runtimes.native.library import kernels, pointer
 
 MARGIN = 8
 """Silent steps on either side: as far as any convolution looks."""
@@ -54,6 +54,10 @@ class Sheet:
         """Address of a step, which may lie in the margin."""
         return pointer(self.array, row * self.row_stride + (MARGIN + step) * self.width)
 
+    def add(self, other: Sheet, threads: int) -> None:
+        """self <- self + other, of the same shape."""
+        kernels().add(self.at(), other.at(), self.rows * self.row_stride - 2 * MARGIN * self.width, threads)
+
     def hush(self) -> None:
         """Silence the margins."""
         self.array[:, :MARGIN] = 0
@@ -64,34 +68,39 @@ class Pool:
     """Working memory that is used again: fresh memory costs a page fault every few kilobytes.
 
     One long array, of which the system gives what is touched; the first gap that is large enough is
-    taken, so that little more is touched than is in use at once.
+    taken, so that little more is touched than is in use at once. What lasts to the end of a pass is
+    taken from the other end, so that it leaves no gaps on either side.
     """
 
     def __init__(self, floats: int) -> None:
         self._memory = np.empty(floats, np.float32)
         self._gaps = [(0, floats)]  # start and stop, in order
-        self.touched = 0
+        self.missed = 0
+        """Floats that there was no room for."""
 
     @property
     def floats(self) -> int:
         """How much there is."""
         return self._memory.size
 
-    def sheet(self, rows: int, steps: int, width: int) -> Sheet:
+    def sheet(self, rows: int, steps: int, width: int, *, lasting: bool = False) -> Sheet:
         """A sheet with silent margins, whatever is in its rows."""
-        return Sheet(self.take(Sheet.size(rows, steps, width)), rows, steps, width)
+        memory = self.take(Sheet.size(rows, steps, width), lasting=lasting)
+        return Sheet(memory, rows, steps, width)
 
-    def take(self, floats: int) -> np.ndarray:
+    def take(self, floats: int, *, lasting: bool = False) -> np.ndarray:
         """So many floats, whatever is in them."""
         size = -(-floats // _ALIGNMENT) * _ALIGNMENT
-        for number, (start, stop) in enumerate(self._gaps):
-            if stop - start >= size:
-                self._gaps[number : number + 1] = (
-                    [(start + size, stop)] if stop > start + size else []
-                )
-                self.touched = max(self.touched, start + size)
-                return self._memory[start : start + size]
-        return np.empty(size, np.float32)  # more than was foreseen
+        fitting = [gap for gap in self._gaps if gap[1] - gap[0] >= size]
+        if not fitting:
+            self.missed += size
+            return np.empty(size, np.float32)  # more than was foreseen
+        start, stop = fitting[-1 if lasting else 0]
+        first = stop - size if lasting else start
+        rest = (start, first) if lasting else (first + size, stop)
+        where = self._gaps.index((start, stop))
+        self._gaps[where : where + 1] = [rest] if rest[0] < rest[1] else []
+        return self._memory[first : first + size]
 
     def give(self, *done: Sheet | np.ndarray) -> None:
         """Take buffers back."""

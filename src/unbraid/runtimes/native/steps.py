@@ -10,7 +10,7 @@ from unbraid.runtimes.native.branches import Branch
 from unbraid.runtimes.native.library import Winograd, kernels, pointer
 from unbraid.runtimes.native.norms import Norm
 from unbraid.runtimes.native.packing import PAIRS, gate_panels, pack_bias, pack_mixed
-from unbraid.runtimes.native.products import GATED, GELU, PLAIN, Product
+from unbraid.runtimes.native.products import ADD_GELU, GATED, GELU, PLAIN, Product
 from unbraid.runtimes.native.sheets import Pool, Sheet
 from unbraid.runtimes.native.weights import Weights, numbered_branches
 from unbraid.runtimes.winograd import MIXING
@@ -36,8 +36,8 @@ class HopConvolution:
 
 
 class TransposedHops:
-    """The transposed convolution that mirrors `HopConvolution`, its norm, GELU if `activated`: hops
-    in, `stride` times as many steps out."""
+    """The transposed convolution that mirrors `HopConvolution`, its norm and GELU, added to the skip
+    of the level that it comes to. The outermost has neither, and comes to nothing but itself."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class TransposedHops:
         stride: int,
         groups: int,
         *,
-        activated: bool = True,
+        outermost: bool = False,
         conv: str = "conv",
         norm: str = "norm",
     ) -> None:
@@ -55,23 +55,20 @@ class TransposedHops:
         halves = weight.reshape(width, self.outer, 2, stride)
         both = halves[:, :, ::-1].transpose(2, 0, 3, 1)  # the hop before, then the hop itself
         self._norm = Norm(weights.under(norm), groups) if weights.has(norm) else None
-        then = GELU if activated and self._norm is None else PLAIN
+        then = PLAIN if outermost or self._norm else ADD_GELU
         self._product = Product(both, np.tile(weights[f"{conv}.bias"], stride), then)
 
-    def __call__(self, y: Sheet, samples: int, pool: Pool, threads: int) -> Sheet:
-        """Steps as the encoder layer was given them, cut to their number."""
+    def __call__(self, y: Sheet, out: Sheet, pool: Pool, threads: int) -> None:
+        """(hops, width) into `out`, the steps that the encoder layer was given."""
         if self._norm is None:
-            out = pool.sheet(1, samples, self.outer)
             self._run(y, out.at(0, -self._padding), threads)
             out.hush()  # what is cut off went there
-            return out
+            return
         whole = pool.sheet(1, self._stride * (y.steps + 1), self.outer)
         self._run(y, whole.at(), threads)
         self._norm.gelu(whole, threads)  # which counts what is then cut off
-        out = pool.sheet(1, samples, self.outer)
-        out.inner[:] = whole.inner[:, self._padding : self._padding + samples]
+        kernels().add(out.at(), whole.at(0, self._padding), out.steps * out.width, threads)
         pool.give(whole)
-        return out
 
     def _run(self, y: Sheet, out: int, threads: int) -> None:
         hop = self._stride * self.outer
@@ -167,28 +164,19 @@ class TimeEncoder:
 
 
 class TimeDecoder:
-    """`TimeDecoderLayer`: (steps, width) -> (samples, outer)."""
+    """`TimeDecoderLayer`: (steps, width) -> (samples, outer), added to what is there already, which
+    is the next layer's skip."""
 
     def __init__(
         self, weights: Weights, stride: int, groups: int, *, outermost: bool = False
     ) -> None:
         self._gate = Gate(weights.under("gate"), groups)
-        self._conv = TransposedHops(weights, stride, groups, activated=not outermost)
+        self._conv = TransposedHops(weights, stride, groups, outermost=outermost)
 
-    def __call__(
-        self, x: Sheet, skip: Sheet | None, samples: int, pool: Pool, threads: int
-    ) -> Sheet:
-        """Decode one level; gives `x` and `skip` back to the pool."""
-        y = self._gate(with_skip(x, skip, pool, threads), pool, threads)
+    def __call__(self, x: Sheet, out: Sheet, pool: Pool, threads: int) -> Sheet:
+        """Decode one level into `out`; gives `x` back to the pool."""
+        y = self._gate(x, pool, threads)
         pool.give(x)
-        out = self._conv(y, samples, pool, threads)
+        self._conv(y, out, pool, threads)
         pool.give(y)
         return out
-
-
-def with_skip(x: Sheet, skip: Sheet | None, pool: Pool, threads: int) -> Sheet:
-    """x <- x + skip; gives `skip` back to the pool. None where x itself is the innermost skip."""
-    if skip is not None:
-        kernels().add(x.at(), skip.at(), x.steps * x.width, threads)
-        pool.give(skip)
-    return x

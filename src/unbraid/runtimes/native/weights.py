@@ -10,6 +10,7 @@ import numpy as np
 
 from unbraid.runtimes.native.library import Branch, kernels, pointer
 from unbraid.runtimes.native.packing import PAIRS, gate_panels, pack, pack_bias
+from unbraid.runtimes.native.products import Product
 
 T = TypeVar("T")
 
@@ -32,8 +33,8 @@ class Weights:
         return self._state[self._prefix + name]
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """As float32."""
-        return np.ascontiguousarray(self._state[self._prefix + name], np.float32)
+        """As float32, a copy: the state may lie in a file that is closed again."""
+        return np.array(self._state[self._prefix + name], np.float32, order="C")
 
     def __contains__(self, name: str) -> bool:
         return self._prefix + name in self._state
@@ -50,6 +51,16 @@ class Weights:
         return number
 
 
+def _gram(x: np.ndarray) -> np.ndarray:
+    """x x^T. Not by numpy, whose threads would wait for more to do while the kernels compute."""
+    x = np.ascontiguousarray(x)
+    rows, depth = x.shape
+    found = np.empty((rows, rows), np.float32)
+    product = Product(x.T[None], None)
+    product([pointer(x)], depth, rows, pointer(found), rows, threads=1)
+    return found
+
+
 class PackedBranch:
     """One residual branch; `struct` points into arrays that this object holds."""
 
@@ -62,8 +73,7 @@ class PackedBranch:
         expand = weights["expand.weight"][:, :, 0].T  # (hidden, 2 width)
         scale = np.concatenate([weights["scale.scale"], np.ones(width, np.float32)])
         covering = np.zeros((self.stride, self.stride))
-        wide = expand.astype(np.float64)
-        covering[:hidden, :hidden] = wide @ wide.T
+        covering[:hidden, :hidden] = _gram(expand)
         self._held = {
             "squeeze": packed,
             "squeeze_bias": pack_bias(weights["squeeze.bias"]),

@@ -28,18 +28,19 @@ void unbraid_pack(const void* from, int bytes, const long* offsets, long panels,
              row_stride, packed, few);
 }
 
-void unbraid_pack_mixed(const void* from, int bytes, const long* offsets, long panels, int width,
-                        long taps, long depth, long tap_stride, long row_stride,
-                        const float* mixing, long outs, float* packed, int threads) {
+void unbraid_pack_mixed(const void* from, int bytes, const long* offsets, long panels, long taps,
+                        long depth, long tap_stride, long row_stride, const float* mixing,
+                        long outs, float* packed, int threads) {
     if (bytes == 2)
-        pack_mixed(static_cast<const uint16_t*>(from), offsets, panels, width, taps, depth,
-                   tap_stride, row_stride, mixing, outs, packed, threads);
+        pack_mixed(static_cast<const uint16_t*>(from), offsets, panels, taps, depth, tap_stride,
+                   row_stride, mixing, outs, packed, threads);
     else
-        pack_mixed(static_cast<const float*>(from), offsets, panels, width, taps, depth, tap_stride,
+        pack_mixed(static_cast<const float*>(from), offsets, panels, taps, depth, tap_stride,
                    row_stride, mixing, outs, packed, threads);
 }
 
-// out <- what `then` makes of A B + bias: 0 nothing, 1 GELU, 2 added to out, 3 gated.
+// out <- what `then` makes of A B + bias: 0 nothing, 1 GELU, 2 added to out, 3 gated, 4 GELU
+// and added to out.
 // Row m of A is at[tap] + m * stride, `depth` long, for each tap.
 void unbraid_product(const float* const* at, int taps, int depth, long stride, long rows,
                      const float* packed, const float* bias, int panels, int then, float* out,
@@ -63,6 +64,7 @@ void unbraid_product(const float* const* at, int taps, int depth, long stride, l
         if (then == 0) product(a, begin, end, weight, shift, count, Write<Identity>{to, out_stride, columns_left});
         if (then == 1) product(a, begin, end, weight, shift, count, Write<Gelu>{to, out_stride, columns_left});
         if (then == 2) product(a, begin, end, weight, shift, count, Write<Adding>{to, out_stride, columns_left});
+        if (then == 4) product(a, begin, end, weight, shift, count, Write<AddingGelu>{to, out_stride, columns_left});
         if (then == 3) product(a, begin, end, weight, shift, count, Gated<false>{to, out_stride, columns_left});
     });
 }
@@ -123,10 +125,9 @@ void unbraid_refine_rows(const SpectralEncoder* of, float* x, long x_stride, flo
     refine_rows(*of, x, x_stride, out, rows, out_stride, steps, threads);
 }
 
-void unbraid_gate_rows(const Winograd* of, const float* x, long x_stride, const float* skip,
-                       long skip_stride, float* out, long out_stride, long rows, long steps,
-                       int threads) {
-    gate_rows(*of, x, x_stride, skip, skip_stride, out, out_stride, rows, steps, threads);
+void unbraid_gate_rows(const Winograd* of, const float* x, long x_stride, float* out,
+                       long out_stride, long rows, long steps, int threads) {
+    gate_rows(*of, x, x_stride, out, out_stride, rows, steps, threads);
 }
 
 void unbraid_gate_steps(const Winograd* of, const float* x, float* out, long steps, int threads) {

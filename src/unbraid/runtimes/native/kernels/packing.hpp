@@ -3,7 +3,7 @@
 #include <climits>
 
 #include "parallel.hpp"
-#include "vectors.hpp"
+#include "product.hpp"
 
 inline float as_float(float value) { return value; }
 
@@ -22,18 +22,25 @@ inline float as_float(uint16_t half) {
 }
 
 // packed (panels, taps * depth, width) <- from[offset of the column + tap, and row, times a stride].
+// Some rows at a time, so that the lines they are scattered over stay in the first cache.
 template <class Number>
 void pack(const Number* from, const long* offsets, long panels, int width, long taps, long depth,
           long tap_stride, long row_stride, float* packed, int threads) {
+    constexpr long BLOCK = 64;
+    const long blocks = ceil_div(depth, BLOCK);
     in_parallel(panels, threads, [&](long panel, int) {
-        for (int lane = 0; lane < width; ++lane) {
-            const long offset = offsets[panel * width + lane];
-            float* to = packed + panel * taps * depth * width + lane;
-            for (long tap = 0; tap < taps; ++tap)
-                for (long row = 0; row < depth; ++row, to += width)
-                    *to = offset == LONG_MIN
-                              ? 0.0f
-                              : as_float(from[offset + tap * tap_stride + row * row_stride]);
+        for (long piece = 0; piece < taps * blocks; ++piece) {
+            const long tap = piece / blocks, first = piece % blocks * BLOCK;
+            const long count = std::min(BLOCK, depth - first);
+            float* block = packed + ((panel * taps + tap) * depth + first) * width;
+            for (int lane = 0; lane < width; ++lane) {
+                const long column = offsets[panel * width + lane];
+                const bool empty = column == LONG_MIN;
+                const Number* at =
+                    from + (empty ? 0 : column + tap * tap_stride + first * row_stride);
+                for (long row = 0; row < count; ++row)
+                    block[row * width + lane] = empty ? 0.0f : as_float(at[row * row_stride]);
+            }
         }
     });
 }
@@ -41,24 +48,31 @@ void pack(const Number* from, const long* offsets, long panels, int width, long 
 // packed (outs, panels, depth, width) <- mixing (outs, taps) times the taps of each weight: what
 // Winograd's algorithm multiplies with.
 template <class Number>
-void pack_mixed(const Number* from, const long* offsets, long panels, int width, long taps,
-                long depth, long tap_stride, long row_stride, const float* mixing, long outs,
-                float* packed, int threads) {
-    const long size = panels * depth * width;
+void pack_mixed(const Number* from, const long* offsets, long panels, long taps, long depth,
+                long tap_stride, long row_stride, const float* mixing, long outs, float* packed,
+                int threads) {
+    const long size = panels * depth * PANEL;
     in_parallel(panels, threads, [&](long panel, int) {
-        for (long row = 0; row < depth; ++row)
-            for (int lane = 0; lane < width; ++lane) {
-                const long offset = offsets[panel * width + lane];
-                float values[9] = {};
-                for (long tap = 0; tap < taps && offset != LONG_MIN; ++tap)
-                    values[tap] = as_float(from[offset + tap * tap_stride + row * row_stride]);
-                float* to = packed + (panel * depth + row) * width + lane;
-                for (long out = 0; out < outs; ++out) {
-                    float mixed = 0;
-                    for (long tap = 0; tap < taps; ++tap)
-                        mixed += mixing[out * taps + tap] * values[tap];
-                    to[out * size] = mixed;
-                }
+        alignas(64) float values[9][PANEL];
+        for (long row = 0; row < depth; ++row) {
+            for (int lane = 0; lane < PANEL; ++lane) {
+                const long column = offsets[panel * PANEL + lane];
+                for (long tap = 0; tap < taps; ++tap)
+                    values[tap][lane] =
+                        column == LONG_MIN
+                            ? 0.0f
+                            : as_float(from[column + tap * tap_stride + row * row_stride]);
             }
+            for (long out = 0; out < outs; ++out) {
+                Vec left{}, right{};
+                for (long tap = 0; tap < taps; ++tap) {
+                    const Vec share = all(mixing[out * taps + tap]);
+                    left += share * load(values[tap]);
+                    right += share * load(values[tap] + LANES);
+                }
+                float* to = packed + out * size + (panel * depth + row) * PANEL;
+                store(to, left), store(to + LANES, right);
+            }
+        }
     });
 }

@@ -37,6 +37,10 @@ struct Adding {
     static constexpr bool reads = true;
     INLINE Vec operator()(Vec value, Vec before) const { return before + value; }
 };
+struct AddingGelu {
+    static constexpr bool reads = true;
+    INLINE Vec operator()(Vec value, Vec before) const { return before + gelu(value); }
+};
 
 // Where results go and what happens to them on the way. `columns` counts what is written.
 template <class F>

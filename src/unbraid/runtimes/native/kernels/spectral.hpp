@@ -88,9 +88,10 @@ inline void refine_rows(const SpectralEncoder& of, float* x, long x_stride, floa
 
 // Transposed convolution over rows: in (rows, steps, width) -> out (stride * rows, steps, outer).
 // Its kernel is two strides; `packed` holds for each of `stride` rows two taps, the row above first.
+// Its GELU is added to what is in out if `adding`, else it goes out as it is.
 struct Expansion {
     const float *packed, *bias;
-    int width, outer, stride, padding, activated;  // `padding` rows are cut off at either end
+    int width, outer, stride, padding, adding;  // `padding` rows are cut off at either end
 };
 
 inline void expand_rows(const Expansion& of, const float* in, long rows, long in_stride, float* out,
@@ -112,8 +113,9 @@ inline void expand_rows(const Expansion& of, const float* in, long rows, long in
             if (to < 0 || to >= (rows + 1) * of.stride - 2 * of.padding) continue;
             float* at = out + to * out_stride + first * of.outer;
             const float* weight = of.packed + j * size;
-            if (of.activated)
-                product(seen, 0, count, weight, of.bias, panels, Write<Gelu>{at, of.outer, of.outer});
+            if (of.adding)
+                product(seen, 0, count, weight, of.bias, panels,
+                        Write<AddingGelu>{at, of.outer, of.outer});
             else
                 product(seen, 0, count, weight, of.bias, panels,
                         Write<Identity>{at, of.outer, of.outer});

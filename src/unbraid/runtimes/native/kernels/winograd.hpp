@@ -39,11 +39,10 @@ struct Winograd {
     int width, gate_panels, gated;
 };
 
-// out <- GLU(conv(x + skip)), all (rows, steps, width), rows a multiple of 4. Without the gate, `out`
-// is twice as wide.
-inline void gate_rows(const Winograd& of, const float* x, long x_stride, const float* skip,
-                      long skip_stride, float* out, long out_stride, long rows, long steps,
-                      int threads) {
+// out <- GLU(conv(x)), both (rows, steps, width), rows a multiple of 4. Without the gate, `out` is
+// twice as wide.
+inline void gate_rows(const Winograd& of, const float* x, long x_stride, float* out,
+                      long out_stride, long rows, long steps, int threads) {
     const long width = of.width, columns = long(of.gate_panels) * PANEL;
     const long padded = ceil_div(width, LANES) * LANES, out_width = of.gated ? width : 2 * width;
     const long tiles = ceil_div(steps, TILE);
@@ -67,9 +66,7 @@ inline void gate_rows(const Winograd& of, const float* x, long x_stride, const f
                             d[i * SEEN + j] = Vec{};
                             continue;
                         }
-                        const float* a = x + r * x_stride + t * width + c;
-                        const float* b = skip + r * skip_stride + t * width + c;
-                        d[i * SEEN + j] = load_some(a, lanes) + load_some(b, lanes);
+                        d[i * SEEN + j] = load_some(x + r * x_stride + t * width + c, lanes);
                     }
                 for (int j = 0; j < SEEN; ++j) mix_inputs(d + j, SEEN);
                 for (int i = 0; i < SEEN; ++i) mix_inputs(d + i * SEEN, 1);
