@@ -23,6 +23,7 @@ class Branch(Structure):
         *((name, c_void_p) for name in ("squeeze", "squeeze_bias", "norm_weight", "norm_bias")),
         *((name, c_void_p) for name in ("expand", "expand_bias", "gain", "offset", "covering")),
         *((name, c_int) for name in ("width", "hidden", "stride", "dilation", "gate_panels")),
+        ("squeeze_bytes", c_int),
         *((name, c_float) for name in ("squeeze_eps", "expand_eps")),
     ]
 
@@ -73,9 +74,9 @@ class LstmShape(Structure):
 
 _P, _L, _I, _F = c_void_p, c_long, c_int, c_float
 _SIGNATURES = {
-    "pack": [_P, _I, _P, _L, _I, _L, _L, _L, _L, _P, _I],
+    "pack": [_P, _I, _P, _L, _I, _L, _L, _L, _L, _P, _I, _I],
     "pack_mixed": [_P, _I, _P, _L, _L, _L, _L, _L, _P, _L, _P, _I],
-    "product": [POINTER(_P), _I, _I, _L, _L, _P, _P, _I, _I, _P, _L, _I, _I],
+    "product": [POINTER(_P), _I, _I, _L, _L, _P, _I, _P, _I, _I, _P, _L, _I, _I],
     "group_norm": [_P, _L, _L, _L, _L, _I, _P, _P, _F, _I, _P, _L, _I],
     "moments": [_P, _L, _L, _L, _L, POINTER(c_double), _I],
     "scale": [_P, _L, _L, _L, _L, _F, _F, _I],
@@ -87,6 +88,7 @@ _SIGNATURES = {
     "refine_rows": [POINTER(SpectralEncoder), _P, _L, _P, _L, _L, _L, _I],
     "gate_rows": [POINTER(Winograd), _P, _L, _P, _L, _L, _L, _I],
     "gate_steps": [POINTER(Winograd), _P, _P, _L, _I],
+    "gate_steps_wide": [POINTER(Winograd), _P, _I, _P, _P, _P, _L, _I],
     "expand_rows": [POINTER(Expansion), _P, _L, _L, _P, _L, _L, _I],
     "lstm": [POINTER(LstmDirection), POINTER(LstmDirection), POINTER(LstmShape), _I],
     "attend": [_P, _L, _L, _I, _I, _I, _P, _I],

@@ -34,7 +34,7 @@ class Product:
         turns: int = 1,
     ) -> None:
         turns = PAIRS if then == GATED else turns
-        self._packed = pack(weight, turns)
+        self._packed = pack(weight, turns, compact=True)
         self._bias = None if bias is None else pack_bias(bias, turns)
         self._then = then
         self.depth = weight.shape[0] * weight.shape[1]
@@ -54,6 +54,7 @@ class Product:
             stride,
             rows,
             pointer(self._packed),
+            self._packed.itemsize,
             None if self._bias is None else pointer(self._bias),
             len(self._packed),
             self._then,

@@ -9,7 +9,7 @@ import numpy as np
 from unbraid.runtimes.native.branches import Branch
 from unbraid.runtimes.native.library import Winograd, kernels, pointer
 from unbraid.runtimes.native.norms import Norm
-from unbraid.runtimes.native.packing import PAIRS, gate_panels, pack_bias, pack_mixed
+from unbraid.runtimes.native.packing import PAIRS, gate_panels, pack, pack_bias, pack_mixed
 from unbraid.runtimes.native.products import ADD_GELU, GATED, GELU, PLAIN, Product
 from unbraid.runtimes.native.sheets import Pool, Sheet
 from unbraid.runtimes.native.weights import Weights, numbered_branches
@@ -75,15 +75,25 @@ class TransposedHops:
         self._product([y.at(0, -1)], y.width, y.steps + 1, out, hop, threads)
 
 
+_MIXING = np.ascontiguousarray(MIXING, np.float32)
+
+_WIDE = 512
+"""From this width on there are few steps and many weights, which are not kept mixed."""
+
+
 class StepGate:
     """A convolution of three steps to twice the width, and its GLU if `gated`."""
 
     def __init__(self, kernel: np.ndarray, bias: np.ndarray, *, gated: bool) -> None:
         width = kernel.shape[1]
-        self._packed = pack_mixed(kernel.transpose(2, 1, 0), MIXING)
+        taps = kernel.transpose(2, 1, 0)
+        self._wide = width >= _WIDE
+        self._packed = (
+            pack(taps, PAIRS, compact=True) if self._wide else pack_mixed(taps, MIXING)
+        )
         self._bias = pack_bias(bias, PAIRS)
         self._struct = Winograd(
-            packed=pointer(self._packed),
+            packed=None if self._wide else pointer(self._packed),
             bias=pointer(self._bias),
             width=width,
             gate_panels=gate_panels(width),
@@ -92,7 +102,12 @@ class StepGate:
 
     def __call__(self, x: Sheet, out: Sheet, threads: int) -> None:
         """(1, steps, width) -> the same shape, or twice the width."""
-        kernels().gate_steps(ctypes.byref(self._struct), x.at(), out.at(), x.steps, threads)
+        of, signals = ctypes.byref(self._struct), (x.at(), out.at(), x.steps, threads)
+        if self._wide:
+            weights = (pointer(self._packed), self._packed.itemsize, pointer(_MIXING))
+            kernels().gate_steps_wide(of, *weights, *signals)
+        else:
+            kernels().gate_steps(of, *signals)
 
 
 class Gate:

@@ -68,7 +68,7 @@ class PackedBranch:
         squeeze = weights.stored("squeeze.weight")  # (hidden, width, 3)
         hidden, width, _ = squeeze.shape
         self.width, self.hidden, self.dilation = width, hidden, dilation
-        packed = pack(squeeze.transpose(2, 1, 0))
+        packed = pack(squeeze.transpose(2, 1, 0), compact=True)
         self.stride = packed.shape[0] * packed.shape[2]
         expand = weights["expand.weight"][:, :, 0].T  # (hidden, 2 width)
         scale = np.concatenate([weights["scale.scale"], np.ones(width, np.float32)])
@@ -92,6 +92,7 @@ class PackedBranch:
             stride=self.stride,
             dilation=dilation,
             gate_panels=gate_panels(width),
+            squeeze_bytes=packed.itemsize,
             squeeze_eps=EPS,
             expand_eps=EPS,
         )

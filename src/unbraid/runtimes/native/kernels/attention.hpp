@@ -2,7 +2,6 @@
 // Source: arXiv:2111.03600, section 3.3; as `models/layers/attention.py` writes it.
 #pragma once
 #include <cmath>
-#include <cstdlib>
 
 #include "parallel.hpp"
 #include "product.hpp"
@@ -45,14 +44,17 @@ inline void attend(const float* projected, long projected_width, long steps, int
             float decay = 0;
             for (int k = 0; k < decays; ++k)
                 decay += (k + 1) / std::sqrt(float(decays)) * sigmoid(all(rates[k]))[0] / 2;
-            float most = -1e30f;
-            for (long t = 0; t < steps; ++t) {
-                row[t] -= decay * float(std::labs(t - first - i));
-                if (t == first + i) row[t] = -100.0f;
-                most = row[t] > most ? row[t] : most;
+            Vec highest = all(-1e30f), away = ascending() - float(first + i);
+            for (long t = 0; t < score_width; t += LANES, away = away + float(LANES)) {
+                const Vec score = load(row + t) - decay * (away < Vec{} ? -away : away);
+                store(row + t, score);
             }
-            Vec total{};
+            row[first + i] = -100.0f;
             for (long t = steps; t < score_width; ++t) row[t] = -1e30f;
+            for (long t = 0; t < score_width; t += LANES) highest = larger(highest, load(row + t));
+            float most = highest[0];
+            for (int lane = 1; lane < LANES; ++lane) most = std::max(most, highest[lane]);
+            Vec total{};
             for (long t = 0; t < score_width; t += LANES) {
                 const Vec weight = exponential(load(row + t) - most);
                 store(row + t, weight);
@@ -60,7 +62,7 @@ inline void attend(const float* projected, long projected_width, long steps, int
             }
             // Padding counts as exp(-87), 1e-38: nothing.
             const float share = 1 / sum(total);
-            for (long t = 0; t < steps; ++t) row[t] *= share;
+            for (long t = 0; t < score_width; t += LANES) store(row + t, load(row + t) * share);
         }
         const Rows weights(scores, int(steps), score_width);
         product(weights, 0, count, keys + keys_size, nullptr, int(depth_panels),

@@ -15,17 +15,20 @@ extern "C" {
 const char* unbraid_sources() { return UNBRAID_SOURCES; }
 int unbraid_lanes() { return LANES; }
 
-// Of numbers of 2 or 4 bytes.
+// Of numbers of 2 or 4 bytes, into numbers of as many, or from 2 into 4.
 void unbraid_pack(const void* from, int bytes, const long* offsets, long panels, int width,
-                  long taps, long depth, long tap_stride, long row_stride, float* packed,
-                  int threads) {
+                  long taps, long depth, long tap_stride, long row_stride, void* packed,
+                  int packed_bytes, int threads) {
     const int few = panels * width * taps * depth < (1 << 18) ? 1 : threads;
-    if (bytes == 2)
-        pack(static_cast<const uint16_t*>(from), offsets, panels, width, taps, depth, tap_stride,
-             row_stride, packed, few);
+    const auto to = [&](auto* number, auto* into) {
+        pack(number, offsets, panels, width, taps, depth, tap_stride, row_stride, into, few);
+    };
+    if (packed_bytes == 2)
+        to(static_cast<const uint16_t*>(from), static_cast<uint16_t*>(packed));
+    else if (bytes == 2)
+        to(static_cast<const uint16_t*>(from), static_cast<float*>(packed));
     else
-        pack(static_cast<const float*>(from), offsets, panels, width, taps, depth, tap_stride,
-             row_stride, packed, few);
+        to(static_cast<const float*>(from), static_cast<float*>(packed));
 }
 
 void unbraid_pack_mixed(const void* from, int bytes, const long* offsets, long panels, long taps,
@@ -39,34 +42,53 @@ void unbraid_pack_mixed(const void* from, int bytes, const long* offsets, long p
                    row_stride, mixing, outs, packed, threads);
 }
 
-// out <- what `then` makes of A B + bias: 0 nothing, 1 GELU, 2 added to out, 3 gated, 4 GELU
-// and added to out.
-// Row m of A is at[tap] + m * stride, `depth` long, for each tap.
-void unbraid_product(const float* const* at, int taps, int depth, long stride, long rows,
-                     const float* packed, const float* bias, int panels, int then, float* out,
-                     long out_stride, int columns, int threads) {
-    Rows a(at[0], depth, stride);
-    a.taps = taps;
-    for (int tap = 0; tap < taps; ++tap) a.at[tap] = at[tap];
+}  // extern "C"
+
+namespace {
+template <class Number>
+void product_on_threads(const Rows& a, long rows, const Number* packed, const float* bias, int panels,
+                        int then, float* out, long out_stride, int columns, int threads) {
     // Few rows and many panels are shared out by panels, all else by rows.
     const bool wide = rows < 2048 && panels >= 4 * threads;
     const long share = wide ? ceil_div(panels, 4L * threads) : ROWS * ceil_div(512, ROWS);
-    const long size = long(PANEL) * taps * depth;
+    const long size = long(PANEL) * a.taps * a.depth;
     in_parallel(ceil_div(wide ? panels : rows, share), threads, [&](long piece, int) {
         const long first = piece * share;
         const long begin = wide ? 0 : first, end = wide ? rows : std::min(rows, first + share);
         const int skip = wide ? int(first) : 0;
         const int count = wide ? int(std::min<long>(share, panels - first)) : panels;
-        const float* weight = packed + skip * size;
+        const Number* weight = packed + skip * size;
         const float* shift = bias ? bias + skip * PANEL : nullptr;
-        const int columns_left = columns - skip * (then == 3 ? LANES : PANEL);
-        float* to = out + skip * (then == 3 ? LANES : PANEL);
-        if (then == 0) product(a, begin, end, weight, shift, count, Write<Identity>{to, out_stride, columns_left});
-        if (then == 1) product(a, begin, end, weight, shift, count, Write<Gelu>{to, out_stride, columns_left});
-        if (then == 2) product(a, begin, end, weight, shift, count, Write<Adding>{to, out_stride, columns_left});
-        if (then == 4) product(a, begin, end, weight, shift, count, Write<AddingGelu>{to, out_stride, columns_left});
-        if (then == 3) product(a, begin, end, weight, shift, count, Gated<false>{to, out_stride, columns_left});
+        const int written = then == 3 ? LANES : PANEL, left = columns - skip * written;
+        float* to = out + skip * written;
+        const auto run = [&](const auto& epilogue) {
+            product(a, begin, end, weight, shift, count, epilogue);
+        };
+        if (then == 0) run(Write<Identity>{to, out_stride, left});
+        if (then == 1) run(Write<Gelu>{to, out_stride, left});
+        if (then == 2) run(Write<Adding>{to, out_stride, left});
+        if (then == 3) run(Gated<false>{to, out_stride, left});
+        if (then == 4) run(Write<AddingGelu>{to, out_stride, left});
     });
+}
+}  // namespace
+
+extern "C" {
+
+// out <- what `then` makes of A B + bias: 0 nothing, 1 GELU, 2 added to out, 3 gated, 4 GELU added
+// to out. Row m of A is at[tap] + m * stride, `depth` long, for each tap; B is of `bytes` a number.
+void unbraid_product(const float* const* at, int taps, int depth, long stride, long rows,
+                     const void* packed, int bytes, const float* bias, int panels, int then,
+                     float* out, long out_stride, int columns, int threads) {
+    Rows a(at[0], depth, stride);
+    a.taps = taps;
+    for (int tap = 0; tap < taps; ++tap) a.at[tap] = at[tap];
+    if (bytes == 2)
+        product_on_threads(a, rows, static_cast<const uint16_t*>(packed), bias, panels, then, out,
+                           out_stride, columns, threads);
+    else
+        product_on_threads(a, rows, static_cast<const float*>(packed), bias, panels, then, out,
+                           out_stride, columns, threads);
 }
 
 void unbraid_group_norm(float* x, long rows, long steps, long width, long row_stride, int groups,
@@ -132,6 +154,17 @@ void unbraid_gate_rows(const Winograd* of, const float* x, long x_stride, float*
 
 void unbraid_gate_steps(const Winograd* of, const float* x, float* out, long steps, int threads) {
     gate_steps(*of, x, out, steps, threads);
+}
+
+// The same with weights (panels, 3 * width, PANEL), of `bytes` a number, not mixed yet.
+void unbraid_gate_steps_wide(const Winograd* of, const void* packed, int bytes, const float* mixing,
+                             const float* x, float* out, long steps, int threads) {
+    if (bytes == 2)
+        gate_steps_wide(*of, WideGate<uint16_t>{static_cast<const uint16_t*>(packed), mixing}, x, out,
+                        steps, threads);
+    else
+        gate_steps_wide(*of, WideGate<float>{static_cast<const float*>(packed), mixing}, x, out, steps,
+                        threads);
 }
 
 void unbraid_expand_rows(const Expansion* of, const float* in, long rows, long in_stride,

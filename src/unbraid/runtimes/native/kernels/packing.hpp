@@ -5,41 +5,31 @@
 #include "parallel.hpp"
 #include "product.hpp"
 
-inline float as_float(float value) { return value; }
-
-// IEEE half precision: shifted into place, and the exponent set right by a multiplication, which
-// also takes care of what is denormal; infinity and NaN stay what they are.
-inline float as_float(uint16_t half) {
-    const uint32_t sign = uint32_t(half & 0x8000) << 16, rest = uint32_t(half & 0x7fff) << 13;
-    float value;
-    std::memcpy(&value, &rest, sizeof value);
-    value *= 0x1p112f;
-    uint32_t bits;
-    std::memcpy(&bits, &value, sizeof bits);
-    bits |= sign | ((half & 0x7c00) == 0x7c00 ? 0x7f800000 : 0);
-    std::memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 // packed (panels, taps * depth, width) <- from[offset of the column + tap, and row, times a stride].
-// Some rows at a time, so that the lines they are scattered over stay in the first cache.
-template <class Number>
+// Some rows at a time, so that the lines they are scattered over stay in the first cache. From half
+// precision to half precision or to floats.
+template <class Number, class Packed>
 void pack(const Number* from, const long* offsets, long panels, int width, long taps, long depth,
-          long tap_stride, long row_stride, float* packed, int threads) {
+          long tap_stride, long row_stride, Packed* packed, int threads) {
     constexpr long BLOCK = 64;
     const long blocks = ceil_div(depth, BLOCK);
     in_parallel(panels, threads, [&](long panel, int) {
         for (long piece = 0; piece < taps * blocks; ++piece) {
             const long tap = piece / blocks, first = piece % blocks * BLOCK;
             const long count = std::min(BLOCK, depth - first);
-            float* block = packed + ((panel * taps + tap) * depth + first) * width;
+            Packed* block = packed + ((panel * taps + tap) * depth + first) * width;
             for (int lane = 0; lane < width; ++lane) {
                 const long column = offsets[panel * width + lane];
                 const bool empty = column == LONG_MIN;
                 const Number* at =
                     from + (empty ? 0 : column + tap * tap_stride + first * row_stride);
-                for (long row = 0; row < count; ++row)
-                    block[row * width + lane] = empty ? 0.0f : as_float(at[row * row_stride]);
+                for (long row = 0; row < count; ++row) {
+                    Packed& to = block[row * width + lane];
+                    if constexpr (std::is_same_v<Number, Packed>)
+                        to = empty ? Packed{} : at[row * row_stride];
+                    else
+                        to = empty ? 0.0f : as_float(at[row * row_stride]);
+                }
             }
         }
     });

@@ -73,8 +73,8 @@ struct Gated {
     }
 };
 
-template <int rows, class Epilogue>
-inline void tile(const Rows& a, long row, const float* panel, const float* bias, int number,
+template <int rows, class Number, class Epilogue>
+inline void tile(const Rows& a, long row, const Number* panel, const float* bias, int number,
                  const Epilogue& epilogue) {
     Vec left[rows], right[rows];
     const Vec b0 = bias ? load(bias) : Vec{}, b1 = bias ? load(bias + LANES) : Vec{};
@@ -96,17 +96,18 @@ inline void tile(const Rows& a, long row, const float* panel, const float* bias,
     for (int r = 0; r < rows; ++r) epilogue(row + r, number, left[r], right[r]);
 }
 
-template <class Epilogue, int rows = ROWS - 1>
-inline void last_rows(int count, const Rows& a, long row, const float* panel, const float* bias,
+template <class Number, class Epilogue, int rows = ROWS - 1>
+inline void last_rows(int count, const Rows& a, long row, const Number* panel, const float* bias,
                       int number, const Epilogue& epilogue) {
     if (count == rows) return tile<rows>(a, row, panel, bias, number, epilogue);
     if constexpr (rows > 1)
-        last_rows<Epilogue, rows - 1>(count, a, row, panel, bias, number, epilogue);
+        last_rows<Number, Epilogue, rows - 1>(count, a, row, panel, bias, number, epilogue);
 }
 
-// Rows [start, stop) of the product; `panels` and `bias` are packed.
-template <class Epilogue>
-void product(const Rows& a, long start, long stop, const float* packed, const float* bias,
+// Rows [start, stop) of the product; `panels` and `bias` are packed, weights as floats or in half
+// precision, which is half as much to fetch.
+template <class Number, class Epilogue>
+void product(const Rows& a, long start, long stop, const Number* packed, const float* bias,
              int panels, const Epilogue& epilogue) {
     const long panel_size = long{PANEL} * a.taps * a.depth;
     // So many rows that they stay in the second cache while all panels pass.
@@ -115,7 +116,7 @@ void product(const Rows& a, long start, long stop, const float* packed, const fl
     for (long block = start; block < stop; block += step) {
         const long end = std::min(block + step, stop);
         for (int number = 0; number < panels; ++number) {
-            const float* panel = packed + number * panel_size;
+            const Number* panel = packed + number * panel_size;
             const float* shift = bias ? bias + number * PANEL : nullptr;
             long row = block;
             for (; row + ROWS <= end; row += ROWS) tile<ROWS>(a, row, panel, shift, number, epilogue);

@@ -11,12 +11,13 @@
 // Weights of one branch. `stride` is the width of a row of hidden features: `hidden` rounded up to
 // whole panels, zero beyond. Of the expansion everything is in the order of gated panels.
 struct Branch {
-    const float *squeeze, *squeeze_bias;  // packed, 3 taps
+    const void* squeeze;  // packed, 3 taps, of `squeeze_bytes` a number
+    const float* squeeze_bias;
     const float *norm_weight, *norm_bias;  // (stride,)
     const float *expand, *expand_bias;  // packed, gated
     const float *gain, *offset;  // of the second norm, the scale included
     const double* covering;  // (stride, stride): sum over features of the expansion, w w^T
-    int width, hidden, stride, dilation, gate_panels;
+    int width, hidden, stride, dilation, gate_panels, squeeze_bytes;
     float squeeze_eps, expand_eps;
 };
 
@@ -101,8 +102,14 @@ inline void squeeze(const Branch& of, const float* y, long steps, float* h, int 
     for (int tap = 0; tap < 3; ++tap) seen.at[tap] = y + (tap - 1) * long(of.dilation) * of.width;
     in_parallel(pieces, threads, [&](long piece, int) {
         const long start = piece * RESIDUAL_PIECE, stop = std::min(start + RESIDUAL_PIECE, steps);
-        product(seen, start, stop, of.squeeze, of.squeeze_bias, of.stride / PANEL,
-                Write<Identity>{h, of.stride, of.stride});
+        const Write<Identity> to{h, of.stride, of.stride};
+        const int panels = of.stride / PANEL;
+        if (of.squeeze_bytes == 2)
+            product(seen, start, stop, static_cast<const uint16_t*>(of.squeeze), of.squeeze_bias,
+                    panels, to);
+        else
+            product(seen, start, stop, static_cast<const float*>(of.squeeze), of.squeeze_bias,
+                    panels, to);
         found[piece] = moments_of(h + start * of.stride, (stop - start) * of.stride);
     });
     Moments total;

@@ -5,6 +5,8 @@
 
 #if defined(__AVX2__)
 #include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
 #endif
 
 #define INLINE inline __attribute__((always_inline))
@@ -27,6 +29,37 @@ INLINE Vec load(const float* at) {
     Vec value;
     std::memcpy(&value, at, sizeof(Vec));
     return value;
+}
+
+inline float as_float(float value) { return value; }
+
+// IEEE half precision: shifted into place, and the exponent set right by a multiplication, which
+// also takes care of what is denormal; infinity and NaN stay what they are.
+inline float as_float(uint16_t half) {
+    const uint32_t sign = uint32_t(half & 0x8000) << 16, rest = uint32_t(half & 0x7fff) << 13;
+    float value;
+    std::memcpy(&value, &rest, sizeof value);
+    value *= 0x1p112f;
+    uint32_t bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    bits |= sign | ((half & 0x7c00) == 0x7c00 ? 0x7f800000 : 0);
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+// Half precision as float, exactly.
+INLINE Vec load(const uint16_t* at) {
+#if UNBRAID_LANES == 16 && defined(__AVX512F__)
+    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)));
+#elif UNBRAID_LANES == 8 && defined(__F16C__)
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
+#elif UNBRAID_LANES == 4 && defined(__ARM_NEON)
+    return (Vec)vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(at)));
+#else
+    Vec value;
+    for (int lane = 0; lane < LANES; ++lane) value[lane] = as_float(at[lane]);
+    return value;
+#endif
 }
 
 INLINE void store(float* at, Vec value) { std::memcpy(at, &value, sizeof(Vec)); }
@@ -79,6 +112,23 @@ INLINE float sum(Vec value) {
     float total = 0;
     for (int lane = 0; lane < LANES; ++lane) total += value[lane];
     return total;
+}
+
+// 0, 1, 2, …
+INLINE Vec ascending() {
+    Vec value;
+    for (int lane = 0; lane < LANES; ++lane) value[lane] = float(lane);
+    return value;
+}
+
+INLINE Vec larger(Vec a, Vec b) {
+#if UNBRAID_LANES == 16 && defined(__AVX512F__)
+    return _mm512_max_ps(a, b);
+#elif UNBRAID_LANES == 8 && defined(__AVX2__)
+    return _mm256_max_ps(a, b);
+#else
+    return a > b ? a : b;
+#endif
 }
 
 INLINE Vec clamp(Vec x, float low, float high) {

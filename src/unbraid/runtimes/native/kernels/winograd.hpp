@@ -107,49 +107,109 @@ inline void gate_rows(const Winograd& of, const float* x, long x_stride, float* 
     });
 }
 
+// Some tiles of a row, mixed: `mixed` (6, batch, padded) <- B^T of six steps from one before each tile.
+inline void mix_steps(const float* x, long width, long padded, long first, long count, long batch,
+                      float* mixed) {
+    for (long n = 0; n < count; ++n)
+        for (long c = 0; c < width; c += LANES) {
+            const int lanes = int(std::min<long>(LANES, width - c));
+            const float* at = x + ((first + n) * TILE - 1) * width + c;
+            Vec d[SEEN];
+            for (int j = 0; j < SEEN; ++j) d[j] = load_some(at + j * width, lanes);
+            mix_inputs(d, 1);
+            for (int k = 0; k < SEEN; ++k) store(mixed + (k * batch + n) * padded + c, d[k]);
+        }
+}
+
+// The other way for one panel of features: products (6, batch, stride) of `count` tiles into steps.
+inline void unmix_steps(const Winograd& of, const float* products, long stride, long batch, int panel,
+                        long first, long count, float* out, long steps) {
+    const long c = long(panel) * LANES, out_width = of.gated ? of.width : 2 * of.width;
+    const int lanes = int(std::min<long>(LANES, of.width - c));
+    const Vec shift = load(of.bias + panel * PANEL), gate_shift = load(of.bias + panel * PANEL + LANES);
+    for (long n = 0; n < count; ++n) {
+        Vec value[SEEN], gate[SEEN];
+        for (int k = 0; k < SEEN; ++k) {
+            const float* at = products + (k * batch + n) * stride;
+            value[k] = load(at), gate[k] = load(at + LANES);
+        }
+        mix_outputs(value, 1), mix_outputs(gate, 1);
+        const long step = (first + n) * TILE;
+        for (int j = 0; j < std::min<long>(TILE, steps - step); ++j) {
+            const Vec v = value[j] + shift, g = gate[j] + gate_shift;
+            float* at = out + (step + j) * out_width + c;
+            store_some(at, of.gated ? v * sigmoid(g) : v, lanes);
+            if (!of.gated) store_some(at + of.width, g, lanes);
+        }
+    }
+}
+
 // out (steps, width) <- GLU(conv(x)), without the gate twice as wide. Around x there are silent steps,
 // one before and five behind.
 inline void gate_steps(const Winograd& of, const float* x, float* out, long steps, int threads) {
     const long width = of.width, columns = long(of.gate_panels) * PANEL;
-    const long padded = ceil_div(width, LANES) * LANES, out_width = of.gated ? width : 2 * width;
+    const long padded = ceil_div(width, LANES) * LANES;
     const long tiles = ceil_div(steps, TILE);
-    const long most = width <= 64 ? 96 : width <= 128 ? 60 : width <= 384 ? 48 : 216;
+    const long most = width <= 64 ? 96 : width <= 128 ? 60 : 48;
     const long batch = std::clamp(ceil_div(tiles, threads), 12L, most);
     auto memory = scratches(threads, SEEN * batch * (padded + columns));
     in_parallel(ceil_div(tiles, batch), threads, [&](long number, int thread) {
         const long first = number * batch, count = std::min(batch, tiles - first);
         float* mixed = memory[thread].get();
         float* products = mixed + SEEN * batch * padded;
-        for (long n = 0; n < count; ++n)
-            for (long c = 0; c < width; c += LANES) {
-                const int lanes = int(std::min<long>(LANES, width - c));
-                const float* at = x + ((first + n) * TILE - 1) * width + c;
-                Vec d[SEEN];
-                for (int j = 0; j < SEEN; ++j) d[j] = load_some(at + j * width, lanes);
-                mix_inputs(d, 1);
-                for (int k = 0; k < SEEN; ++k) store(mixed + (k * batch + n) * padded + c, d[k]);
-            }
+        mix_steps(x, width, padded, first, count, batch, mixed);
         for (int k = 0; k < SEEN; ++k)
             product(Rows(mixed + k * batch * padded, int(width), padded), 0, count,
                     of.packed + k * columns * width, nullptr, of.gate_panels,
                     Write<Identity>{products + k * batch * columns, columns, int(columns)});
-        for (long n = 0; n < count; ++n)
-            for (int panel = 0; panel < of.gate_panels; ++panel) {
-                Vec value[SEEN], gate[SEEN];
-                for (int k = 0; k < SEEN; ++k) {
-                    const float* at = products + (k * batch + n) * columns + panel * PANEL;
-                    value[k] = load(at), gate[k] = load(at + LANES);
-                }
-                mix_outputs(value, 1), mix_outputs(gate, 1);
-                const long c = long(panel) * LANES, step = (first + n) * TILE;
-                const int lanes = int(std::min<long>(LANES, width - c));
-                for (int j = 0; j < std::min<long>(TILE, steps - step); ++j) {
-                    const Vec v = value[j] + load(of.bias + panel * PANEL);
-                    const Vec g = gate[j] + load(of.bias + panel * PANEL + LANES);
-                    float* at = out + (step + j) * out_width + c;
-                    store_some(at, of.gated ? v * sigmoid(g) : v, lanes);
-                    if (!of.gated) store_some(at + width, g, lanes);
-                }
+        for (int panel = 0; panel < of.gate_panels; ++panel)
+            unmix_steps(of, products + panel * PANEL, columns, batch, panel, first, count, out, steps);
+    });
+}
+
+// Weights of a gate that are mixed when they are needed, a panel at a time: there are too many to
+// keep twice as many, and too few steps for mixing to matter.
+template <class Number>
+struct WideGate {
+    const Number* packed;  // (panels, 3 * width, PANEL), gated order
+    const float* mixing;   // (6, 3)
+};
+
+// mixed (6, width, PANEL) <- the three taps of each weight of a panel.
+template <class Number>
+void mix_weights(const Number* panel, const float* mixing, long width, float* mixed) {
+    for (long row = 0; row < width; ++row)
+        for (int half = 0; half < PANEL; half += LANES) {
+            Vec taps[3];
+            for (int tap = 0; tap < 3; ++tap) taps[tap] = load(panel + (tap * width + row) * PANEL + half);
+            for (int k = 0; k < SEEN; ++k) {
+                Vec sum{};
+                for (int tap = 0; tap < 3; ++tap) sum += all(mixing[k * 3 + tap]) * taps[tap];
+                store(mixed + (k * width + row) * PANEL + half, sum);
             }
+        }
+}
+
+// What `gate_steps` gives, panel by panel over all steps.
+template <class Number>
+void gate_steps_wide(const Winograd& of, const WideGate<Number>& weights, const float* x, float* out,
+                     long steps, int threads) {
+    const long width = of.width, padded = ceil_div(width, LANES) * LANES;
+    const long tiles = ceil_div(steps, TILE), share = 16;
+    Scratch inputs(SEEN * tiles * padded);
+    in_parallel(ceil_div(tiles, share), threads, [&](long piece, int) {
+        const long first = piece * share, count = std::min(share, tiles - first);
+        mix_steps(x, width, padded, first, count, tiles, inputs.get() + first * padded);
+    });
+    auto memory = scratches(threads, SEEN * PANEL * (width + tiles));
+    in_parallel(of.gate_panels, threads, [&](long panel, int thread) {
+        float* mixed = memory[thread].get();
+        float* products = mixed + SEEN * PANEL * width;
+        mix_weights(weights.packed + panel * 3 * width * PANEL, weights.mixing, width, mixed);
+        for (int k = 0; k < SEEN; ++k)
+            product(Rows(inputs.get() + k * tiles * padded, int(width), padded), 0, tiles,
+                    mixed + k * width * PANEL, nullptr, 1,
+                    Write<Identity>{products + k * tiles * PANEL, PANEL, PANEL});
+        unmix_steps(of, products, PANEL, tiles, int(panel), 0, tiles, out, steps);
     });
 }
