@@ -50,23 +50,30 @@ def test_a_single_segment_weighs_exactly_one():
     assert (SegmentWeights(50, 37, 1.0, samples=20).of(0, 20) == 1).all()
 
 
-def test_what_is_taken_from_a_running_sum_is_the_sum_of_what_was_added():
-    first, second = noise(1, 2, 2, 10, seed=1).numpy(), noise(1, 2, 2, 10, seed=2).numpy()
+@pytest.mark.parametrize("length", [10, 100_000])
+def test_what_is_taken_from_a_running_sum_is_the_sum_of_what_was_added(length):
+    first, second = (noise(1, 2, 2, length, seed=seed).numpy() for seed in (1, 2))
+    shares = np.array([0.5, 2.0], np.float32)[:, None, None]
+    weight = np.linspace(1, 2, length, dtype=np.float32)
+    overlap, gap = 3 * length // 10, 5
     running = RunningSum()
-    running.add(0, first)
-    head = running.take(7)
-    running.add(7, second)
-    tail = running.take(17)
+    running.add(0, first, shares, weight)
+    blocks = [*running.take(length - overlap)]
+    running.add(length - overlap, second, shares, weight)
+    blocks += running.take(2 * length - overlap)
     assert running.held_samples == 0
-    wanted = np.zeros((1, 2, 2, 17), np.float32)
-    wanted[..., :10] += first
-    wanted[..., 7:] += second
-    np.testing.assert_array_equal(np.concatenate([head, tail], axis=-1), wanted)
+    running.add(2 * length - overlap + gap, first, shares, weight)
+    blocks += running.take(4 * length)
+    wanted = np.zeros((1, 2, 2, 3 * length - overlap + gap), np.float32)
+    wanted[..., :length] += first * (shares * weight)
+    wanted[..., length - overlap : 2 * length - overlap] += second * (shares * weight)
+    wanted[..., 2 * length - overlap + gap :] += first * (shares * weight)
+    np.testing.assert_array_equal(np.concatenate(blocks, axis=-1), wanted)
 
 
-def test_a_block_once_taken_does_not_keep_the_buffer_alive():
+def test_a_block_once_taken_is_not_what_the_sum_goes_on_with():
     running = RunningSum()
-    running.add(0, np.ones((1, 1, 1, 1000), np.float32))
-    taken = running.take(10)
+    running.add(0, np.ones((1, 1, 1, 1000), np.float32), np.ones((1, 1, 1)), np.ones(1000))
+    (taken,) = running.take(10)
     assert taken.base is None and taken.nbytes == 40
     assert running.held_samples == 990

@@ -145,8 +145,8 @@ def held_at_most(monkeypatch, model, segments: int, chosen, block=64) -> tuple[i
             return stretch
 
     class Sum(RunningSum):
-        def add(self, start, values):
-            super().add(start, values)
+        def add(self, start, *values):
+            super().add(start, *values)
             most["summed"] = max(most["summed"], self.held_samples)
 
     monkeypatch.setattr(engine, "SongReader", Reader)

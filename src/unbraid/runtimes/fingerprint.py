@@ -30,4 +30,3 @@ def fingerprint(model: SeparationModel) -> str:
             flat = tensor.detach().to("cpu").contiguous().reshape(-1).view(torch.uint8)
             digest.update(flat.numpy().data)
     return digest.hexdigest()
-

@@ -112,15 +112,12 @@ def run_pass(
     for batch, next_start in in_batches(plan.segments(), plan.settings.batch_size):
         work.check()
         spans = [extend(segment, valid[segment.length]) for segment in batch]
-        for segment, estimates in zip(
-            batch, _forward(model, [reader.read(*span) for span in spans]), strict=True
-        ):
-            _add(running, segment, estimates, shares, weights)
+        stretches = [reader.read(*span) for span in spans]
+        _add_all(running, batch, _forward(model, stretches), shares, weights)
         finished = plan.samples if next_start is None else next_start
         reader.forget(finished - reach)
         work.advance(sum(segment.length for segment in batch))
-        if finished > running.position:
-            yield running.take(finished)
+        yield from running.take(finished)
     reader.finish()
 
 
@@ -136,6 +133,18 @@ def _valid_lengths(model: SeparationModel, plan: Pass) -> dict[int, int]:
     return valid
 
 
+def _add_all(
+    running: RunningSum,
+    batch: list[Segment],
+    estimates: list[Float[np.ndarray, "b s c wide"]],
+    shares: Float[np.ndarray, "s 1 1"],
+    weights: SegmentWeights,
+) -> None:
+    """Nobody has the estimates afterwards: a model may use their memory again."""
+    for segment, part in zip(batch, estimates, strict=True):
+        _add(running, segment, part, shares, weights)
+
+
 def _add(
     running: RunningSum,
     segment: Segment,
@@ -149,7 +158,7 @@ def _add(
     kept = estimates[..., left + before_song : left + segment.length]
     weight = weights.of(segment.number, segment.length)[before_song:]
     with np.errstate(over="ignore", invalid="ignore"):  # whether it is finite, the caller asks
-        running.add(segment.start + before_song, kept * (shares * weight))
+        running.add(segment.start + before_song, kept, shares, weight)
 
 
 def _forward(

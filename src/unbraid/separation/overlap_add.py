@@ -8,8 +8,13 @@ buffer, and no division by what may have underflowed.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from jaxtyping import Float
+
+_PIECE = 1 << 15
+"""Samples that are worked on at a time."""
 
 
 def transition_window(
@@ -76,44 +81,60 @@ class SegmentWeights:
 
 
 class RunningSum:
-    """A long sum of which only the part that still grows is held.
+    """A long sum of which only the part that still grows is held, always in the same memory.
 
     `add` puts values anywhere from `position` on; `take` hands out, in order, what is finished.
+    All is done in short pieces: what is done to them next finds them in the cache, and fresh memory
+    costs more than the arithmetic.
     """
 
     def __init__(self) -> None:
         self.position = 0
-        self._sum: np.ndarray | None = None
+        self.held_samples = 0
+        self._memory: np.ndarray | None = None
 
-    @property
-    def held_samples(self) -> int:
-        return 0 if self._sum is None else self._sum.shape[-1]
+    def add(
+        self,
+        start: int,
+        values: Float[np.ndarray, "b s c n"],
+        shares: Float[np.ndarray, "s 1 1"],
+        weight: Float[np.ndarray, " n"],
+    ) -> None:
+        """Add values * (shares * weight) at sample `start`, which is `position` or later."""
+        first, count = start - self.position, values.shape[-1]
+        memory = self._room(values, first + count)
+        memory[..., self.held_samples : first] = 0
+        for begin, end in _pieces(count):
+            weighted = values[..., begin:end] * (shares * weight[begin:end])
+            known = min(max(0, self.held_samples - first - begin), end - begin)
+            into = memory[..., first + begin : first + end]
+            into[..., :known] += weighted[..., :known]
+            into[..., known:] = weighted[..., known:]
+        self.held_samples = max(self.held_samples, first + count)
 
-    def add(self, start: int, values: Float[np.ndarray, "b s c n"]) -> None:
-        """Add `values`, which the sum may keep, at sample `start`, which is `position` or later."""
-        first = start - self.position
-        last = first + values.shape[-1]
-        if self._sum is None and first == 0:
-            self._sum = values
-            return
-        if self._sum is None or last > self.held_samples:
-            grown = np.zeros((*values.shape[:-1], last), values.dtype)
-            if self._sum is not None:
-                grown[..., : self.held_samples] = self._sum
-            self._sum = grown
-        self._sum[..., first:last] += values
-
-    def take(self, until: int) -> Float[np.ndarray, "b s c n"]:
-        """The sums from `position` up to sample `until`, which becomes the new position."""
-        if self._sum is None:
+    def take(self, until: int) -> Iterator[Float[np.ndarray, "b s c n"]]:
+        """The sums from `position` up to sample `until`, which becomes the new position: blocks
+        with memory of their own."""
+        if self._memory is None:
             raise ValueError("nothing has been added yet")
-        count = max(0, until - self.position)
-        if count == self.held_samples:
-            whole, self._sum = self._sum, None
-            self.position += count
-            return whole
-        # Copies both: a view would keep the whole of the old buffer alive in the caller's hands.
-        taken: np.ndarray = self._sum[..., :count].copy()
-        self._sum = self._sum[..., count:].copy()
+        count = min(max(0, until - self.position), self.held_samples)
+        for begin, end in _pieces(count):
+            yield self._memory[..., begin:end].copy()
         self.position += count
-        return taken
+        self.held_samples -= count
+        for begin, end in _pieces(self.held_samples):
+            self._memory[..., begin:end] = self._memory[..., count + begin : count + end]
+
+    def _room(self, like: np.ndarray, samples: int) -> np.ndarray:
+        """The memory, with room for so many samples."""
+        if self._memory is None or self._memory.shape[-1] < samples:
+            grown = np.empty((*like.shape[:-1], samples), like.dtype)
+            if self._memory is not None:
+                grown[..., : self.held_samples] = self._memory[..., : self.held_samples]
+            self._memory = grown
+        return self._memory
+
+
+def _pieces(samples: int) -> Iterator[tuple[int, int]]:
+    for begin in range(0, samples, _PIECE):
+        yield begin, min(begin + _PIECE, samples)

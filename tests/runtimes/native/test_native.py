@@ -214,3 +214,12 @@ def test_a_processor_without_its_instructions_is_told(monkeypatch: pytest.Monkey
         assert "AVX2" in str(library.find())
     finally:
         library._open.cache_clear()
+
+
+def test_what_a_pass_gave_stays_what_it_is_while_somebody_has_it() -> None:
+    model = make_model()
+    run = native.NativeHybridDemucs(model.config, weights_of(model), 1)
+    first = run(make_song(9_000))
+    kept = first.copy()
+    run(-make_song(9_000))
+    assert np.array_equal(first, kept)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _HOPS = 4  # in a frame of the STFT
 _WINDOWS = 1.5  # sum of the squared windows that cover a sample
+_OURS = 2  # references to an array that only its owner has, as sys.getrefcount counts
 _UNITS = 16  # an LSTM has whole vectors of these, whatever the processor
 
 
@@ -109,6 +111,7 @@ class NativeHybridDemucs:
         self.config = config
         self.threads = threads or get_threads()
         self._pool = Pool(0)
+        self._outgoing = np.empty(0, np.float32)
         self._signals = config.audio_channels * len(config.stems)
         weights, stride, groups = Weights(state), config.stride, config.norm_groups
         dilated, outer = config.residual_depth > 0, config.outer_levels
@@ -223,7 +226,7 @@ class NativeHybridDemucs:
     def _waves(self, x: Sheet, t: Sheet, gain: float, offset: float) -> Float32[np.ndarray, "sc t"]:
         """Inverse STFT of the rows, and the time branch."""
         n_fft = self.config.n_fft
-        waves = np.empty((t.width, t.steps), np.float32)
+        waves = self._lent(t.width * t.steps).reshape(t.width, t.steps)
         kernels().inverse_stft(
             x.at(),
             x.row_stride,
@@ -240,6 +243,13 @@ class NativeHybridDemucs:
             self.threads,
         )
         return waves
+
+    def _lent(self, floats: int) -> np.ndarray:
+        """Memory for what goes out: that of the last time, unless somebody still has it."""
+        unused = self._outgoing.size >= floats and sys.getrefcount(self._outgoing) <= _OURS
+        if not unused:
+            self._outgoing = np.empty(floats, np.float32)
+        return self._outgoing[:floats]
 
 
 def _standardize(x: Sheet, threads: int) -> tuple[float, float]:

@@ -56,7 +56,9 @@ class Sheet:
 
     def add(self, other: Sheet, threads: int) -> None:
         """self <- self + other, of the same shape."""
-        kernels().add(self.at(), other.at(), self.rows * self.row_stride - 2 * MARGIN * self.width, threads)
+        kernels().add(
+            self.at(), other.at(), self.rows * self.row_stride - 2 * MARGIN * self.width, threads
+        )
 
     def hush(self) -> None:
         """Silence the margins."""

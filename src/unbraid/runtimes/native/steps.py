@@ -88,9 +88,7 @@ class StepGate:
         width = kernel.shape[1]
         taps = kernel.transpose(2, 1, 0)
         self._wide = width >= _WIDE
-        self._packed = (
-            pack(taps, PAIRS, compact=True) if self._wide else pack_mixed(taps, MIXING)
-        )
+        self._packed = pack(taps, PAIRS, compact=True) if self._wide else pack_mixed(taps, MIXING)
         self._bias = pack_bias(bias, PAIRS)
         self._struct = Winograd(
             packed=None if self._wide else pointer(self._packed),
