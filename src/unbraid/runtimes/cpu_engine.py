@@ -10,6 +10,7 @@ import importlib
 import os
 import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -86,7 +87,10 @@ class NativeModel:
         state: Mapping[str, np.ndarray],
     ) -> None:
         self._config = config
-        self._engine = _kernels().NativeHybridDemucs(config, state, get_threads())
+        # On a thread: meanwhile the first song is decoded.
+        packer = ThreadPoolExecutor(1, "unbraid-pack")
+        self._engine = packer.submit(_kernels().NativeHybridDemucs, config, state, get_threads())
+        packer.shutdown(wait=False)
         self._lock = threading.Lock()
 
     @property
@@ -105,6 +109,7 @@ class NativeModel:
     def __call__(self, mixture: Any) -> Any:
         """(b c t) -> (b s c t), on as many threads as are set by now."""
         with self._lock:
-            self._engine.threads = get_threads()
-            estimates = self._engine(np.ascontiguousarray(as_array(mixture), np.float32))
+            engine = self._engine.result()
+            engine.threads = get_threads()
+            estimates = engine(np.ascontiguousarray(as_array(mixture), np.float32))
         return alike(mixture, estimates)

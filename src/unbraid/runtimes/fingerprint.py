@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+
 from unbraid.models.bag import Bag
 from unbraid.models.base import SeparationModel
 from unbraid.runtimes.arrays import is_module

@@ -19,7 +19,12 @@ from unbraid.errors import ModelError, ShapeError
 from unbraid.models.base import SeparationModel
 from unbraid.separation.progress import CancelToken, Progress
 from unbraid.separation.settings import SeparationSettings
-from unbraid.separation.streaming import Loudness, LoudnessMeter, separate_blocks
+from unbraid.separation.streaming import (
+    EstimatesBlock,
+    Loudness,
+    LoudnessMeter,
+    separate_blocks,
+)
 
 Block = Float32[np.ndarray, "c n"]
 StemBlock = Float32[np.ndarray, "s c n"]
@@ -132,7 +137,7 @@ class Route:
         on_progress: Callable[[Progress], None] | None = None,
         cancel: CancelToken | None = None,
     ) -> Iterator[StemBlock]:
-        """Blocks (s c n) of the stems at the output rate.
+        """Blocks (s c n) of the stems at the output rate: `outgoing` of `estimates`.
 
         Args:
             source: gives the source's blocks (c n), anew with each call.
@@ -144,8 +149,29 @@ class Route:
         Raises:
             ModelError: if the model gives numbers that are not finite.
         """
+        estimates = self.estimates(
+            source,
+            loudness,
+            samples,
+            scratch_dir=scratch_dir,
+            on_progress=on_progress,
+            cancel=cancel,
+        )
+        return self.outgoing(estimates, samples)
+
+    def estimates(
+        self,
+        source: Callable[[], Iterable[np.ndarray]],
+        loudness: Loudness,
+        samples: int,
+        *,
+        scratch_dir: Path | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Iterator[EstimatesBlock]:
+        """Blocks (b s m n) as they come from the model; arguments as of `separate`."""
         model_rate = self.model.spec.sample_rate
-        estimates = separate_blocks(
+        return separate_blocks(
             self.model,
             lambda: model_blocks(source(), self.channel_map, self.source_rate, model_rate),
             loudness,
@@ -155,6 +181,10 @@ class Route:
             on_progress=on_progress,
             cancel=cancel,
         )
+
+    def outgoing(self, estimates: Iterable[EstimatesBlock], samples: int) -> Iterator[StemBlock]:
+        """What becomes of `estimates` of a source of so many samples; see `separate`."""
+        model_rate = self.model.spec.sample_rate
         rows = (self._rows(block) for block in estimates)
         count = len(self.stems) * self.channel_map.channels
         blocks = resample_blocks(rows, model_rate, self.output_rate, count)

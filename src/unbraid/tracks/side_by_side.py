@@ -7,7 +7,7 @@ the same order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from queue import Queue, SimpleQueue
 from threading import Semaphore, Thread
 from types import TracebackType
@@ -16,26 +16,26 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 
-class Behind(Generic[T]):
-    """Does `work` with one item after another, on a thread of its own.
+class Downstream(Generic[T]):
+    """Items as they come, taken by `consume` on a thread of its own.
 
-    On leaving the block everything pushed has been done. What `work` raises comes out of a later
-    `push`, or of the block; if the block itself fails, what still waits is dropped.
+    On leaving the block all that was pushed has been consumed. What `consume` raises comes out of a
+    later `push`, or of the block; if the block itself fails, what still waits is dropped.
 
     Args:
-        work: called with each item, in order.
+        consume: called once, with an iterator of the items in their order.
         depth: items that may wait.
 
-    >>> done = []
-    >>> with Behind(done.append) as behind:
-    ...     for number in range(3):
-    ...         behind.push(number)
-    >>> done
-    [0, 1, 2]
+    >>> total = []
+    >>> with Downstream(lambda items: total.append(sum(items))) as stream:
+    ...     for number in range(4):
+    ...         stream.push(number)
+    >>> total
+    [6]
     """
 
-    def __init__(self, work: Callable[[T], object], depth: int = 4) -> None:
-        self._work = work
+    def __init__(self, consume: Callable[[Iterator[T]], object], depth: int = 4) -> None:
+        self._consume = consume
         self._waiting: Queue[tuple[T] | None] = Queue(depth)
         self._error: BaseException | None = None
         self._dropping = False
@@ -47,7 +47,7 @@ class Behind(Generic[T]):
             raise self._error
         self._waiting.put((item,))
 
-    def __enter__(self) -> Behind[T]:
+    def __enter__(self) -> Downstream[T]:
         self._thread.start()
         return self
 
@@ -64,13 +64,36 @@ class Behind(Generic[T]):
             raise self._error
 
     def _run(self) -> None:
-        # After an error it goes on taking, and does nothing, so that nobody waits for it in vain.
-        for (item,) in iter(self._waiting.get, None):
-            if self._error is None and not self._dropping:
-                try:
-                    self._work(item)
-                except BaseException as error:
-                    self._error = error
+        items = iter(self._waiting.get, None)
+        try:
+            self._consume(item for (item,) in items if not self._dropping)
+        except BaseException as error:
+            self._error = error
+        for _ in items:  # nobody shall wait for it in vain
+            pass
+
+
+class Behind(Downstream[T]):
+    """Does `work` with one item after another, on a thread of its own.
+
+    Args:
+        work: called with each item, in order.
+        depth: items that may wait.
+
+    >>> done = []
+    >>> with Behind(done.append) as behind:
+    ...     for number in range(3):
+    ...         behind.push(number)
+    >>> done
+    [0, 1, 2]
+    """
+
+    def __init__(self, work: Callable[[T], object], depth: int = 4) -> None:
+        def consume(items: Iterator[T]) -> None:
+            for item in items:
+                work(item)
+
+        super().__init__(consume, depth)
 
 
 def ahead(items: Iterable[T], depth: int = 4) -> Generator[T, None, None]:

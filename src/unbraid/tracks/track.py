@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from unbraid.atomic import publish
@@ -17,6 +17,7 @@ from unbraid.audio.write import AudioFormat
 from unbraid.errors import AudioReadError, AudioWriteError
 from unbraid.runtimes.adapt import adapt
 from unbraid.separation.progress import CancelToken, Progress
+from unbraid.separation.streaming import EstimatesBlock
 from unbraid.tracks.encode import Encoded, TrackEncoder
 from unbraid.tracks.estimate import disk_bytes, shown_bytes
 from unbraid.tracks.flow import ChannelMap, Route, map_channels
@@ -34,6 +35,7 @@ from unbraid.tracks.records import (
 )
 from unbraid.tracks.result import TrackResult, peak_rss_mb
 from unbraid.tracks.settings import choose_format, choose_rate
+from unbraid.tracks.side_by_side import Downstream
 from unbraid.tracks.workplace import Spool, open_workplace
 
 _STAGES = {"read": (0.0, 0.04), "separate": (0.04, 0.94), "write": (0.94, 1.0)}
@@ -193,17 +195,27 @@ class _TrackWork:
             output_rate=self.sample_rate,
             stems=self._job.parts.indices,
         )
-        rows = len(route.stems) * self._info.channels
-        with Spool(self._folder / "stems.f32", rows) as spool:
-            for block in route.separate(
-                intake.spool.blocks,
-                intake.loudness,
-                intake.spool.samples,
-                scratch_dir=self._folder,
-                on_progress=self._report,
-                cancel=self._cancel,
-            ):
+        rows, samples = len(route.stems) * self._info.channels, intake.spool.samples
+
+        def put_down(estimates: Iterator[EstimatesBlock]) -> None:
+            for block in route.outgoing(estimates, samples):
                 spool.append(block.reshape(rows, -1))
+
+        estimates = route.estimates(
+            intake.spool.blocks,
+            intake.loudness,
+            samples,
+            scratch_dir=self._folder,
+            on_progress=self._report,
+            cancel=self._cancel,
+        )
+        # What is done goes to disk while the model is at the next segment.
+        with (
+            Spool(self._folder / "stems.f32", rows) as spool,
+            Downstream(put_down, _waiting_blocks(self._channel_map)) as stream,
+        ):
+            for block in estimates:
+                stream.push(block)
         return spool
 
     def _check_space(self, samples: int) -> None:
@@ -218,6 +230,11 @@ class _TrackWork:
                 f"{shown(self._path)} takes {shown_bytes(need)} of disk below "
                 f"{shown(self._root)}, {shown_bytes(free)} are free; choose another --out"
             )
+
+
+def _waiting_blocks(channel_map: ChannelMap) -> int:
+    """How many blocks may wait to be put down: all of a segment, unless there are many channels."""
+    return max(2, 64 // len(channel_map.groups))
 
 
 class _StageReport:

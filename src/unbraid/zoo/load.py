@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from unbraid.errors import CheckpointError, ModelError, UnknownModel
 from unbraid.models.bag import Bag
@@ -108,9 +109,10 @@ class _Place:
         # Beside the packing, which reads the same bytes.
         with ThreadPoolExecutor(1, "unbraid-hash") as helper:
             digest = helper.submit(sha256_of, file.path)
-            model = (file.native() if self.native else None) or self._placed(file)
-        model.fingerprint = digest.result()  # type: ignore[attr-defined]
-        return model
+            model: Any = (file.native() if self.native else None) or self._placed(file)
+        model.fingerprint = digest.result()
+        placed: SeparationModel = model
+        return placed
 
     def _placed(self, file: ModelFile) -> SeparationModel:
         placed: SeparationModel = file.load().to(self.device)

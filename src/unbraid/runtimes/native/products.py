@@ -22,8 +22,8 @@ class Product:
     Args:
         weight: (taps, depth, columns), any view.
         bias: (columns,), or None.
-        then: one of PLAIN, GELU, ADD, GATED, ADD_GELU. Gated, `columns` are values and gates, and half as
-            many come out.
+        then: one of PLAIN, GELU, ADD, GATED, ADD_GELU. Gated, `columns` are values and gates, and
+            half as many come out.
     """
 
     def __init__(

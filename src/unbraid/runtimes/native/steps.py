@@ -36,8 +36,8 @@ class HopConvolution:
 
 
 class TransposedHops:
-    """The transposed convolution that mirrors `HopConvolution`, its norm and GELU, added to the skip
-    of the level that it comes to. The outermost has neither, and comes to nothing but itself."""
+    """The transposed convolution that mirrors `HopConvolution`, its norm and GELU, added to the
+    skip of the level that it comes to. The outermost has neither, and is not added to anything."""
 
     def __init__(
         self,
