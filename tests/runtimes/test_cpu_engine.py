@@ -22,8 +22,10 @@ from unbraid.runtimes.cpu_engine import NativeModel, why_torch
 from unbraid.tracks.estimate import measure_cost
 from unbraid.tracks.model import prepare_model
 from unbraid.zoo.checkpoint import save_checkpoint
+from unbraid.zoo.foreign_th import read_th
 from unbraid.zoo.header import hybrid_config, read_weights
 from unbraid.zoo.load import load_to_run
+from zoo.public_files import write_hybrid_th
 
 SMALL = {"stems": ("voice", "rest"), "width": 8, "segment_s": 1.0}
 
@@ -113,7 +115,7 @@ def test_threads_are_those_that_are_set_when_a_pass_begins(file):
     for threads in (1, 2):
         torch.set_num_threads(threads)
         model(np.zeros((1, 2, 100), np.float32))
-    assert model._engine.seen_threads == [1, 2]
+    assert model._engine.result().seen_threads == [1, 2]
 
 
 def test_arrays_give_arrays_and_tensors_tensors(file):
@@ -158,6 +160,24 @@ def test_a_bag_of_our_files_needs_no_torch_either(tmp_path):
     run = without_torch(tmp_path, "song.wav", "-m", "both.yaml", "--verbose")
     assert run.returncode == 0, run.stderr
     assert "native kernels, for those" in run.stderr
+
+
+def test_a_public_file_needs_no_torch_either(tmp_path):
+    path, _ = write_hybrid_th(tmp_path / "public.th")
+    write_song(tmp_path / "song.wav", noise(2.0))
+    run = without_torch(tmp_path, "song.wav", "-m", str(path), "--verbose")
+    assert run.returncode == 0, run.stderr
+    assert "native kernels" in run.stderr
+
+
+def test_arrays_of_a_public_file_are_the_weights_of_its_model(tmp_path):
+    path, model = write_hybrid_th(tmp_path / "public.th")
+    found = dict(read_th(path).arrays())
+    state = model.state_dict()
+    assert list(found) == list(state)
+    for name, value in state.items():
+        assert found[name].dtype == np.float16
+        np.testing.assert_array_equal(found[name].astype(np.float32), value.numpy())
 
 
 def test_what_runs_a_model_is_said_in_words(file, monkeypatch):

@@ -65,6 +65,28 @@ def honest_model() -> torch.nn.Module:
     return from_official("Demucs", {**KWARGS, "sources": SOURCES})
 
 
+HYBRID_KWARGS = {"channels": 8, "samplerate": 8000, "segment": 1}
+
+
+def write_hybrid_th(path: Path) -> tuple[Path, torch.nn.Module]:
+    """A package of an HDemucs, and the model in it."""
+    torch.manual_seed(4)
+    model = from_official("HDemucs", {**HYBRID_KWARGS, "sources": SOURCES})
+    weights = {key: value.half() for key, value in to_official_state(model).items()}
+    state = {
+        key: tensor(storage(str(index), value.numel()), tuple(value.shape), value.stride())
+        for index, (key, value) in enumerate(weights.items())
+    }
+    fragments = {
+        "klass": name("demucs.hdemucs", "HDemucs"),
+        "args": plain((SOURCES,)),
+        "kwargs": plain(HYBRID_KWARGS),
+        "state": table(state),
+    }
+    entries = {f"data/{n}": value.numpy().tobytes() for n, value in enumerate(weights.values())}
+    return write_zip(path, pickled(fragments), entries), model.half().float()
+
+
 def honest_state() -> dict[str, Tensor]:
     return {key: value.half() for key, value in to_official_state(honest_model()).items()}
 

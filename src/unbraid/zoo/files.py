@@ -105,9 +105,9 @@ def _own(path: Path) -> ModelFile:
 
 def _foreign(foreign: ForeignModel) -> ModelFile:
     def native() -> NativeModel | None:
-        config = foreign.hybrid_config()
+        config = foreign.hybrid_config
         if config is None or not kernels_fit(config):
             return None
         return NativeModel(config, dict(foreign.arrays()))
 
-    return ModelFile(foreign.path, foreign.spec(), foreign.build, foreign, native)
+    return ModelFile(foreign.path, foreign.spec, foreign.build, foreign, native)

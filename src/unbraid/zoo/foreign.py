@@ -14,18 +14,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import nn
 
-from unbraid.errors import CheckpointError
+from unbraid.errors import CheckpointError, SettingsError
 from unbraid.models.base import ModelSpec
+from unbraid.models.configs import make_config
 from unbraid.models.configs.hybrid_demucs import HybridDemucsConfig
-from unbraid.models.hybrid_demucs import HybridDemucs
-from unbraid.zoo.convert import PUBLIC_CLASSES, build_official, load_official_state
+from unbraid.models.configs.weights import weight_shapes
+from unbraid.zoo.public_classes import fitting, names_of, our_config, public_class
 from unbraid.zoo.quantized import is_quantized, unpack_state
+from unbraid.zoo.stored import kind_of, read_array
+
+if TYPE_CHECKING:
+    from torch import nn
 
 CLASS_PATHS: dict[str, str] = {
     "demucs.hdemucs.HDemucs": "HDemucs",
@@ -59,31 +62,58 @@ class ForeignModel:
 
     def layout(self) -> nn.Module:
         """The model without memory for its weights."""
+        import torch
+
+        from unbraid.zoo.convert import build_official
+
         with torch.device("meta"), naming(self.path):
             return build_official(self.class_name, self.kwargs, self.args)
 
+    @cached_property
     def spec(self) -> ModelSpec:
         """What a caller must know of it."""
-        spec: ModelSpec = self._outline.spec  # type: ignore[assignment]
+        if self.hybrid_config is not None:
+            return self.hybrid_config.spec
+        spec: ModelSpec = self.layout().spec  # type: ignore[assignment]
         return spec
 
-    def hybrid_config(self) -> HybridDemucsConfig | None:
-        """The config, if it is a Hybrid Demucs."""
-        return self._outline.config if type(self._outline) is HybridDemucs else None
-
     @cached_property
-    def _outline(self) -> nn.Module:
-        """A layout to ask, which is never filled."""
-        return self.layout()
+    def hybrid_config(self) -> HybridDemucsConfig | None:
+        """The config, if it is a Hybrid Demucs whose weights can be told without building it."""
+        try:
+            architecture, given = our_config(self.class_name, self.kwargs, self.args)
+            if architecture != "hybrid_demucs":
+                return None
+            config: HybridDemucsConfig = make_config(architecture, given)
+            weight_shapes(config)
+        except (TypeError, ValueError, ArithmeticError, SettingsError, CheckpointError):
+            return None  # building it says why it makes no model
+        return config
 
     def arrays(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Our names and the weights, in the order of the network.
+        """Our names and the weights of a Hybrid Demucs, in the order of the network: float16 where
+        the file has that, else float32; perhaps views of the file.
 
         Raises:
             CheckpointError: if arguments and weights do not fit each other.
         """
-        for name, weight in self.build().state_dict().items():
-            yield name, weight.numpy()
+        assert self.hybrid_config is not None
+        shapes = weight_shapes(self.hybrid_config)
+        names = names_of("hybrid_demucs", list(shapes), self.hybrid_config)
+        with naming(self.path):
+            state = fitting(shapes, names, self._state(shapes, names))
+            for name in shapes:
+                kind = np.float16 if kind_of(state[name]) == "F16" else np.float32
+                yield name, np.asarray(read_array(state[name]), kind)
+
+    def _state(
+        self, shapes: Mapping[str, tuple[int, ...]], names: Mapping[str, str]
+    ) -> Mapping[str, Any]:
+        """Weights under today's public names."""
+        state = self.state
+        if is_quantized(state):
+            state = unpack_state(state, shapes, names)
+        return public_class(self.class_name).mend(state)
 
     def build(self) -> nn.Module:
         """The model: on the CPU, float32, in evaluation mode.
@@ -91,12 +121,12 @@ class ForeignModel:
         Raises:
             CheckpointError: if arguments and weights do not fit each other.
         """
+        from unbraid.zoo.convert import load_official_state, public_names, shapes_of
+
         model = self.layout()
         with naming(self.path):
-            state = self.state
-            if is_quantized(state):
-                state = unpack_state(state, model)
-            load_official_state(model, PUBLIC_CLASSES[self.class_name].mend(state))
+            state = self._state(shapes_of(model), public_names(model))
+            load_official_state(model, state)
         return model.eval()
 
 

@@ -9,34 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from typing import Any
-
-import torch
-from safetensors import safe_open
-from torch import Tensor
 
 from unbraid.errors import CheckpointError
 from unbraid.zoo.foreign import ForeignModel, class_of, naming
 from unbraid.zoo.hashes import check_named_hash
-from unbraid.zoo.header import read_metadata
+from unbraid.zoo.header import read_metadata, stored_tensors
 from unbraid.zoo.stored import StoredTensor
 
 _MOST_LETTERS = 16 << 20
-
-DTYPES: dict[str, torch.dtype] = {
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "F32": torch.float32,
-    "F64": torch.float64,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "I16": torch.int16,
-    "I8": torch.int8,
-    "U8": torch.uint8,
-    "BOOL": torch.bool,
-}
 
 
 def read_public_safetensors(path: Path) -> ForeignModel:
@@ -53,7 +35,7 @@ def read_public_safetensors(path: Path) -> ForeignModel:
         kwargs = _parse(metadata.get("kwargs", "{}"), "kwargs", _fraction)
         if not isinstance(args, list) or not isinstance(kwargs, dict):
             raise CheckpointError("its arguments are no list and no table")
-        state: Mapping[str, Any] = _tensors(path)
+        state: Mapping[str, Any] = stored_tensors(path)
         if "structure" in metadata:
             tree = _parse(metadata["structure"], "structure", None)
             state = _nest(tree, state, depth=0)
@@ -82,24 +64,6 @@ def _fraction(node: dict[str, Any]) -> Any:
     if type(numerator) is not int or type(denominator) is not int or denominator == 0:
         raise ValueError("a fraction that is none")
     return Fraction(numerator, denominator)
-
-
-def _tensors(path: Path) -> dict[str, StoredTensor]:
-    found = {}
-    with safe_open(path, framework="pt") as file:
-        for key in file.keys():  # noqa: SIM118
-            piece = file.get_slice(key)
-            dtype = DTYPES.get(piece.get_dtype())
-            if dtype is None:
-                raise CheckpointError(f"weight {key:.100} of type {piece.get_dtype()}")
-            found[key] = StoredTensor(tuple(piece.get_shape()), dtype, partial(_read, path, key))
-    return found
-
-
-def _read(path: Path, key: str) -> Tensor:
-    with safe_open(path, framework="pt") as file:
-        tensor: Tensor = file.get_tensor(key)
-        return tensor
 
 
 def _is_pair(item: Any) -> bool:

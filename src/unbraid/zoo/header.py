@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from unbraid.errors import CheckpointError, SettingsError
 from unbraid.models.configs import make_config
 from unbraid.models.configs.hybrid_demucs import HybridDemucsConfig
 from unbraid.models.configs.weights import weight_shapes
+from unbraid.zoo.stored import KINDS, StoredTensor, values_of
 
 FORMAT_VERSION = 1
 
-_TYPES = {"F16": np.float16, "F32": np.float32, "F64": np.float64}
+_TYPES = frozenset({"F16", "F32", "F64"})
 
 
 @dataclass(frozen=True)
@@ -96,14 +98,41 @@ def read_weights(path: str | Path, config: HybridDemucsConfig) -> Iterator[tuple
     """
     wanted = weight_shapes(config)
     with open_file(path) as file:
-        check_shapes(path, wanted, shapes_in(file))  # and where they lie has been checked by now
+        check_shapes(path, wanted, shapes_in(file))
+    stored = stored_tensors(path)
+    for name in wanted:
+        yield name, stored[name].read()
+
+
+def stored_tensors(path: str | Path) -> dict[str, StoredTensor]:
+    """All weights of a safetensors file by name, to be read where they lie.
+
+    Raises:
+        CheckpointError: if it is no such file, or holds weights of an unknown kind.
+    """
+    with open_file(path):
+        pass  # which looks whether all weights lie within the file, and apart
     with Path(path).open("rb") as raw:
         header_bytes = int.from_bytes(raw.read(8), "little")
         entries = json.loads(raw.read(header_bytes))
-    content = np.asarray(np.memmap(path, np.uint8, "r", offset=8 + header_bytes))
-    for name, shape in wanted.items():
-        start, stop = entries[name]["data_offsets"]
-        yield name, content[start:stop].view(_TYPES[entries[name]["dtype"]]).reshape(shape)
+    found = {}
+    for name, entry in entries.items():
+        if name == "__metadata__":
+            continue
+        shape, kind = tuple(entry["shape"]), entry["dtype"]
+        if kind not in KINDS:
+            raise CheckpointError(f"{path}: weight {name:.100} of type {kind}")
+        start, stop = entry["data_offsets"]
+        read = partial(_read, path, header_bytes + 8 + start, stop - start, shape, kind)
+        found[name] = StoredTensor(shape, kind, read)
+    return found
+
+
+def _read(path: str | Path, start: int, size: int, shape: tuple[int, ...], kind: str) -> np.ndarray:
+    if size == 0:
+        return np.zeros(shape, KINDS[kind])
+    content = np.memmap(path, np.uint8, "r", offset=start, shape=(size,))
+    return values_of(np.asarray(content), kind).reshape(shape)
 
 
 def has_arrays(path: str | Path) -> bool:

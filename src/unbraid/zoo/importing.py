@@ -13,6 +13,7 @@ from unbraid.zoo.checkpoint import CheckpointInfo, read_info, save_checkpoint
 from unbraid.zoo.files import ModelFile, open_model
 from unbraid.zoo.hashes import sha256_of
 from unbraid.zoo.load import find_model, licence_of
+from unbraid.zoo.stored import kind_of
 
 
 def import_model(
@@ -65,5 +66,5 @@ def _provenance(file: ModelFile) -> dict[str, Any]:
 def _stored_type(file: ModelFile) -> torch.dtype | None:
     if file.foreign is None:
         return None
-    types = {getattr(value, "dtype", None) for value in file.foreign.state.values()}
-    return torch.float16 if types == {torch.float16} else None
+    kinds = {kind_of(value) for value in file.foreign.state.values()}
+    return torch.float16 if kinds == {"F16"} else None

@@ -6,10 +6,8 @@ too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
-
-from torch import nn
 
 from unbraid.models.configs.demucs import DemucsConfig
 from unbraid.zoo.public_hdemucs import residual_name
@@ -80,10 +78,9 @@ def to_ours(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     }
 
 
-def public_names(model: nn.Module) -> dict[str, str]:
+def public_names(weights: Collection[str], config: Any) -> dict[str, str]:
     """Our name -> public name of every weight, in the public order, which is ours."""
-    config: Any = model.config
-    return {own: _name(own, config) for own in model.state_dict()}
+    return {own: _name(own, config) for own in weights}
 
 
 def _name(own: str, config: DemucsConfig) -> str:

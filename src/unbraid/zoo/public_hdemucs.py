@@ -7,10 +7,8 @@ say which is which.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
-
-from torch import nn
 
 from unbraid.errors import SettingsError
 
@@ -113,10 +111,10 @@ _DECODER_PARTS = {"conv_tr": "conv", "norm2": "norm", "rewrite": "gate.conv", "n
 """Public part of a layer -> ours, in the public order; residual branches come last in both."""
 
 
-def public_names(model: nn.Module) -> dict[str, str]:
-    """Our name -> public name of every weight, in the public order."""
-    namer = _Namer(model)
-    names = {own: namer.name(own) for own in model.state_dict()}
+def public_names(weights: Collection[str], config: Any) -> dict[str, str]:
+    """Our name -> public name of every weight of a model, in the public order."""
+    namer = _Namer(weights, config)
+    names = {own: namer.name(own) for own in weights}
     return dict(sorted(names.items(), key=lambda pair: _rank(pair[1])))
 
 
@@ -134,11 +132,13 @@ def _rank(public: str) -> tuple[int, ...]:
 class _Namer:
     """Public names of the weights of one model."""
 
-    def __init__(self, model: Any) -> None:
-        self.config = model.config
+    def __init__(self, weights: Collection[str], config: Any) -> None:
+        self.config = config
         self.depth = self.config.depth
         self.outer = self.config.outer_levels
-        self.spectral = len(model.spec_encoder)  # levels on the spectral lists
+        split = (own.split(".") for own in weights)
+        # Levels on the spectral lists.
+        self.spectral = len({path[1] for path in split if path[0] == "spec_encoder"})
 
     def name(self, own: str) -> str:
         group, *path = own.split(".")

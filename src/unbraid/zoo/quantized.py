@@ -16,13 +16,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from unbraid.errors import CheckpointError
-from unbraid.zoo.convert import public_names
-from unbraid.zoo.stored import AnyTensor, StoredTensor, need_tensor
+from unbraid.zoo.stored import StoredTensor, is_float, kind_of, need_tensor, read_array
 
 MARKER = "__quantized"
 LINE = 64 * 32
@@ -37,12 +34,15 @@ def is_quantized(state: Mapping[Any, Any]) -> bool:
     return bool(state.get(MARKER))
 
 
-def unpack_state(state: Mapping[Any, Any], model: nn.Module) -> dict[str, AnyTensor]:
+def unpack_state(
+    state: Mapping[Any, Any], shapes: Mapping[str, tuple[int, ...]], names: Mapping[str, str]
+) -> dict[str, Any]:
     """A quantized state as one of tensors under public names; each is unpacked when it is read.
 
     Args:
         state: as the file holds it.
-        model: ours, whose parameters say what there should be; it may be without memory.
+        shapes: of the model's weights, by our names.
+        names: our names -> public ones, in the public order.
     Raises:
         CheckpointError: if the state does not fit the model, or is not of the known kind.
     """
@@ -50,9 +50,9 @@ def unpack_state(state: Mapping[Any, Any], model: nn.Module) -> dict[str, AnyTen
     large, small = _items(state, "quantized"), _items(state, "others")
     if any(True for _ in _items(state, "float16")):
         raise CheckpointError("a quantized state with half-precision parts, which is not known")
-    ours, unpacked = model.state_dict(), {}
-    for own, public in public_names(model).items():
-        shape = tuple(ours[own].shape)
+    unpacked = {}
+    for own, public in names.items():
+        shape = shapes[own]
         quantized = math.prod(shape) > least
         item = next(large if quantized else small, None)
         if item is None:
@@ -97,10 +97,10 @@ def _stored(item: Any, shape: tuple[int, ...], group_size: int, name: str) -> St
         if words is not None:
             _check_words(words, None, name)
     read = partial(_unpack, levels, bounds, widths, shape, group_size, name)
-    return StoredTensor(shape, torch.float32, read)
+    return StoredTensor(shape, "F32", read)
 
 
-def _parts(item: Any, name: str) -> tuple[list[AnyTensor | None], tuple[float, float], AnyTensor]:
+def _parts(item: Any, name: str) -> tuple[list[Any], tuple[float, float], Any]:
     if not isinstance(item, (list, tuple)) or len(item) != 3:
         raise CheckpointError(f"{name} is not quantized in the known way")
     levels, bounds, widths = item
@@ -113,34 +113,33 @@ def _parts(item: Any, name: str) -> tuple[list[AnyTensor | None], tuple[float, f
 
 
 def _number(value: Any, name: str) -> float:
-    if isinstance(value, StoredTensor) and value.count == 1 and value.dtype.is_floating_point:
-        value = float(value.read())
-    if isinstance(value, Tensor) and value.numel() == 1:
-        value = float(value)
+    if is_float(value) and math.prod(value.shape) == 1:
+        value = float(read_array(value).reshape(()))
     if not isinstance(value, (int, float)) or not math.isfinite(value):
         raise CheckpointError(f"{name} has no bounds")
     return float(value)
 
 
-def _check_words(words: AnyTensor, values: int | None, name: str) -> None:
+def _check_words(words: Any, values: int | None, name: str) -> None:
     """Planes of bits for this many values (None: not known yet)."""
     shape = tuple(words.shape)
-    if words.dtype != torch.int64 or len(shape) != 3 or shape[2] != 32 or shape[1] > MAX_BITS:
-        raise CheckpointError(f"{name} is packed in no known way: {words.dtype} {shape}")
+    kind = kind_of(words)
+    if kind != "I64" or len(shape) != 3 or shape[2] != 32 or shape[1] > MAX_BITS:
+        raise CheckpointError(f"{name} is packed in no known way: {kind} {shape}")
     if values is not None and shape[0] != -(-values // LINE):
         raise CheckpointError(f"{name} has bit widths for other groups than its own")
 
 
 def _unpack(
-    levels: list[AnyTensor | None],
+    levels: list[Any],
     bounds: tuple[float, float],
-    widths: AnyTensor,
+    widths: Any,
     shape: tuple[int, ...],
     group_size: int,
     name: str,
-) -> Tensor:
+) -> np.ndarray:
     groups = math.prod(shape) // group_size
-    bits = unpack_bits(_array(widths), groups) + MIN_BITS
+    bits = unpack_bits(read_array(widths), groups) + MIN_BITS
     values = np.empty((groups, group_size), dtype=np.float32)
     low, high = bounds
     for width in np.unique(bits):
@@ -149,15 +148,12 @@ def _unpack(
         if words is None:
             raise CheckpointError(f"{name} has groups of {width} bits, and no levels for them")
         _check_words(words, len(rows) * group_size, name)
-        level = unpack_bits(_array(words), len(rows) * group_size).reshape(len(rows), group_size)
-        share = level.astype(np.float32) / np.float32(2 ** int(width) - 1)
+        level = unpack_bits(read_array(words), len(rows) * group_size)
+        share = level.reshape(len(rows), group_size).astype(np.float32) / np.float32(
+            2 ** int(width) - 1
+        )
         values[rows] = share * np.float32(high - low) + np.float32(low)
-    return torch.from_numpy(values.reshape(shape))
-
-
-def _array(words: AnyTensor) -> NDArray[np.int64]:
-    tensor = words.read() if isinstance(words, StoredTensor) else words
-    return tensor.contiguous().numpy()
+    return values.reshape(shape)
 
 
 def unpack_bits(words: NDArray[np.int64], count: int) -> NDArray[np.int64]:

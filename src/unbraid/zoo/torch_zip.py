@@ -16,26 +16,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from unbraid.errors import CheckpointError
 from unbraid.zoo.pickles import MOST_BYTES, Maker, PlainDict, read_pickle
-from unbraid.zoo.stored import StoredTensor
+from unbraid.zoo.stored import KINDS, StoredTensor, values_of
 
-DTYPES: dict[str, torch.dtype] = {
-    "FloatStorage": torch.float32,
-    "HalfStorage": torch.float16,
-    "DoubleStorage": torch.float64,
-    "BFloat16Storage": torch.bfloat16,
-    "LongStorage": torch.int64,
-    "IntStorage": torch.int32,
-    "ShortStorage": torch.int16,
-    "CharStorage": torch.int8,
-    "ByteStorage": torch.uint8,
-    "BoolStorage": torch.bool,
+_STORAGES: dict[str, str] = {
+    "FloatStorage": "F32",
+    "HalfStorage": "F16",
+    "DoubleStorage": "F64",
+    "BFloat16Storage": "BF16",
+    "LongStorage": "I64",
+    "IntStorage": "I32",
+    "ShortStorage": "I16",
+    "CharStorage": "I8",
+    "ByteStorage": "U8",
+    "BoolStorage": "BOOL",
 }
-"""Name of a storage class in a pickle -> type of its values."""
+"""Name of a storage class in a pickle -> kind of its values."""
 
 _MOST_ENTRIES = 100_000
 _LOCAL_HEADER = 30  # bytes before the name of an entry
@@ -48,8 +47,13 @@ _ZIP_ERRORS = (
 @dataclass(frozen=True)
 class _Storage:
     key: str
-    dtype: torch.dtype
+    kind: str
     count: int
+
+    @property
+    def item_bytes(self) -> int:
+        """Of one value, as it lies in the file."""
+        return int(np.dtype(KINDS[self.kind]).itemsize)
 
 
 def read_torch_zip(path: Path, names: Mapping[str, Maker]) -> Any:
@@ -126,7 +130,7 @@ class _Archive:
             "torch._utils _rebuild_tensor_v2": self.tensor,
             "torch._utils _rebuild_parameter": self.parameter,
         }
-        storages = {f"torch {name}": Maker(f"torch.{name}") for name in DTYPES}
+        storages = {f"torch {name}": Maker(f"torch.{name}") for name in _STORAGES}
         return storages | {
             name: Maker(name.replace(" ", "."), make) for name, make in rebuild.items()
         }
@@ -139,15 +143,16 @@ class _Archive:
             raise CheckpointError("a storage of no known type")
         if type(key) is not str or type(count) is not int:
             raise CheckpointError("a storage without key and size")
-        dtype = DTYPES.get(kind.name.removeprefix("torch."))
-        if dtype is None:
+        known = _STORAGES.get(kind.name.removeprefix("torch."))
+        if known is None:
             raise CheckpointError(f"a storage of type {kind.name}")
+        storage = _Storage(key, known, count)
         bytes_there = self.entry(f"data/{key}").file_size
-        if count < 0 or count * dtype.itemsize != bytes_there:
+        if count < 0 or count * storage.item_bytes != bytes_there:
             raise CheckpointError(
-                f"a storage of {count} {dtype} values where the file has {bytes_there} bytes"
+                f"a storage of {count} {known} values where the file has {bytes_there} bytes"
             )
-        return _Storage(key, dtype, count)
+        return storage
 
     def tensor(
         self, storage: Any, offset: Any, size: Any, stride: Any, grad: Any, hooks: Any, *rest: Any
@@ -165,11 +170,11 @@ class _Archive:
         if count > storage.count or (count and last >= storage.count):
             raise CheckpointError("a tensor that reaches beyond its storage")
         # Many tensors on one storage could otherwise ask for more than any file holds.
-        self.values_left -= count * storage.dtype.itemsize
+        self.values_left -= count * storage.item_bytes
         if self.values_left < 0:
             raise CheckpointError("tensors of more values than the file has")
         read = partial(self._read, storage, offset, size, stride)
-        return StoredTensor(size, storage.dtype, read)
+        return StoredTensor(size, storage.kind, read)
 
     def parameter(self, data: Any, grad: Any, hooks: Any) -> StoredTensor:
         if not isinstance(data, StoredTensor) or hooks:
@@ -178,23 +183,27 @@ class _Archive:
 
     def _read(
         self, storage: _Storage, offset: int, size: tuple[int, ...], stride: tuple[int, ...]
-    ) -> Tensor:
+    ) -> np.ndarray:
         with _refusing(self.path):
-            data = bytearray(self._bytes(self.entry(f"data/{storage.key}")))
-            if not data:
-                return torch.zeros(size, dtype=storage.dtype)
-            flat = torch.frombuffer(data, dtype=storage.dtype)
-            return flat.as_strided(size, stride, offset)
+            entry = self.entry(f"data/{storage.key}")
+            if not entry.file_size:
+                return np.zeros(size, KINDS[storage.kind])
+            flat = values_of(self._content(entry), storage.kind)
+            steps = [step * flat.itemsize for step in stride]
+            return np.lib.stride_tricks.as_strided(flat[offset:], size, steps, writeable=False)
 
-    def _bytes(self, entry: zipfile.ZipInfo) -> bytes:
-        """What an entry holds. Not by `zipfile`, which reads the list of all entries each time."""
+    def _content(self, entry: zipfile.ZipInfo) -> np.ndarray:
+        """The bytes of an entry, where they lie in the file. Not by `zipfile`, which reads the list
+        of all entries each time."""
         with self.path.open("rb") as file:
             file.seek(entry.header_offset)
             header = file.read(_LOCAL_HEADER)
-            if header[:4] != b"PK\x03\x04" or len(header) < _LOCAL_HEADER:
-                raise CheckpointError("an entry of the zip file is not where its list says")
-            file.seek(sum(struct.unpack_from("<HH", header, 26)), 1)
-            data = file.read(entry.file_size)
-        if len(data) != entry.file_size or zlib.crc32(data) != entry.CRC:
+        if header[:4] != b"PK\x03\x04" or len(header) < _LOCAL_HEADER:
+            raise CheckpointError("an entry of the zip file is not where its list says")
+        names = sum(struct.unpack_from("<HH", header, 26))
+        start = entry.header_offset + _LOCAL_HEADER + names
+        mapped = np.memmap(self.path, np.uint8, "r", offset=start, shape=(entry.file_size,))
+        content = np.asarray(mapped)
+        if zlib.crc32(content.data) != entry.CRC:
             raise CheckpointError(f"{entry.filename} is damaged; get the file again")
-        return data
+        return content
