@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 _HOPS = 4  # in a frame of the STFT
 _WINDOWS = 1.5  # sum of the squared windows that cover a sample
-_OURS = 2  # references to an array that only its owner has, as sys.getrefcount counts
 _UNITS = 16  # an LSTM has whole vectors of these, whatever the processor
 
 
@@ -112,6 +111,7 @@ class NativeHybridDemucs:
         self.threads = threads or get_threads()
         self._pool = Pool(0)
         self._outgoing = np.empty(0, np.float32)
+        self._references = sys.getrefcount(self._outgoing)  # while nobody else has it
         self._signals = config.audio_channels * len(config.stems)
         weights, stride, groups = Weights(state), config.stride, config.norm_groups
         dilated, outer = config.residual_depth > 0, config.outer_levels
@@ -246,8 +246,8 @@ class NativeHybridDemucs:
 
     def _lent(self, floats: int) -> np.ndarray:
         """Memory for what goes out: that of the last time, unless somebody still has it."""
-        unused = self._outgoing.size >= floats and sys.getrefcount(self._outgoing) <= _OURS
-        if not unused:
+        unused = sys.getrefcount(self._outgoing) <= self._references
+        if not unused or self._outgoing.size < floats:
             self._outgoing = np.empty(floats, np.float32)
         return self._outgoing[:floats]
 

@@ -15,8 +15,6 @@ from unbraid.runtimes.threads import processors
 PAIRS, FOURS = 2, 4
 """How many groups of columns take turns: values and gates; the gates of an LSTM."""
 
-_TYPES = (np.float32, np.float16)
-
 _MANY = 1 << 17
 """Weights that do not stay in the second cache: there, half as much to fetch is faster."""
 
@@ -47,7 +45,8 @@ def pack(
     offsets = _in_turns(_column_offsets(weight), turns, vectors)
     width = vectors * kernels().lanes
     half = compact and weight.dtype == np.float16 and weight.size >= _MANY
-    packed = np.empty((len(offsets) // width, taps * depth, width), _TYPES[half])
+    shape = (len(offsets) // width, taps * depth, width)
+    packed = np.empty(shape, np.float16 if half else np.float32)
     kernels().pack(
         *_source(weight),
         pointer(offsets),
