@@ -87,6 +87,12 @@ def test_any_length_will_do(samples: int) -> None:
     assert deviation_db(found, wanted) < -100
 
 
+@pytest.mark.parametrize("samples", [1, 1025, 9_001])
+def test_wide_models_compute_pairs_and_mix_late(samples: int) -> None:
+    found, wanted = both(make_model(width=24), make_song(samples))
+    assert deviation_db(found, wanted) < -100
+
+
 def test_a_long_song_goes_through_the_lstm_in_spans() -> None:
     model = make_model()
     found, wanted = both(model, make_song(1024 * 430))  # three spans and a part of one

@@ -77,6 +77,7 @@ _SIGNATURES = {
     "pack": [_P, _I, _P, _L, _I, _L, _L, _L, _L, _P, _I, _I],
     "pack_mixed": [_P, _I, _P, _L, _L, _L, _L, _L, _P, _L, _P, _I],
     "product": [POINTER(_P), _I, _I, _L, _L, _P, _I, _P, _I, _I, _P, _L, _I, _I],
+    "filter_hops": [_P, _I, _L, _P, _P, _I, _I, _P, _L, _I, _I],
     "group_norm": [_P, _L, _L, _L, _L, _I, _P, _P, _F, _I, _P, _L, _I],
     "moments": [_P, _L, _L, _L, _L, POINTER(c_double), _I],
     "scale": [_P, _L, _L, _L, _L, _F, _F, _I],

@@ -60,6 +60,12 @@ def pack(
     return packed
 
 
+def pack_pair(weight: Float[np.ndarray, "two depth *columns"]) -> Float[np.ndarray, "p k w"]:
+    """The taps of a filter as `pairs.hpp` wants them: their sum, then each of them, in float32."""
+    first, second = weight.astype(np.float32)
+    return pack(np.stack([first + second, first, second]))
+
+
 def pack_mixed(
     weight: Float[np.ndarray, "taps depth two_c"], mixing: Float[np.ndarray, "outs taps"]
 ) -> Float[np.ndarray, "outs p k w"]:

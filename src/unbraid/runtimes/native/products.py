@@ -10,10 +10,48 @@ import numpy as np
 from jaxtyping import Float
 
 from unbraid.runtimes.native.library import kernels, pointer
-from unbraid.runtimes.native.packing import PAIRS, pack, pack_bias
+from unbraid.runtimes.native.packing import PAIRS, pack, pack_bias, pack_pair
 
 PLAIN, GELU, ADD, GATED, ADD_GELU = range(5)
 """What happens to a product on its way out; as `unbraid_product` counts."""
+
+
+class HopFilter:
+    """Rows m of out <- W0 hop[m] + W1 hop[m + 1] + bias, with `then` applied; hops lie one behind
+    the other. Two rows at a time by three products, where a product would take four.
+
+    Args:
+        weight: (2, depth, columns), any view.
+        bias: (columns,), or None.
+        then: one of PLAIN, GELU, ADD, ADD_GELU.
+    """
+
+    def __init__(
+        self,
+        weight: Float[np.ndarray, "two depth *columns"],
+        bias: Float[np.ndarray, " n"] | None,
+        then: int = PLAIN,
+    ) -> None:
+        self.depth, self.columns = weight.shape[1], math.prod(weight.shape[2:])
+        self._packed = pack_pair(weight)
+        self._bias = pack_bias(np.zeros(self.columns, np.float32) if bias is None else bias)
+        self._then = then
+
+    def __call__(self, hops: int, rows: int, out: int, out_stride: int, threads: int) -> None:
+        """So many rows, from the hop at the address `hops` on; rows of out `out_stride` apart."""
+        kernels().filter_hops(
+            hops,
+            self.depth,
+            rows,
+            pointer(self._packed),
+            pointer(self._bias),
+            len(self._packed),
+            self._then,
+            out,
+            out_stride,
+            self.columns,
+            threads,
+        )
 
 
 class Product:

@@ -9,7 +9,14 @@ import numpy as np
 from unbraid.runtimes.native.library import Branch as BranchStruct
 from unbraid.runtimes.native.library import Expansion, SpectralEncoder, Winograd, kernels, pointer
 from unbraid.runtimes.native.norms import Norm
-from unbraid.runtimes.native.packing import PAIRS, gate_panels, pack, pack_bias, pack_mixed
+from unbraid.runtimes.native.packing import (
+    PAIRS,
+    gate_panels,
+    pack,
+    pack_bias,
+    pack_mixed,
+    pack_pair,
+)
 from unbraid.runtimes.native.sheets import MARGIN, Pool, Sheet
 from unbraid.runtimes.native.weights import PackedBranch, Weights, numbered_branches
 from unbraid.runtimes.winograd import MIXING
@@ -95,7 +102,7 @@ class SpecDecoder:
 
     def _pack(self, gain: float, offset: float) -> tuple[np.ndarray, np.ndarray]:
         bias = self._bias * np.float32(gain) + np.float32(offset)
-        packed = np.stack([pack(part * np.float32(gain)) for part in self._taps])
+        packed = np.stack([pack_pair(part * np.float32(gain)) for part in self._taps])
         return packed, pack_bias(bias)
 
     def __call__(self, x: Sheet, out: Sheet, pool: Pool, threads: int) -> Sheet:

@@ -10,20 +10,55 @@ from unbraid.runtimes.native.branches import Branch
 from unbraid.runtimes.native.library import Winograd, kernels, pointer
 from unbraid.runtimes.native.norms import Norm
 from unbraid.runtimes.native.packing import PAIRS, gate_panels, pack, pack_bias, pack_mixed
-from unbraid.runtimes.native.products import ADD_GELU, GATED, GELU, PLAIN, Product
+from unbraid.runtimes.native.products import (
+    ADD_GELU,
+    GATED,
+    GELU,
+    PLAIN,
+    HopFilter,
+    Product,
+)
 from unbraid.runtimes.native.sheets import Pool, Sheet
 from unbraid.runtimes.native.weights import Weights, numbered_branches
 from unbraid.runtimes.winograd import MIXING
 
+_DEEP, _MANY = 128, 1 << 20
+"""Hops from which on two outputs together are faster, by measurement; and weights that are better
+fetched as they are than used more cleverly."""
+
+
+class Hops:
+    """Filters of two hops, however they are computed best.
+
+    Args:
+        weight: (2, depth, columns), any view.
+        bias: (columns,), or None.
+        then: one of PLAIN, GELU, ADD, ADD_GELU.
+    """
+
+    def __init__(self, weight: np.ndarray, bias: np.ndarray | None, then: int) -> None:
+        self._depth = weight.shape[1]
+        together = self._depth >= _DEEP and weight.size < _MANY
+        self._filter = (HopFilter if together else Product)(weight, bias, then)
+
+    def __call__(self, hops: int, rows: int, out: int, out_stride: int, threads: int) -> None:
+        """As `HopFilter` does."""
+        if isinstance(self._filter, HopFilter):
+            self._filter(hops, rows, out, out_stride, threads)
+        else:
+            self._filter([hops], self._depth, rows, out, out_stride, threads)
+
 
 class HopConvolution:
     """A strided convolution over time, its kernel two strides: `stride` steps side by side are one
-    row of a matrix, and the next row overlaps it by half."""
+    hop."""
 
     def __init__(self, weight: np.ndarray, bias: np.ndarray | None, stride: int, then: int) -> None:
         self.width, self._outer, self._kernel = weight.shape
         self._stride = stride
-        self._product = Product(weight.transpose(2, 1, 0), bias, then)
+        # (2 * stride, outer, width), of which half is one hop of stride * outer values
+        taps = weight.transpose(2, 1, 0).reshape(2, stride * self._outer, self.width)
+        self._hops = Hops(taps, bias, then)
 
     def steps(self, x: Sheet) -> int:
         """How many steps come out."""
@@ -31,8 +66,8 @@ class HopConvolution:
 
     def __call__(self, x: Sheet, out: Sheet, threads: int) -> None:
         """Convolve, as `TimeEncoderLayer` pads."""
-        first, stride = x.at(0, -(self._kernel // 4)), self._stride * self._outer
-        self._product([first], stride, out.steps, out.at(), out.width, threads)
+        first = x.at(0, -(self._kernel // 4))
+        self._hops(first, out.steps, out.at(), out.width, threads)
 
 
 class TransposedHops:
@@ -56,7 +91,7 @@ class TransposedHops:
         both = halves[:, :, ::-1].transpose(2, 0, 3, 1)  # the hop before, then the hop itself
         self._norm = Norm(weights.under(norm), groups) if weights.has(norm) else None
         then = PLAIN if outermost or self._norm else ADD_GELU
-        self._product = Product(both, np.tile(weights[f"{conv}.bias"], stride), then)
+        self._hops = Hops(both, np.tile(weights[f"{conv}.bias"], stride), then)
 
     def __call__(self, y: Sheet, out: Sheet, pool: Pool, threads: int) -> None:
         """(hops, width) into `out`, the steps that the encoder layer was given."""
@@ -71,8 +106,7 @@ class TransposedHops:
         pool.give(whole)
 
     def _run(self, y: Sheet, out: int, threads: int) -> None:
-        hop = self._stride * self.outer
-        self._product([y.at(0, -1)], y.width, y.steps + 1, out, hop, threads)
+        self._hops(y.at(0, -1), y.steps + 1, out, self._stride * self.outer, threads)
 
 
 _MIXING = np.ascontiguousarray(MIXING, np.float32)

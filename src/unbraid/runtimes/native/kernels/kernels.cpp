@@ -91,6 +91,18 @@ void unbraid_product(const float* const* at, int taps, int depth, long stride, l
                            out_stride, columns, threads);
 }
 
+// Rows of out <- what `then`, as above but not 3, makes of W0 hop[m] + W1 hop[m + 1] + bias; see
+// pairs.hpp.
+void unbraid_filter_hops(const float* hops, int depth, long rows, const float* packed,
+                         const float* bias, int panels, int then, float* out, long out_stride,
+                         int columns, int threads) {
+    const auto run = then == 0   ? filter_hops<Write<Identity>>
+                     : then == 1 ? filter_hops<Write<Gelu>>
+                     : then == 2 ? filter_hops<Write<Adding>>
+                                 : filter_hops<Write<AddingGelu>>;
+    run(hops, depth, rows, packed, bias, panels, out, out_stride, columns, threads);
+}
+
 void unbraid_group_norm(float* x, long rows, long steps, long width, long row_stride, int groups,
                         const float* weight, const float* bias, float eps, int then, float* out,
                         long out_row_stride, int threads) {
@@ -169,7 +181,8 @@ void unbraid_gate_steps_wide(const Winograd* of, const void* packed, int bytes, 
 
 void unbraid_expand_rows(const Expansion* of, const float* in, long rows, long in_stride,
                          float* out, long out_stride, long steps, int threads) {
-    expand_rows(*of, in, rows, in_stride, out, out_stride, steps, threads);
+    const auto run = of->adding ? expand_rows<Write<AddingGelu>> : expand_rows<Write<Identity>>;
+    run(*of, in, rows, in_stride, out, out_stride, steps, threads);
 }
 
 void unbraid_lstm(const LstmDirection* forth, const LstmDirection* back, const LstmShape* shape,

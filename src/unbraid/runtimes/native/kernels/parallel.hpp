@@ -34,7 +34,7 @@ class Scratch {
                   std::free) {
         if (!memory_) std::abort();  // there is nobody to tell: the system is out of memory
     }
-    float* get() { return memory_.get(); }
+    float* get() const { return memory_.get(); }
 
   private:
     std::unique_ptr<float, void (*)(void*)> memory_;

@@ -1,5 +1,6 @@
 // Levels of the spectral branch on rows (freq, steps, width), with silent steps around each row.
 #pragma once
+#include "pairs.hpp"
 #include "residual.hpp"
 
 // One encoder level, each row from the convolution to the gate while it is in the cache.
@@ -87,38 +88,42 @@ inline void refine_rows(const SpectralEncoder& of, float* x, long x_stride, floa
 }
 
 // Transposed convolution over rows: in (rows, steps, width) -> out (stride * rows, steps, outer).
-// Its kernel is two strides; `packed` holds for each of `stride` rows two taps, the row above first.
-// Its GELU is added to what is in out if `adding`, else it goes out as it is.
+// Its kernel is two strides: each of `stride` rows that come out together is a filter of the row above
+// and the row itself, `packed` for each as `Pair` wants it. Its GELU is added to what is in out if
+// `adding`, else it goes out as it is.
 struct Expansion {
     const float *packed, *bias;
     int width, outer, stride, padding, adding;  // `padding` rows are cut off at either end
 };
 
-inline void expand_rows(const Expansion& of, const float* in, long rows, long in_stride, float* out,
-                        long out_stride, long steps, int threads) {
-    constexpr long piece = 256;
-    Scratch silence = silence_of(piece * of.width);
+template <class Epilogue>
+void expand_rows(const Expansion& of, const float* in, long rows, long in_stride, float* out,
+                 long out_stride, long steps, int threads) {
+    const long piece = piece_of_pairs(of.width);
+    const Scratch silence = silence_of(piece * of.width);
     const int panels = int(ceil_div(of.outer, PANEL));
-    const long size = long(panels) * PANEL * 2 * of.width, parts = ceil_div(steps, piece);
-    in_parallel((rows + 1) * parts, threads, [&](long number, int) {
-        const long row = number / parts, first = number % parts * piece;
-        const long count = std::min(piece, steps - first);
-        const float* here = in + row * in_stride + first * of.width;
-        Rows seen(here, of.width, of.width);
-        seen.taps = 2;
-        seen.at[0] = row > 0 ? here - in_stride : silence.get();
-        seen.at[1] = row < rows ? here : silence.get();
+    const long size = 3L * panels * PANEL * of.width, parts = ceil_div(steps, piece);
+    const long rows_out = (rows + 1) * of.stride - 2 * of.padding;
+    auto memory = scratches(threads, 2 * piece * of.width);
+    in_parallel(ceil_div(rows + 1, 2) * parts, threads, [&](long number, int thread) {
+        const long row = number / parts * 2, first_step = number % parts * piece;
+        const long count = std::min(piece, steps - first_step), values = count * of.width;
+        const auto at = [&](long r) {
+            return r < 0 || r >= rows ? silence.get() : in + r * in_stride + first_step * of.width;
+        };
+        float *before = memory[thread].get(), *after = before + piece * of.width;
+        subtract(at(row - 1), at(row), values, before);
+        subtract(at(row + 1), at(row), values, after);
+        const Pair pair{Rows(at(row), of.width, of.width), Rows(before, of.width, of.width),
+                        Rows(after, of.width, of.width)};
         for (int j = 0; j < of.stride; ++j) {
-            const long to = row * of.stride + j - of.padding;
-            if (to < 0 || to >= (rows + 1) * of.stride - 2 * of.padding) continue;
-            float* at = out + to * out_stride + first * of.outer;
-            const float* weight = of.packed + j * size;
-            if (of.adding)
-                product(seen, 0, count, weight, of.bias, panels,
-                        Write<AddingGelu>{at, of.outer, of.outer});
-            else
-                product(seen, 0, count, weight, of.bias, panels,
-                        Write<Identity>{at, of.outer, of.outer});
+            const long to = row * of.stride + j - of.padding, next = to + of.stride;
+            float* here = out + to * out_stride + first_step * of.outer;
+            const Epilogue first{here, of.outer, of.outer};
+            const Epilogue second{here + of.stride * out_stride, of.outer, of.outer};
+            pair_product(pair, count, of.packed + j * size, of.bias, panels,
+                         to >= 0 && to < rows_out ? &first : nullptr,
+                         next >= 0 && next < rows_out ? &second : nullptr);
         }
     });
 }

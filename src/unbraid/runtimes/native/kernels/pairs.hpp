@@ -1,0 +1,121 @@
+// Filters of two taps, two outputs at a time, by three products in place of four:
+//
+//     W0 a + W1 b = W0 (a - b) + s,    W0 b + W1 c = s + W1 (c - b),    s = (W0 + W1) b
+//
+// All strided convolutions here are such filters, over hops or over groups of rows, as their kernels
+// are two strides long. Source: Winograd's F(2, 2), Lavin and Gray, arXiv:1509.09308.
+#pragma once
+#include "parallel.hpp"
+#include "product.hpp"
+
+// The three signals that are multiplied, and weights (panels, 3 * taps * depth, PANEL): those of the
+// sum first, then W0, W1.
+struct Pair {
+    Rows middle, before, after;  // b, a - b, c - b; as many taps, as deep
+};
+
+template <int rows>
+INLINE void accumulate(const Rows& a, long row, const float* panel, Vec* left, Vec* right) {
+    for (int tap = 0; tap < a.taps; ++tap) {
+        const float* at = a.at[tap] + row * a.stride;
+        for (int k = 0; k < a.depth; ++k, panel += PANEL) {
+            const Vec w0 = load(panel), w1 = load(panel + LANES);
+#pragma GCC unroll 16
+            for (int r = 0; r < rows; ++r) {
+                const Vec x = all(at[r * a.stride + k]);
+                left[r] += x * w0;
+                right[r] += x * w1;
+            }
+        }
+    }
+}
+
+template <int rows, class Epilogue>
+inline void pair_tile(const Pair& of, long row, const float* panel, const float* bias, int number,
+                      const Epilogue* first, const Epilogue* second) {
+    Vec left[rows], right[rows], kept[2 * rows];
+    const long size = long{PANEL} * of.middle.taps * of.middle.depth;
+    const Vec b0 = load(bias), b1 = load(bias + LANES);
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; ++r) left[r] = b0, right[r] = b1;
+    accumulate<rows>(of.middle, row, panel, left, right);
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; ++r) kept[r] = left[r], kept[rows + r] = right[r];
+    if (first) {
+        accumulate<rows>(of.before, row, panel + size, left, right);
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; ++r) (*first)(row + r, number, left[r], right[r]);
+    }
+    if (second) {
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; ++r) left[r] = kept[r], right[r] = kept[rows + r];
+        accumulate<rows>(of.after, row, panel + 2 * size, left, right);
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; ++r) (*second)(row + r, number, left[r], right[r]);
+    }
+}
+
+template <class Epilogue, int rows = ROWS - 1>
+inline void last_pairs(int count, const Pair& of, long row, const float* panel, const float* bias,
+                       int number, const Epilogue* first, const Epilogue* second) {
+    if (count == rows) return pair_tile<rows>(of, row, panel, bias, number, first, second);
+    if constexpr (rows > 1)
+        last_pairs<Epilogue, rows - 1>(count, of, row, panel, bias, number, first, second);
+}
+
+// Both outputs for rows [0, count); null where one is not wanted.
+template <class Epilogue>
+void pair_product(const Pair& of, long count, const float* packed, const float* bias, int panels,
+                  const Epilogue* first, const Epilogue* second) {
+    const long panel_size = 3L * PANEL * of.middle.taps * of.middle.depth;
+    for (int number = 0; number < panels; ++number) {
+        const float *panel = packed + number * panel_size, *shift = bias + number * PANEL;
+        long row = 0;
+        for (; row + ROWS <= count; row += ROWS)
+            pair_tile<ROWS>(of, row, panel, shift, number, first, second);
+        if (row < count)
+            last_pairs(static_cast<int>(count - row), of, row, panel, shift, number, first, second);
+    }
+}
+
+// So many rows of the three that they stay in the second cache while all panels pass.
+inline long piece_of_pairs(int depth) {
+    return std::clamp(24L * 1024 / depth / ROWS, 2L, 40L) * ROWS;
+}
+
+// out <- a - b
+inline void subtract(const float* a, const float* b, long count, float* out) {
+    long i = 0;
+    for (; i + LANES <= count; i += LANES) store(out + i, load(a + i) - load(b + i));
+    for (; i < count; ++i) out[i] = a[i] - b[i];
+}
+
+// Rows m of out <- W0 hop[m] + W1 hop[m + 1], hops of `depth` floats one behind the other from `hops`
+// on; what becomes of them is `Epilogue`'s.
+template <class Epilogue>
+void filter_hops(const float* hops, int depth, long rows, const float* packed, const float* bias,
+                 int panels, float* out, long out_stride, int columns, int threads) {
+    const long piece = piece_of_pairs(depth), pairs = ceil_div(rows, 2);
+    auto memory = scratches(threads, 2 * piece * depth);
+    in_parallel(ceil_div(pairs, piece), threads, [&](long number, int thread) {
+        const long start = number * piece, count = std::min(piece, pairs - start);
+        const long whole = std::min(count, rows / 2 - start);  // pairs of which both are wanted
+        float *before = memory[thread].get(), *after = before + piece * depth;
+        const float* from = hops + start * 2 * depth;
+        for (long i = 0; i < count; ++i) {
+            const float* a = from + i * 2 * depth;
+            subtract(a, a + depth, depth, before + i * depth);
+            if (i < whole) subtract(a + 2 * depth, a + depth, depth, after + i * depth);
+        }
+        float* to = out + start * 2 * out_stride;
+        const Epilogue first{to, 2 * out_stride, columns}, second{to + out_stride, 2 * out_stride, columns};
+        const Pair of{Rows(from + depth, depth, 2L * depth), Rows(before, depth, depth),
+                      Rows(after, depth, depth)};
+        pair_product(of, whole, packed, bias, panels, &first, &second);
+        if (whole == count) return;
+        const Pair rest{Rows(from + (2 * whole + 1) * depth, depth, 2L * depth),
+                        Rows(before + whole * depth, depth, depth), of.after};
+        const Epilogue last{to + 2 * whole * out_stride, 2 * out_stride, columns};
+        pair_product(rest, 1, packed, bias, panels, &last, static_cast<const Epilogue*>(nullptr));
+    });
+}
