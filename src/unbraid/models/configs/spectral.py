@@ -44,6 +44,7 @@ class SpectralConfig:
             of its own meanwhile.
         band_splits: shares of the frequency rows, growing, at which the outermost
             `band_split_levels` levels are split into bands with weights of their own.
+        ratio_masks: as in `ModelSpec`; it can be switched on for weights that were trained without.
     """
 
     stems: tuple[str, ...] = ("drums", "bass", "other", "vocals")
@@ -79,6 +80,7 @@ class SpectralConfig:
     wiener_residual: bool = False
     band_splits: tuple[float, ...] = ()
     band_split_levels: int = 2
+    ratio_masks: bool = False
 
     @property
     def spec(self) -> ModelSpec:
@@ -88,6 +90,7 @@ class SpectralConfig:
             sample_rate=self.sample_rate,
             channels=self.audio_channels,
             segment_samples=int(self.sample_rate * self.segment_s),
+            ratio_masks=self.ratio_masks,
         )
 
     @property
