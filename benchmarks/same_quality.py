@@ -3,12 +3,14 @@
     python -m benchmarks.same_quality --demucs ENV/bin/python --track FOLDER
 
 FOLDER holds `drums.wav` and so on; the mixture is their sum. The weights are those of `mini`, under
-the public names. Prints nSDR in dB for both, and writes it to benchmarks/same_quality.json.
+the public names and without its ratio masks, which demucs does not have. Prints nSDR in dB for
+both, and writes it to benchmarks/same_quality.json.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import subprocess
 import sys
@@ -20,6 +22,8 @@ import soundfile
 
 from unbraid import load_model
 from unbraid.evaluation.metrics import nsdr
+from unbraid.models.hybrid_demucs import HybridDemucs
+from unbraid.zoo.checkpoint import save_checkpoint
 from unbraid.zoo.convert import to_official_state
 
 RESULT = Path(__file__).parent / "same_quality.json"
@@ -59,13 +63,14 @@ def compare(folder: Path, python: str, track: Path) -> dict[str, dict[str, float
     song, package = folder / "song.wav", folder / "models" / f"{NAME}.th"
     soundfile.write(song, sum(sources.values()), rate, subtype="FLOAT")
     package.parent.mkdir()
-    state = to_official_state(load_model("mini"))  # type: ignore[arg-type]
+    plain = folder / "mini.safetensors"
+    state = to_official_state(_without_masks(plain))
     np.savez(folder / "mini.npz", **{name: tensor.numpy() for name, tensor in state.items()})
     made = [python, "-c", _MAKE_PACKAGE, str(folder / "mini.npz"), str(package)]
     subprocess.run(made, check=True)
     common = ["--float32", "--clip-mode", "none", str(song)]
     demucs = [python, "-m", "demucs", "-n", NAME, "--repo", str(package.parent)]
-    unbraid = [sys.executable, "-m", "unbraid", "separate"]
+    unbraid = [sys.executable, "-m", "unbraid", "separate", "--model", str(plain)]
     scores = {}
     for name, command in {"demucs": demucs, "unbraid": unbraid}.items():
         out = folder / name
@@ -75,6 +80,16 @@ def compare(folder: Path, python: str, track: Path) -> dict[str, dict[str, float
             for path in sorted(out.rglob("*.wav"))
         }
     return scores
+
+
+def _without_masks(path: Path) -> HybridDemucs:
+    """`mini` as a plain network, written to `path` too."""
+    mini = load_model("mini")
+    assert isinstance(mini, HybridDemucs)
+    plain = HybridDemucs(dataclasses.replace(mini.config, ratio_masks=False))
+    plain.load_state_dict(mini.state_dict())
+    save_checkpoint(path, plain)
+    return plain
 
 
 def _score(source: np.ndarray, path: Path) -> float:

@@ -1,6 +1,7 @@
-"""Score a run of train.py on the validation song and put its weights into the package.
+"""Score a run of train.py, or any checkpoint, on the validation song, as a file that can ship.
 
     python scripts/mini/export.py --data mini-data --run mini-run --out mini.safetensors
+    python scripts/mini/export.py --data mini-data --model mini --ratio-masks --out mini.safetensors
 
 Scores are those of the file as it ships (float16) through `Separator` with default settings:
 whole-song nSDR, beside the two trivial estimates.
@@ -12,6 +13,7 @@ import argparse
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +22,8 @@ import unbraid
 from unbraid.evaluation.metrics import nsdr
 from unbraid.models.hybrid_demucs import HybridDemucs, HybridDemucsConfig
 from unbraid.zoo.checkpoint import save_checkpoint
+from unbraid.zoo.header import read_info
+from unbraid.zoo.load import find_model
 
 STEMS = ("drums", "bass", "other", "vocals")
 RATE = 44100
@@ -43,20 +47,37 @@ def scores(model: Path, song: Path) -> dict[str, dict[str, float]]:
     }
 
 
+def trained(run: Path) -> tuple[HybridDemucs, dict[str, Any]]:
+    """The averaged weights of a run of train.py, and how they came about."""
+    state = torch.load(run / "state.pt", weights_only=True)
+    model = HybridDemucs(HybridDemucsConfig(**state["config"]))
+    model.load_state_dict(state["average"])
+    return model, {"trained_by": "scripts/mini/train.py", "steps": state["step"]}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--run", type=Path, required=True)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--run", type=Path, help="a folder of train.py")
+    source.add_argument("--model", help="name or path of a model instead")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--segment", type=float, help="seconds of one pass; otherwise the run's")
+    parser.add_argument("--segment", type=float, help="seconds of one pass; otherwise as it was")
+    parser.add_argument("--ratio-masks", action="store_true", help="finish estimates by masks")
     args = parser.parse_args()
-    state = torch.load(args.run / "state.pt", weights_only=True)
-    config = HybridDemucsConfig(**state["config"])
-    if args.segment is not None:
-        config = dataclasses.replace(config, segment_s=args.segment)
-    model = HybridDemucs(config)
-    model.load_state_dict(state["average"])
-    provenance = {"trained_by": "scripts/mini/train.py", "steps": state["step"]}
+    if args.run:
+        model, provenance = trained(args.run)
+    else:
+        model = unbraid.load_model(args.model)
+        provenance = read_info(find_model(args.model)).provenance
+    config = dataclasses.replace(
+        model.config,
+        segment_s=args.segment or model.config.segment_s,
+        ratio_masks=args.ratio_masks or model.config.ratio_masks,
+    )
+    finished = HybridDemucs(config)
+    finished.load_state_dict(model.state_dict())
+    model = finished
     save_checkpoint(args.out, model, licence=LICENCE, provenance=provenance, dtype=torch.float16)
     table = scores(args.out, args.data / "valid" / "Potassium")
     provenance["nsdr_potassium_db"] = table

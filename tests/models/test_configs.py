@@ -54,7 +54,13 @@ def test_names_and_shapes_of_weights_are_those_of_the_network_in_its_order(
 
 
 @pytest.mark.parametrize(
-    "settings_", [{"norm_groups": 5}, {"width": 6, "attention_from": 0}, {"depth": 3}]
+    "settings_",
+    [
+        {"norm_groups": 5},
+        {"width": 6, "attention_from": 0},
+        {"depth": 3},
+        {"ratio_masks": True, "stems": ("vocals",)},
+    ],
 )
 def test_what_makes_no_network_has_no_weights(settings_):
     config = HybridDemucsConfig(**settings_)

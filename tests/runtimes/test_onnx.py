@@ -86,6 +86,17 @@ def test_without_torch_the_stems_are_the_same(file, samples, rate):
         np.testing.assert_allclose(found[stem], part, atol=2e-6)
 
 
+def test_without_torch_ratio_masks_are_applied_too(tmp_path):
+    path = tmp_path / "masked.onnx"
+    export_onnx(hybrid(ratio_masks=True), path)
+    signal = song(3 * SAMPLES + 17)
+    expected = unbraid.Separator(str(path)).separate(signal, 8000)
+    found = OnnxSeparator(path).separate(signal, 8000)
+    for stem, part in expected.items():
+        np.testing.assert_allclose(found[stem], part, atol=2e-5)
+    np.testing.assert_allclose(sum(found.values()), signal, atol=1e-5)
+
+
 def test_without_torch_a_single_channel_and_silence_are_taken_too(file):
     separator = OnnxSeparator(file)
     mono = song(5000, channels=1)
@@ -181,7 +192,7 @@ def test_files_that_are_no_exports_are_refused(file, tmp_path):
     with pytest.raises(CheckpointError, match="onnxruntime cannot read"):
         unbraid.load_model(broken)
     graph = onnx.load(file)
-    for text, message in [('{"format": 2}', "update"), ("{}", "damaged"), ("[", "damaged")]:
+    for text, message in [('{"format": 3}', "update"), ("{}", "damaged"), ("[", "damaged")]:
         onnx.helper.set_model_props(graph, {onnx_graph.METADATA_KEY: text})
         onnx.save(graph, broken)
         with pytest.raises(CheckpointError, match=message):

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -82,6 +83,19 @@ def test_fine_tuning_on_other_stems_is_one_command(tmp_path, small_recipe, paren
     assert train("--run", tmp_path / "run", "--max-steps", "3") == 0
     steps = [r for r in read_log(tmp_path / "run/log.jsonl") if r["kind"] == "step"]
     assert [row["step"] for row in steps] == [1, 2, 3]
+
+
+def test_a_model_trains_through_ratio_masks_if_the_recipe_says_so(tmp_path, small_recipe, parent):
+    data = write_dataset(tmp_path / "data")
+    more = ("--data", data, "--max-steps", "2", "--start-from")
+    masks = ("--set", "model.ratio_masks=true")
+    assert train(small_recipe, "--run", tmp_path / "a", *masks, *more, parent) == 0
+    masked = tmp_path / "a/checkpoints/last.safetensors"
+    assert read_info(masked).config["ratio_masks"]
+    losses = [r["loss"] for r in read_log(tmp_path / "a/log.jsonl") if r["kind"] == "step"]
+    assert len(losses) == 2 and np.isfinite(losses).all()
+    assert train(small_recipe, "--run", tmp_path / "b", *more, masked) == 0
+    assert not read_info(tmp_path / "b/checkpoints/last.safetensors").config["ratio_masks"]
 
 
 def test_a_grid_runs_all_its_recipes_and_compares_them(tmp_path, small_data, capsys, monkeypatch):

@@ -7,6 +7,9 @@ from typing import Protocol, runtime_checkable
 
 from unbraid.shapes import Estimates, Mixture
 
+FRAME_SAMPLES, SILENCE = 8192, 1e-10
+"""Of ratio masks: samples of a frame of their spectrogram, and a magnitude next to nothing."""
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -18,6 +21,8 @@ class ModelSpec:
         channels: audio channels, of mixture and estimates.
         segment_samples: the length one forward pass is meant for, in samples at `sample_rate`.
         longest_samples: the longest input a forward pass can take; None if there is no limit.
+        ratio_masks: whether estimates are finished by ratio masks (`runtimes/masks.py`). Whoever
+            runs the model does it, not the model: the same for all runtimes.
     """
 
     stems: tuple[str, ...]
@@ -25,6 +30,7 @@ class ModelSpec:
     channels: int
     segment_samples: int
     longest_samples: int | None = None
+    ratio_masks: bool = False
 
 
 @runtime_checkable

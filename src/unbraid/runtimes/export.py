@@ -134,6 +134,7 @@ def _describe(model: _Known, segment_s: float | None, licence: str) -> GraphInfo
         n_fft=n_fft,
         head=head,
         licence=licence,
+        ratio_masks=spec.ratio_masks,
     )
 
 

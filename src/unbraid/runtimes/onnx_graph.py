@@ -22,7 +22,7 @@ import numpy as np
 
 from unbraid.errors import CheckpointError, SettingsError, ShapeError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1: without ratio_masks
 METADATA_KEY = "unbraid"
 
 
@@ -39,6 +39,7 @@ class GraphInfo:
         head: "complex" (real and imaginary parts as channels), "magnitude" (with the phase of the
             mixture), "ratio" (likewise, by dividing by |z| + 1e-8); "none".
         licence: of the weights; "" if it is not known.
+        ratio_masks: as in `ModelSpec`.
     """
 
     stems: tuple[str, ...]
@@ -49,6 +50,7 @@ class GraphInfo:
     n_fft: int
     head: str
     licence: str = ""
+    ratio_masks: bool = False
 
     def as_json(self) -> str:
         """For the metadata of a file."""

@@ -17,6 +17,7 @@ import numpy as np
 
 from unbraid.audio.resample import resample
 from unbraid.errors import AudioError, SettingsError, ShapeError
+from unbraid.runtimes.masks import apply_ratio_masks
 from unbraid.runtimes.onnx_graph import GraphInfo, OnnxGraph
 
 _EPSILON = 1e-8
@@ -105,10 +106,17 @@ class OnnxSeparator:
         for start, stop in self._segments(samples):
             # A segment at the end of the song sees as much of what is before it as of silence.
             first = start - (length - (stop - start)) // 2
-            estimates = self._graph.estimate(_stretch(song, first, first + length))
+            estimates = self._estimate(_stretch(song, first, first + length))
             share = (window[: stop - start] / weight[start:stop]).astype(np.float32)
             total[..., start:stop] += share * estimates[..., start - first : stop - first]
         return total
+
+    def _estimate(self, mixture: np.ndarray) -> np.ndarray:
+        estimates = self._graph.estimate(mixture)
+        if not self.info.ratio_masks:
+            return estimates
+        masked: np.ndarray = apply_ratio_masks(mixture[None], estimates[None])[0]
+        return masked
 
     def _segments(self, samples: int) -> Iterator[tuple[int, int]]:
         for start in range(0, samples, self._stride):

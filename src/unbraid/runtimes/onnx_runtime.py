@@ -45,6 +45,7 @@ class OnnxModel:
             channels=info.channels,
             segment_samples=info.samples,
             longest_samples=info.samples,
+            ratio_masks=info.ratio_masks,
         )
 
     @cached_property

@@ -22,6 +22,7 @@ from unbraid.errors import ModelError, ShapeError
 from unbraid.models.bag import Bag
 from unbraid.models.base import SeparationModel
 from unbraid.runtimes.arrays import alike, as_array, run_model
+from unbraid.runtimes.masks import apply_ratio_masks
 from unbraid.separation.overlap_add import RunningSum, SegmentWeights
 from unbraid.separation.plan import Pass, plan_passes
 from unbraid.separation.progress import CancelToken, Progress, Work
@@ -165,12 +166,15 @@ def _forward(
     model: SeparationModel, stretches: list[Float[np.ndarray, "b c t"]]
 ) -> list[Float[np.ndarray, "b s c t"]]:
     """The model on several stretches at once."""
-    batch = np.concatenate(stretches)  # a copy: a model that writes to its input harms nobody
+    batch = np.concatenate(stretches)
     wanted = (batch.shape[0], len(model.spec.stems), *batch.shape[1:])
-    estimates = run_model(model, batch)
+    # A copy: a model that writes to its input harms nobody.
+    estimates = run_model(model, batch.copy() if model.spec.ratio_masks else batch)
     if estimates.shape != wanted:
         raise ModelError(
             f"a model with these stems makes estimates of shape {wanted} here, "
             f"got {estimates.shape}"
         )
+    if model.spec.ratio_masks:
+        estimates = apply_ratio_masks(batch, estimates)
     return np.split(estimates, len(stretches))

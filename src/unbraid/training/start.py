@@ -40,9 +40,9 @@ def first_model(recipe: Recipe) -> tuple[nn.Module, str]:
 def start_from(recipe: Recipe, name: str) -> tuple[nn.Module, str]:
     """The recipe's stems on the weights of another model.
 
-    Its architecture and config hold, whatever the recipe says of them, but for stems and segment,
-    and with `start.widen` for the width. If the stems differ, the last layers, whose shape depends
-    on them, begin anew.
+    Its architecture and config hold, whatever the recipe says of them, but for stems, segment and
+    ratio masks, and with `start.widen` for the width. If the stems differ, the last layers, whose
+    shape depends on them, begin anew.
 
     Raises:
         SettingsError: if it is a bag, has another sample rate or number of channels, or cannot be
@@ -96,6 +96,8 @@ def _adapted(recipe: Recipe, there: nn.Module, name: str) -> Recipe:
                 f"start from another model, or set model.{key}={config[key]}"
             )
     config.update(stems=mine.stems, segment_s=mine.segment_s)
+    if "ratio_masks" in config:  # they share out the mixture among all stems: not any stems do
+        config["ratio_masks"] = getattr(mine, "ratio_masks", False)
     if recipe.start.widen:
         config["width"] = mine.width
     plain = {key: list(v) if isinstance(v, tuple) else v for key, v in config.items()}

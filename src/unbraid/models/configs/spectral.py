@@ -44,6 +44,8 @@ class SpectralConfig:
             of its own meanwhile.
         band_splits: shares of the frequency rows, growing, at which the outermost
             `band_split_levels` levels are split into bands with weights of their own.
+        ratio_masks: as in `ModelSpec`, for stems that add up to the mixture; it can be switched on
+            for weights that were trained without.
     """
 
     stems: tuple[str, ...] = ("drums", "bass", "other", "vocals")
@@ -79,6 +81,7 @@ class SpectralConfig:
     wiener_residual: bool = False
     band_splits: tuple[float, ...] = ()
     band_split_levels: int = 2
+    ratio_masks: bool = False
 
     @property
     def spec(self) -> ModelSpec:
@@ -88,6 +91,7 @@ class SpectralConfig:
             sample_rate=self.sample_rate,
             channels=self.audio_channels,
             segment_samples=int(self.sample_rate * self.segment_s),
+            ratio_masks=self.ratio_masks,
         )
 
     @property
@@ -137,6 +141,10 @@ class SpectralConfig:
             raise SettingsError(
                 f"Wiener filtering takes 1 or 2 audio channels, got {self.audio_channels}; "
                 "without it (wiener_iterations 0) any number will do"
+            )
+        if self.ratio_masks and len(self.stems) < 2:
+            raise SettingsError(
+                f"ratio_masks share the mixture out among two stems or more, got {self.stems}"
             )
         if self.split_levels > min(self.norm_from, self.outer_levels):
             raise SettingsError(
