@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from unbraid.errors import SettingsError
 from unbraid.models import wiener
@@ -14,7 +15,7 @@ from unbraid.models.branches import LayerShape, SpecDecoderLayer, SpecEncoderLay
 from unbraid.models.build import build_model
 from unbraid.models.demucs import Demucs, DemucsConfig
 from unbraid.models.hybrid_demucs import HybridDemucsConfig
-from unbraid.models.layers.resample import SincResampler
+from unbraid.models.layers.resample import SincResampler, _strided_conv
 from unbraid.models.spectrogram_demucs import SpectrogramDemucs, SpectrogramDemucsConfig
 from unbraid.models.stft import AlignedSTFT, DelayedSTFT
 
@@ -77,6 +78,17 @@ def test_the_resampler_keeps_a_low_tone_and_a_constant(old, new):
     torch.testing.assert_close(y[200:-200], wanted[200:-200], atol=1e-3, rtol=0)
     ones = SincResampler(old, new)(torch.ones(2, 500))
     torch.testing.assert_close(ones, torch.ones_like(ones))
+
+
+@pytest.mark.parametrize(("stride", "taps", "samples"), [(1, 5, 40), (2, 104, 999), (3, 7, 100)])
+def test_the_resamplers_strided_convolution_is_torchs(stride, taps, samples):
+    x = torch.randn(3, 1, samples, requires_grad=True)
+    kernels = torch.randn(2, 1, taps)
+    y, wanted = _strided_conv(x, kernels, stride), F.conv1d(x, kernels, stride=stride)
+    torch.testing.assert_close(y, wanted)
+    weights = torch.randn_like(y)
+    back, wanted_back = (torch.autograd.grad((z * weights).sum(), x)[0] for z in (y, wanted))
+    torch.testing.assert_close(back, wanted_back)
 
 
 @pytest.mark.parametrize("samples", [1, 2, 999, 4096, 5001])

@@ -38,9 +38,28 @@ class SincResampler(nn.Module):
         kernels, width = _kernels(self.old, self.new, x.dtype, x.device)
         flat = x.reshape(-1, 1, x.shape[-1])
         padded = F.pad(flat, (width, width + self.old), mode="replicate")
-        phases = F.conv1d(padded, kernels, stride=self.old)
+        phases = _strided_conv(padded, kernels, self.old)
         y = phases.transpose(1, 2).reshape(*x.shape[:-1], -1)
         return y[..., : self.new * x.shape[-1] // self.old]
+
+
+def _strided_conv(
+    x: Float[Tensor, "n 1 t"], kernels: Float[Tensor, "m 1 k"], stride: int
+) -> Float[Tensor, "n m t2"]:
+    """`F.conv1d(x, kernels, stride=stride)`, by one channel for each of `stride` neighbours.
+
+    Without a stride torch goes back through it more than twice as fast on a CPU.
+    """
+    steps = (x.shape[-1] - kernels.shape[-1]) // stride + 1
+    taps = math.ceil(kernels.shape[-1] / stride)
+    kernels = F.pad(kernels, (0, taps * stride - kernels.shape[-1]))
+    needed = (steps - 1 + taps) * stride
+    x = F.pad(x, (0, max(0, needed - x.shape[-1])))[..., :needed]
+
+    def split(y: Tensor) -> Tensor:
+        return y.reshape(len(y), -1, stride).transpose(1, 2)
+
+    return F.conv1d(split(x), split(kernels))
 
 
 @functools.lru_cache(maxsize=16)
