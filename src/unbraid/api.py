@@ -180,16 +180,17 @@ class Separator:
             output_rate=sample_rate,
             stems=tuple(range(len(self.spec.stems))),
         )
-        blocks = route.separate(
+        samples = source.shape[1]
+        estimates = route.estimates(
             lambda: [source],
             meter_blocks([source], channel_map, sample_rate, self.spec.sample_rate),
-            source.shape[1],
+            samples,
             on_progress=self.on_progress,
             cancel=cancel,
         )
-        estimates = np.concatenate(list(blocks), axis=-1)
+        parts = np.concatenate(list(route.outgoing(estimates, samples)), axis=-1)
         return {
-            stem: alike(signal, part) for stem, part in zip(self.spec.stems, estimates, strict=True)
+            stem: alike(signal, part) for stem, part in zip(self.spec.stems, parts, strict=True)
         }
 
     def separate_file(

@@ -127,38 +127,6 @@ class Route:
     output_rate: int
     stems: tuple[int, ...]
 
-    def separate(
-        self,
-        source: Callable[[], Iterable[np.ndarray]],
-        loudness: Loudness,
-        samples: int,
-        *,
-        scratch_dir: Path | None = None,
-        on_progress: Callable[[Progress], None] | None = None,
-        cancel: CancelToken | None = None,
-    ) -> Iterator[StemBlock]:
-        """Blocks (s c n) of the stems at the output rate: `outgoing` of `estimates`.
-
-        Args:
-            source: gives the source's blocks (c n), anew with each call.
-            loudness: of the source, by `meter_blocks`.
-            samples: of the source.
-            scratch_dir: see `separate_blocks`.
-        Returns:
-            blocks that come to `resampled_length` samples of the source together.
-        Raises:
-            ModelError: if the model gives numbers that are not finite.
-        """
-        estimates = self.estimates(
-            source,
-            loudness,
-            samples,
-            scratch_dir=scratch_dir,
-            on_progress=on_progress,
-            cancel=cancel,
-        )
-        return self.outgoing(estimates, samples)
-
     def estimates(
         self,
         source: Callable[[], Iterable[np.ndarray]],
@@ -169,7 +137,14 @@ class Route:
         on_progress: Callable[[Progress], None] | None = None,
         cancel: CancelToken | None = None,
     ) -> Iterator[EstimatesBlock]:
-        """Blocks (b s m n) as they come from the model; arguments as of `separate`."""
+        """Blocks (b s m n) as they come from the model.
+
+        Args:
+            source: gives the source's blocks (c n), anew with each call.
+            loudness: of the source, by `meter_blocks`.
+            samples: of the source.
+            scratch_dir: see `separate_blocks`.
+        """
         model_rate = self.model.spec.sample_rate
         return separate_blocks(
             self.model,
@@ -183,7 +158,15 @@ class Route:
         )
 
     def outgoing(self, estimates: Iterable[EstimatesBlock], samples: int) -> Iterator[StemBlock]:
-        """What becomes of `estimates` of a source of so many samples; see `separate`."""
+        """Blocks (s c n) of the stems at the output rate, made of `estimates`.
+
+        Args:
+            samples: of the source.
+        Returns:
+            blocks that come to `resampled_length` samples of the source together.
+        Raises:
+            ModelError: if the model gives numbers that are not finite.
+        """
         model_rate = self.model.spec.sample_rate
         rows = (self._rows(block) for block in estimates)
         count = len(self.stems) * self.channel_map.channels

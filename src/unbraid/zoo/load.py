@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,7 @@ def load_to_run(
     Raises:
         SettingsError: if UNBRAID_RUNTIME asks for an engine that cannot run here.
     """
-    place = _Place(device, native=why_torch(device, precision) is None, to_run=True)
+    place = _Place(device, native=why_torch(device, precision) is None, by_hash=True)
     return _load(name, place, on_download)
 
 
@@ -95,26 +95,29 @@ class _Place:
     Attributes:
         device: of torch's.
         native: into kernels of our own, where they run it.
-        to_run: nobody will change its weights, so that it is known by its file.
+        by_hash: it is known by its file's hash, as nobody will change its weights.
     """
 
     device: str
     native: bool = False
-    to_run: bool = False
+    by_hash: bool = False
 
     def open(self, file: ModelFile) -> SeparationModel:
         """The model in the file, there."""
-        if not self.to_run:
+        if not self.by_hash:
             return self._placed(file)
         # Beside the packing, which reads the same bytes.
         with ThreadPoolExecutor(1, "unbraid-hash") as helper:
             digest = helper.submit(sha256_of, file.path)
-            model: Any = (file.native() if self.native else None) or self._placed(file)
+            model: Any = self._placed(file)
         model.fingerprint = digest.result()
         placed: SeparationModel = model
         return placed
 
     def _placed(self, file: ModelFile) -> SeparationModel:
+        native = file.native() if self.native else None
+        if native is not None:
+            return native
         placed: SeparationModel = file.load().to(self.device)
         return placed
 
@@ -205,8 +208,10 @@ def _open_bag(where: str | Path, recipe: BagRecipe, paths: Sequence[Path], place
     opened = {path: open_model(path) for path in dict.fromkeys(paths)}
     files = [opened[path] for path in paths]
 
+    there = replace(place, by_hash=False)  # the bag is known by the hashes of all its files
+
     def load(index: int) -> SeparationModel:
-        return place.open(files[index])
+        return there.open(files[index])
 
     def hashes() -> list[str]:
         return [sha256_of(path) for path in paths]
