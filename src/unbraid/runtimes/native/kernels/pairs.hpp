@@ -14,22 +14,6 @@ struct Pair {
     Rows middle, before, after;  // b, a - b, c - b; as many taps, as deep
 };
 
-template <int rows>
-INLINE void accumulate(const Rows& a, long row, const float* panel, Vec* left, Vec* right) {
-    for (int tap = 0; tap < a.taps; ++tap) {
-        const float* at = a.at[tap] + row * a.stride;
-        for (int k = 0; k < a.depth; ++k, panel += PANEL) {
-            const Vec w0 = load(panel), w1 = load(panel + LANES);
-#pragma GCC unroll 16
-            for (int r = 0; r < rows; ++r) {
-                const Vec x = all(at[r * a.stride + k]);
-                left[r] += x * w0;
-                right[r] += x * w1;
-            }
-        }
-    }
-}
-
 template <int rows, class Epilogue>
 inline void pair_tile(const Pair& of, long row, const float* panel, const float* bias, int number,
                       const Epilogue* first, const Epilogue* second) {

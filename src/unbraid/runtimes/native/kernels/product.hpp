@@ -73,13 +73,9 @@ struct Gated {
     }
 };
 
-template <int rows, class Number, class Epilogue>
-inline void tile(const Rows& a, long row, const Number* panel, const float* bias, int number,
-                 const Epilogue& epilogue) {
-    Vec left[rows], right[rows];
-    const Vec b0 = bias ? load(bias) : Vec{}, b1 = bias ? load(bias + LANES) : Vec{};
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; ++r) left[r] = b0, right[r] = b1;
+// left, right <- left, right + so many rows of A times a panel.
+template <int rows, class Number>
+INLINE void accumulate(const Rows& a, long row, const Number* panel, Vec* left, Vec* right) {
     for (int tap = 0; tap < a.taps; ++tap) {
         const float* at = a.at[tap] + row * a.stride;
         for (int k = 0; k < a.depth; ++k, panel += PANEL) {
@@ -92,6 +88,16 @@ inline void tile(const Rows& a, long row, const Number* panel, const float* bias
             }
         }
     }
+}
+
+template <int rows, class Number, class Epilogue>
+inline void tile(const Rows& a, long row, const Number* panel, const float* bias, int number,
+                 const Epilogue& epilogue) {
+    Vec left[rows], right[rows];
+    const Vec b0 = bias ? load(bias) : Vec{}, b1 = bias ? load(bias + LANES) : Vec{};
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; ++r) left[r] = b0, right[r] = b1;
+    accumulate<rows>(a, row, panel, left, right);
 #pragma GCC unroll 16
     for (int r = 0; r < rows; ++r) epilogue(row + r, number, left[r], right[r]);
 }
