@@ -126,7 +126,7 @@ def test_cached_items_have_the_same_bytes(tmp_path, suffix, rate):
     plain, cached = excerpts(root, rate=rate), excerpts(root, rate=rate, cache=cache)
     assert len(plain) == len(cached)
     assert all(torch.equal(plain[i], cached[i]) for i in range(len(plain)))
-    assert cache.used_bytes() > 0
+    assert (cache.used_bytes() > 0) == (suffix != ".wav")  # a wav is read where it lies
     assert all(torch.equal(plain[i], cached[i]) for i in range(len(plain)))
 
 

@@ -9,6 +9,7 @@ die away.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -90,11 +91,19 @@ def _power(lufs: float) -> float:
 def _k_weighted(signal: np.ndarray, sample_rate: int) -> np.ndarray:
     samples = signal.shape[1]
     size = 1 << (samples + sample_rate // 4).bit_length()  # room for the filters' tails
-    z = np.exp(-2j * np.pi * np.arange(size // 2 + 1) / size)  # z^-1
-    response = _shelf(z, sample_rate) * _high_pass(z, sample_rate)
-    spectrum = np.fft.rfft(signal, size, axis=1) * response
+    spectrum = np.fft.rfft(signal, size, axis=1) * _response(size, sample_rate)
     weighted: np.ndarray = np.fft.irfft(spectrum, size, axis=1)[:, :samples]
     return weighted
+
+
+@lru_cache(maxsize=4)
+def _response(size: int, sample_rate: int) -> np.ndarray:
+    """Of both stages, at the bins of a transform of `size` samples."""
+    z = np.exp(-2j * np.pi * np.arange(size // 2 + 1) / size)  # z^-1
+    response: np.ndarray = (_shelf(z, sample_rate) * _high_pass(z, sample_rate)).astype(
+        np.complex64
+    )
+    return response
 
 
 def _shelf(z: np.ndarray, sample_rate: int) -> np.ndarray:

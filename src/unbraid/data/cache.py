@@ -2,13 +2,15 @@
 
 A file is decoded once, brought to the sample rate and channels that are asked for, and kept as a
 plain `.npy` of (samples, channels): 16-bit integers where that is exact, float32 elsewhere. Any
-number of processes share a folder; the operating system keeps what is read often in memory.
+number of processes share a folder; the operating system keeps what is read often in memory. A wav
+that holds just these samples in one of these types is mapped where it lies.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import time
 from collections import OrderedDict
@@ -21,7 +23,13 @@ import numpy as np
 from unbraid.atomic import publish
 from unbraid.audio.signal import Signal
 from unbraid.cache_root import cache_root
-from unbraid.data.sound_files import SoundFile, read_stretch, read_whole, resampled_samples
+from unbraid.data.sound_files import (
+    SoundFile,
+    mapped,
+    read_stretch,
+    read_whole,
+    resampled_samples,
+)
 from unbraid.errors import SettingsError
 
 try:
@@ -101,6 +109,10 @@ class SampleCache:
             return samples
         if now - self._no_room.get(path, -_IDLE_S) < _TOUCH_S:
             return None
+        opened = mapped(file, sample_rate, channels)
+        if opened is not None:
+            self._remember(path, opened, math.inf)
+            return opened
         opened = _open(path) if path.exists() else None
         if opened is None:
             if not self._store(path, file, sample_rate, channels):
@@ -110,10 +122,13 @@ class SampleCache:
             if opened is None:
                 return None
         _touch(path)
-        self._maps[path] = opened, now
+        self._remember(path, opened, now)
+        return opened
+
+    def _remember(self, path: Path, opened: np.ndarray, touched: float) -> None:
+        self._maps[path] = opened, touched
         if len(self._maps) > _OPEN_MAPS:
             self._maps.popitem(last=False)
-        return opened
 
     def _path(self, file: SoundFile, sample_rate: int, channels: int) -> Path:
         state = f"{file.path}\0{file.size}\0{file.mtime_ns}\0{sample_rate}\0{channels}"

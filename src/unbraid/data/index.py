@@ -23,10 +23,9 @@ import numpy as np
 
 from unbraid.atomic import write_text
 from unbraid.audio.container import shown
-from unbraid.audio.files import read_blocks
 from unbraid.audio.loudness import LoudnessMeter
 from unbraid.cache_root import cache_root
-from unbraid.data.sound_files import SoundFile, look_at, stamp, with_channels
+from unbraid.data.sound_files import SoundFile, blocks_of, look_at, stamp, with_channels
 from unbraid.data.tracks import Track, dataset_tracks
 from unbraid.errors import AudioReadError, SettingsError
 
@@ -185,9 +184,9 @@ def mixture_blocks(track: IndexedTrack, block_samples: int = 1 << 18) -> Iterato
         AudioReadError: if a file does not decode.
     """
     if track.mixture is not None:
-        yield from read_blocks(track.mixture.path, block_samples)
+        yield from blocks_of(track.mixture, block_samples)
         return
-    readers = [read_blocks(file.path, block_samples) for file in track.stems.values()]
+    readers = [blocks_of(file, block_samples) for file in track.stems.values()]
     for blocks in zip(*readers, strict=True):
         total = np.zeros((track.channels, blocks[0].shape[1]), np.float32)
         for block in blocks:

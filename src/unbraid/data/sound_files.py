@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,6 +136,43 @@ def read_whole(file: SoundFile, sample_rate: int, channels: int) -> Signal:
             f"indexed, {signal.shape[1]} at {rate} Hz came; make the index anew"
         )
     return resample(with_channels(signal, channels), rate, sample_rate)
+
+
+def mapped(file: SoundFile, sample_rate: int, channels: int) -> np.ndarray | None:
+    """The samples of a wav where they lie, if they need no change but of type.
+
+    Returns:
+        a memory map (samples, channels) of 16-bit integers or float32; None for any other file, and
+        for one that is no longer as it was looked at.
+    """
+    alike = file.seekable and (file.sample_rate, file.channels) == (sample_rate, channels)
+    if not alike or file.path.suffix.lower() != ".wav":
+        return None
+    from scipy.io import wavfile
+
+    try:
+        if stamp(file.path) != (file.size, file.mtime_ns):
+            return None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about chunks that hold no sound
+            samples: np.ndarray = wavfile.read(file.path, mmap=True)[1]
+    except Exception:  # of many kinds; the file is then read as any other
+        return None
+    fits = samples.dtype in (np.int16, np.float32) and samples.shape == (file.samples, channels)
+    return samples if fits else None
+
+
+def blocks_of(file: SoundFile, block_samples: int) -> Iterator[np.ndarray]:
+    """The whole file in blocks of float32 (channels, block_samples), the last one shorter.
+
+    Raises:
+        AudioReadError: if it is damaged, or other than when it was looked at.
+    """
+    if not file.seekable:
+        yield from read_blocks(file.path, block_samples)
+        return
+    for start in range(0, file.samples, block_samples):
+        yield read_stretch(file, start, block_samples, file.sample_rate, file.channels)
 
 
 def with_channels(signal: Signal, channels: int) -> Float32[np.ndarray, "d t"]:
