@@ -51,6 +51,7 @@ def render(results: dict[str, Any]) -> str:
         _table(["command", "s"], [[key, value] for key, value in results["start"].items()]),
         *_peers(HERE / "peers.json"),
         *_same_quality(HERE / "same_quality.json"),
+        *_library(HERE / "library.json"),
         *_parts(HERE / "parts.json"),
         (HERE / "inference.md").read_text().strip(),
         *_bss_eval(json.loads((HERE / "bss_eval.json").read_text())),
@@ -80,6 +81,25 @@ def _peers(path: Path) -> list[str]:
 
 def _alike(deviation_db: float | None) -> str:
     return "" if deviation_db is None else f", stems alike to {deviation_db} dB"
+
+
+def _library(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    found = json.loads(path.read_text())
+    rows = [
+        [model, way, *taken.values()]
+        for model, ways in found["models"].items()
+        for way, taken in ways.items()
+    ]
+    return [
+        "## Many songs in one run",
+        f"{found['songs']} songs of {found['seconds']:g} s, 16-bit wav to four wav files each, one "
+        "by one, and in a line: the next is read and the last written beside the model "
+        f"(`python -m benchmarks.library`; medians of {found['runs']} alternating runs). "
+        '"elsewhere" stands for a GPU: it takes a 400th of the audio\'s length, and no core.',
+        _table(["model", "songs", "wall s", "CPU s", "peak MB"], rows),
+    ]
 
 
 def _same_quality(path: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -149,10 +150,51 @@ def test_a_song_gives_the_same_bytes_alone_and_beside_others(separator, tmp_path
     songs = [write_song(tmp_path / f"{n}.wav", noise(0.5, seed=n)) for n in range(3)]
     shifted = Separator(LowHigh(), shifts=2, seed=5)
     plans = shifted.plan([InputTrack(song) for song in songs], tmp_path / "all")
-    together = [shifted.separate_planned(plan) for plan in plans]
+    together = list(shifted.attempt_all(plans))
     alone = Separator(LowHigh(), shifts=2, seed=5).separate_file(songs[1], tmp_path / "one")
     for stem, path in alone.outputs.items():
         assert path.read_bytes() == together[1].outputs[stem].read_bytes()
+
+
+def test_progress_of_many_songs_is_that_of_the_song_whose_turn_it_is(tmp_path):
+    songs = [write_song(tmp_path / f"{n}.wav", noise(0.5, seed=n)) for n in range(3)]
+    told: list[str] = []
+    separator = Separator(LowHigh(), on_progress=lambda p: told.append(f"{p.fraction:.2f}"))
+    plans = separator.plan([InputTrack(song) for song in songs], tmp_path / "out")
+    ended = separator.attempt_all(plans, on_turn=lambda plan: told.append(plan.track.path.name))
+    assert [result.status for result in ended] == ["done"] * 3
+    names = [told.index(song.name) for song in songs]
+    assert names == sorted(names)
+    assert names[0] == 0
+    for first, last in itertools.pairwise([*names, len(told)]):
+        fractions = [float(entry) for entry in told[first + 1 : last]]
+        assert fractions == sorted(fractions)
+        assert "0.94" in told[first:last]  # all of its separation
+    assert told[-1] == "1.00"
+
+
+def test_of_many_songs_one_that_fails_stands_in_its_place(separator, tmp_path):
+    songs = [write_song(tmp_path / f"{n}.wav", noise(0.2, seed=n)) for n in range(3)]
+    songs[1].write_bytes(b"no sound")
+    plans = separator.plan([InputTrack(song) for song in songs], tmp_path / "out")
+    results = list(separator.attempt_all(plans))
+    assert [result.status for result in results] == ["done", "failed", "done"]
+    assert [result.input for result in results] == [str(song) for song in songs]
+    again = separator.attempt_all(plans, OutputSettings(skip_existing=True))
+    assert [result.status for result in again] == ["skipped", "failed", "skipped"]
+
+
+def test_cancelled_it_leaves_what_is_done_and_nothing_else(separator, tmp_path):
+    songs = [write_song(tmp_path / f"{n}.wav", noise(0.5, seed=n)) for n in range(4)]
+    plans = separator.plan([InputTrack(song) for song in songs], tmp_path / "out")
+    cancel = unbraid.CancelToken()
+    ended = separator.attempt_all(plans, cancel=cancel)
+    assert next(ended).status == "done"
+    cancel.cancel()
+    with pytest.raises(unbraid.Cancelled):
+        list(ended)
+    assert "0" in {path.name for path in (tmp_path / "out").iterdir() if path.is_dir()}
+    assert not list((tmp_path / "out").glob(".unbraid-*"))
 
 
 def test_only_the_stems_asked_for_are_written_and_they_are_the_same(separator, tmp_path):

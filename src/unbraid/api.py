@@ -4,16 +4,19 @@ Separator.separate        a signal in memory -> {stem: signal}
 Separator.separate_file   a file -> files
 Separator.plan            many files -> where their stems go
 Separator.attempt         one of these, whatever may go wrong
+Separator.attempt_all     all of them, reading and writing beside the model
 """
 
 from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -38,15 +41,18 @@ from unbraid.tracks.estimate import (
 from unbraid.tracks.flow import Route, map_channels, meter_blocks
 from unbraid.tracks.inputs import identities
 from unbraid.tracks.job import TrackJob
+from unbraid.tracks.line import separate_line
 from unbraid.tracks.model import prepare_model
 from unbraid.tracks.names import InputTrack, OutputPlan, plan_outputs
 from unbraid.tracks.result import TrackResult, failed
 from unbraid.tracks.settings import OutputSettings, choose_parts
 from unbraid.tracks.signals import Signal, alike, as_source
-from unbraid.tracks.track import separate_track
+from unbraid.tracks.track import TrackWork, separate_track
 from unbraid.tracks.tuning import Choice, load_choice
 
 __all__ = ["OutputSettings", "Separator", "TrackResult", "separate"]
+
+T = TypeVar("T")
 
 _DEFAULT_OUTPUT = OutputSettings()
 
@@ -243,7 +249,7 @@ class Separator:
             UnbraidError: if it cannot be read, separated or written.
         """
         job = TrackJob(self._ready, self._settings, output)
-        try:
+        with _naming(plan):
             return separate_track(
                 job,
                 plan,
@@ -252,10 +258,6 @@ class Separator:
                 on_progress=self.on_progress,
                 cancel=cancel,
             )
-        except (OSError, MemoryError, RuntimeError) as error:
-            if not isinstance(error, OSError) and not is_out_of_memory(error):
-                raise
-            raise AudioError(f"{shown(plan.track.path)}: {_reason(error)}") from error
 
     def attempt(
         self,
@@ -272,20 +274,57 @@ class Separator:
         Raises:
             Cancelled: if `cancel` was.
         """
-        try:
-            return self.separate_planned(plan, output, inputs=inputs, cancel=cancel)
-        except Cancelled:
-            raise
-        except UnbraidError as error:
-            return failed(plan, str(error))
-        except Exception as error:
-            if os.environ.get("UNBRAID_DEBUG"):
-                return failed(plan, traceback.format_exc())
-            return failed(
-                plan,
-                f"internal error: {type(error).__name__}: {error} "
-                "(set UNBRAID_DEBUG=1 to see where)",
-            )
+        return _attempted(
+            plan, lambda: self.separate_planned(plan, output, inputs=inputs, cancel=cancel)
+        )
+
+    def attempt_all(
+        self,
+        plans: Iterable[OutputPlan],
+        output: OutputSettings = _DEFAULT_OUTPUT,
+        *,
+        inputs: Sequence[tuple[int, int]] = (),
+        on_turn: Callable[[OutputPlan], None] | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Generator[TrackResult, None, None]:
+        """As `attempt` for many songs, in less time: the next one is read and the last one written
+        while the model is at one. Their files and the order of their results are the same.
+
+        Close it (`contextlib.closing`) where it may not be taken to its end.
+
+        Args:
+            on_turn: told of each song before it is separated; `on_progress` is then about it.
+        Raises:
+            Cancelled: while iterating, if `cancel` was.
+        """
+        plans, stop = list(plans), CancelToken(cancel)
+        job = TrackJob(self._ready, self._settings, output)
+        inputs = inputs or identities(plan.track for plan in plans)
+        turn: OutputPlan | None = None
+
+        def begin(plan: OutputPlan) -> None:
+            nonlocal turn
+            if plan is not turn and on_turn is not None:
+                on_turn(plan)
+            turn = plan
+
+        def tell(plan: OutputPlan, progress: Progress) -> None:
+            if plan is turn and self.on_progress is not None:
+                self.on_progress(progress)
+
+        def works() -> Iterator[TrackWork]:
+            request = job.request(self._fingerprint)
+            for plan in plans:
+                yield TrackWork(job, plan, request, inputs, partial(tell, plan), stop)
+
+        for plan in plans[:1]:  # nothing else is shown while it is read
+            begin(plan)
+        yield from separate_line(
+            works(),
+            lambda work, step: _attempted(work.plan, step),
+            lambda work: begin(work.plan),
+            stop.cancel,
+        )
 
     def estimate(self, plan: OutputPlan, output: OutputSettings = _DEFAULT_OUTPUT) -> TrackResult:
         """What a song would cost, without separating it: status "planned", or "failed".
@@ -326,6 +365,35 @@ def separate(
         UnbraidError: if it cannot be read, separated or written.
     """
     return Separator(model, device).separate_file(path, out, output)
+
+
+@contextmanager
+def _naming(plan: OutputPlan) -> Iterator[None]:
+    """What the machine refuses, as an error that names the song."""
+    try:
+        yield
+    except (OSError, MemoryError, RuntimeError) as error:
+        if not isinstance(error, OSError) and not is_out_of_memory(error):
+            raise
+        raise AudioError(f"{shown(plan.track.path)}: {_reason(error)}") from error
+
+
+def _attempted(plan: OutputPlan, step: Callable[[], T]) -> T | TrackResult:
+    """What the step gives; what goes wrong in it is the song's result, but for `Cancelled`."""
+    try:
+        with _naming(plan):
+            return step()
+    except Cancelled:
+        raise
+    except UnbraidError as error:
+        return failed(plan, str(error))
+    except Exception as error:
+        if os.environ.get("UNBRAID_DEBUG"):
+            return failed(plan, traceback.format_exc())
+        return failed(
+            plan,
+            f"internal error: {type(error).__name__}: {error} (set UNBRAID_DEBUG=1 to see where)",
+        )
 
 
 def _reason(error: BaseException) -> str:

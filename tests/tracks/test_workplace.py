@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -25,6 +26,15 @@ def test_a_workplace_goes_whatever_happens_and_with_it_the_folders_made_for_it(t
     with pytest.raises(KeyboardInterrupt), open_workplace(root) as folder:
         (folder / "half").touch()
         raise KeyboardInterrupt
+    assert not any(tmp_path.iterdir())
+
+
+def test_what_was_made_for_the_first_goes_with_the_last(tmp_path):
+    root = tmp_path / "new" / "out"
+    with ExitStack() as second:
+        with open_workplace(root):
+            second.enter_context(open_workplace(root))
+        assert root.exists()
     assert not any(tmp_path.iterdir())
 
 

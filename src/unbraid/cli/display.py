@@ -96,7 +96,8 @@ class LiveDisplay(PlainDisplay):
 
     def __init__(self, total: int) -> None:
         super().__init__(total)
-        self._ended = 0
+        self._turns = self._ended = 0
+        self._fraction = 0.0
         self._bars = Progress(
             TextColumn("{task.fields[name]}", markup=False),
             BarColumn(bar_width=None),
@@ -112,6 +113,8 @@ class LiveDisplay(PlainDisplay):
         self._bars.start()
 
     def begin(self, name: str) -> None:
+        self._turns += 1
+        self._fraction = 0.0
         self._name = shorten(printable(name))
         self._bars.update(self._song, completed=0.0, name=self._name, left="")
 
@@ -124,14 +127,19 @@ class LiveDisplay(PlainDisplay):
             left = f"{clock(progress.seconds_left)} left"
         name = f"{self._name}: {_STAGES.get(progress.stage, progress.stage)}"
         self._bars.update(self._song, completed=progress.fraction, name=name, left=left)
-        if self._all is not None:
-            self._bars.update(self._all, completed=self._ended + progress.fraction)
+        self._fraction = progress.fraction
+        self._show_all()
 
     def end(self, result: TrackResult) -> None:
         self._ended += 1
-        if self._all is not None:
-            self._bars.update(self._all, completed=self._ended)
+        self._show_all()
         super().end(result)
+
+    def _show_all(self) -> None:
+        """The songs before the one at hand count as done, though the last may still be written."""
+        if self._all is not None:
+            done = max(self._turns - 1 + self._fraction, self._ended)
+            self._bars.update(self._all, completed=done)
 
     def close(self) -> None:
         self._bars.stop()

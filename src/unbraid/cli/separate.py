@@ -6,6 +6,8 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -120,22 +122,27 @@ def _run_all(
 ) -> list[TrackResult]:
     from unbraid.tracks.inputs import identities
 
+    def begin(plan: OutputPlan) -> None:
+        display.begin(str(plan.track.path))
+
+    def estimates() -> Generator[TrackResult, None, None]:
+        for plan in mine:
+            begin(plan)
+            yield separator.estimate(plan, output)
+
     inputs = identities(plan.track for plan in plans)
     separator.on_progress = display.progress
+    separated = separator.attempt_all(mine, output, inputs=inputs, on_turn=begin)
     results = []
-    for plan in mine:
-        display.begin(str(plan.track.path))
-        if options.dry_run:
-            result = separator.estimate(plan, output)
-        else:
-            result = separator.attempt(plan, output, inputs=inputs)
-        if options.report and result.status in ("done", "skipped"):
-            display.stage("report")
-            result = _with_report(plan, result, separator, output)
-        results.append(result)
-        display.end(result)
-        if options.json:
-            _print_json(result)
+    with closing(estimates() if options.dry_run else separated) as ended:
+        for plan, result in zip(mine, ended, strict=True):
+            if options.report and result.status in ("done", "skipped"):
+                display.stage("report")
+                result = _with_report(plan, result, separator, output)
+            results.append(result)
+            display.end(result)
+            if options.json:
+                _print_json(result)
     return results
 
 

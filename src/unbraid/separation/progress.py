@@ -28,14 +28,18 @@ class Progress:
 class CancelToken:
     """A flag that one thread raises and a job in another looks at between its steps.
 
+    Args:
+        above: another one, which stops this job, too.
+
     >>> token = CancelToken()
     >>> token.cancel()
     >>> token.cancelled
     True
     """
 
-    def __init__(self) -> None:
+    def __init__(self, above: CancelToken | None = None) -> None:
         self._event = threading.Event()
+        self._above = above
 
     def cancel(self) -> None:
         """Ask the job to stop at its next step."""
@@ -43,7 +47,7 @@ class CancelToken:
 
     @property
     def cancelled(self) -> bool:
-        return self._event.is_set()
+        return self._event.is_set() or (self._above is not None and self._above.cancelled)
 
     def check(self) -> None:
         """Raise `Cancelled` if `cancel` was called."""

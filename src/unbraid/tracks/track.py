@@ -6,11 +6,12 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from unbraid.atomic import publish
 from unbraid.audio.container import shown
-from unbraid.audio.files import AudioInfo, probe
+from unbraid.audio.files import probe
 from unbraid.audio.resample import resampled_length
 from unbraid.audio.tags import read_tags
 from unbraid.audio.write import AudioFormat
@@ -63,35 +64,12 @@ def separate_track(
         UnbraidError: if it cannot be done; nothing has changed then.
         OSError: if the disk is full, or a folder cannot be made or read.
     """
-    begun = time.monotonic()
-    track = plan.track
-    if track.problem is not None:
-        raise AudioReadError(track.problem)
-    done = find_done(job, plan, request)
-    if done is not None:
-        return done
-    info = probe(track.path)
-    source = _look(track.path, load_record(plan))
-    overwrite = job.output.overwrite
-    check_free(plan, load_record(plan), source, overwrite=overwrite, inputs=inputs)
-    with open_workplace(plan.root) as folder:
-        work = _TrackWork(job, plan, info, folder, on_progress, cancel)
-        encoded, samples = work.run()
-        check_free(plan, load_record(plan), source, overwrite=overwrite, inputs=inputs)
-        _publish(plan, encoded, request, source)
-    return TrackResult(
-        input=str(track.path),
-        status="done",
-        outputs={part: plan.path(part) for part in plan.files},
-        seconds_audio=samples / info.sample_rate,
-        seconds_wall=time.monotonic() - begun,
-        peak_rss_mb=peak_rss_mb(),
-        null_test_db=encoded.null_test_db,
-        gain_db=20.0 * math.log10(encoded.gain),
-        sample_rate=work.sample_rate,
-        channels=info.channels,
-        notes=tuple(_notes(job, info, work, encoded)),
-    )
+    with TrackWork(job, plan, request, inputs, on_progress, cancel) as work:
+        skipped = work.read()
+        if skipped is not None:
+            return skipped
+        work.separate()
+        return work.write()
 
 
 def find_done(job: TrackJob, plan: OutputPlan, request: str) -> TrackResult | None:
@@ -115,70 +93,153 @@ def find_done(job: TrackJob, plan: OutputPlan, request: str) -> TrackResult | No
     )
 
 
-class _TrackWork:
-    """The three passes over one song, in a folder of their own."""
+class TrackWork:
+    """One song on its way: `read`, `separate`, `write`, in this order, and `close` in any case.
+
+    Each step may be taken on another thread than the one before. All of them raise what
+    `separate_track` does, and its arguments are theirs.
+    """
 
     def __init__(
         self,
         job: TrackJob,
         plan: OutputPlan,
-        info: AudioInfo,
-        folder: Path,
-        on_progress: OnProgress | None,
-        cancel: CancelToken | None,
+        request: str,
+        inputs: Collection[tuple[int, int]] = (),
+        on_progress: OnProgress | None = None,
+        cancel: CancelToken | None = None,
     ) -> None:
+        self.plan = plan
         self._job = job
-        self._path = plan.track.path
-        self._root = plan.root
-        self._info = info
-        self._folder = folder
+        self._request = request
+        self._inputs = inputs
         self._cancel = cancel
         self._report = _StageReport(on_progress)
-        spec = job.model.model.spec
-        self.format: AudioFormat = choose_format(job.output, info)
-        self.sample_rate = choose_rate(job.output, info.sample_rate, spec.sample_rate, self.format)
-        self._channel_map: ChannelMap = map_channels(info.channel_names, spec.channels)
+        self._seconds = 0.0
+        self._workplace = ExitStack()
 
-    def run(self) -> tuple[Encoded, int]:
-        """All passes; the encoded files, and the samples of the source.
+    def __enter__(self) -> TrackWork:
+        return self
 
-        Raises:
-            AudioWriteError: if there is no room for what they need, now or on the way.
-        """
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove what is not finished. Twice is fine."""
+        self._workplace.close()
+
+    def read(self) -> TrackResult | None:
+        """Decode the song; the result "skipped" if there is nothing to do."""
+        with self._timed():
+            plan = self.plan
+            if plan.track.problem is not None:
+                raise AudioReadError(plan.track.problem)
+            done = find_done(self._job, plan, self._request)
+            if done is not None:
+                return done
+            self._info = probe(plan.track.path)
+            self._source = _look(plan.track.path, load_record(plan))
+            self._check_free()
+            self._choose()
+            self._folder = self._workplace.enter_context(open_workplace(plan.root))
+            self._report.stage("read")
+            with self._naming_the_disk():
+                self._intake = take_in(
+                    plan.track.path,
+                    self._info,
+                    self._channel_map,
+                    self._job.model.model.spec.sample_rate,
+                    self._folder,
+                    cancel=self._cancel,
+                )
+                self._check_space(self._intake.spool.samples)
+        return None
+
+    def separate(self) -> None:
+        """Put it through the model."""
+        with self._timed(), self._naming_the_disk():
+            self._stems = self._separate(self._intake)
+
+    def write(self) -> TrackResult:
+        """Encode its parts and give them their names."""
+        with self._timed():
+            with self._naming_the_disk():
+                encoded = self._encode()
+            self._check_free()
+            _publish(self.plan, encoded, self._request, self._source)
+        self.close()
+        return self._result(encoded)
+
+    def _encode(self) -> Encoded:
+        self._report.stage("write")
+        encoder = TrackEncoder(
+            info=self._info,
+            source=self._intake.spool,
+            stems=self._stems,
+            parts=self._job.parts,
+            output=self._job.output,
+            chosen=self._format,
+            sample_rate=self._sample_rate,
+            seed=self._job.settings.seed,
+        )
+        encoded = encoder.run(self._folder, read_tags(self.plan.track.path), self._cancel)
+        self._report.stage("write", 1.0)
+        return encoded
+
+    def _result(self, encoded: Encoded) -> TrackResult:
+        plan, info = self.plan, self._info
+        return TrackResult(
+            input=str(plan.track.path),
+            status="done",
+            outputs={part: plan.path(part) for part in plan.files},
+            seconds_audio=self._intake.spool.samples / info.sample_rate,
+            seconds_wall=self._seconds,
+            peak_rss_mb=peak_rss_mb(),
+            null_test_db=encoded.null_test_db,
+            gain_db=20.0 * math.log10(encoded.gain),
+            sample_rate=self._sample_rate,
+            channels=info.channels,
+            notes=tuple(self._notes(encoded)),
+        )
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        begun = time.monotonic()
         try:
-            return self._run()
+            yield
+        finally:
+            self._seconds += time.monotonic() - begun
+
+    @contextmanager
+    def _naming_the_disk(self) -> Iterator[None]:
+        """What the disk refuses, now or on the way, as an error that says where."""
+        try:
+            yield
         except (AudioWriteError, OSError) as error:
             cause = error if isinstance(error, OSError) else error.__cause__
             if not isinstance(cause, OSError):
                 raise
             raise AudioWriteError(
-                f"{shown(self._path)}: its stems cannot be written below {shown(self._root)}: "
-                f"{(cause.strerror or str(cause)).lower()}"
+                f"{shown(self.plan.track.path)}: its stems cannot be written below "
+                f"{shown(self.plan.root)}: {(cause.strerror or str(cause)).lower()}"
             ) from error
 
-    def _run(self) -> tuple[Encoded, int]:
-        self._report.stage("read")
-        rate = self._job.model.model.spec.sample_rate
-        intake = take_in(
-            self._path, self._info, self._channel_map, rate, self._folder, cancel=self._cancel
+    def _check_free(self) -> None:
+        check_free(
+            self.plan,
+            load_record(self.plan),
+            self._source,
+            overwrite=self._job.output.overwrite,
+            inputs=self._inputs,
         )
-        samples = intake.spool.samples
-        self._check_space(samples)
-        stems = self._separate(intake)
-        self._report.stage("write")
-        encoder = TrackEncoder(
-            info=self._info,
-            source=intake.spool,
-            stems=stems,
-            parts=self._job.parts,
-            output=self._job.output,
-            chosen=self.format,
-            sample_rate=self.sample_rate,
-            seed=self._job.settings.seed,
+
+    def _choose(self) -> None:
+        info, spec = self._info, self._job.model.model.spec
+        self._format: AudioFormat = choose_format(self._job.output, info)
+        self._sample_rate = choose_rate(
+            self._job.output, info.sample_rate, spec.sample_rate, self._format
         )
-        encoded = encoder.run(self._folder, read_tags(self._path), self._cancel)
-        self._report.stage("write", 1.0)
-        return encoded, samples
+        self._channel_map: ChannelMap = map_channels(info.channel_names, spec.channels)
 
     def _separate(self, intake: Intake) -> Spool:
         ready = self._job.model
@@ -192,7 +253,7 @@ class _TrackWork:
             settings=self._job.settings,
             channel_map=self._channel_map,
             source_rate=self._info.sample_rate,
-            output_rate=self.sample_rate,
+            output_rate=self._sample_rate,
             stems=self._job.parts.indices,
         )
         rows, samples = len(route.stems) * self._info.channels, intake.spool.samples
@@ -220,16 +281,35 @@ class _TrackWork:
 
     def _check_space(self, samples: int) -> None:
         """Refuse now what would fill the disk after an hour."""
-        written = resampled_length(samples, self._info.sample_rate, self.sample_rate)
+        written = resampled_length(samples, self._info.sample_rate, self._sample_rate)
         need = disk_bytes(
-            written, self._info.channels, self._job.parts, self.format, self.sample_rate
+            written, self._info.channels, self._job.parts, self._format, self._sample_rate
         )
-        free = shutil.disk_usage(self._root).free
+        free = shutil.disk_usage(self.plan.root).free
         if need > free:
             raise AudioWriteError(
-                f"{shown(self._path)} takes {shown_bytes(need)} of disk below "
-                f"{shown(self._root)}, {shown_bytes(free)} are free; choose another --out"
+                f"{shown(self.plan.track.path)} takes {shown_bytes(need)} of disk below "
+                f"{shown(self.plan.root)}, {shown_bytes(free)} are free; choose another --out"
             )
+
+    def _notes(self, encoded: Encoded) -> list[str]:
+        job, info, rate = self._job, self._info, self._sample_rate
+        notes = []
+        if encoded.saturated:
+            notes.append(
+                f"{encoded.saturated} samples were beyond full scale and were cut off "
+                f"(clip mode {job.output.clip_mode})"
+            )
+        if encoded.moved:
+            closing = job.parts.closing
+            notes.append(f"{encoded.moved} samples of {closing} did not fit and went to a stem")
+        if job.output.sample_rate == "source" and rate != info.sample_rate:
+            notes.append(
+                f"{self._format.name} does not take {info.sample_rate} Hz; written at {rate} Hz"
+            )
+        if job.output.residual and job.output.two_stems:
+            notes.append(f"{job.parts.closing} already holds what is left; no residual is written")
+        return notes
 
 
 def _waiting_blocks(channel_map: ChannelMap) -> int:
@@ -269,23 +349,3 @@ def _publish(plan: OutputPlan, encoded: Encoded, request: str, source: SourceCon
     save_record(plan, encoded.files, request, source)
     for part, path in encoded.files.items():
         publish(path, plan.path(part))
-
-
-def _notes(job: TrackJob, info: AudioInfo, work: _TrackWork, encoded: Encoded) -> list[str]:
-    notes = []
-    if encoded.saturated:
-        notes.append(
-            f"{encoded.saturated} samples were beyond full scale and were cut off "
-            f"(clip mode {job.output.clip_mode})"
-        )
-    if encoded.moved:
-        closing = job.parts.closing
-        notes.append(f"{encoded.moved} samples of {closing} did not fit and went to a stem")
-    if job.output.sample_rate == "source" and work.sample_rate != info.sample_rate:
-        notes.append(
-            f"{work.format.name} does not take {info.sample_rate} Hz; "
-            f"written at {work.sample_rate} Hz"
-        )
-    if job.output.residual and job.output.two_stems:
-        notes.append(f"{job.parts.closing} already holds what is left; no residual is written")
-    return notes

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import BinaryIO
 
@@ -28,6 +29,10 @@ _LOCK = "lock"
 _NEWBORN_S = 60.0
 BLOCK_SAMPLES = 1 << 16
 
+_ENTERING = Lock()
+_ENTERED: dict[Path, tuple[int, list[Path]]] = {}
+"""Roots in which this process works: at how many songs, and which folders it made for them."""
+
 
 @contextmanager
 def open_workplace(root: Path) -> Iterator[Path]:
@@ -38,7 +43,7 @@ def open_workplace(root: Path) -> Iterator[Path]:
     Raises:
         OSError: if `root` cannot be made or written.
     """
-    made = _make_folders(root)
+    _enter(root)
     try:
         sweep(root)
         folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=root))
@@ -51,9 +56,7 @@ def open_workplace(root: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
             lock.close()
     finally:
-        for empty in made:
-            with suppress(OSError):
-                empty.rmdir()
+        _leave(root)
 
 
 def sweep(root: Path) -> None:
@@ -63,8 +66,28 @@ def sweep(root: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def _enter(root: Path) -> None:
+    """Make `root` and what is missing above it, and remember what was made."""
+    with _ENTERING:
+        made = _make_folders(root)
+        count, before = _ENTERED.get(root, (0, []))
+        _ENTERED[root] = count + 1, [*made, *before]
+
+
+def _leave(root: Path) -> None:
+    """The last to leave removes what was made, where nothing was put into it."""
+    with _ENTERING:
+        count, made = _ENTERED.pop(root)
+        if count > 1:
+            _ENTERED[root] = count - 1, made
+            return
+        for empty in made:
+            with suppress(OSError):
+                empty.rmdir()
+
+
 def _make_folders(root: Path) -> list[Path]:
-    """Make `root` and what is missing above it; returns what was made, innermost first."""
+    """What was made, innermost first."""
     missing = []
     folder = root
     while not folder.exists() and folder != folder.parent:
@@ -75,10 +98,14 @@ def _make_folders(root: Path) -> list[Path]:
 
 
 def _hold(path: Path) -> BinaryIO:
-    lock = path.open("wb")
-    if fcntl is not None:
-        with suppress(OSError):  # some network file systems know no locks; age has to do there
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    """Make the file, held from the moment it has its name."""
+    if fcntl is None:
+        return path.open("wb")
+    unnamed = path.with_suffix(".new")
+    lock = unnamed.open("wb")
+    with suppress(OSError):  # some network file systems know no locks; age has to do there
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    unnamed.rename(path)
     return lock
 
 

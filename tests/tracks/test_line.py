@@ -1,0 +1,155 @@
+"""Songs in a line: the order of steps, what runs beside what, and how it ends."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from unbraid.errors import Cancelled
+from unbraid.tracks.line import separate_line
+from unbraid.tracks.result import TrackResult
+
+WAIT_S = 20
+
+
+class Log(list[str]):
+    """What happened, in its order, on any thread."""
+
+    def __init__(self) -> None:
+        self._news = threading.Condition()
+
+    def note(self, entry: str) -> None:
+        with self._news:
+            self.append(entry)
+            self._news.notify_all()
+
+    def wait_for(self, entries: set[str]) -> None:
+        with self._news:
+            assert self._news.wait_for(lambda: entries <= set(self), WAIT_S)
+
+
+class FakeWork:
+    """A song that notes its steps; a step named in `waits` ends when all of that has happened."""
+
+    def __init__(self, name: str, log: Log, waits: dict[str, set[str]]) -> None:
+        self.plan = SimpleNamespace(track=SimpleNamespace(path=Path(name)))
+        self.name, self.log, self.waits = name, log, waits
+        self.closed = False
+
+    def _step(self, kind: str) -> None:
+        self.log.note(f"{kind} {self.name}")
+        self.log.wait_for(self.waits.get(f"{kind} {self.name}", set()))
+
+    def read(self) -> TrackResult | None:
+        self._step("read")
+        return TrackResult(self.name, "skipped") if self.name.startswith("skip") else None
+
+    def separate(self) -> None:
+        self._step("separate")
+
+    def write(self) -> TrackResult:
+        self._step("write")
+        return TrackResult(self.name, "done")
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def run(works, guard=lambda work, step: step(), turns=None, stops=None):
+    return separate_line(
+        works,
+        guard,
+        (lambda work: None) if turns is None else (lambda work: turns.append(work.name)),
+        (lambda: None) if stops is None else (lambda: stops.append(True)),
+    )
+
+
+def songs(names, log, waits=None):
+    return [FakeWork(name, log, waits or {}) for name in names]
+
+
+@pytest.fixture(autouse=True)
+def _fakes(unchecked):
+    """What stands in for a song here is none."""
+
+
+def test_results_come_in_order_and_every_song_is_closed():
+    log, turns = Log(), []
+    works = songs(["a", "skip b", "c"], log)
+    results = list(run(works, turns=turns))
+    assert [(r.input, r.status) for r in results] == [
+        ("a", "done"),
+        ("skip b", "skipped"),
+        ("c", "done"),
+    ]
+    assert turns == ["a", "skip b", "c"]
+    assert all(work.closed for work in works)
+    assert "separate skip b" not in log
+    assert "write skip b" not in log
+    for name in "ac":
+        steps = [entry for entry in log if entry.endswith(f" {name}")]
+        assert steps == [f"read {name}", f"separate {name}", f"write {name}"]
+
+
+def test_the_next_is_read_and_the_last_written_while_one_is_separated():
+    works = songs(["a", "b", "c"], Log(), {"separate b": {"write a", "read c"}})
+    assert [r.status for r in run(works)] == ["done"] * 3
+
+
+def test_no_more_than_one_song_is_read_ahead():
+    log = Log()
+    line = run(songs(["a", "b", "c", "d"], log, {"separate a": {"go on"}}))
+    first = threading.Thread(target=lambda: next(line))
+    first.start()
+    log.wait_for({"read b", "separate a"})
+    first.join(0.05)
+    assert [entry for entry in log if entry.startswith("read")] == ["read a", "read b"]
+    log.note("go on")
+    first.join(WAIT_S)
+    line.close()
+
+
+def test_a_step_that_fails_is_the_result_of_its_song_alone():
+    def guard(work, step):
+        if work.name == "b" and step.__name__ == "separate":
+            return TrackResult("b", "failed", error="no")
+        return step()
+
+    log = Log()
+    results = list(run(songs(["a", "b", "c"], log), guard))
+    assert [r.status for r in results] == ["done", "failed", "done"]
+    assert "write b" not in log
+
+
+@pytest.mark.parametrize("error", [Cancelled("enough"), KeyboardInterrupt()])
+def test_broken_off_it_stops_the_threads_first_and_closes_what_was_begun(error):
+    def guard(work, step):
+        if work.name == "b" and step.__name__ == "separate":
+            raise error
+        return step()
+
+    log, stops = Log(), []
+    works = songs(["a", "b", "c", "d"], log)
+    with pytest.raises(type(error)):
+        list(run(works, guard, stops=stops))
+    assert stops
+    begun = [work for work in works if f"read {work.name}" in log]
+    assert all(work.closed for work in begun)
+    assert len(begun) <= 3
+
+
+def test_closed_by_its_reader_it_closes_what_was_begun():
+    log, stops = Log(), []
+    works = songs(["a", "b", "c", "d"], log)
+    line = run(works, stops=stops)
+    assert next(line).input == "a"
+    line.close()
+    assert stops
+    assert all(work.closed for work in works if f"read {work.name}" in log)
+
+
+def test_an_empty_line_gives_nothing():
+    assert list(run([])) == []
