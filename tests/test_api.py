@@ -16,6 +16,7 @@ from small_songs import SAMPLE_RATE, Loud, LowHigh, floats, integers, noise, wri
 from unbraid import AudioError, AudioReadError, OutputSettings, Separator, SettingsError, ShapeError
 from unbraid.audio.files import read
 from unbraid.audio.write import AudioFormat, AudioWriter
+from unbraid.tracks.inputs import find_inputs
 from unbraid.tracks.names import InputTrack
 
 
@@ -195,6 +196,16 @@ def test_cancelled_it_leaves_what_is_done_and_nothing_else(separator, tmp_path):
         list(ended)
     assert "0" in {path.name for path in (tmp_path / "out").iterdir() if path.is_dir()}
     assert not list((tmp_path / "out").glob(".unbraid-*"))
+
+
+def test_stems_of_another_run_are_no_songs_unless_their_folder_is_asked_for(separator, tmp_path):
+    song, stems = write_song(tmp_path / "a.wav", noise(0.2)), tmp_path / "stems"
+    separator.separate_file(song, stems)
+    own = write_song(stems / "own.wav", noise(0.2))
+    walked = find_inputs([str(tmp_path)], tmp_path / "elsewhere")
+    assert [track.path for track in walked] == [song, own]
+    meant = find_inputs([str(stems)], tmp_path / "elsewhere")
+    assert [track.path.name for track in meant] == ["high.wav", "low.wav", "own.wav"]
 
 
 def test_only_the_stems_asked_for_are_written_and_they_are_the_same(separator, tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from unbraid.audio.suffixes import EXTENSIONS
 from unbraid.tracks.names import InputTrack
-from unbraid.tracks.records import written_paths
+from unbraid.tracks.records import FOLDER, written_paths
 
 
 def find_inputs(arguments: Sequence[str], root: Path) -> list[InputTrack]:
@@ -22,7 +22,8 @@ def find_inputs(arguments: Sequence[str], root: Path) -> list[InputTrack]:
 
     Args:
         arguments: as given.
-        root: output root, whose stems are not songs.
+        root: output root, whose stems are not songs. Nor are those of other runs that are met on a
+            walk; a folder of them that is itself an argument is meant.
     """
     found: dict[str, InputTrack] = {}
     for argument in arguments:
@@ -87,6 +88,8 @@ def _walk(top: Path, root: Path) -> Iterator[InputTrack]:
             folders.clear()
             continue
         entered.add(real)
+        if FOLDER.parts[0] in folders and folder != os.fspath(top):  # where another run wrote
+            ours |= {os.path.realpath(path) for path in written_paths(Path(folder))}
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             suffix = Path(name).suffix.lstrip(".").lower()
