@@ -17,6 +17,7 @@ def test_a_spool_gives_back_what_was_put_down_in_blocks_of_any_size(tmp_path):
         for start, stop in ((0, 1), (1, 1), (1, 700), (700, 1000)):
             spool.append(signal[:, start:stop])
     assert spool.samples == 1000
+    assert spool.peak == np.abs(signal).max()
     for size in (1, 7, 999, 5000):
         np.testing.assert_array_equal(np.concatenate([*spool.blocks(size)], axis=1), signal)
 

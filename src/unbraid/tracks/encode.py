@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from unbraid.audio.files import AudioInfo, read_blocks
-from unbraid.audio.levels import full_scale, quantize
+from unbraid.audio.levels import full_scale, quantize, shared_gain
 from unbraid.audio.resample import resample_blocks
 from unbraid.audio.signal import recut
 from unbraid.audio.tags import Tags
@@ -168,7 +168,9 @@ class TrackEncoder:
             return 1.0
         bits = self._format.bits
         ceiling = full_scale(bits) if bits and self._format.is_integer else 1.0
-        meter = GainMeter(ceiling, closing=self._parts.closing is not None)
+        if self._parts.closing is None:
+            return shared_gain(self._stems.peak, ceiling)
+        meter = GainMeter(ceiling, self._stems.peak)
         for source, stems in self._pairs(cancel):
             meter.push(stems, source)
         return meter.gain()

@@ -20,26 +20,20 @@ LOWEST_FOR_CLOSING = 0.5
 
 @dataclass
 class GainMeter:
-    """Listens to stems and input, block by block, and knows the gain at the end.
+    """Listens to stems and input, and knows the gain that leaves the closing part room.
 
     Attributes:
         ceiling: greatest magnitude that can be written.
-        closing: whether a closing part will be written.
-        peak: greatest magnitude in any stem so far.
+        peak: greatest magnitude in any stem.
     """
 
     ceiling: float
-    closing: bool
-    peak: float = 0.0
+    peak: float
     _bound: float = math.inf
 
     def push(self, stems: np.ndarray, source: np.ndarray) -> None:
         """Take blocks of the stems (s c n) and of the input (c n)."""
-        if stems.size == 0:
-            return
-        self.peak = max(self.peak, float(stems.max()), -float(stems.min()))
-        if self.closing:
-            self._bound = min(self._bound, self._closing_bound(stems.sum(axis=0), source))
+        self._bound = min(self._bound, self._closing_bound(stems.sum(axis=0), source))
 
     def gain(self) -> float:
         """At most 1."""

@@ -19,6 +19,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from unbraid.audio.levels import peak
+
 try:
     import fcntl
 except ImportError:  # Windows: there an open file cannot be removed, which serves as the lock
@@ -134,11 +136,16 @@ class Spool:
     Args:
         path: file to make.
         rows: channels, or stems times channels.
+
+    Attributes:
+        samples: so many have been put down.
+        peak: their greatest magnitude.
     """
 
     def __init__(self, path: Path, rows: int) -> None:
         self.rows = rows
         self.samples = 0
+        self.peak = 0.0
         self._path = path
         self._file: BinaryIO | None = path.open("wb", buffering=0)
 
@@ -167,6 +174,7 @@ class Spool:
         while rest:  # an unbuffered file may take less than all, without complaint
             rest = rest[self._file.write(rest) :]
         self.samples += block.shape[1]
+        self.peak = max(self.peak, peak(block))
 
     def close(self) -> None:
         """End writing. Reading goes on."""
