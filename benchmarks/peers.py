@@ -3,11 +3,13 @@
     python -m venv ENV
     ENV/bin/pip install torch==2.13.0 demucs==4.1.0
     python -m benchmarks.peers --demucs ENV/bin/python [--seconds 60] [--runs 3] [--defaults]
+                               [--songs 1] [--device cpu] [--precision auto]
 
 The model is Hybrid Demucs at its public default size (48 channels, 83.6 M parameters) with random
 weights, the song the demo song repeated. unbraid reads the model as `unbraid models import` wrote
 it. `--defaults` leaves both programs their default settings, under which demucs shifts the song at
-random, so that stems cannot be compared. Each run is a process of its own with two threads; wall
+random, so that stems cannot be compared. Several `--songs` go into one run of each; `--device cuda`
+is for both, `--precision` for unbraid. Each run is a process of its own with two threads; wall
 and CPU time and peak memory are the kernel's figures for it. The stems of both are compared. The
 result is added to benchmarks/peers.json under the length of the song; `python -m benchmarks.write
 --write-only` writes it out.
@@ -59,21 +61,35 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--defaults", action="store_true", help="no settings for either")
+    parser.add_argument("--songs", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", default="auto")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        how = (options.seconds, options.runs, options.defaults)
-        result = measure(Path(folder), options.demucs, *how)
+        result = measure(Path(folder), options)
     known = json.loads(RESULT.read_text()) if RESULT.exists() else {}
-    known[f"{options.seconds:g}{', defaults' if options.defaults else ''}"] = result
+    known[_key(options)] = result
     RESULT.write_text(json.dumps(known, indent=1) + "\n")
     print(json.dumps(result))
 
 
-def measure(folder: Path, python: str, seconds: float, runs: int, defaults: bool) -> dict[str, Any]:
+def _key(options: argparse.Namespace) -> str:
+    """What was measured, such as "60", "300, defaults" or "60, 8 songs, cuda, bf16"."""
+    parts = [f"{options.seconds:g}"]
+    parts += [f"{options.songs} songs"] if options.songs > 1 else []
+    parts += ["defaults"] if options.defaults else []
+    parts += [options.device] if options.device != "cpu" else []
+    parts += [options.precision] if options.precision != "auto" else []
+    return ", ".join(parts)
+
+
+def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Both programs, one after the other, so many times."""
-    song, model = folder / "song.wav", folder / "models" / f"{NAME}.th"
-    write_song(folder / "long.wav", seconds)
-    soundfile.write(song, *soundfile.read(folder / "long.wav"), subtype="PCM_16")
+    python, model = options.demucs, folder / "models" / f"{NAME}.th"
+    songs = [folder / f"song-{number}.wav" for number in range(options.songs)]
+    write_song(folder / "long.wav", options.seconds)
+    for song in songs:
+        soundfile.write(song, *soundfile.read(folder / "long.wav"), subtype="PCM_16")
     model.parent.mkdir()
     subprocess.run([python, "-c", _MAKE_MODEL, str(model)], check=True)
     own = folder / "own.safetensors"
@@ -81,13 +97,15 @@ def measure(folder: Path, python: str, seconds: float, runs: int, defaults: bool
     subprocess.run([*unbraid, "models", "import", str(model), "-o", str(own)], check=True)
     # A random shift, the other's default, would make the outputs incomparable.
     same = ["--float32", "--clip-mode", "none", "--shifts", "0"]
-    common = [*([] if defaults else same), str(song)]
+    common = [*([] if options.defaults else same), *map(str, songs)]
+    repo = [python, "-m", "demucs", "-n", NAME, "--repo", str(model.parent)]
+    how = ["--device", options.device, "--precision", options.precision]
     commands = {
-        "demucs": [python, "-m", "demucs", "-n", NAME, "--repo", str(model.parent), "-o"],
-        "unbraid": [*unbraid, "separate", "--model", str(own), "-o"],
+        "demucs": [*repo, "-d", options.device, "-o"],
+        "unbraid": [*unbraid, "separate", "--model", str(own), *how, "-o"],
     }
     found: dict[str, list[dict[str, float]]] = {name: [] for name in commands}
-    for number in range(runs):
+    for number in range(options.runs):
         for name, command in commands.items():
             out = folder / f"{name}-{number}"
             found[name].append(_run([*command, str(out), *common]))
@@ -98,12 +116,12 @@ def measure(folder: Path, python: str, seconds: float, runs: int, defaults: bool
     }
     return {
         "machine": machine.describe(),
-        "seconds": seconds,
-        "runs": runs,
+        "seconds": options.seconds,
+        "runs": options.runs,
         **medians,
         "ratio": round(medians["demucs"]["wall_s"] / medians["unbraid"]["wall_s"], 2),
         "cpu_ratio": round(medians["demucs"]["cpu_s"] / medians["unbraid"]["cpu_s"], 2),
-        "deviation_db": None if defaults else round(_deviation(folder), 1),
+        "deviation_db": None if options.defaults else round(_deviation(folder), 1),
         "all_runs": found,
     }
 
@@ -135,7 +153,8 @@ def _deviation(folder: Path) -> float:
     """
     stems = {}
     for name in ("demucs", "unbraid"):
-        files = sorted((folder / f"{name}-0").rglob("*.wav"), key=lambda path: path.name)
+        files = (folder / f"{name}-0").rglob("*.wav")
+        files = sorted(files, key=lambda path: (path.parent.name, path.name))
         stems[name] = np.stack([soundfile.read(path)[0] for path in files])
     difference = stems["demucs"] - stems["unbraid"]
     difference -= difference.mean(axis=1, keepdims=True)

@@ -64,12 +64,12 @@ def _peers(path: Path) -> list[str]:
         return []
     head = ["seconds of audio", "program", "wall s", "CPU s", "peak MB"]
     found, rows = json.loads(path.read_text()), []
-    for seconds, result in found.items():
-        rows += [[seconds, name, *result[name].values()] for name in ("demucs", "unbraid")]
+    for what, result in found.items():
+        rows += [[what, name, *result[name].values()] for name in ("demucs", "unbraid")]
     ratios = [
-        f"{seconds} s: {result['ratio']} times in wall time, {result['cpu_ratio']} times in CPU "
+        f"{_with_unit(what)}: {result['ratio']} times in wall time, {result['cpu_ratio']} times in CPU "
         f"time{_alike(result['deviation_db'])} (runs: {result['runs']})"
-        for seconds, result in found.items()
+        for what, result in found.items()
     ]
     return [
         "## The 48-channel model beside demucs 4.1.0",
@@ -81,6 +81,15 @@ def _peers(path: Path) -> list[str]:
 
 def _alike(deviation_db: float | None) -> str:
     return "" if deviation_db is None else f", stems alike to {deviation_db} dB"
+
+
+def _with_unit(what: str) -> str:
+    """
+    >>> _with_unit("60"), _with_unit("300, defaults")
+    ('60 s', '300 s, defaults')
+    """
+    seconds, comma, how = what.partition(",")
+    return f"{seconds} s{comma}{how}"
 
 
 def _library(path: Path) -> list[str]:
