@@ -67,8 +67,8 @@ def _peers(path: Path) -> list[str]:
     for what, result in found.items():
         rows += [[what, name, *result[name].values()] for name in ("demucs", "unbraid")]
     ratios = [
-        f"{_with_unit(what)}: {result['ratio']} times in wall time, {result['cpu_ratio']} times in CPU "
-        f"time{_alike(result['deviation_db'])} (runs: {result['runs']})"
+        f"{_with_unit(what)}: {result['ratio']} times in wall time, {result['cpu_ratio']} times "
+        f"in CPU time{_alike(result['deviation_db'])} (runs: {result['runs']})"
         for what, result in found.items()
     ]
     return [
