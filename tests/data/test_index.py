@@ -123,6 +123,22 @@ def test_several_roots_and_their_weights(tmp_path):
         build_index([one, tmp_path / "three"], "valid", STEMS)
 
 
+def test_what_was_looked_at_before_a_mistake_is_known_when_it_is_mended(tmp_path, monkeypatch):
+    root = make_dataset(tmp_path / "data", dict.fromkeys("ABC", 4000))
+    broken = root / "train/C/drums.wav"
+    sound = broken.read_bytes()
+    broken.write_bytes(b"no sound")
+    monkeypatch.setenv("UNBRAID_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(AudioReadError):
+        build_index([root], "train", STEMS, workers=1)
+    broken.write_bytes(sound)
+    looked_at = []
+    real = index_module.look_at
+    monkeypatch.setattr(index_module, "look_at", lambda p: looked_at.append(p) or real(p))
+    assert len(build_index([root], "train", STEMS).tracks) == 3
+    assert {path.parent.name for path in looked_at} == {"C"}
+
+
 def test_a_sample_of_tracks_is_always_the_same(tmp_path):
     index = build_index([make_dataset(tmp_path, dict.fromkeys("ABCDE", 4000))], "train", STEMS)
     assert index.sample(3) == index.sample(3)

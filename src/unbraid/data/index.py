@@ -35,6 +35,7 @@ OnTrack = Callable[[int, int], None]
 
 _VERSION = 1
 _WORKERS = 8
+_SAVE_EVERY = 100
 
 
 @dataclass(frozen=True)
@@ -162,14 +163,20 @@ def build_index(
                 done.append(job.result())
                 if on_track is not None:
                     on_track(len(done), len(found))
+                if len(done) % _SAVE_EVERY == 0:
+                    _save(kept, done)
         finally:
             for job in jobs:
                 job.cancel()
-    for root, store in enumerate(kept):
-        store.save([track for track in done if track.root == root])
+            _save(kept, done)
     return TrackIndex(
         split, tuple(tops), None if weights is None else tuple(weights), wanted, tuple(done)
     )
+
+
+def _save(kept: Sequence[_Kept], done: Sequence[IndexedTrack]) -> None:
+    for root, store in enumerate(kept):
+        store.save([track for track in done if track.root == root])
 
 
 def files(track: IndexedTrack) -> list[SoundFile]:
@@ -335,7 +342,8 @@ class _Kept:
     def save(self, tracks: Sequence[IndexedTrack]) -> None:
         """Keep what was found, if the cache folder can be written at all."""
         content: dict[str, Any] = {"version": _VERSION, "files": {}, "tracks": {}}
-        content["files"].update(self._known["files"])
+        for kind, known in self._known.items():
+            content[kind].update(known)
         for track in tracks:
             for file in files(track):
                 facts = [getattr(file, field.name) for field in dataclasses.fields(file)]
@@ -347,9 +355,9 @@ class _Kept:
                 "std": track.std,
                 "loudness_lufs": loudness if math.isfinite(loudness) else None,
             }
-        content["files"] = {
-            path: facts for path, facts in content["files"].items() if Path(path).exists()
-        }
+        for kind in self._known:
+            there = {path: known for path, known in content[kind].items() if Path(path).exists()}
+            content[kind] = there
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             write_text(self._path, json.dumps(content))

@@ -6,6 +6,7 @@ gone on with only by the same request. A track's folder appears when it is whole
 
 from __future__ import annotations
 
+import glob
 import json
 import multiprocessing
 import os
@@ -179,6 +180,8 @@ def write_track(
 ) -> dict[str, Any]:
     """Write the stems of a track and its track.json; the folder appears when all is there.
 
+    Of two runs that make the same track the first counts.
+
     Args:
         folder: of the track, not there yet.
         stems: (channels, samples), all alike, within full scale; written with 16 bits.
@@ -189,7 +192,7 @@ def write_track(
     Raises:
         AudioWriteError: if the disk is full or cannot be written.
     """
-    part = folder.with_name(f".{folder.name}.part")
+    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     channels, samples = next(iter(stems.values())).shape
     facts = {**facts, "samples": samples, "sample_rate": sample_rate, "rms_db": {}, "silent": []}
     try:
@@ -209,9 +212,14 @@ def write_track(
         write_text(part / FACTS, json.dumps(facts, indent=1) + "\n")
         part.replace(folder)
     except OSError as error:
+        there = read_facts(folder)
+        if there is not None:  # another run on the same set was first
+            return there
         raise AudioWriteError(f"{str(folder)!r} cannot be written: {error.strerror}") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+    for left in folder.parent.glob(f".{glob.escape(folder.name)}.*part"):  # by a run that died
+        shutil.rmtree(left, ignore_errors=True)
     return facts
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from data.datasets import signal_of
 from unbraid.data.index import build_index
+from unbraid.data.making import write_track
 from unbraid.data.songs import dataset, soundfont
 from unbraid.data.songs.dataset import SongsRequest, make_dataset
 from unbraid.data.songs.ingredients import Ingredients, find_ingredients, tiny_folder
@@ -92,6 +94,22 @@ def test_a_dataset_can_be_gone_on_with_and_has_the_same_bytes(tmp_path):
     assert 0.01 < np.abs(mixture).max() < 1
     with pytest.raises(SettingsError, match="begun with other seed"):
         make_dataset(out, TINY, replace(REQUEST, seed=1))
+
+
+def test_of_two_runs_that_make_the_same_track_the_first_counts(tmp_path):
+    folder = tmp_path / "train" / "a"
+    stems = {"drums": np.full((2, 100), 0.5, np.float32)}
+    first = write_track(folder, stems, 44100, {"by": 1}, "wav")
+    sound = (folder / "drums.wav").read_bytes()
+    folder.with_name(".a.77.part").mkdir()
+    second = write_track(folder, {"drums": stems["drums"] / 2}, 44100, {"by": 2}, "wav")
+    assert first["by"] == second["by"] == 1
+    assert (folder / "drums.wav").read_bytes() == sound
+    assert write_track(folder.with_name("b"), stems, 44100, {"by": 3}, "wav")["by"] == 3
+    assert {path.name for path in folder.parent.iterdir()} == {"a", "b", ".a.77.part"}
+    shutil.rmtree(folder)
+    write_track(folder, stems, 44100, {"by": 4}, "wav")
+    assert {path.name for path in folder.parent.iterdir()} == {"a", "b"}
 
 
 def test_a_share_of_the_songs_for_training_is_a_low_end_and_others_stay_as_they_were(tmp_path):
