@@ -75,6 +75,17 @@ class Team:
         if self.size > 1:
             dist.barrier()
 
+    @contextmanager
+    def leader_first(self) -> Iterator[None]:
+        """The leader goes through the block alone, the others after it find what it has kept."""
+        if not self.leads:
+            self.wait()
+        try:
+            yield
+        finally:
+            if self.leads:
+                self.wait()
+
 
 @contextmanager
 def join_team(device: str = "auto") -> Iterator[Team]:

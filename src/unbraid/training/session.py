@@ -111,9 +111,9 @@ def open_run(request: RunRequest, team: Team, listeners: Listeners) -> Run:
     """All parts of a run, at its start or where it was left."""
     recipe, about = settle(request)
     set_precision(recipe.run, team.device)
-    data = open_data(
-        recipe, about["data"], about["data_weights"], listeners.indexing if team.leads else None
-    )
+    told = listeners.indexing if team.leads else None
+    with team.leader_first():  # the others take its index
+        data = open_data(recipe, about["data"], about["data_weights"], told)
     feed = Feed(data.excerpts, recipe, team, data.sample_rate)
     resumed = (request.folder / STATE).exists()
     if resumed:
