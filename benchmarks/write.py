@@ -105,7 +105,7 @@ def _library(path: Path) -> list[str]:
         "## Many songs in one run",
         f"{found['songs']} songs of {found['seconds']:g} s, 16-bit wav to four wav files each, one "
         "by one, and in a line: the next is read and the last written beside the model "
-        f"(`python -m benchmarks.library`; medians of {found['runs']} alternating runs). "
+        f"(`python -m benchmarks.library`; runs of each: {found['runs']}). "
         '"elsewhere" stands for a GPU: it takes a 400th of the audio\'s length, and no core.',
         _table(["model", "songs", "wall s", "CPU s", "peak MB"], rows),
     ]
