@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import statistics
 import subprocess
@@ -109,10 +108,10 @@ def run_once(model: str, way: str, folder: str) -> None:
         results = [separator.attempt(plan, output) for plan in plans]
     if any(result.status != "done" for result in results):
         raise RuntimeError(f"a song was not separated: {results}")
-    usage, times = resource.getrusage(resource.RUSAGE_SELF), os.times()
+    usage = resource.getrusage(resource.RUSAGE_SELF)
     taken = {
         "wall_s": round(time.monotonic() - begun, 2),
-        "cpu_s": round(times.user + times.system, 2),
+        "cpu_s": round(usage.ru_utime + usage.ru_stime, 2),
         "peak_mb": round(usage.ru_maxrss * 1024 / 1e6, 1),
     }
     print(json.dumps(taken))

@@ -88,8 +88,9 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     python, model = options.demucs, folder / "models" / f"{NAME}.th"
     songs = [folder / f"song-{number}.wav" for number in range(options.songs)]
     write_song(folder / "long.wav", options.seconds)
+    sound, rate = soundfile.read(folder / "long.wav")
     for song in songs:
-        soundfile.write(song, *soundfile.read(folder / "long.wav"), subtype="PCM_16")
+        soundfile.write(song, sound, rate, subtype="PCM_16")
     model.parent.mkdir()
     subprocess.run([python, "-c", _MAKE_MODEL, str(model)], check=True)
     own = folder / "own.safetensors"

@@ -10,25 +10,22 @@ Separator.attempt_all     all of them, reading and writing beside the model
 from __future__ import annotations
 
 import os
-import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
 from unbraid.audio.channels import default_channel_names
-from unbraid.audio.container import shown
-from unbraid.errors import AudioError, Cancelled, SettingsError, UnbraidError
+from unbraid.errors import SettingsError, UnbraidError
 from unbraid.models.base import ModelSpec, SeparationModel
 from unbraid.runtimes.adapt import adapt
-from unbraid.runtimes.devices import free_gpu_bytes, is_out_of_memory
+from unbraid.runtimes.devices import free_gpu_bytes
 from unbraid.runtimes.threads import set_threads
 from unbraid.separation.progress import CancelToken, Progress
 from unbraid.separation.settings import SeparationSettings
+from unbraid.tracks.attempts import attempted, naming
 from unbraid.tracks.dry_run import estimate_track
 from unbraid.tracks.estimate import (
     ModelCost,
@@ -51,8 +48,6 @@ from unbraid.tracks.track import TrackWork, separate_track
 from unbraid.tracks.tuning import Choice, load_choice
 
 __all__ = ["OutputSettings", "Separator", "TrackResult", "separate"]
-
-T = TypeVar("T")
 
 _DEFAULT_OUTPUT = OutputSettings()
 
@@ -249,7 +244,7 @@ class Separator:
             UnbraidError: if it cannot be read, separated or written.
         """
         job = TrackJob(self._ready, self._settings, output)
-        with _naming(plan):
+        with naming(plan):
             return separate_track(
                 job,
                 plan,
@@ -274,7 +269,7 @@ class Separator:
         Raises:
             Cancelled: if `cancel` was.
         """
-        return _attempted(
+        return attempted(
             plan, lambda: self.separate_planned(plan, output, inputs=inputs, cancel=cancel)
         )
 
@@ -321,7 +316,7 @@ class Separator:
             begin(plan)
         yield from separate_line(
             works(),
-            lambda work, step: _attempted(work.plan, step),
+            lambda work, step: attempted(work.plan, step),
             lambda work: begin(work.plan),
             stop.cancel,
         )
@@ -365,39 +360,3 @@ def separate(
         UnbraidError: if it cannot be read, separated or written.
     """
     return Separator(model, device).separate_file(path, out, output)
-
-
-@contextmanager
-def _naming(plan: OutputPlan) -> Iterator[None]:
-    """What the machine refuses, as an error that names the song."""
-    try:
-        yield
-    except (OSError, MemoryError, RuntimeError) as error:
-        if not isinstance(error, OSError) and not is_out_of_memory(error):
-            raise
-        raise AudioError(f"{shown(plan.track.path)}: {_reason(error)}") from error
-
-
-def _attempted(plan: OutputPlan, step: Callable[[], T]) -> T | TrackResult:
-    """What the step gives; what goes wrong in it is the song's result, but for `Cancelled`."""
-    try:
-        with _naming(plan):
-            return step()
-    except Cancelled:
-        raise
-    except UnbraidError as error:
-        return failed(plan, str(error))
-    except Exception as error:
-        if os.environ.get("UNBRAID_DEBUG"):
-            return failed(plan, traceback.format_exc())
-        return failed(
-            plan,
-            f"internal error: {type(error).__name__}: {error} (set UNBRAID_DEBUG=1 to see where)",
-        )
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, OSError):
-        where = f" ({shown(Path(error.filename))})" if error.filename else ""
-        return f"{(error.strerror or str(error)).lower()}{where}"
-    return "there is not enough memory; use shorter segments (--segment) or --max-memory"

@@ -1,0 +1,54 @@
+"""What goes wrong with one song, told as that song's own."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from unbraid.audio.container import shown
+from unbraid.errors import AudioError, Cancelled, UnbraidError
+from unbraid.runtimes.devices import is_out_of_memory
+from unbraid.tracks.names import OutputPlan
+from unbraid.tracks.result import TrackResult, failed
+
+T = TypeVar("T")
+
+
+@contextmanager
+def naming(plan: OutputPlan) -> Iterator[None]:
+    """What the machine refuses, as an error that names the song."""
+    try:
+        yield
+    except (OSError, MemoryError, RuntimeError) as error:
+        if not isinstance(error, OSError) and not is_out_of_memory(error):
+            raise
+        raise AudioError(f"{shown(plan.track.path)}: {_reason(error)}") from error
+
+
+def attempted(plan: OutputPlan, step: Callable[[], T]) -> T | TrackResult:
+    """What the step gives; what goes wrong in it is the song's result, but for `Cancelled`."""
+    try:
+        with naming(plan):
+            return step()
+    except Cancelled:
+        raise
+    except UnbraidError as error:
+        return failed(plan, str(error))
+    except Exception as error:
+        if os.environ.get("UNBRAID_DEBUG"):
+            return failed(plan, traceback.format_exc())
+        return failed(
+            plan,
+            f"internal error: {type(error).__name__}: {error} (set UNBRAID_DEBUG=1 to see where)",
+        )
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError):
+        where = f" ({shown(Path(error.filename))})" if error.filename else ""
+        return f"{(error.strerror or str(error)).lower()}{where}"
+    return "there is not enough memory; use shorter segments (--segment) or --max-memory"
