@@ -39,7 +39,7 @@ RESULT = HERE / "peers.json"
 NAME = "0123abcd"  # public names are eight hexadecimal digits
 THREADS = 2
 
-_MAKE_MODEL = """
+MAKE_MODEL = """
 import sys, torch
 from demucs.hdemucs import HDemucs
 torch.manual_seed(0)
@@ -92,7 +92,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     for song in songs:
         soundfile.write(song, sound, rate, subtype="PCM_16")
     model.parent.mkdir()
-    subprocess.run([python, "-c", _MAKE_MODEL, str(model)], check=True)
+    subprocess.run([python, "-c", MAKE_MODEL, str(model)], check=True)
     own = folder / "own.safetensors"
     unbraid = [sys.executable, "-m", "unbraid"]
     subprocess.run([*unbraid, "models", "import", str(model), "-o", str(own)], check=True)

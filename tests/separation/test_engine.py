@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,9 @@ from torch import nn
 from separation import plain_engine
 from separation.stand_ins import SAMPLE_RATE, Identity, Positional, Splitter, noise, spec_of
 from unbraid import Bag, SeparationSettings, apply_model
-from unbraid.errors import ModelError, SegmentTooLong, SettingsError, ShapeError
+from unbraid.errors import Cancelled, ModelError, SegmentTooLong, SettingsError, ShapeError
+from unbraid.separation import engine
+from unbraid.separation.progress import CancelToken
 from unbraid.separation.shifts import lane_starts
 
 
@@ -243,6 +246,34 @@ def test_a_model_of_arrays_is_given_arrays_alone_and_in_a_bag():
     bag = Bag([OnArrays(), OnArrays()])
     close(apply_model(bag, mixture), wanted)
     close(torch.from_numpy(bag(mixture.numpy())), Positional()(mixture))
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_a_model_elsewhere_is_a_batch_ahead_and_gives_the_same_bits(monkeypatch, batch_size):
+    mixture = noise(1, 2, 2000)
+    chosen = SeparationSettings(segment_s=100 / SAMPLE_RATE, batch_size=batch_size)
+    expected = apply_model(Positional(), mixture, chosen)
+    monkeypatch.setattr(engine, "runs_elsewhere", lambda model: True)
+    assert torch.equal(apply_model(Positional(), mixture, chosen), expected)
+
+
+def test_what_goes_wrong_elsewhere_comes_out_here_and_stopping_ends_its_thread(monkeypatch):
+    monkeypatch.setattr(engine, "runs_elsewhere", lambda model: True)
+    mixture, chosen = noise(1, 2, 2000), SeparationSettings(segment_s=100 / SAMPLE_RATE)
+    threads, cancel = threading.active_count(), CancelToken()
+    with pytest.raises(ModelError, match="shape"):
+        apply_model(Wrong(), mixture, chosen)
+    with pytest.raises(Cancelled):
+        apply_model(
+            Positional(), mixture, chosen, cancel=cancel,
+            on_progress=lambda progress: cancel.cancel() if progress.fraction else None,
+        )  # fmt: skip
+    assert threading.active_count() == threads
+
+
+class Wrong(Positional):
+    def __call__(self, mixture):
+        return super().__call__(mixture)[:, :1]
 
 
 @pytest.mark.gpu

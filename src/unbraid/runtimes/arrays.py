@@ -12,7 +12,9 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import Float, Float32
 
+from unbraid.errors import ModelError
 from unbraid.models.base import SeparationModel, takes_arrays
+from unbraid.runtimes.masks import apply_ratio_masks
 
 T = TypeVar("T")
 
@@ -59,17 +61,41 @@ def alike(value: T, array: np.ndarray) -> T:
     return result  # type: ignore[no-any-return]
 
 
+def runs_elsewhere(model: SeparationModel) -> bool:
+    """Whether a pass leaves the processor free for other work: the model is on a GPU."""
+    return not takes_arrays(model) and device_of(model) != "cpu"
+
+
 def run_model(
     model: SeparationModel, batch: Float32[np.ndarray, "b c t"]
-) -> Float[np.ndarray, "*estimates"]:
+) -> Float[np.ndarray, "b s c t"]:
     """One pass of any model: arrays in, float32 arrays out, whatever the model itself works with.
+
+    Estimates are finished by ratio masks where the model's spec asks for them.
 
     Args:
         batch: the model may write to it.
+    Raises:
+        ModelError: if the estimates have another shape than the model's stems ask for.
     """
-    if takes_arrays(model):
-        estimates: Any = model(batch)  # type: ignore[arg-type]
-        return np.asarray(estimates, np.float32)
-    from unbraid.runtimes.torch_runtime import run_on_arrays
+    if not takes_arrays(model):
+        from unbraid.runtimes.torch_runtime import run_on_arrays
 
-    return run_on_arrays(model, batch)
+        return run_on_arrays(model, batch)
+    masks = model.spec.ratio_masks
+    found: Any = model(batch.copy() if masks else batch)  # type: ignore[arg-type]
+    estimates = np.asarray(found, np.float32)
+    check_estimates(model, batch.shape, estimates.shape)
+    return apply_ratio_masks(batch, estimates) if masks else estimates
+
+
+def check_estimates(
+    model: SeparationModel, mixture: tuple[int, ...], estimates: tuple[int, ...]
+) -> None:
+    """Raise `ModelError` unless these are the shapes of what comes in and what must come out."""
+    wanted = (mixture[0], len(model.spec.stems), *mixture[1:])
+    if tuple(estimates) != wanted:
+        raise ModelError(
+            f"a model with these stems makes estimates of shape {wanted} here, "
+            f"got {tuple(estimates)}"
+        )

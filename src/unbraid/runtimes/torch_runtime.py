@@ -11,7 +11,10 @@ from jaxtyping import Float32
 from torch import Tensor, nn
 
 from unbraid.models.base import ModelSpec, SeparationModel
+from unbraid.models.masks import apply_ratio_masks
+from unbraid.runtimes.arrays import check_estimates
 from unbraid.runtimes.inference import quicken
+from unbraid.runtimes.masks import apply_ratio_masks as array_masks
 from unbraid.shapes import Estimates, Mixture
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -29,12 +32,35 @@ def adapt_module(
 
 def run_on_arrays(
     model: SeparationModel, batch: Float32[np.ndarray, "b c t"]
-) -> Float32[np.ndarray, "*estimates"]:
-    """One pass from array to array: on the model's device, without gradients, in eval mode."""
-    home = torch.device("cpu")
+) -> Float32[np.ndarray, "b s c t"]:
+    """See `arrays.run_model`: on the model's device, without gradients, in eval mode.
+
+    On a GPU the masks are taken there, and signals travel by memory that its copies read directly.
+    """
+    mixture = torch.from_numpy(batch)
     with torch.no_grad(), _evaluating(model):
-        estimates = model(torch.from_numpy(batch).to(_device_of(model, home)))
-    return np.asarray(estimates.detach().to(home, torch.float32).numpy())
+        sent = _send(mixture, _device_of(model, mixture.device))
+        masks = model.spec.ratio_masks
+        estimates = model(sent.clone() if masks else sent).detach()
+        check_estimates(model, batch.shape, estimates.shape)
+        if masks and sent.is_cuda:
+            estimates = apply_ratio_masks(sent, estimates.float())
+    arrived: np.ndarray = _bring(estimates).numpy()
+    return array_masks(batch, arrived) if masks and not sent.is_cuda else arrived
+
+
+def _send(signal: Tensor, device: torch.device) -> Tensor:
+    if device.type == "cuda":
+        return signal.pin_memory().to(device, non_blocking=True)
+    return signal.to(device)
+
+
+def _bring(estimates: Tensor) -> Tensor:
+    """Float32 in main memory."""
+    if not estimates.is_cuda:
+        return estimates.to("cpu", torch.float32)
+    arrived = torch.empty(estimates.shape, dtype=torch.float32, pin_memory=True)
+    return arrived.copy_(estimates)
 
 
 def _device_of(model: SeparationModel, default: torch.device) -> torch.device:

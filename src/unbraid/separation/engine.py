@@ -13,7 +13,8 @@ the model itself is counted in arrays of numpy, so that a model that runs withou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 
 import numpy as np
 from jaxtyping import Float
@@ -21,8 +22,7 @@ from jaxtyping import Float
 from unbraid.errors import ModelError, ShapeError
 from unbraid.models.bag import Bag
 from unbraid.models.base import SeparationModel
-from unbraid.runtimes.arrays import alike, as_array, run_model
-from unbraid.runtimes.masks import apply_ratio_masks
+from unbraid.runtimes.arrays import alike, as_array, run_model, runs_elsewhere
 from unbraid.separation.overlap_add import RunningSum, SegmentWeights
 from unbraid.separation.plan import Pass, plan_passes
 from unbraid.separation.progress import CancelToken, Progress, Work
@@ -30,6 +30,7 @@ from unbraid.separation.reader import SongReader
 from unbraid.separation.segments import Segment, extend, in_batches
 from unbraid.separation.settings import DEFAULT_SETTINGS, SeparationSettings
 from unbraid.shapes import Estimates, Mixture
+from unbraid.side_by_side import ahead
 
 
 def apply_model(
@@ -102,23 +103,36 @@ def run_pass(
     Yields:
         blocks (b s c n), n >= 1, in order, together as long as the song: the model's share.
     """
-    reader = SongReader(blocks, model.spec.channels, plan.samples)
     weights = SegmentWeights(
         plan.length, plan.stride, plan.settings.transition_power, plan.longest_lane
     )
-    valid = _valid_lengths(model, plan)
-    reach = max((wide - length) // 2 for length, wide in valid.items())
     shares = np.asarray(plan.shares, np.float32)[:, None, None] / np.float32(len(plan.starts))
     running = RunningSum()
+    passes = _passes(model, plan, SongReader(blocks, model.spec.channels, plan.samples), work)
+    if runs_elsewhere(model):  # it is at the next batch while this one is added up
+        passes = ahead(passes, depth=1)
+    with closing(passes):
+        for batch, finished, estimates in passes:
+            _add_all(running, batch, estimates, shares, weights)
+            del estimates  # now nobody has them: a model may use their memory again
+            work.advance(sum(segment.length for segment in batch))
+            yield from running.take(finished)
+
+
+def _passes(
+    model: SeparationModel, plan: Pass, reader: SongReader, work: Work
+) -> Generator[tuple[list[Segment], int, Float[np.ndarray, "n s c wide"]], None, None]:
+    """Each batch of segments, the first sample that later ones still add to, and the estimates."""
+    valid = _valid_lengths(model, plan)
+    reach = max((wide - length) // 2 for length, wide in valid.items())
     for batch, next_start in in_batches(plan.segments(), plan.settings.batch_size):
         work.check()
         spans = [extend(segment, valid[segment.length]) for segment in batch]
-        stretches = [reader.read(*span) for span in spans]
-        _add_all(running, batch, _forward(model, stretches), shares, weights)
+        # Always a copy: a model that writes to its input harms nobody.
+        mixture = np.concatenate([reader.read(*span) for span in spans])
         finished = plan.samples if next_start is None else next_start
         reader.forget(finished - reach)
-        work.advance(sum(segment.length for segment in batch))
-        yield from running.take(finished)
+        yield batch, finished, run_model(model, mixture)
     reader.finish()
 
 
@@ -137,12 +151,11 @@ def _valid_lengths(model: SeparationModel, plan: Pass) -> dict[int, int]:
 def _add_all(
     running: RunningSum,
     batch: list[Segment],
-    estimates: list[Float[np.ndarray, "b s c wide"]],
+    estimates: Float[np.ndarray, "n s c wide"],
     shares: Float[np.ndarray, "s 1 1"],
     weights: SegmentWeights,
 ) -> None:
-    """Nobody has the estimates afterwards: a model may use their memory again."""
-    for segment, part in zip(batch, estimates, strict=True):
+    for segment, part in zip(batch, np.split(estimates, len(batch)), strict=True):
         _add(running, segment, part, shares, weights)
 
 
@@ -160,21 +173,3 @@ def _add(
     weight = weights.of(segment.number, segment.length)[before_song:]
     with np.errstate(over="ignore", invalid="ignore"):  # whether it is finite, the caller asks
         running.add(segment.start + before_song, kept, shares, weight)
-
-
-def _forward(
-    model: SeparationModel, stretches: list[Float[np.ndarray, "b c t"]]
-) -> list[Float[np.ndarray, "b s c t"]]:
-    """The model on several stretches at once."""
-    batch = np.concatenate(stretches)
-    wanted = (batch.shape[0], len(model.spec.stems), *batch.shape[1:])
-    # A copy: a model that writes to its input harms nobody.
-    estimates = run_model(model, batch.copy() if model.spec.ratio_masks else batch)
-    if estimates.shape != wanted:
-        raise ModelError(
-            f"a model with these stems makes estimates of shape {wanted} here, "
-            f"got {estimates.shape}"
-        )
-    if model.spec.ratio_masks:
-        estimates = apply_ratio_masks(batch, estimates)
-    return np.split(estimates, len(stretches))

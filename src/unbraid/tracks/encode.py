@@ -18,9 +18,9 @@ from unbraid.audio.signal import recut
 from unbraid.audio.tags import Tags
 from unbraid.audio.write import AudioFormat, AudioWriter
 from unbraid.separation.progress import CancelToken
+from unbraid.side_by_side import Behind, ahead
 from unbraid.tracks.gain import GainMeter
 from unbraid.tracks.settings import OutputSettings, Parts
-from unbraid.tracks.side_by_side import Behind, ahead
 from unbraid.tracks.workplace import BLOCK_SAMPLES, Spool
 
 

@@ -21,7 +21,8 @@ _SPOOL_BYTES = 4
 _LOSSY_KBPS = 320
 _MARGIN = 1.25  # allocators round up, and libraries keep workspaces that torch does not show
 _WORKSPACE = 90_000_000  # of decoders, encoders and threads, once a song runs (measured)
-_BATCHES, _SHARE_OF_FREE = (8, 4, 2), 0.8
+_BATCHES, _SHARE_OF_FREE = (16, 8, 4, 2), 0.8
+_BATCH_S = 100.0  # of audio in one pass: a song is then several, one computed while one is added up
 _PROBE_S = 1.0
 _SHORTEST_S = 0.5
 _STEP_S = 0.25
@@ -124,11 +125,15 @@ def fit_batch(
 ) -> SeparationSettings:
     """Settings with as many segments in one pass as fit into the free memory of a GPU.
 
-    A power of two up to 8, by which a GPU is busy; a fifth of the memory is left alone.
+    A power of two up to 16, and no more than 100 s of audio, by which a GPU is busy; a fifth of the
+    memory is left alone.
     """
     cost = measure_cost(ready, timed=False)
     now = memory_now(ready.device)
+    segment_s = segment_seconds(ready.model, settings)
     for batch in _BATCHES:
+        if batch * segment_s > _BATCH_S:
+            continue
         larger = replace(settings, batch_size=batch)
         if memory_bytes(cost, ready, larger) - now <= _SHARE_OF_FREE * free_bytes:
             return larger

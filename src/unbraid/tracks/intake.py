@@ -14,8 +14,8 @@ from unbraid.audio.files import AudioInfo, read_blocks
 from unbraid.errors import AudioReadError
 from unbraid.separation.progress import CancelToken
 from unbraid.separation.streaming import Loudness
+from unbraid.side_by_side import ahead
 from unbraid.tracks.flow import ChannelMap, meter_blocks
-from unbraid.tracks.side_by_side import ahead
 from unbraid.tracks.workplace import Spool
 
 

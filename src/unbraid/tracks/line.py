@@ -13,8 +13,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 
+from unbraid.side_by_side import ahead
 from unbraid.tracks.result import TrackResult
-from unbraid.tracks.side_by_side import ahead
 from unbraid.tracks.track import TrackWork
 
 Step = Callable[[], TrackResult | None]

@@ -19,6 +19,7 @@ from unbraid.errors import AudioReadError, AudioWriteError
 from unbraid.runtimes.adapt import adapt
 from unbraid.separation.progress import CancelToken, Progress
 from unbraid.separation.streaming import EstimatesBlock
+from unbraid.side_by_side import Downstream
 from unbraid.tracks.encode import Encoded, TrackEncoder
 from unbraid.tracks.estimate import disk_bytes, shown_bytes
 from unbraid.tracks.flow import ChannelMap, Route, map_channels
@@ -36,7 +37,6 @@ from unbraid.tracks.records import (
 )
 from unbraid.tracks.result import TrackResult, peak_rss_mb
 from unbraid.tracks.settings import choose_format, choose_rate
-from unbraid.tracks.side_by_side import Downstream
 from unbraid.tracks.workplace import Spool, open_workplace
 
 _STAGES = {"read": (0.0, 0.04), "separate": (0.04, 0.94), "write": (0.94, 1.0)}

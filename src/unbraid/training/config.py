@@ -184,6 +184,7 @@ class RunRecipe:
     Attributes:
         precision: "fp32"; "tf32", and "bf16" or "fp16" for autocast, which are faster on a GPU.
         compile: compile the model first.
+        cudnn_benchmark: on CUDA, first try which of its algorithms is fastest for each layer.
         recompute: keep less for the backward pass and compute it again: less memory, more time.
         save_steps, save_minutes: from one saved state to the next, besides the ends of epochs;
             0 for never.
@@ -192,6 +193,7 @@ class RunRecipe:
 
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
     compile: bool = False
+    cudnn_benchmark: bool = False
     recompute: bool = False
     save_steps: int = 0
     save_minutes: float = 10.0

@@ -206,3 +206,4 @@ def set_precision(recipe: RunRecipe, device: str) -> None:
     short = recipe.precision != "fp32"
     torch.backends.cuda.matmul.allow_tf32 = short
     torch.backends.cudnn.allow_tf32 = short
+    torch.backends.cudnn.benchmark = recipe.cudnn_benchmark

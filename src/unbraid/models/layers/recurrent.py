@@ -85,8 +85,7 @@ def one_thread(device: torch.device) -> Iterator[None]:
     An LSTM is a chain of hundreds of small steps. Threads meet after each of them, which gains
     little on idle cores, and costs a hundred times the work itself when another program has one.
     """
-    threads = torch.get_num_threads()
-    if device.type != "cpu" or threads == 1:
+    if device.type != "cpu" or (threads := torch.get_num_threads()) == 1:
         yield
         return
     torch.set_num_threads(1)

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from unbraid.tracks.side_by_side import Behind, ahead
+from unbraid.side_by_side import Behind, ahead
 
 
 @pytest.fixture(autouse=True)
