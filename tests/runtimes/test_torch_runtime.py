@@ -69,6 +69,21 @@ def test_half_precision_comes_back_as_float32_and_near():
     assert 0 < (half - model(mixture)).abs().max() < 0.05
 
 
+def test_full_precision_on_a_gpu_is_cudnn_without_tf32(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    monkeypatch.setattr(torch.backends.cudnn, "enabled", True)
+    seen = []
+
+    class Asking(Linear):
+        def forward(self, mixture):
+            seen.append((torch.backends.cudnn.enabled, torch.backends.cudnn.allow_tf32))
+            return super().forward(mixture)
+
+    adapt(Asking(), "cuda", "fp32")(torch.randn(1, 2, 50))  # the model itself is on the CPU
+    assert seen == [(True, False)]
+    assert torch.backends.cudnn.allow_tf32
+
+
 def test_the_members_of_a_bag_are_adapted():
     members = [Linear(), Linear()]
     bag = Bag(members, [[1, 0], [1, 1]])

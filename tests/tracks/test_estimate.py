@@ -78,7 +78,9 @@ def test_what_is_no_size_is_refused(text):
         parse_bytes(text)
 
 
-@pytest.mark.parametrize("free, batch", [(10**12, 16), (24_000_000, 4), (12_000_000, 2), (10**6, 1)])
+@pytest.mark.parametrize(
+    "free, batch", [(10**12, 16), (24_000_000, 4), (12_000_000, 2), (10**6, 1)]
+)
 def test_a_batch_is_as_large_as_free_memory_allows(free, batch, monkeypatch):
     monkeypatch.setattr(estimate, "_WORKSPACE", 0)
     monkeypatch.setattr(estimate, "memory_now", lambda device: 3e8)  # is not asked for again
@@ -90,4 +92,4 @@ def test_a_batch_is_as_large_as_free_memory_allows(free, batch, monkeypatch):
 def test_a_batch_is_no_longer_than_a_card_needs(monkeypatch):
     ready = prepare_model(LowHigh(), "cpu")
     monkeypatch.setattr(estimate, "measure_cost", lambda ready, timed: ModelCost(None, 5e6))
-    assert fit_batch(ready, SeparationSettings(segment_s=44.0), 10**13).batch_size == 2
+    assert fit_batch(ready, SeparationSettings(segment_s=44.0), 10**13).batch_size == 8

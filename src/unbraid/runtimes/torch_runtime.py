@@ -119,5 +119,16 @@ class _Adapter(nn.Module):
         if self._precision in _DTYPES:
             return torch.autocast(self._device, dtype=_DTYPES[self._precision])
         if self._precision == "fp32" and self._device == "cuda":
-            return torch.backends.cudnn.flags(allow_tf32=False)
+            return _without_tf32()
         return nullcontext()
+
+
+@contextmanager
+def _without_tf32() -> Iterator[None]:
+    """No TF32 in cuDNN. `torch.backends.cudnn.flags` would switch all that is not named off."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before

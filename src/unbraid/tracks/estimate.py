@@ -22,7 +22,7 @@ _LOSSY_KBPS = 320
 _MARGIN = 1.25  # allocators round up, and libraries keep workspaces that torch does not show
 _WORKSPACE = 90_000_000  # of decoders, encoders and threads, once a song runs (measured)
 _BATCHES, _SHARE_OF_FREE = (16, 8, 4, 2), 0.8
-_BATCH_S = 100.0  # of audio in one pass: a song is then several, one computed while one is added up
+_BATCH_S = 400.0  # of audio in one pass: an H200 gains nothing from more (benchmarks/README.md)
 _PROBE_S = 1.0
 _SHORTEST_S = 0.5
 _STEP_S = 0.25
@@ -125,7 +125,7 @@ def fit_batch(
 ) -> SeparationSettings:
     """Settings with as many segments in one pass as fit into the free memory of a GPU.
 
-    A power of two up to 16, and no more than 100 s of audio, by which a GPU is busy; a fifth of the
+    A power of two up to 16, and no more than 400 s of audio, by which a GPU is busy; a fifth of the
     memory is left alone.
     """
     cost = measure_cost(ready, timed=False)
