@@ -9,6 +9,7 @@ import torch
 from data.datasets import RATE, STEMS, make_dataset, noise, write
 from unbraid.data.excerpts import Excerpts, ExcerptSettings
 from unbraid.data.index import build_index
+from unbraid.data.places import Cut
 from unbraid.errors import SettingsError
 
 SETTINGS = ExcerptSettings(0.5, mode="random", per_epoch=60, normalize=False)
@@ -92,7 +93,8 @@ def test_without_these_settings_an_item_is_what_its_place_holds(two_songs):
         rng = np.random.default_rng((1, 0, i))
         track, start = items._place(i, rng)
         assert (track.name, start) == items.place(i)
-        assert np.array_equal(items[i], items._read(track, start))
+        expected = np.stack([items.read(Cut(track, stem, start)) for stem in STEMS])
+        assert np.array_equal(items[i], expected)
 
 
 @pytest.mark.parametrize(

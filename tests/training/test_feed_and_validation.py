@@ -78,6 +78,20 @@ def test_processes_that_prepare_data_change_nothing(small_recipe, small_data):
     assert all(torch.equal(a, b) for a, b in zip(here, there, strict=True))
 
 
+def test_a_training_set_on_the_device_is_heard_as_from_files_and_in_shares(
+    small_recipe, small_data
+):
+    plain = read_recipe(small_recipe)
+    there = read_recipe(small_recipe, ["data.resident=true"])
+    data = open_data(there, [small_data])
+    expected = heard(open_data(plain, [small_data]), plain, Team())
+    alone = heard(data, there, Team())
+    shares = [heard(data, there, Team(rank, 2)) for rank in range(2)]
+    for files, whole, *parts in zip(expected, alone, *shares, strict=True):
+        torch.testing.assert_close(whole, files, rtol=0, atol=1e-5)
+        assert torch.equal(whole, torch.cat(parts))
+
+
 def test_train_valid_adds_the_validation_tracks(small_recipe, small_data):
     recipe = read_recipe(small_recipe, ["data.train_valid=true"])
     found = open_data(recipe, [small_data])

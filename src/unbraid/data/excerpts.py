@@ -23,7 +23,7 @@ from unbraid.audio.resample import resampled_length
 from unbraid.audio.signal import Signal
 from unbraid.data.cache import SampleCache
 from unbraid.data.index import IndexedTrack, TrackIndex
-from unbraid.data.places import Place, gather
+from unbraid.data.places import Cut, Place, Sounds, choose_cuts, faster, least_peak
 from unbraid.data.repitch import RepitchSettings, repitch, repitched_samples
 from unbraid.data.sound_files import SoundFile, read_stretch, read_whole
 from unbraid.errors import SettingsError
@@ -114,6 +114,7 @@ class Excerpts(torch.utils.data.Dataset[Tensor]):
 
     Attributes:
         samples: length of every item.
+        cut_samples: the same before a change of pitch and tempo.
         tracks: names, roots and more of the tracks, as the index has them.
     """
 
@@ -136,11 +137,11 @@ class Excerpts(torch.utils.data.Dataset[Tensor]):
         self._check(index)
         # Shared, so that workers that live on from epoch to epoch see it change.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
-        self._cut_samples = int(self.settings.excerpt_s * sample_rate)
-        if self._cut_samples < 1:
+        self.cut_samples = int(self.settings.excerpt_s * sample_rate)
+        if self.cut_samples < 1:
             raise SettingsError(f"excerpts of {self.settings.excerpt_s:g} s hold no sample")
         self.samples = (
-            self._cut_samples if repitch is None else repitched_samples(self._cut_samples, repitch)
+            self.cut_samples if repitch is None else repitched_samples(self.cut_samples, repitch)
         )
         counts = [self._grid_count(track) for track in self.tracks]
         self._repeats = _repeats(index, counts)
@@ -172,27 +173,44 @@ class Excerpts(torch.utils.data.Dataset[Tensor]):
         if not -len(self) <= item < len(self):
             raise IndexError(f"item {item} of {len(self)}")
         item %= len(self)
-        rng = np.random.default_rng((self._seed, self.epoch, item))
-        if self.settings.gathers:
-            sources, _ = self._gather(rng)
-        else:
-            sources = self._read(*self._place(item, rng))
+        rng = self._rng(item)
+        found = _Found(self)
+        cuts, _ = self._cuts(item, found.sounds, rng)
+        sources = np.stack([found.played(cut) for cut in cuts])
         if self._repitch is not None:
             sources = repitch(sources, self.stems, self.sample_rate, self._repitch, rng)
         return torch.from_numpy(sources)
 
-    def place(self, item: int) -> tuple[str, int]:
+    def cuts(self, item: int, sounds: Sounds) -> list[Cut]:
+        """Where the stems of an item of this epoch come from."""
+        return self._cuts(item, sounds, self._rng(item))[0]
+
+    def place(self, item: int, sounds: Sounds | None = None) -> tuple[str, int]:
         """Which track an item of this epoch comes from, and its first sample there.
 
         Where stems are looked for (`ExcerptSettings.gathers`), the names of all tracks that were
         looked at, and the first sample in the first.
         """
-        if self.settings.gathers:
-            rng = np.random.default_rng((self._seed, self.epoch, item))
-            _, drawn = self._gather(rng)
-            return " + ".join(track.name for track, _ in drawn), drawn[0][1]
-        track, start = self._place(item, np.random.default_rng((self._seed, self.epoch, item)))
-        return track.name, start
+        _, drawn = self._cuts(item, sounds or _Found(self).sounds, self._rng(item))
+        return " + ".join(track.name for track, _ in drawn), drawn[0][1]
+
+    def _rng(self, item: int) -> np.random.Generator:
+        return np.random.default_rng((self._seed, self.epoch, item))
+
+    def _cuts(
+        self, item: int, sounds: Sounds, rng: np.random.Generator
+    ) -> tuple[list[Cut], list[Place]]:
+        """Where an item comes from, and all places that were looked at."""
+        if not self.settings.gathers:
+            track, start = self._place(item, rng)
+            return [Cut(track, stem, start) for stem in self.stems], [(track, start)]
+        drawn: list[Place] = []
+
+        def draw() -> Place:
+            drawn.append(self._draw(rng))
+            return drawn[-1]
+
+        return choose_cuts(self.settings, self.stems, draw, sounds, rng), drawn
 
     def _place(self, item: int, rng: np.random.Generator) -> Place:
         if self.settings.mode == "random":
@@ -206,7 +224,7 @@ class Excerpts(torch.utils.data.Dataset[Tensor]):
     def _draw(self, rng: np.random.Generator) -> Place:
         track = self.tracks[bisect_right(self._draws, rng.random() * self._draws[-1])]
         last = resampled_length(track.samples, track.sample_rate, self.sample_rate)
-        return track, int(rng.integers(max(0, last - self._cut_samples) + 1))
+        return track, int(rng.integers(max(0, last - self.cut_samples) + 1))
 
     def _shuffled(self, item: int) -> int:
         """Place on the grid of one of `per_epoch` items: no place twice before all have come."""
@@ -217,25 +235,10 @@ class Excerpts(torch.utils.data.Dataset[Tensor]):
             self._order = of, rng.permutation(self._ends[-1])
         return int(self._order[1][item])
 
-    def _gather(self, rng: np.random.Generator) -> tuple[np.ndarray, list[Place]]:
-        """Sources from places that are looked for, and the places that were looked at."""
-        drawn: list[Place] = []
-
-        def draw() -> Place:
-            drawn.append(self._draw(rng))
-            return drawn[-1]
-
-        sources = gather(self.settings, self.stems, self._cut_samples, draw, self._read_stem, rng)
-        return sources, drawn
-
-    def _read(self, track: IndexedTrack, start: int) -> Float32[np.ndarray, "s c t"]:
-        return np.stack(
-            [self._read_stem(track, stem, start, self._cut_samples) for stem in self.stems]
-        )
-
-    def _read_stem(
-        self, track: IndexedTrack, stem: str, start: int, samples: int
-    ) -> Float32[np.ndarray, "c t"]:
+    def read(self, cut: Cut) -> Float32[np.ndarray, "c t"]:
+        """What a cut is made of, at its own speed."""
+        track, stem, start = cut.track, cut.stem, cut.start
+        samples = cut.needed(self.cut_samples)
         source = np.zeros((self.channels, samples), np.float32)
         wanted = start, samples, self.sample_rate, self.channels
         file = track.stems.get(stem)
@@ -248,12 +251,18 @@ class Excerpts(torch.utils.data.Dataset[Tensor]):
         there = signal.shape[1]
         source[:, :there] = signal
         if self.settings.normalize:
-            inside = min(samples, max(there, self._track_samples(track) - start))
+            inside = min(samples, max(there, self.track_samples(track) - start))
             source[:, :inside] -= np.float32(track.mean)
             source[:, :inside] /= np.float32(track.std)
         return source
 
-    def _track_samples(self, track: IndexedTrack) -> int:
+    @property
+    def repitched(self) -> bool:
+        """Whether pitch and tempo change."""
+        return self._repitch is not None
+
+    def track_samples(self, track: IndexedTrack) -> int:
+        """Length of a track at the items' rate."""
         return resampled_length(track.samples, track.sample_rate, self.sample_rate)
 
     def _grid_count(self, track: IndexedTrack) -> int:
@@ -276,6 +285,27 @@ class Excerpts(torch.utils.data.Dataset[Tensor]):
                     f"{shown(track.folder)} has a silent mixture, which cannot be normalized; "
                     "take the track out of the dataset"
                 )
+
+
+class _Found:
+    """Reads cuts, and of each stem remembers the last: what was looked at is what is taken."""
+
+    def __init__(self, excerpts: Excerpts) -> None:
+        self._excerpts = excerpts
+        self._last: dict[str, tuple[Cut, np.ndarray]] = {}
+
+    def sounds(self, cut: Cut) -> bool:
+        loudest = np.abs(self._read(cut)[:, ::16]).max(initial=0.0)
+        return bool(loudest > least_peak(self._excerpts.settings))
+
+    def played(self, cut: Cut) -> Float32[np.ndarray, "c t"]:
+        signal = self._read(cut)
+        return signal if cut.speed == 1 else faster(signal, cut.speed, self._excerpts.cut_samples)
+
+    def _read(self, cut: Cut) -> Float32[np.ndarray, "c t"]:
+        if cut.stem not in self._last or self._last[cut.stem][0] is not cut:
+            self._last[cut.stem] = cut, self._excerpts.read(cut)
+        return self._last[cut.stem][1]
 
 
 def read_sources(

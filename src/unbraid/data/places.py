@@ -1,4 +1,4 @@
-"""Where the stems of a random excerpt come from: one place of one track, or places of their own.
+"""Where the stems of an excerpt come from: one place of one track, or places of their own.
 
 Two things make small data go further. Excerpts are looked for where something sounds: a stem that
 rarely plays is else hardly ever heard. And stems may come from tracks of their own, at speeds of
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,43 +26,59 @@ Place = tuple[IndexedTrack, int]
 Draw = Callable[[], Place]
 """Draws a place."""
 
-Read = Callable[[IndexedTrack, str, int, int], Float32[np.ndarray, "c t"]]
-"""Reads (track, stem, start, samples)."""
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """One stem of one excerpt: where it is from, and how much faster it is played."""
+
+    track: IndexedTrack
+    stem: str
+    start: int
+    speed: float = 1.0
+
+    def needed(self, samples: int) -> int:
+        """Samples of the track that so many of the excerpt are made of."""
+        return samples if self.speed == 1 else math.ceil(samples * self.speed) + 2
+
+
+Sounds = Callable[[Cut], bool]
+"""Whether anything is to be heard in a cut."""
 
 _LOUD, _LOUD_RAW = 0.1, 0.01  # peaks: of normalized tracks, whose mixture has deviation 1; of files
 
 
-def gather(
+def least_peak(settings: ExcerptSettings) -> float:
+    """A stem sounds where its samples, as they are in an excerpt, go beyond this."""
+    return _LOUD if settings.normalize else _LOUD_RAW
+
+
+def choose_cuts(
     settings: ExcerptSettings,
     stems: Sequence[str],
-    samples: int,
     draw: Draw,
-    read: Read,
+    sounds: Sounds,
     rng: np.random.Generator,
-) -> Float32[np.ndarray, "s c t"]:
-    """The sources of one excerpt.
+) -> list[Cut]:
+    """Where the stems of one excerpt come from, in their order.
 
     Args:
-        settings: `apart`, `loud_tries`, `borrow`, `speed` and `normalize` of them.
-        stems: names, in the order of the result.
-        samples: of the result.
-        draw, read: of the tracks.
+        settings: `apart`, `loud_tries`, `borrow` and `speed` of them.
+        stems: names.
+        draw, sounds: of the tracks.
         rng: of everything that is drawn here.
-    Returns:
-        (stems, channels, samples).
     """
     if rng.random() < settings.apart:
-        return np.stack([_alone(settings, stem, samples, draw, read, rng) for stem in stems])
-    track, start = _together(settings, samples, draw, read, rng)
-    sources = np.stack([read(track, stem, start, samples) for stem in stems])
-    for number, stem in enumerate(stems):
-        if stem in settings.borrow and not _sounds(sources[number], settings):
-            sources[number] = _alone(settings, stem, samples, draw, read, rng)
-    return sources
+        return [_alone(settings, stem, draw, sounds, rng) for stem in stems]
+    place = _together(settings, draw, sounds, rng)
+    cuts = [_cut(place, stem) for stem in stems]
+    for number, cut in enumerate(cuts):
+        if cut.stem in settings.borrow and not sounds(cut):
+            cuts[number] = _alone(settings, cut.stem, draw, sounds, rng)
+    return cuts
 
 
 def _together(
-    settings: ExcerptSettings, samples: int, draw: Draw, read: Read, rng: np.random.Generator
+    settings: ExcerptSettings, draw: Draw, sounds: Sounds, rng: np.random.Generator
 ) -> Place:
     """A place where one of the stems of `loud_tries` sounds, if one is found."""
     place = draw()
@@ -69,45 +86,34 @@ def _together(
         return place
     stem = str(rng.choice(sorted(settings.loud_tries)))
     for _ in range(settings.loud_tries[stem] - 1):
-        if _sounds(read(place[0], stem, place[1], samples), settings):
+        if sounds(_cut(place, stem)):
             break
         place = draw()
     return place
 
 
 def _alone(
-    settings: ExcerptSettings,
-    stem: str,
-    samples: int,
-    draw: Draw,
-    read: Read,
-    rng: np.random.Generator,
-) -> Float32[np.ndarray, "c t"]:
+    settings: ExcerptSettings, stem: str, draw: Draw, sounds: Sounds, rng: np.random.Generator
+) -> Cut:
     """A stem from a place of its own, at a speed of its own."""
     reach = settings.speed.get(stem, 0.0)
     speed = math.exp(rng.uniform(-reach, reach)) if reach else 1.0
-    needed = samples if speed == 1 else math.ceil(samples * speed) + 2
-    found = read(*_order(draw(), stem), needed)
+    cut = _cut(draw(), stem, speed)
     for _ in range(settings.loud_tries.get(stem, 1) - 1):
-        if _sounds(found, settings):
+        if sounds(cut):
             break
-        found = read(*_order(draw(), stem), needed)
-    return found if speed == 1 else _faster(found, speed, samples)
+        cut = _cut(draw(), stem, speed)
+    return cut
 
 
-def _order(place: Place, stem: str) -> tuple[IndexedTrack, str, int]:
-    return place[0], stem, place[1]
+def _cut(place: Place, stem: str, speed: float = 1.0) -> Cut:
+    return Cut(place[0], stem, place[1], speed)
 
 
-def _faster(
+def faster(
     signal: Float32[np.ndarray, "c u"], speed: float, samples: int
 ) -> Float32[np.ndarray, "c t"]:
     """Played faster or slower, pitch and all, as a record is; straight lines between samples."""
     at = np.arange(samples) * speed
     there = np.arange(signal.shape[1])
     return np.stack([np.interp(at, there, channel) for channel in signal]).astype(np.float32)
-
-
-def _sounds(signal: np.ndarray, settings: ExcerptSettings) -> bool:
-    loud = _LOUD if settings.normalize else _LOUD_RAW
-    return bool(np.abs(signal[:, ::16]).max(initial=0.0) > loud)

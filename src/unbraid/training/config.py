@@ -56,12 +56,15 @@ class DataRecipe:
         workers: processes that prepare data; -1 for one a core, 8 at most; 0 for none.
         cache_gb: how much decoded audio may be kept on disk, 0 for none.
         missing: whether a stem that a track lacks is an error or silence.
+        resident: keep all training samples in the memory of the device, and cut excerpts there:
+            a fast GPU need not wait for files.
     """
 
     train_valid: bool = False
     missing: Literal["error", "silence"] = "error"
     workers: int = -1
     cache_gb: float = 50.0
+    resident: bool = False
 
 
 @dataclass(frozen=True)

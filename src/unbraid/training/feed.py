@@ -12,6 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import torch
@@ -20,8 +21,10 @@ from torch.utils.data import DataLoader
 
 from unbraid.data.augment import augment
 from unbraid.data.excerpts import Excerpts
+from unbraid.data.resident import Resident
 from unbraid.errors import SettingsError
 from unbraid.shapes import Sources
+from unbraid.side_by_side import ahead
 from unbraid.training.config import Recipe
 from unbraid.training.distributed import Team
 from unbraid.training.seeds import generator_of
@@ -34,7 +37,8 @@ class Batch:
     """One process's share of a step.
 
     Attributes:
-        sources: excerpts as they are on disk, (share, stems, channels, samples).
+        sources: excerpts as they are on disk, (share, stems, channels, samples), on the device
+            if the training set is there.
         indices: of all excerpts of the step, of all processes.
         waited_s: seconds that the caller waited for it.
     """
@@ -67,6 +71,7 @@ class Feed:
                 f"{self._batch_size}; make it or excerpts.stride_s smaller"
             )
         self._workers = worker_count(recipe.data.workers, team.size)
+        self._resident = Resident(excerpts, team.device) if recipe.data.resident else None
 
     @property
     def audio_seconds(self) -> float:
@@ -84,6 +89,9 @@ class Feed:
         share = self._batch_size // self._team.size
         begin = self._team.rank * share
         self._excerpts.set_epoch(epoch)
+        if self._resident is not None:
+            yield from self._resident_batches(self._resident, steps, begin, share)
+            return
         loader = iter(
             DataLoader(
                 self._excerpts,
@@ -99,6 +107,21 @@ class Feed:
             asked = time.perf_counter()
             sources = next(loader)
             yield Batch(sources, indices, time.perf_counter() - asked)
+
+    def place(self, index: int) -> str:
+        """Which tracks an excerpt of the running epoch comes from."""
+        sounds = None if self._resident is None else self._resident.sounds
+        return self._excerpts.place(index, sounds)[0]
+
+    def _resident_batches(
+        self, resident: Resident, steps: list[list[int]], begin: int, share: int
+    ) -> Iterator[Batch]:
+        """Where to cut is drawn beside the step before."""
+        with closing(ahead(resident.cuts(step[begin : begin + share]) for step in steps)) as cuts:
+            for indices in steps:
+                asked = time.perf_counter()
+                sources = resident.cut(next(cuts))
+                yield Batch(sources, indices, time.perf_counter() - asked)
 
     def augmented(self, sources: Sources, step: int, attempt: int = 0) -> Tensor:
         """One process's share after augmentation, (share, stems, channels, fewer samples)."""

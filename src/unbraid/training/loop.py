@@ -211,7 +211,7 @@ def _record(run: Run, result: StepResult, indices: list[int]) -> None:
         "seed": run.recipe.seed,
         "attempt": run.state.guard.attempt,
         "indices": indices,
-        "tracks": [run.data.excerpts.place(index)[0] for index in indices],
+        "tracks": [run.feed.place(index) for index in indices],
     }
     run.log.write("trouble", position.step, **facts)
     if run.team.leads:
