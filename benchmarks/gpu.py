@@ -75,8 +75,10 @@ def main() -> None:
         folder = Path(name)
         if "error" not in parts.add("prepared", lambda: prepare(folder, options)):
             compare(parts, folder, options)
+            parts.add("layers", lambda: measure_layers("mini", 5.0))
             parts.add("passes", lambda: measure_passes(folder / "own.safetensors", 44.0), 20)
             parts.add("passes of mini", lambda: measure_passes("mini", 5.0), 15)
+            parts.add("transfers", measure_transfers)
 
 
 def prepare(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -178,6 +180,78 @@ def measure_passes(name: Path | str, segment_s: float) -> dict[str, Any]:
         found[precision] = _by_batch(adapt(model, DEVICE, precision), mixture, exact)
     found["card_share"] = _card_share(model, mixture[None].to(DEVICE))
     return found
+
+
+def measure_layers(name: str, segment_s: float) -> dict[str, Any]:
+    """Each layer of the model by itself: float32 on the card beside float64 on the processor.
+
+    Both get what a pass in float64 gives the layer, so that no error is another layer's: of each
+    kind the worst in dB and its name; then the STFT, there and back, and the whole model.
+    """
+    import torch
+
+    from unbraid.zoo.load import load_model
+
+    exact: Any = load_model(name).double()
+    card: Any = load_model(name).to(DEVICE)
+    theirs, worst = dict(card.named_modules()), dict[str, Any]()
+
+    def compare(path: str, layer: Any, given: Any, made: Any) -> None:
+        given = [part.float().to(DEVICE) if part.is_floating_point() else part.to(DEVICE)
+                 for part in given]  # fmt: skip
+        here = theirs[path](*given)
+        here, made = (part[0] if isinstance(part, tuple) else part for part in (here, made))
+        error = (here.double().cpu() - made).square().sum() / made.square().sum()
+        found = round(float(10 * error.log10()), 1)
+        kind = type(layer).__name__
+        if kind not in worst or found > worst[kind][0]:
+            worst[kind] = [found, path]
+
+    for path, layer in exact.named_modules():
+        if path != "stft" and (not list(layer.children()) or hasattr(layer, "lstm")
+                               or type(layer).__name__ == "LocalAttention"):  # fmt: skip
+            layer.register_forward_hook(
+                lambda layer, given, made, path=path: compare(path, layer, given, made)
+            )
+    mixture = _excerpt(segment_s)[None].double()
+    with torch.no_grad():
+        whole = exact(mixture)
+        error = (card(mixture.float().to(DEVICE)).double().cpu() - whole).square().sum()
+        spectrum = card.stft(mixture.float().to(DEVICE))
+        back = card.stft.inverse(spectrum, mixture.shape[-1]).double().cpu()
+        there = exact.stft(mixture)
+        exact_back = exact.stft.inverse(there, mixture.shape[-1])
+    worst["whole"] = round(float(10 * (error / whole.square().sum()).log10()), 1)
+    worst["stft"] = _db(spectrum.cpu().to(there.dtype) - there, there)
+    worst["stft and back"] = _db(back - exact_back, exact_back)
+    return worst
+
+
+def _db(error: Any, signal: Any) -> float:
+    return round(float(10 * (error.abs().square().sum() / signal.abs().square().sum()).log10()), 1)
+
+
+def measure_transfers(megabytes: int = 128) -> dict[str, float]:
+    """GB a second from the card: to fresh memory, to pinned memory, and with its allocation."""
+    import torch
+
+    there = torch.ones(megabytes << 18, device=DEVICE)
+
+    def speed(work: Callable[[], Any]) -> float:
+        torch.cuda.synchronize()
+        begun = time.perf_counter()
+        work()
+        torch.cuda.synchronize()
+        return round(there.nbytes / (time.perf_counter() - begun) / 1e9, 2)
+
+    first = speed(lambda: torch.empty(there.shape, pin_memory=True).copy_(there))
+    pinned = torch.empty(there.shape, pin_memory=True)
+    pageable = [speed(there.cpu) for _ in range(3)]
+    return {
+        "pinned, with its allocation": first,
+        "pinned": max(speed(lambda: pinned.copy_(there)) for _ in range(3)),
+        "fresh memory": sorted(pageable)[1],
+    }
 
 
 def _excerpt(seconds: float) -> Any:

@@ -408,7 +408,7 @@ def test_a_gpu_takes_as_many_segments_at_once_as_fit_and_the_stems_stay(monkeypa
     plain = Separator(LowHigh()).separate(signal, SAMPLE_RATE)
     monkeypatch.setattr("unbraid.api.free_gpu_bytes", lambda device: 10**12)
     roomy = Separator(LowHigh())
-    assert roomy.settings.batch_size == 8
+    assert roomy.settings.batch_size == 16
     assert Separator(LowHigh(), batch_size=3).settings.batch_size == 3
     for stem, part in roomy.separate(signal, SAMPLE_RATE).items():
         np.testing.assert_array_equal(part, plain[stem])

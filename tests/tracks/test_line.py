@@ -58,12 +58,13 @@ class FakeWork:
         self.closed = True
 
 
-def run(works, guard=lambda work, step: step(), turns=None, stops=None):
+def run(works, guard=lambda work, step: step(), turns=None, stops=None, writers=1):
     return separate_line(
         works,
         guard,
         (lambda work: None) if turns is None else (lambda work: turns.append(work.name)),
         (lambda: None) if stops is None else (lambda: stops.append(True)),
+        writers,
     )
 
 
@@ -153,3 +154,11 @@ def test_closed_by_its_reader_it_closes_what_was_begun():
 
 def test_an_empty_line_gives_nothing():
     assert list(run([])) == []
+
+
+def test_several_songs_are_written_at_once_and_come_in_their_order():
+    log = Log()
+    works = songs("abcd", log, {"write a": {"write b", "write c"}, "write b": {"write c"}})
+    results = list(run(works, writers=3))
+    assert [result.input for result in results] == [*"abcd"]
+    assert all(work.closed for work in works)

@@ -35,32 +35,18 @@ def run_on_arrays(
 ) -> Float32[np.ndarray, "b s c t"]:
     """See `arrays.run_model`: on the model's device, without gradients, in eval mode.
 
-    On a GPU the masks are taken there, and signals travel by memory that its copies read directly.
+    On a GPU the masks are taken there, too.
     """
     mixture = torch.from_numpy(batch)
     with torch.no_grad(), _evaluating(model):
-        sent = _send(mixture, _device_of(model, mixture.device))
+        sent = mixture.to(_device_of(model, mixture.device))
         masks = model.spec.ratio_masks
         estimates = model(sent.clone() if masks else sent).detach()
         check_estimates(model, batch.shape, estimates.shape)
         if masks and sent.is_cuda:
             estimates = apply_ratio_masks(sent, estimates.float())
-    arrived: np.ndarray = _bring(estimates).numpy()
+    arrived: np.ndarray = estimates.to("cpu", torch.float32).numpy()
     return array_masks(batch, arrived) if masks and not sent.is_cuda else arrived
-
-
-def _send(signal: Tensor, device: torch.device) -> Tensor:
-    if device.type == "cuda":
-        return signal.pin_memory().to(device, non_blocking=True)
-    return signal.to(device)
-
-
-def _bring(estimates: Tensor) -> Tensor:
-    """Float32 in main memory."""
-    if not estimates.is_cuda:
-        return estimates.to("cpu", torch.float32)
-    arrived = torch.empty(estimates.shape, dtype=torch.float32, pin_memory=True)
-    return arrived.copy_(estimates)
 
 
 def _device_of(model: SeparationModel, default: torch.device) -> torch.device:

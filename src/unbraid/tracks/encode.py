@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +124,7 @@ class TrackEncoder:
             writers = [stack.enter_context(self._writer(path, tags)) for path in files.values()]
             # Encoding costs more than all else here, for mp3 more than the model: one thread each.
             sinks = [stack.enter_context(Behind(writer.write)) for writer in writers]
+            self._threads = stack.enter_context(ThreadPoolExecutor(len(self._parts.stems)))
             for source, stems in self._pairs(cancel):
                 written = self._finish(source, stems, gain)
                 if self._parts.complete and not self._format.is_lossy:
@@ -195,7 +198,7 @@ class TrackEncoder:
         half = 0.5 / steps
         self._saturated += int(np.count_nonzero((scaled >= 1 - half) | (scaled < -1 - half)))
         bits = steps.bit_length()
-        written = [quantize(s, bits, rng) for s, rng in zip(scaled, self._dither, strict=True)]
+        written = list(self._threads.map(quantize, scaled, repeat(bits), self._dither))
         if self._parts.closing is None:
             return written
         whole = np.rint(source * np.float64(steps)).astype(np.int64)

@@ -1,7 +1,7 @@
 """Many songs one after the other: the next is read and the last written while one is separated.
 
-    reads song n + 1 ──► separates song n ──► writes song n - 1
-    on a thread          where it is asked    on a thread
+    reads song n + 1 ──► separates song n ──► writes song n - 1, and more where cores are free
+    on a thread          where it is asked    on threads
 
 Each song takes the same steps as alone, so its files are the same. The model is at one song at a
 time; a GPU, or a core that a step leaves free, does not wait for the disk.
@@ -9,6 +9,8 @@ time; a GPU, or a core that a step leaves free, does not wait for the disk.
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -27,35 +29,38 @@ def separate_line(
     guard: Guard,
     on_turn: Callable[[TrackWork], None],
     on_stop: Callable[[], None],
+    writers: int | None = None,
 ) -> Generator[TrackResult, None, None]:
-    """The results of many songs, in their order; each as soon as the next one is separated.
+    """The results of many songs, in their order, none before the next song is separated.
 
     Close it where it may not be taken to its end.
 
     Args:
         works: the songs, not begun.
-        guard: takes each step, on one of three threads.
+        guard: takes each step, on one of several threads.
         on_turn: told of each song before it is separated.
         on_stop: called before the threads are waited for, so that a run that is broken off ends
             soon.
+        writers: songs that may be written at once; None for one, and one more for every four cores
+            beyond two, up to four: a fast GPU separates songs faster than one thread writes them.
     """
+    writers = writers or min(4, 1 + max(0, (os.cpu_count() or 1) - 2) // 4)
     begun: set[TrackWork] = set()
     try:
         with ExitStack() as threads:
             front = threads.enter_context(closing(ahead(_read(works, guard, begun), depth=1)))
-            writer = threads.enter_context(ThreadPoolExecutor(1))
+            pool = threads.enter_context(ThreadPoolExecutor(writers))
             threads.callback(on_stop)
-            last: Future[TrackResult] | None = None
+            written: deque[Future[TrackResult]] = deque()
             for work, result in front:
                 on_turn(work)
                 if result is None:
                     result = guard(work, work.separate)
-                following = writer.submit(_write, work, result, guard, begun)
-                if last is not None:
-                    yield last.result()
-                last = following
-            if last is not None:
-                yield last.result()
+                written.append(pool.submit(_write, work, result, guard, begun))
+                while len(written) > writers or (len(written) > 1 and written[0].done()):
+                    yield written.popleft().result()
+            while written:
+                yield written.popleft().result()
     finally:
         for work in begun:
             work.close()
