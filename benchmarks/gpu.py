@@ -178,7 +178,7 @@ def measure_passes(name: Path | str, segment_s: float) -> dict[str, Any]:
     found: dict[str, Any] = {"segment_s": segment_s}
     for precision in PRECISIONS:
         found[precision] = _by_batch(adapt(model, DEVICE, precision), mixture, exact)
-    found["card_share"] = _card_share(model, mixture[None].to(DEVICE))
+    found["card_share"], found["longest_kernels"] = _on_card(model, mixture[None].to(DEVICE))
     return found
 
 
@@ -288,8 +288,9 @@ def _by_batch(model: Any, mixture: Any, exact: Any) -> dict[str, Any]:
     return rows
 
 
-def _card_share(model: Any, batch: Any) -> float:
-    """The share of a pass in which the card computes; for the rest it waits to be told what."""
+def _on_card(model: Any, batch: Any) -> tuple[float, dict[str, float]]:
+    """The share of a pass in which the card computes, for the rest it waits to be told what; and
+    the shares of that of the ten kernels that take longest."""
     import torch
     from torch.profiler import ProfilerActivity, profile
 
@@ -303,8 +304,13 @@ def _card_share(model: Any, batch: Any) -> float:
         with profile(activities=[ProfilerActivity.CUDA]) as seen:
             model(batch)
             torch.cuda.synchronize()
-    busy_us = sum(row.self_device_time_total for row in seen.key_averages())
-    return round(busy_us / 1e6 / wall_s, 3)
+    rows = sorted(seen.key_averages(), key=lambda row: -row.self_device_time_total)
+    busy_us = sum(row.self_device_time_total for row in rows)
+    longest = {
+        f"{row.key[:80]} x{row.count}": round(row.self_device_time_total / busy_us, 3)
+        for row in rows[:10]
+    }
+    return round(busy_us / 1e6 / wall_s, 3), longest
 
 
 if __name__ == "__main__":

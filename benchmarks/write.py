@@ -52,6 +52,7 @@ def render(results: dict[str, Any]) -> str:
         *_peers(HERE / "peers.json"),
         *_same_quality(HERE / "same_quality.json"),
         *_library(HERE / "library.json"),
+        *_gpu(HERE / "gpu.json"),
         *_parts(HERE / "parts.json"),
         (HERE / "inference.md").read_text().strip(),
         *_bss_eval(json.loads((HERE / "bss_eval.json").read_text())),
@@ -109,6 +110,49 @@ def _library(path: Path) -> list[str]:
         '"elsewhere" stands for a GPU: it takes a 400th of the audio\'s length, and no core.',
         _table(["model", "songs", "wall s", "CPU s", "peak MB"], rows),
     ]
+
+
+def _gpu(path: Path) -> list[str]:
+    """Whole programs on a card, and passes of the model alone."""
+    if not path.exists():
+        return []
+    found = json.loads(path.read_text())
+    programs = {
+        name: row
+        for name, row in found.items()
+        if isinstance(row, dict) and "further_song_s" in row
+    }
+    return [
+        "## On a GPU",
+        f"{found['prepared']['card']} (`python -m benchmarks.gpu`): the 48-channel model with "
+        f"random weights, {found['songs']} songs of {found['seconds']:g} s from wav to float32 wav "
+        "in one command of each program, and one song alone: what a further song costs is the "
+        "difference.",
+        _table(
+            ["program", "all songs, s", "one song, s", "a further song, s",
+             "audio seconds a second, all; further", "deviation from demucs, dB"],
+            [
+                [name, row["wall_s"], found[f"{name}, one song"]["wall_s"], row["further_song_s"],
+                 f"{row['times_real_time']}; {row['further_times_real_time']}",
+                 row.get("deviation_db", "")]
+                for name, row in programs.items()
+            ],
+        ),
+        "Passes of the model alone, audio seconds a second by segments in a pass, and the "
+        "deviation from the same pass in float64 on the card:",
+        *(_passes(name, found[name]) for name in ("passes", "passes of mini") if name in found),
+        *([found["note"]] if "note" in found else []),
+    ]  # fmt: skip
+
+
+def _passes(name: str, found: dict[str, Any]) -> str:
+    rows = {key: row for key, row in found.items() if isinstance(row, dict)}
+    sizes = [size for size in next(iter(rows.values())) if size.isdecimal()]
+    what = "mini" if name.endswith("mini") else "48 channels"
+    return _table(
+        [f"{what}, segments of {found['segment_s']:g} s", *sizes, "dB"],
+        [[key, *(row[size] for size in sizes), row["deviation_db"]] for key, row in rows.items()],
+    ) + (f"\n\nThe card computes in {100 * found['card_share']:.0f} % of a pass with one segment.")
 
 
 def _same_quality(path: Path) -> list[str]:
