@@ -9,9 +9,10 @@ import torch
 from data.datasets import RATE, STEMS, make_dataset, noise, signal_of, write
 from unbraid.audio.resample import resample
 from unbraid.data.cache import SampleCache
-from unbraid.data.excerpts import Excerpts, ExcerptSettings, read_mixture, read_sources
+from unbraid.data.excerpts import Excerpts, ExcerptSettings
 from unbraid.data.index import build_index
 from unbraid.data.repitch import RepitchSettings
+from unbraid.data.whole_tracks import read_mixture, read_sources
 from unbraid.errors import AudioReadError, SettingsError
 
 PLAIN = ExcerptSettings(excerpt_s=1.0, stride_s=0.5, normalize=False)

@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Float32
 from scipy import signal
 
-from unbraid.data.excerpts import read_mixture, read_sources
 from unbraid.data.index import IndexedTrack, TrackIndex
 from unbraid.data.making import (
     OnTrack,
@@ -31,6 +30,7 @@ from unbraid.data.making import (
 )
 from unbraid.data.repitch import RepitchSettings, change
 from unbraid.data.rhythm import Beats, find_beats, key_shift, pitch_classes
+from unbraid.data.whole_tracks import read_mixture, read_sources
 from unbraid.errors import SettingsError
 
 MANIFEST = "automix.json"
