@@ -58,7 +58,7 @@ def measure(options: argparse.Namespace, mode: str, batch_size: int) -> dict[str
     from unbraid.training.distributed import Team
     from unbraid.training.feed import Batch, Feed
     from unbraid.training.recipes import read_recipe
-    from unbraid.training.session import _callable_model, _make_state
+    from unbraid.training.session import callable_model, make_state
     from unbraid.training.start import first_model, recipe_on
     from unbraid.training.steps import Stepper, set_precision
 
@@ -74,8 +74,8 @@ def measure(options: argparse.Namespace, mode: str, batch_size: int) -> dict[str
     samples = int(recipe.excerpts.excerpt_s * 44100)
     noise = Noise(samples, batch_size)
     feed = Feed(noise, recipe, team, 44100)  # type: ignore[arg-type]
-    state = _make_state(model, recipe, team)
-    stepper = Stepper(_callable_model(model, recipe), recipe, team, feed, state, noise.stems, 1000)
+    state = make_state(model, recipe, team)
+    stepper = Stepper(callable_model(model, recipe), recipe, team, feed, state, noise.stems, 1000)
     batch = Batch(0.1 * torch.randn(batch_size, 4, 2, samples), list(range(batch_size)), 0.0)
     if options.device.startswith("cuda"):
         batch = Batch(batch.sources.pin_memory(), batch.indices, 0.0)

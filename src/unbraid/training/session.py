@@ -129,11 +129,11 @@ def open_run(request: RunRequest, team: Team, listeners: Listeners) -> Run:
             leftover.unlink(missing_ok=True)  # half a file of a process that was killed
         parameters = sum(parameter.numel() for parameter in model.parameters())
         _write_about(request.folder, recipe, {**about, "parameters": parameters}, data, team)
-    state = _make_state(model, recipe, team)
+    state = make_state(model, recipe, team)
     if resumed:
         state.load(read_state(request.folder / STATE))
     stepper = Stepper(
-        _callable_model(model, recipe), recipe, team, feed, state, data.stems,
+        callable_model(model, recipe), recipe, team, feed, state, data.stems,
         recipe.epochs * feed.batches_per_epoch,
     )  # fmt: skip
     step = state.position.step
@@ -209,7 +209,8 @@ def _flat(table: dict[str, Any], before: str = "") -> dict[str, Any]:
     return found
 
 
-def _make_state(model: nn.Module, recipe: Recipe, team: Team) -> RunState:
+def make_state(model: nn.Module, recipe: Recipe, team: Team) -> RunState:
+    """The state of a run at its start."""
     by_step, by_epoch = make_averages(model, recipe.ema)
     return RunState(
         model,
@@ -221,7 +222,7 @@ def _make_state(model: nn.Module, recipe: Recipe, team: Team) -> RunState:
     )
 
 
-def _callable_model(model: nn.Module, recipe: Recipe) -> nn.Module:
+def callable_model(model: nn.Module, recipe: Recipe) -> nn.Module:
     """What steps call: the model, which may keep less, and may be compiled."""
     if recipe.run.recompute:
         recompute_activations(model)
