@@ -1,8 +1,10 @@
 """Score a run of train.py, or any checkpoint, on the validation song, as a file that can ship.
 
     python scripts/mini/export.py --data mini-data --run mini-run --out mini.safetensors
-    python scripts/mini/export.py --data mini-data --model mini --ratio-masks --out mini.safetensors
+    python scripts/mini/export.py --data mini-data --model FULL --low LOW --ratio-masks --segment 5
+        --out mini.safetensors
 
+With `--low` the model of a run of `mini-low` takes the lowest quarter of the band over.
 Scores are those of the file as it ships (float16) through `Separator` with default settings:
 whole-song nSDR, beside the two trivial estimates.
 """
@@ -21,6 +23,7 @@ import torch
 import unbraid
 from unbraid.evaluation.metrics import nsdr
 from unbraid.models.hybrid_demucs import HybridDemucs, HybridDemucsConfig
+from unbraid.models.two_rate_demucs import TwoRateDemucs, TwoRateDemucsConfig
 from unbraid.zoo.checkpoint import save_checkpoint
 from unbraid.zoo.header import read_info
 from unbraid.zoo.load import find_model
@@ -55,12 +58,27 @@ def trained(run: Path) -> tuple[HybridDemucs, dict[str, Any]]:
     return model, {"trained_by": "scripts/mini/train.py", "steps": state["step"]}
 
 
+def joined(full: HybridDemucs, low: HybridDemucs) -> TwoRateDemucs:
+    """Both as one model: weights of the whole are those of its parts."""
+    own = {
+        field.name: getattr(full.config, field.name) for field in dataclasses.fields(full.config)
+    }
+    config = TwoRateDemucsConfig(**own, low_width=low.config.width)
+    if config.low != dataclasses.replace(low.config, segment_s=config.segment_s, ratio_masks=False):
+        raise SystemExit(f"the parts do not fit: {config.low} is wanted, got {low.config}")
+    model = TwoRateDemucs(config)
+    model.full.load_state_dict(full.state_dict())
+    model.low.load_state_dict(low.state_dict())
+    return model
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--run", type=Path, help="a folder of train.py")
     source.add_argument("--model", help="name or path of a model instead")
+    parser.add_argument("--low", help="a model at a quarter of the rate")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--segment", type=float, help="seconds of one pass; otherwise as it was")
     parser.add_argument("--ratio-masks", action="store_true", help="finish estimates by masks")
@@ -70,12 +88,15 @@ def main() -> None:
     else:
         model = unbraid.load_model(args.model)
         provenance = read_info(find_model(args.model)).provenance
+    if args.low:
+        model = joined(model, unbraid.load_model(args.low))
+        provenance = {"full": provenance, "low": read_info(find_model(args.low)).provenance}
     config = dataclasses.replace(
         model.config,
         segment_s=args.segment or model.config.segment_s,
         ratio_masks=args.ratio_masks or model.config.ratio_masks,
     )
-    finished = HybridDemucs(config)
+    finished = type(model)(config)
     finished.load_state_dict(model.state_dict())
     model = finished
     save_checkpoint(args.out, model, licence=LICENCE, provenance=provenance, dtype=torch.float16)

@@ -65,6 +65,7 @@ def measure(options: argparse.Namespace, mode: str, batch_size: int) -> dict[str
     precision, *extra = mode.split("+")
     keys = {"compile": "run.compile=true", "search": "run.cudnn_benchmark=true"}
     changes = [f"run.precision={precision}", f"optimizer.batch_size={batch_size}"]
+    changes.append("data.resident=false")  # noise lies where it is made
     recipe = read_recipe(options.recipe, changes + [keys[name] for name in extra])
     if recipe.start.model:
         recipe = recipe_on(recipe, recipe.start.model)

@@ -17,8 +17,10 @@ from stand_in_kernels import kernels
 from unbraid.errors import CheckpointError, SettingsError
 from unbraid.models.hybrid_demucs import HybridDemucs, HybridDemucsConfig
 from unbraid.models.spectrogram_demucs import SpectrogramDemucs, SpectrogramDemucsConfig
+from unbraid.models.two_rate_demucs import TwoRateDemucs, TwoRateDemucsConfig
 from unbraid.runtimes import cpu_engine
 from unbraid.runtimes.cpu_engine import NativeModel, why_torch
+from unbraid.runtimes.two_rate import TwoRateArrays
 from unbraid.tracks.estimate import measure_cost
 from unbraid.tracks.model import prepare_model
 from unbraid.zoo.checkpoint import save_checkpoint
@@ -51,6 +53,20 @@ def test_on_the_cpu_in_float32_the_kernels_run_what_fits(file, monkeypatch):
     assert isinstance(unbraid.load_model(file), HybridDemucs)
     monkeypatch.setattr(cpu_engine, "_kernels", lambda: kernels(fit=False))
     assert isinstance(load_to_run(file), HybridDemucs)
+
+
+def test_both_parts_of_a_two_rate_model_run_in_the_kernels(tmp_path):
+    path = tmp_path / "two.safetensors"
+    model = TwoRateDemucs(TwoRateDemucsConfig(**SMALL, low_width=16))
+    save_checkpoint(path, model, dtype=torch.float16)
+    ready = prepare_model(path, "cpu")
+    assert isinstance(ready.model, TwoRateArrays) and ready.engine == "native kernels"
+    assert ready.model.spec == model.spec
+    # Each of the parts gives equal shares, so the whole does.
+    mixture = np.random.default_rng(0).standard_normal((1, 2, 9001), dtype=np.float32)
+    estimates = ready.model(mixture)
+    np.testing.assert_allclose(estimates, np.repeat(mixture[:, None] / 2, 2, axis=1), atol=1e-6)
+    assert isinstance(ready.model(torch.from_numpy(mixture)), torch.Tensor)
 
 
 def test_why_torch_runs_a_model_is_told(monkeypatch):

@@ -12,6 +12,7 @@ from unbraid.models.hybrid_demucs import HybridDemucs, HybridDemucsConfig
 from unbraid.models.layers.attention import LocalAttention
 from unbraid.models.layers.recurrent import SpanLSTM
 from unbraid.models.layers.residual import ResidualBranches, ResidualShape
+from unbraid.models.two_rate_demucs import TwoRateDemucs, TwoRateDemucsConfig
 from unbraid.runtimes.adapt import adapt
 from unbraid.runtimes.inference import quicken
 from unbraid.runtimes.inference.attention import attend
@@ -73,6 +74,19 @@ def test_the_form_gives_what_the_model_gives(name):
     mixture = torch.randn(2, model.spec.channels, 20_011)
     assert deviation_db(quick(mixture), model(mixture)) < -105
     assert quick.spec == model.spec
+
+
+@torch.no_grad()
+def test_both_parts_of_a_two_rate_model_have_their_forms():
+    torch.manual_seed(0)
+    model = TwoRateDemucs(TwoRateDemucsConfig(**SMALL, low_width=8)).eval()
+    quick = quicken(model)
+    assert quick is not model and quick.spec == model.spec
+    for samples in (20_011, 3):
+        mixture = torch.randn(2, 2, samples)
+        assert deviation_db(quick(mixture), model(mixture)) < -100
+    looks_far = TwoRateDemucs(TwoRateDemucsConfig(**SMALL, low_width=8, lstm_from=0))
+    assert quicken(looks_far) is looks_far
 
 
 @pytest.mark.parametrize("samples", [1, 2, 5, 255, 256, 257, 1023, 4097])

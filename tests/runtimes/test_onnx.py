@@ -17,6 +17,7 @@ from unbraid.models.demucs import Demucs, DemucsConfig
 from unbraid.models.hybrid_demucs import HybridDemucs, HybridDemucsConfig
 from unbraid.models.spectrogram_demucs import SpectrogramDemucs, SpectrogramDemucsConfig
 from unbraid.models.stft import AlignedSTFT, CentredSTFT, DelayedSTFT
+from unbraid.models.two_rate_demucs import TwoRateDemucs, TwoRateDemucsConfig
 from unbraid.runtimes import onnx_graph
 from unbraid.runtimes.export import export_onnx, measure_error
 from unbraid.runtimes.onnx_numpy import OnnxSeparator
@@ -95,6 +96,19 @@ def test_without_torch_ratio_masks_are_applied_too(tmp_path):
     for stem, part in expected.items():
         np.testing.assert_allclose(found[stem], part, atol=2e-5)
     np.testing.assert_allclose(sum(found.values()), signal, atol=1e-5)
+
+
+def test_a_model_of_two_rates_is_one_graph(tmp_path):
+    path = tmp_path / "two.onnx"
+    torch.manual_seed(0)
+    config = TwoRateDemucsConfig(**{**SMALL, "n_fft": 1024, "low_width": 4, "ratio_masks": True})
+    exported = export_onnx(TwoRateDemucs(config), path)
+    assert exported.error_db < -80 and exported.info.low_n_fft == 256
+    signal = song(3 * SAMPLES + 17)
+    expected = unbraid.Separator(str(path)).separate(signal, 8000)
+    found = OnnxSeparator(path).separate(signal, 8000)
+    for stem, part in expected.items():
+        np.testing.assert_allclose(found[stem], part, atol=2e-5)
 
 
 def test_without_torch_a_single_channel_and_silence_are_taken_too(file):

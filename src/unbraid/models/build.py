@@ -13,6 +13,7 @@ from unbraid.models.configs import CONFIGS, did_you_mean, make_config
 from unbraid.models.demucs import Demucs
 from unbraid.models.hybrid_demucs import HybridDemucs
 from unbraid.models.spectrogram_demucs import SpectrogramDemucs
+from unbraid.models.two_rate_demucs import TwoRateDemucs
 
 __all__ = ["ARCHITECTURES", "build_model", "describe_model", "did_you_mean"]
 
@@ -20,6 +21,7 @@ _MODELS: dict[str, type[nn.Module]] = {
     "hybrid_demucs": HybridDemucs,
     "spectrogram_demucs": SpectrogramDemucs,
     "demucs": Demucs,
+    "two_rate_demucs": TwoRateDemucs,
 }
 
 ARCHITECTURES: dict[str, tuple[type[Any], type[nn.Module]]] = {

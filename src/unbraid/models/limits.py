@@ -18,6 +18,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "segment_s": (1e-3, 86_400),
     "width": (1, 16_384),
     "time_width": (1, 16_384),
+    "low_width": (1, 16_384),
     "growth": (0.1, 16),
     "n_fft": (8, 1 << 17),
     "depth": (1, 16),

@@ -18,8 +18,10 @@ import numpy as np
 from unbraid.errors import SettingsError
 from unbraid.models.base import ModelSpec
 from unbraid.models.configs.hybrid_demucs import HybridDemucsConfig
+from unbraid.models.configs.two_rate_demucs import TwoRateDemucsConfig
 from unbraid.runtimes.arrays import alike, as_array
 from unbraid.runtimes.threads import get_threads
+from unbraid.runtimes.two_rate import TwoRateArrays
 
 VARIABLE = "UNBRAID_RUNTIME"
 """In the environment: "torch" or "native" instead of the choice that is made here."""
@@ -66,7 +68,27 @@ def _kernels() -> Any:
 
 def kernels_fit(config: HybridDemucsConfig) -> bool:
     """Whether the kernels run such a model."""
+    if isinstance(config, TwoRateDemucsConfig):
+        return kernels_fit(config.full) and kernels_fit(config.low)
     return bool(_kernels().fits(config))
+
+
+def native_model(
+    config: HybridDemucsConfig, state: Mapping[str, np.ndarray]
+) -> NativeModel | TwoRateArrays:
+    """The model in the kernels, from a config that `kernels_fit` and its weights by our names."""
+    if isinstance(config, TwoRateDemucsConfig):
+        full = NativeModel(config.full, _under("full.", state))
+        return TwoRateArrays(config, full, NativeModel(config.low, _under("low.", state)))
+    return NativeModel(config, state)
+
+
+def _under(prefix: str, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {
+        name.removeprefix(prefix): weight
+        for name, weight in state.items()
+        if name.startswith(prefix)
+    }
 
 
 class NativeModel:

@@ -26,15 +26,18 @@ from unbraid.models.base import SeparationModel
 from unbraid.models.demucs import Demucs
 from unbraid.models.heads import MagnitudeHead
 from unbraid.models.hybrid_demucs import HybridDemucs
+from unbraid.models.rates import to_quarter_rate
 from unbraid.models.spectrogram_demucs import SpectrogramDemucs
-from unbraid.runtimes.onnx_graph import METADATA_KEY, GraphInfo
+from unbraid.models.two_rate_demucs import TwoRateDemucs
+from unbraid.runtimes.onnx_graph import LOW, METADATA_KEY, GraphInfo
 from unbraid.runtimes.onnx_runtime import OnnxModel
 
 OPSET = 20
 LARGEST_ERROR_DB = -80.0
 """How far a file may be from the model it was made from, on noise."""
 
-_Known = HybridDemucs | SpectrogramDemucs | Demucs
+_Spectral = HybridDemucs | SpectrogramDemucs
+_Known = _Spectral | TwoRateDemucs | Demucs
 _NEEDED = ("onnx", "onnxscript", "onnxruntime")
 
 
@@ -109,7 +112,7 @@ def _check_packages() -> None:
 def _exportable(model: SeparationModel | nn.Module) -> _Known:
     if isinstance(model, Bag):
         raise ModelError("a bag is exported model by model; `unbraid models show` names them")
-    if not isinstance(model, (HybridDemucs, SpectrogramDemucs, Demucs)):
+    if not isinstance(model, (HybridDemucs, TwoRateDemucs, SpectrogramDemucs, Demucs)):
         raise ModelError(f"{type(model).__name__} is not a model that can be exported")
     return model
 
@@ -121,10 +124,11 @@ def _describe(model: _Known, segment_s: float | None, licence: str) -> GraphInfo
         raise SettingsError(f"a segment is longer than 0 seconds, got {segment_s}")
     transform, n_fft, head = "none", 0, "none"
     if not isinstance(model, Demucs):
-        n_fft, head = model.config.n_fft, _head(model.head)
+        part = model.full if isinstance(model, TwoRateDemucs) else model
+        n_fft, head = part.config.n_fft, _head(part.head)
         transform = "centred"
-        if isinstance(model, HybridDemucs):
-            transform = "delayed" if model.config.delayed_stft else "aligned"
+        if isinstance(part, HybridDemucs):
+            transform = "delayed" if part.config.delayed_stft else "aligned"
     return GraphInfo(
         stems=spec.stems,
         sample_rate=spec.sample_rate,
@@ -135,6 +139,7 @@ def _describe(model: _Known, segment_s: float | None, licence: str) -> GraphInfo
         head=head,
         licence=licence,
         ratio_masks=spec.ratio_masks,
+        low_n_fft=model.low.config.n_fft if isinstance(model, TwoRateDemucs) else 0,
     )
 
 
@@ -159,6 +164,8 @@ class _Network(nn.Module):
     def forward(self, *inputs: Tensor) -> Any:
         if isinstance(self.model, Demucs):
             return self.model(*inputs)
+        if isinstance(self.model, TwoRateDemucs):
+            return *self.model.full.network(*inputs[:2]), *self.model.low.network(*inputs[2:])
         return self.model.network(*inputs)
 
 
@@ -166,13 +173,15 @@ def _write(model: Any, info: GraphInfo, path: Path) -> None:
     import onnx
 
     mixture = torch.zeros(1, info.channels, info.samples)
-    if info.transform == "none":
+    if isinstance(model, Demucs):
         inputs, outputs = {"mixture": mixture}, ["waves"]
+    elif isinstance(model, TwoRateDemucs):
+        inputs, outputs = _ends(model.full, mixture)
+        low_inputs, low_outputs = _ends(model.low, to_quarter_rate(mixture))
+        inputs.update({f"{LOW}{name}": value for name, value in low_inputs.items()})
+        outputs += [f"{LOW}{name}" for name in low_outputs]
     else:
-        inputs = {"features": model.head.enter(model.stft(mixture))}
-        outputs = ["stem_features"]
-        if isinstance(model, HybridDemucs):
-            inputs["mixture"], outputs = mixture, ["stem_features", "waves"]
+        inputs, outputs = _ends(model, mixture)
     network = _Network(model)
     with torch.no_grad(), _quiet():
         network(*inputs.values())  # what is kept between calls is real then, and no tracer's
@@ -190,6 +199,14 @@ def _write(model: Any, info: GraphInfo, path: Path) -> None:
     graph = onnx.load(path)
     onnx.helper.set_model_props(graph, {METADATA_KEY: info.as_json()})
     onnx.save(graph, path)
+
+
+def _ends(model: _Spectral, mixture: Tensor) -> tuple[dict[str, Tensor], list[str]]:
+    """Inputs and names of outputs of a network between an STFT and its inverse."""
+    inputs = {"features": model.head.enter(model.stft(mixture))}
+    if isinstance(model, HybridDemucs):
+        return {**inputs, "mixture": mixture}, ["stem_features", "waves"]
+    return inputs, ["stem_features"]
 
 
 @contextmanager

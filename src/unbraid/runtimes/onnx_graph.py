@@ -6,6 +6,8 @@ The graph holds the network in real numbers; the Fourier transforms around it ar
     mixture ─ STFT ─► features ─► graph ─► features of the stems ─ inverse STFT ─ + ─► estimates
          └──────────────────────►   └────► waves ─────────────────────────────────┘
 
+A model of two rates has both of its networks in one graph, each with its own of all this.
+
 Imports neither torch nor anything of unbraid that does.
 """
 
@@ -21,9 +23,12 @@ from typing import Any
 import numpy as np
 
 from unbraid.errors import CheckpointError, SettingsError, ShapeError
+from unbraid.runtimes.rates import to_quarter_rate, with_low_band
 
-FORMAT_VERSION = 2  # 1: without ratio_masks
+FORMAT_VERSION = 3  # 1: without ratio_masks; 2: without low_n_fft
 METADATA_KEY = "unbraid"
+LOW = "low_"
+"""How what belongs to the network at the lower rate begins, among inputs and outputs."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class GraphInfo:
             mixture), "ratio" (likewise, by dividing by |z| + 1e-8); "none".
         licence: of the weights; "" if it is not known.
         ratio_masks: as in `ModelSpec`.
+        low_n_fft: of the network at a quarter of the rate, if there is one (`models/rates.py`).
     """
 
     stems: tuple[str, ...]
@@ -51,6 +57,7 @@ class GraphInfo:
     head: str
     licence: str = ""
     ratio_masks: bool = False
+    low_n_fft: int = 0
 
     def as_json(self) -> str:
         """For the metadata of a file."""
@@ -89,18 +96,14 @@ class OnnxGraph:
                 f"got {mixture.shape}"
             )
         mixture = np.ascontiguousarray(mixture, np.float32)
-        feeds = {"mixture": mixture[None]}
-        spectrum = None
-        if info.transform != "none":
-            spectrum = stft(mixture, info.n_fft, info.transform)
-            feeds["features"] = _enter(spectrum, info.head)[None]
+        parts = [_Part(info, "", info.n_fft, mixture)]
+        if info.low_n_fft:
+            parts.append(_Part(info, LOW, info.low_n_fft, to_quarter_rate(mixture)))
+        feeds = {name: value for part in parts for name, value in part.feeds().items()}
         found = self._session.run(None, {name: feeds[name] for name in self._inputs})
         results = {name: value[0] for name, value in zip(self._outputs, found, strict=True)}
-        estimates: np.ndarray = results.get("waves", np.float32(0))
-        if spectrum is not None:
-            spectra = _leave(results["stem_features"], spectrum, info.head)
-            estimates = estimates + inverse_stft(spectra, info.samples, info.n_fft, info.transform)
-        return estimates
+        full, *low = (part.estimates(results) for part in parts)
+        return with_low_band(full, low[0]) if low else full
 
     def fingerprint(self) -> str:
         """Digest of the whole file."""
@@ -109,6 +112,32 @@ class OnnxGraph:
             for piece in iter(lambda: file.read(1 << 20), b""):
                 digest.update(piece)
         return digest.hexdigest()
+
+
+class _Part:
+    """One network of the graph with the transforms around it; its names begin with `prefix`."""
+
+    def __init__(self, info: GraphInfo, prefix: str, n_fft: int, mixture: np.ndarray) -> None:
+        self._info, self._prefix, self._n_fft, self._mixture = info, prefix, n_fft, mixture
+        self._spectrum = stft(mixture, n_fft, info.transform) if info.transform != "none" else None
+
+    def feeds(self) -> dict[str, np.ndarray]:
+        """What goes into the graph."""
+        feeds = {f"{self._prefix}mixture": self._mixture[None]}
+        if self._spectrum is not None:
+            feeds[f"{self._prefix}features"] = _enter(self._spectrum, self._info.head)[None]
+        return feeds
+
+    def estimates(self, results: dict[str, np.ndarray]) -> np.ndarray:
+        """From what comes out."""
+        waves: np.ndarray = results.get(f"{self._prefix}waves", np.float32(0))
+        if self._spectrum is None:
+            return waves
+        head, transform = self._info.head, self._info.transform
+        spectra = _leave(results[f"{self._prefix}stem_features"], self._spectrum, head)
+        samples = self._mixture.shape[-1]
+        summed: np.ndarray = waves + inverse_stft(spectra, samples, self._n_fft, transform)
+        return summed
 
 
 def stft(x: np.ndarray, n_fft: int, transform: str) -> np.ndarray:

@@ -13,6 +13,7 @@ from unbraid.runtimes.cpu_engine import NativeModel, why_torch
 from unbraid.runtimes.devices import check_precision, choose_device
 from unbraid.runtimes.fingerprint import fingerprint
 from unbraid.runtimes.onnx_runtime import SUFFIX, OnnxModel
+from unbraid.runtimes.two_rate import TwoRateArrays
 from unbraid.zoo.load import licence_of, load_to_run
 
 __all__ = ["ReadyModel", "fingerprint", "prepare_model"]
@@ -39,7 +40,7 @@ class ReadyModel:
     @property
     def engine(self) -> str:
         """What runs it; for torch also why the kernels of our own do not. In words, to be shown."""
-        if isinstance(self.model, NativeModel):
+        if isinstance(self.model, (NativeModel, TwoRateArrays)):
             return "native kernels"
         if isinstance(self.model, OnnxModel):
             return "onnxruntime"

@@ -12,11 +12,13 @@ from torch.utils.checkpoint import checkpoint
 from unbraid.errors import SettingsError
 from unbraid.models.base import SeparationModel
 from unbraid.models.build import ARCHITECTURES, describe_model
+from unbraid.models.hybrid_demucs import HybridDemucs
 from unbraid.training.config import Recipe, model_config
 from unbraid.training.widen import widen
 from unbraid.zoo.load import load_model
 
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d)
+_DECODERS = ("spec_decoder", "time_decoder", "decoder")
 
 
 def new_model(recipe: Recipe) -> nn.Module:
@@ -115,10 +117,9 @@ def as_separation_model(model: nn.Module) -> SeparationModel:
 def _output_names(model: nn.Module) -> list[str]:
     """Names of the modules whose shape depends on the stems: the last transposed convolutions."""
     names = []
-    for decoder in ("spec_decoder", "time_decoder", "decoder"):
-        layers = getattr(model, decoder, None)
-        if layers is not None:
-            last = f"{decoder}.{len(layers) - 1}"
+    for path, layers in model.named_modules():
+        if path.rpartition(".")[2] in _DECODERS and isinstance(layers, nn.ModuleList):
+            last = f"{path}.{len(layers) - 1}"
             names += [
                 f"{last}.{name}"
                 for name, module in layers[-1].named_modules()
@@ -147,3 +148,5 @@ def recompute_activations(model: nn.Module) -> None:
         if isinstance(module, nn.ModuleList):
             for layer in module:
                 layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
+        elif isinstance(module, HybridDemucs):
+            recompute_activations(module)

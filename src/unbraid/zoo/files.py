@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unbraid.errors import CheckpointError
-from unbraid.models.base import ModelSpec
-from unbraid.runtimes.cpu_engine import NativeModel, kernels_fit
+from unbraid.models.base import ModelSpec, SeparationModel
+from unbraid.runtimes.cpu_engine import kernels_fit, native_model
 from unbraid.zoo.header import has_arrays, hybrid_config, read_metadata, read_weights
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class ModelFile:
     spec: ModelSpec
     load: Callable[[], Any]
     foreign: Any = None
-    native: Callable[[], NativeModel | None] = _nothing
+    native: Callable[[], SeparationModel | None] = _nothing
 
 
 def open_model(path: Path) -> ModelFile:
@@ -90,10 +90,10 @@ def _own(path: Path) -> ModelFile:
 
         return load_checkpoint(path)
 
-    def native() -> NativeModel | None:
+    def native() -> SeparationModel | None:
         if config is None or not kernels_fit(config) or not has_arrays(path):
             return None
-        return NativeModel(config, dict(read_weights(path, config)))
+        return native_model(config, dict(read_weights(path, config)))
 
     if config is not None:
         return ModelFile(path, config.spec, load, native=native)
@@ -104,10 +104,10 @@ def _own(path: Path) -> ModelFile:
 
 
 def _foreign(foreign: ForeignModel) -> ModelFile:
-    def native() -> NativeModel | None:
+    def native() -> SeparationModel | None:
         config = foreign.hybrid_config
         if config is None or not kernels_fit(config):
             return None
-        return NativeModel(config, dict(foreign.arrays()))
+        return native_model(config, dict(foreign.arrays()))
 
     return ModelFile(foreign.path, foreign.spec, foreign.build, foreign, native)

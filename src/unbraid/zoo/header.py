@@ -72,12 +72,13 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def hybrid_config(path: str | Path) -> HybridDemucsConfig | None:
-    """The config of the Hybrid Demucs in the file at `path`, looked over as building it would.
+    """The config of the model in the file at `path`, looked over as building it would.
 
-    None if it holds another architecture, or what makes no model: building it in torch says why.
+    None if it is no Hybrid Demucs, at one rate or two, or what makes no model: building it in torch
+    says why.
     """
     info = read_info(path)
-    if info.architecture != "hybrid_demucs":
+    if info.architecture not in ("hybrid_demucs", "two_rate_demucs"):
         return None
     try:
         config: HybridDemucsConfig = make_config(info.architecture, info.config)

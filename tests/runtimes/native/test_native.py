@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from unbraid.models.hybrid_demucs import HybridDemucs, HybridDemucsConfig
+from unbraid.models.two_rate_demucs import TwoRateDemucs, TwoRateDemucsConfig
 from unbraid.runtimes import native
+from unbraid.runtimes.cpu_engine import native_model
 from unbraid.runtimes.native import build, library
 from unbraid.runtimes.native.hybrid import Pool
 
@@ -52,7 +54,7 @@ def make_model(**settings: Any) -> HybridDemucs:
     return model
 
 
-def weights_of(model: HybridDemucs) -> dict[str, np.ndarray]:
+def weights_of(model: torch.nn.Module) -> dict[str, np.ndarray]:
     return {name: tensor.numpy() for name, tensor in model.state_dict().items()}
 
 
@@ -141,6 +143,16 @@ def test_weights_may_be_half_as_precise(width: int) -> None:
         native.NativeHybridDemucs(model.config, half, 1)(song),
         native.NativeHybridDemucs(model.config, weights_of(model), 1)(song),
     )
+
+
+def test_two_models_at_two_rates_give_what_the_forward_gives() -> None:
+    torch.manual_seed(0)
+    model = TwoRateDemucs(TwoRateDemucsConfig(width=8, low_width=24, norm_from=1)).eval()
+    run = native_model(model.config, weights_of(model))
+    for samples in (30_011, 2):
+        song = make_song(samples, batch=2)
+        with torch.no_grad():
+            assert deviation_db(run(song), model(torch.from_numpy(song)).numpy()) < -100
 
 
 @pytest.mark.parametrize("samples", [1, 10_000, 200_000])

@@ -14,11 +14,13 @@ from unbraid.errors import CheckpointError
 from unbraid.models.configs.demucs import DemucsConfig
 from unbraid.models.configs.hybrid_demucs import HybridDemucsConfig
 from unbraid.models.configs.spectral import SpectrogramDemucsConfig
+from unbraid.models.configs.two_rate_demucs import TwoRateDemucsConfig
 
 CONFIGS: dict[str, type[Any]] = {
     "hybrid_demucs": HybridDemucsConfig,
     "spectrogram_demucs": SpectrogramDemucsConfig,
     "demucs": DemucsConfig,
+    "two_rate_demucs": TwoRateDemucsConfig,
 }
 """Architecture name -> its config."""
 

@@ -1,6 +1,6 @@
-"""Names and shapes of a Hybrid Demucs's weights, as its config alone tells them.
+"""Names and shapes of the weights of Hybrid Demucs, as a config alone tells them.
 
-They are those of `HybridDemucs(config).state_dict()`, in its order; the tests hold one to the
+They are those of the model's `state_dict()`, in its order; the tests hold one to the
 other. With them a file can be compared with its config, and a model be known by its weights, where
 no network of torch is built.
 """
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from unbraid.errors import SettingsError
 from unbraid.models.configs.hybrid_demucs import HybridDemucsConfig
 from unbraid.models.configs.levels import LayerShape
+from unbraid.models.configs.two_rate_demucs import TwoRateDemucsConfig
 
 Weight = tuple[str, tuple[int, ...]]
 
@@ -19,7 +20,7 @@ _LSTM_LAYERS, _HEADS, _DECAYS = 2, 4, 4
 
 
 def weight_shapes(config: HybridDemucsConfig) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of every weight, in the order of `HybridDemucs(config).state_dict()`.
+    """Name -> shape of every weight, in the order of the model's `state_dict()`.
 
     Raises:
         SettingsError: if this makes no model, or one whose levels are split into bands.
@@ -27,6 +28,9 @@ def weight_shapes(config: HybridDemucsConfig) -> dict[str, tuple[int, ...]]:
     config.check()
     if config.split_levels:
         raise SettingsError("weights of levels that are split into bands are not laid out here")
+    if isinstance(config, TwoRateDemucsConfig):
+        parts = (("full", config.full), ("low", config.low))
+        return {f"{part}.{name}": shape for part, own in parts for name, shape in _model(own)}
     return dict(_model(config))
 
 
