@@ -208,7 +208,7 @@ def measure_layers(name: str, segment_s: float) -> dict[str, Any]:
             worst[kind] = [found, path]
 
     for path, layer in exact.named_modules():
-        if path != "stft" and (not list(layer.children()) or hasattr(layer, "lstm")
+        if not path.endswith("stft") and (not list(layer.children()) or hasattr(layer, "lstm")
                                or type(layer).__name__ == "LocalAttention"):  # fmt: skip
             layer.register_forward_hook(
                 lambda layer, given, made, path=path: compare(path, layer, given, made)
@@ -217,10 +217,11 @@ def measure_layers(name: str, segment_s: float) -> dict[str, Any]:
     with torch.no_grad():
         whole = exact(mixture)
         error = (card(mixture.float().to(DEVICE)).double().cpu() - whole).square().sum()
-        spectrum = card.stft(mixture.float().to(DEVICE))
-        back = card.stft.inverse(spectrum, mixture.shape[-1]).double().cpu()
-        there = exact.stft(mixture)
-        exact_back = exact.stft.inverse(there, mixture.shape[-1])
+        stft = getattr(card, "full", card).stft  # of a model of two rates, the upper one's
+        spectrum = stft(mixture.float().to(DEVICE))
+        back = stft.inverse(spectrum, mixture.shape[-1]).double().cpu()
+        there = stft(mixture)
+        exact_back = stft.inverse(there, mixture.shape[-1])
     worst["whole"] = round(float(10 * (error / whole.square().sum()).log10()), 1)
     worst["stft"] = _db(spectrum.cpu().to(there.dtype) - there, there)
     worst["stft and back"] = _db(back - exact_back, exact_back)

@@ -2,15 +2,15 @@
 
     python -m benchmarks.same_quality --demucs ENV/bin/python --track FOLDER
 
-FOLDER holds `drums.wav` and so on; the mixture is their sum. The weights are those of `mini`, under
-the public names and without its ratio masks, which demucs does not have. Prints nSDR in dB for
+FOLDER holds `drums.wav` and so on; the mixture is their sum. The weights are those of
+`mini`'s part at full rate, which makes whole stems by itself, under the public names and without
+ratio masks: neither they nor two rates are in demucs. Prints nSDR in dB for
 both, and writes it to benchmarks/same_quality.json.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import subprocess
 import sys
@@ -23,6 +23,7 @@ import soundfile
 from unbraid import load_model
 from unbraid.evaluation.metrics import nsdr
 from unbraid.models.hybrid_demucs import HybridDemucs
+from unbraid.models.two_rate_demucs import TwoRateDemucs
 from unbraid.zoo.checkpoint import save_checkpoint
 from unbraid.zoo.convert import to_official_state
 
@@ -33,7 +34,7 @@ _MAKE_PACKAGE = """
 import sys, numpy, torch
 from demucs.hdemucs import HDemucs
 stems = ["drums", "bass", "other", "vocals"]
-kwargs = {"channels": 16, "norm_starts": 1, "segment": 5}
+kwargs = {"channels": 8, "norm_starts": 1, "segment": 5}
 model = HDemucs(stems, **kwargs)
 weights = numpy.load(sys.argv[1])
 model.load_state_dict({name: torch.from_numpy(weights[name]) for name in weights.files})
@@ -83,13 +84,11 @@ def compare(folder: Path, python: str, track: Path) -> dict[str, dict[str, float
 
 
 def _without_masks(path: Path) -> HybridDemucs:
-    """`mini` as a plain network, written to `path` too."""
+    """The part of `mini` as a plain network, written to `path` too."""
     mini = load_model("mini")
-    assert isinstance(mini, HybridDemucs)
-    plain = HybridDemucs(dataclasses.replace(mini.config, ratio_masks=False))
-    plain.load_state_dict(mini.state_dict())
-    save_checkpoint(path, plain)
-    return plain
+    assert isinstance(mini, TwoRateDemucs)
+    save_checkpoint(path, mini.full)
+    return mini.full
 
 
 def _score(source: np.ndarray, path: Path) -> float:

@@ -161,8 +161,9 @@ def _same_quality(path: Path) -> list[str]:
     result = json.loads(path.read_text())
     stems = list(result["nsdr"]["unbraid"])
     return [
-        "Trained weights (`mini`'s, without its ratio masks) in both, each with its default "
-        f"settings, {result['track']}, nSDR in dB (`python -m benchmarks.same_quality`):",
+        "Trained weights (`mini`'s part at full rate alone, without ratio masks) in both, each "
+        f"with its default settings, {result['track']}, nSDR in dB "
+        "(`python -m benchmarks.same_quality`):",
         _table(
             ["program", *stems],
             [[name, *(row[stem] for stem in stems)] for name, row in result["nsdr"].items()],

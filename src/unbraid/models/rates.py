@@ -36,8 +36,9 @@ def _filtered(
 ) -> Tensor:
     """The blocks of a signal, of which `before` samples come first, through a matrix."""
     with torch.autocast(signal.device.type, enabled=False):
-        weights = torch.from_numpy(matrix).to(signal.device)
+        wide = signal.float() if signal.dtype.itemsize < 4 else signal
         needed = (blocks - 1) * step + len(matrix)
-        padded = F.pad(signal.float(), (before, needed - before - signal.shape[-1]))
+        padded = F.pad(wide, (before, needed - before - signal.shape[-1]))
+        weights = torch.from_numpy(matrix).to(wide)
         made = padded.unfold(-1, len(matrix), step) @ weights
         return made.flatten(-2)[..., :count]
