@@ -206,7 +206,11 @@ def test_files_that_are_no_exports_are_refused(file, tmp_path):
     with pytest.raises(CheckpointError, match="onnxruntime cannot read"):
         unbraid.load_model(broken)
     graph = onnx.load(file)
-    for text, message in [('{"format": 3}', "update"), ("{}", "damaged"), ("[", "damaged")]:
+    for text, message in [
+        (f'{{"format": {onnx_graph.FORMAT_VERSION + 1}}}', "update"),
+        ("{}", "damaged"),
+        ("[", "damaged"),
+    ]:
         onnx.helper.set_model_props(graph, {onnx_graph.METADATA_KEY: text})
         onnx.save(graph, broken)
         with pytest.raises(CheckpointError, match=message):
