@@ -4,7 +4,8 @@
     python scripts/mini/export.py --data mini-data --model FULL --low LOW --ratio-masks --segment 5
         --out mini.safetensors
 
-With `--low` the model of a run of `mini-low` takes the lowest quarter of the band over.
+With `--low` the model of a run of `mini-low` takes the lowest quarter of the band over; of several
+such checkpoints, the mean of their weights.
 Scores are those of the file as it ships (float16) through `Separator` with default settings:
 whole-song nSDR, beside the two trivial estimates.
 """
@@ -72,13 +73,22 @@ def joined(full: HybridDemucs, low: HybridDemucs) -> TwoRateDemucs:
     return model
 
 
+def mean(models: list[HybridDemucs]) -> HybridDemucs:
+    """The first of them, with the mean of all their weights."""
+    states = [model.state_dict() for model in models]
+    models[0].load_state_dict(
+        {name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]}
+    )
+    return models[0]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--run", type=Path, help="a folder of train.py")
     source.add_argument("--model", help="name or path of a model instead")
-    parser.add_argument("--low", help="a model at a quarter of the rate")
+    parser.add_argument("--low", nargs="+", help="models at a quarter of the rate; their mean")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--segment", type=float, help="seconds of one pass; otherwise as it was")
     parser.add_argument("--ratio-masks", action="store_true", help="finish estimates by masks")
@@ -89,8 +99,12 @@ def main() -> None:
         model = unbraid.load_model(args.model)
         provenance = read_info(find_model(args.model)).provenance
     if args.low:
-        model = joined(model, unbraid.load_model(args.low))
-        provenance = {"full": provenance, "low": read_info(find_model(args.low)).provenance}
+        model = joined(model, mean([unbraid.load_model(name) for name in args.low]))
+        parts = [read_info(find_model(name)).provenance for name in args.low]
+        provenance = {
+            "full": provenance,
+            "low": parts[0] if len(parts) == 1 else {"mean_of": parts},
+        }
     config = dataclasses.replace(
         model.config,
         segment_s=args.segment or model.config.segment_s,
