@@ -32,6 +32,31 @@ RESULT = Path(__file__).parent / "gpu.json"
 DEVICE = "cuda"
 SAME = ("--float32", "--clip-mode", "none", "--shifts", "0")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+START = """
+import json, sys, time
+begun, told = time.perf_counter(), {}
+def tell(name):
+    global begun
+    told[name] = round(time.perf_counter() - begun, 2)
+    begun = time.perf_counter()
+import torch
+tell("import torch")
+torch.zeros(1, device="cuda")
+tell("first use of the card")
+from unbraid.api import Separator
+separator = Separator(sys.argv[1], device="cuda")
+separator._fingerprint
+tell("model, its fingerprint")
+from unbraid.runtimes.arrays import run_model
+import numpy as np
+for name, size in (("first pass", 1), ("first pass of eight", 8), ("second pass of eight", 8)):
+    batch = np.random.default_rng(0).standard_normal((size, 2, 44 * 44100), np.float32)
+    tell("noise")
+    run_model(separator._ready.model, batch)
+    tell(name)
+del told["noise"]
+print(json.dumps(told))
+"""
 
 
 class Parts:
@@ -74,8 +99,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if "error" not in parts.add("prepared", lambda: prepare(folder, options)):
-            compare(parts, folder, options)
             parts.add("layers", lambda: measure_layers("mini", 5.0))
+            parts.add("start", lambda: measure_start(folder / "own.safetensors"))
+            compare(parts, folder, options)
             parts.add("passes", lambda: measure_passes(folder / "own.safetensors", 44.0), 20)
             parts.add("passes of mini", lambda: measure_passes("mini", 5.0), 15)
             parts.add("transfers", measure_transfers)
@@ -121,7 +147,7 @@ def compare(parts: Parts, folder: Path, options: argparse.Namespace) -> None:
     # The first run of all finds nothing in the machine's caches; it is not used.
     parts.add("warm-up", lambda: run("unbraid auto", True))
     parts.add("warm-up of demucs", lambda: run("demucs", True))
-    for name in ("demucs", "unbraid auto", "unbraid fp32", "unbraid bf16", "mini", "unbraid fp16"):
+    for name in ("demucs", "unbraid auto", "unbraid bf16", "unbraid fp32", "mini"):
         many = parts.add(name, lambda name=name: run(name, False), 25)  # type: ignore[misc]
         one = parts.add(f"{name}, one song", lambda name=name: run(name, True), 15)  # type: ignore[misc]
         if "wall_s" in many and "wall_s" in one and options.songs > 1:
@@ -179,6 +205,14 @@ def measure_passes(name: Path | str, segment_s: float) -> dict[str, Any]:
     for precision in PRECISIONS:
         found[precision] = _by_batch(adapt(model, DEVICE, precision), mixture, exact)
     found["card_share"], found["longest_kernels"] = _on_card(model, mixture[None].to(DEVICE))
+    return found
+
+
+def measure_start(model: Path) -> dict[str, float]:
+    """Seconds that a process takes until it separates, step by step."""
+    command = [sys.executable, "-c", START, str(model)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(told.stdout)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,10 +14,19 @@ import torch
 
 import unbraid
 from small_songs import SAMPLE_RATE, Loud, LowHigh, floats, integers, noise, write_song
-from unbraid import AudioError, AudioReadError, OutputSettings, Separator, SettingsError, ShapeError
+from unbraid import (
+    AudioError,
+    AudioReadError,
+    OutputSettings,
+    Separator,
+    SettingsError,
+    ShapeError,
+    api,
+)
 from unbraid.audio.files import read
 from unbraid.audio.write import AudioFormat, AudioWriter
 from unbraid.tracks.inputs import find_inputs
+from unbraid.tracks.line import separate_line
 from unbraid.tracks.names import InputTrack
 
 
@@ -147,7 +157,10 @@ def test_a_file_gives_what_its_signal_gives(separator, tmp_path):
         np.testing.assert_allclose(floats(path), stems[stem], atol=1e-6)
 
 
-def test_a_song_gives_the_same_bytes_alone_and_beside_others(separator, tmp_path):
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_song_gives_the_same_bytes_alone_and_beside_others(elsewhere, tmp_path, monkeypatch):
+    line = partial(separate_line, elsewhere=elsewhere)
+    monkeypatch.setattr(api, "separate_line", lambda *steps, **_: line(*steps))
     songs = [write_song(tmp_path / f"{n}.wav", noise(0.5, seed=n)) for n in range(3)]
     shifted = Separator(LowHigh(), shifts=2, seed=5)
     plans = shifted.plan([InputTrack(song) for song in songs], tmp_path / "all")

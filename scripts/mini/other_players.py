@@ -92,8 +92,9 @@ class OtherPlayers(Ingredients):
         return self._of_font(super().guitars)
 
     @cached_property
-    def kit(self) -> list[Sample]:
-        return [sample for sample in super().kit if sample.path.parent.name == self.kit_name]
+    def kits(self) -> dict[str, list[Sample]]:
+        hits = [sample for kit in super().kits.values() for sample in kit]
+        return {"kit": [sample for sample in hits if sample.path.parent.name == self.kit_name]}
 
     @cached_property
     def performances(self) -> list[tuple[float, str]]:

@@ -72,9 +72,10 @@ def measure(options: argparse.Namespace, mode: str, batch_size: int) -> dict[str
     team = Team(device=options.device)
     set_precision(recipe.run, team.device)
     model = first_model(recipe)[0].to(team.device)
-    samples = int(recipe.excerpts.excerpt_s * 44100)
+    rate = model.spec.sample_rate
+    samples = int(recipe.excerpts.excerpt_s * rate)
     noise = Noise(samples, batch_size)
-    feed = Feed(noise, recipe, team, 44100)  # type: ignore[arg-type]
+    feed = Feed(noise, recipe, team, rate)  # type: ignore[arg-type]
     state = make_state(model, recipe, team)
     stepper = Stepper(callable_model(model, recipe), recipe, team, feed, state, noise.stems, 1000)
     batch = Batch(0.1 * torch.randn(batch_size, 4, 2, samples), list(range(batch_size)), 0.0)

@@ -7,7 +7,7 @@ How fast a machine trains is only known once it does, and a learning rate that s
 end must know when that is. So there are two runs: one at a steady rate for most of the time, ended
 by SIGTERM, and one from there whose epochs follow from the speed of the first. `--speeds` is what
 step_speed.py found: it chooses precision and batch. OUT gets the averages and the best weights of
-the second run and the averages of the first as float16 safetensors, and both logs.
+both runs as float16 safetensors, and their logs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 
 STEADY = 0.58  # share of the time
 STARTING_S, BRINGING_S = 25.0, 12.0  # of a run before its first step; of weights at the end
-EPOCHS = 4  # of the second run
+EPOCHS = 6  # of the second run
 
 
 def main() -> None:
@@ -119,7 +119,7 @@ def bring(runs: Path, out: Path) -> None:
         slowest = max(averages, key=lambda name: averages[name]["decay"])
         save(averages[slowest]["values"], f"{run}-average")
         best = folder / "checkpoints/best.safetensors"
-        if run == "falling" and best.exists():
+        if best.exists():
             save(load_file(best), f"{run}-best")
 
 

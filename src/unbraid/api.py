@@ -319,6 +319,7 @@ class Separator:
             lambda work, step: attempted(work.plan, step),
             lambda work: begin(work.plan),
             stop.cancel,
+            elsewhere=self._ready.device != "cpu",
         )
 
     def estimate(self, plan: OutputPlan, output: OutputSettings = _DEFAULT_OUTPUT) -> TrackResult:

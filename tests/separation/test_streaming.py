@@ -222,6 +222,24 @@ def test_a_bag_fetches_one_model_at_a_time():
     assert set(most) == {1} and alive == []
 
 
+@pytest.mark.parametrize("members", [1, 3])
+def test_it_tells_once_when_the_model_is_free_and_the_last_block_comes_after(members):
+    happened: list[str] = []
+
+    class Noted(Identity):
+        def separate(self, mixture):
+            happened.append("pass")
+            return super().separate(mixture)
+
+    bag = Bag([Noted(spec_of()) for _ in range(members)])
+    free = lambda: happened.append("free")  # noqa: E731
+    for _ in stream(bag, noise(1, 2, 60), 20, on_free=free):
+        happened.append("block")
+    assert happened.count("free") == 1
+    assert "pass" not in happened[happened.index("free") :]
+    assert happened[-1] == "block"
+
+
 def test_wrong_settings_are_refused_at_the_call():
     with pytest.raises(SettingsError):
         stream(Identity(), noise(1, 2, 50), 10, SeparationSettings(segment_s=0.01))

@@ -47,8 +47,11 @@ class FakeWork:
         self._step("read")
         return TrackResult(self.name, "skipped") if self.name.startswith("skip") else None
 
-    def separate(self) -> None:
+    def separate(self, on_free=lambda: None) -> None:
         self._step("separate")
+        if not self.name.startswith("broken"):
+            on_free()
+        self._step("add up")
 
     def write(self) -> TrackResult:
         self._step("write")
@@ -58,13 +61,14 @@ class FakeWork:
         self.closed = True
 
 
-def run(works, guard=lambda work, step: step(), turns=None, stops=None, writers=1):
+def run(works, guard=lambda work, step: step(), turns=None, stops=None, writers=1, **how):
     return separate_line(
         works,
         guard,
         (lambda work: None) if turns is None else (lambda work: turns.append(work.name)),
         (lambda: None) if stops is None else (lambda: stops.append(True)),
         writers,
+        **how,
     )
 
 
@@ -77,10 +81,11 @@ def _fakes(unchecked):
     """What stands in for a song here is none."""
 
 
-def test_results_come_in_order_and_every_song_is_closed():
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_results_come_in_order_and_every_song_is_closed(elsewhere):
     log, turns = Log(), []
     works = songs(["a", "skip b", "c"], log)
-    results = list(run(works, turns=turns))
+    results = list(run(works, turns=turns, elsewhere=elsewhere))
     assert [(r.input, r.status) for r in results] == [
         ("a", "done"),
         ("skip b", "skipped"),
@@ -92,7 +97,8 @@ def test_results_come_in_order_and_every_song_is_closed():
     assert "write skip b" not in log
     for name in "ac":
         steps = [entry for entry in log if entry.endswith(f" {name}")]
-        assert steps == [f"read {name}", f"separate {name}", f"write {name}"]
+        kinds = ("read", "separate", "add up", "write")
+        assert steps == [f"{kind} {name}" for kind in kinds]
 
 
 def test_the_next_is_read_and_the_last_written_while_one_is_separated():
@@ -113,20 +119,22 @@ def test_no_more_than_one_song_is_read_ahead():
     line.close()
 
 
-def test_a_step_that_fails_is_the_result_of_its_song_alone():
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_step_that_fails_is_the_result_of_its_song_alone(elsewhere):
     def guard(work, step):
         if work.name == "b" and step.__name__ == "separate":
             return TrackResult("b", "failed", error="no")
         return step()
 
     log = Log()
-    results = list(run(songs(["a", "b", "c"], log), guard))
+    results = list(run(songs(["a", "b", "c"], log), guard, elsewhere=elsewhere))
     assert [r.status for r in results] == ["done", "failed", "done"]
     assert "write b" not in log
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
 @pytest.mark.parametrize("error", [Cancelled("enough"), KeyboardInterrupt()])
-def test_broken_off_it_stops_the_threads_first_and_closes_what_was_begun(error):
+def test_broken_off_it_stops_the_threads_first_and_closes_what_was_begun(error, elsewhere):
     def guard(work, step):
         if work.name == "b" and step.__name__ == "separate":
             raise error
@@ -135,11 +143,11 @@ def test_broken_off_it_stops_the_threads_first_and_closes_what_was_begun(error):
     log, stops = Log(), []
     works = songs(["a", "b", "c", "d"], log)
     with pytest.raises(type(error)):
-        list(run(works, guard, stops=stops))
+        list(run(works, guard, stops=stops, elsewhere=elsewhere))
     assert stops
     begun = [work for work in works if f"read {work.name}" in log]
     assert all(work.closed for work in begun)
-    assert len(begun) <= 3
+    assert len(begun) <= 3 + elsewhere
 
 
 def test_closed_by_its_reader_it_closes_what_was_begun():
@@ -162,3 +170,16 @@ def test_several_songs_are_written_at_once_and_come_in_their_order():
     results = list(run(works, writers=3))
     assert [result.input for result in results] == [*"abcd"]
     assert all(work.closed for work in works)
+
+
+def test_a_model_elsewhere_goes_to_the_next_song_as_soon_as_it_is_free():
+    log = Log()
+    works = songs("abc", log, {"add up a": {"separate b"}, "add up b": {"separate c"}})
+    assert [result.input for result in run(works, elsewhere=True)] == [*"abc"]
+
+
+def test_a_model_elsewhere_is_at_one_song_at_a_time():
+    log = Log()
+    works = songs(["broken a", "b"], log, {"separate broken a": {"read b"}})
+    assert len(list(run(works, elsewhere=True))) == 2  # a never says that the model is free
+    assert log.index("add up broken a") < log.index("separate b")

@@ -64,6 +64,7 @@ def _add_songs(parser: argparse.ArgumentParser) -> None:
     add("--format", choices=("flac", "wav"), default="flac", help="(%(default)s)")
     add("--soundfont", metavar="FILE", help="for fluidsynth (a known one, if it is there)")
     add("--low-end", metavar="SHARE", type=_share, default=0.0, help="of drums and deep bass (0)")
+    add("--choirs", metavar="SHARE", type=_share, default=0.1, help="of sung parts, by many (0.1)")
     add("--no-recorded", action="store_true", help="leave out recorded songs of the ingredients")
     add("--quiet", action="store_true", help="nothing but errors on stderr")
 
@@ -85,6 +86,7 @@ def _songs(options: argparse.Namespace) -> int:
         format=options.format,
         recorded=not options.no_recorded,
         low_end=options.low_end,
+        choirs=options.choirs,
     )
     lacking = ingredients.lacking()
     if lacking and not options.quiet:

@@ -96,10 +96,16 @@ def check_mixture(model: SeparationModel, mixture: Mixture) -> tuple[int, int, i
 
 
 def run_pass(
-    model: SeparationModel, plan: Pass, blocks: Iterable[np.ndarray], work: Work
+    model: SeparationModel,
+    plan: Pass,
+    blocks: Iterable[np.ndarray],
+    work: Work,
+    on_free: Callable[[], None] | None = None,
 ) -> Iterator[Float[np.ndarray, "b s c _n"]]:
     """One model over the whole song, all its shifts at once, holding a few segments at most.
 
+    Args:
+        on_free: called when the model is not needed any more, which may be on another thread.
     Yields:
         blocks (b s c n), n >= 1, in order, together as long as the song: the model's share.
     """
@@ -108,7 +114,8 @@ def run_pass(
     )
     shares = np.asarray(plan.shares, np.float32)[:, None, None] / np.float32(len(plan.starts))
     running = RunningSum()
-    passes = _passes(model, plan, SongReader(blocks, model.spec.channels, plan.samples), work)
+    reader = SongReader(blocks, model.spec.channels, plan.samples)
+    passes = _passes(model, plan, reader, work, on_free)
     if runs_elsewhere(model):  # it is at the next batch while this one is added up
         passes = ahead(passes, depth=1)
     with closing(passes):
@@ -120,7 +127,11 @@ def run_pass(
 
 
 def _passes(
-    model: SeparationModel, plan: Pass, reader: SongReader, work: Work
+    model: SeparationModel,
+    plan: Pass,
+    reader: SongReader,
+    work: Work,
+    on_free: Callable[[], None] | None,
 ) -> Generator[tuple[list[Segment], int, Float[np.ndarray, "n s c wide"]], None, None]:
     """Each batch of segments, the first sample that later ones still add to, and the estimates."""
     valid = _valid_lengths(model, plan)
@@ -132,7 +143,11 @@ def _passes(
         mixture = np.concatenate([reader.read(*span) for span in spans])
         finished = plan.samples if next_start is None else next_start
         reader.forget(finished - reach)
-        yield batch, finished, run_model(model, mixture)
+        estimates = run_model(model, mixture)
+        if next_start is None and on_free is not None:
+            on_free()
+        yield batch, finished, estimates
+        del estimates  # see `run_pass`
     reader.finish()
 
 

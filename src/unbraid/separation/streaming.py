@@ -141,6 +141,7 @@ def separate_blocks(
     scratch_dir: Path | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     cancel: CancelToken | None = None,
+    on_free: Callable[[], None] | None = None,
 ) -> Iterator[EstimatesBlock]:
     """Separate a song from blocks into blocks: what `apply_model` gives, in constant memory.
 
@@ -158,6 +159,8 @@ def separate_blocks(
         samples: length of the song.
         scratch_dir: a folder for the temporary file of a bag; the system's if None.
         on_progress, cancel: as in `apply_model`.
+        on_free: called, on any thread, when the model has done all that it has to: another song may
+            have it then.
     Returns:
         an iterator of float32 estimates (b, s, c, n), n >= 1, in order, together `samples` long.
     Raises:
@@ -177,7 +180,7 @@ def separate_blocks(
             _check_block(block, bag.spec.channels, loudness)
             yield block if loudness is None else loudness.normalize(block)
 
-    separated = _sum_of_passes(bag, passes, normalized, work, scratch_dir)
+    separated = _sum_of_passes(bag, passes, normalized, work, scratch_dir, on_free)
     return separated if loudness is None else map(loudness.restore, separated)
 
 
@@ -199,11 +202,12 @@ def _sum_of_passes(
     blocks: Callable[[], Iterable[np.ndarray]],
     work: Work,
     scratch_dir: Path | None,
+    on_free: Callable[[], None] | None,
 ) -> Iterator[EstimatesBlock]:
     work.start()
     *earlier, last = passes
     if not earlier:
-        yield from run_pass(bag.member(last.member), last, blocks(), work)
+        yield from run_pass(bag.member(last.member), last, blocks(), work, on_free)
         return
     with tempfile.TemporaryFile(dir=scratch_dir) as file:
         scratch = _Scratch(file)
@@ -212,7 +216,8 @@ def _sum_of_passes(
                 scratch.write(
                     position, block if plan is passes[0] else scratch.plus(position, block)
                 )
-        for position, block in _placed(run_pass(bag.member(last.member), last, blocks(), work)):
+        last_pass = run_pass(bag.member(last.member), last, blocks(), work, on_free)
+        for position, block in _placed(last_pass):
             yield scratch.plus(position, block)
 
 

@@ -136,6 +136,7 @@ class Route:
         scratch_dir: Path | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         cancel: CancelToken | None = None,
+        on_free: Callable[[], None] | None = None,
     ) -> Iterator[EstimatesBlock]:
         """Blocks (b s m n) as they come from the model.
 
@@ -143,7 +144,7 @@ class Route:
             source: gives the source's blocks (c n), anew with each call.
             loudness: of the source, by `meter_blocks`.
             samples: of the source.
-            scratch_dir: see `separate_blocks`.
+            scratch_dir, on_free: see `separate_blocks`.
         """
         model_rate = self.model.spec.sample_rate
         return separate_blocks(
@@ -155,6 +156,7 @@ class Route:
             scratch_dir=scratch_dir,
             on_progress=on_progress,
             cancel=cancel,
+            on_free=on_free,
         )
 
     def outgoing(self, estimates: Iterable[EstimatesBlock], samples: int) -> Iterator[StemBlock]:

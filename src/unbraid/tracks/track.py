@@ -155,10 +155,10 @@ class TrackWork:
                 self._check_space(self._intake.spool.samples)
         return None
 
-    def separate(self) -> None:
-        """Put it through the model."""
+    def separate(self, on_free: Callable[[], None] | None = None) -> None:
+        """Put it through the model, of which `on_free` says that it may go to the next song."""
         with self._timed(), self._naming_the_disk():
-            self._stems = self._separate(self._intake)
+            self._stems = self._separate(self._intake, on_free)
 
     def write(self) -> TrackResult:
         """Encode its parts and give them their names."""
@@ -241,7 +241,7 @@ class TrackWork:
         )
         self._channel_map: ChannelMap = map_channels(info.channel_names, spec.channels)
 
-    def _separate(self, intake: Intake) -> Spool:
+    def _separate(self, intake: Intake, on_free: Callable[[], None] | None) -> Spool:
         ready = self._job.model
         route = Route(
             model=adapt(
@@ -269,6 +269,7 @@ class TrackWork:
             scratch_dir=self._folder,
             on_progress=self._report,
             cancel=self._cancel,
+            on_free=on_free,
         )
         # What is done goes to disk while the model is at the next segment.
         with (

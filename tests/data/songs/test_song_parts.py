@@ -119,15 +119,37 @@ def test_phrases_are_cut_at_pauses():
     assert all(0.5 * RATE < len(piece) < 0.9 * RATE for piece in pieces)
 
 
+def buzz() -> np.ndarray:
+    """Something like a vowel, 1.2 s."""
+    time = np.arange(int(1.2 * RATE)) / RATE
+    tones = sum(np.sin(2 * np.pi * 150 * k * time) / k for k in range(1, 20)) * 0.1
+    return tones.astype(np.float32)
+
+
 @pytest.mark.skipif(not voices.can_sing(), reason="needs pyworld")
 def test_speech_is_sung_at_notes_of_the_scale():
-    time = np.arange(int(1.2 * RATE)) / RATE
-    buzz = sum(np.sin(2 * np.pi * 150 * k * time) / k for k in range(1, 20)) * 0.1
     plan = compose.make_plan(rng(1), 100.0, 10.0)
-    sung = voices.sung_phrases(rng(1), buzz.astype(np.float32), plan, 60)
+    sung = voices.sung_phrases(rng(1), buzz(), plan, 60)
     assert sung.shape[1] == 2
     assert np.isfinite(sung).all()
     assert fx.rms(sung) > 1e-3
+
+
+@pytest.mark.skipif(not voices.can_sing(), reason="needs pyworld")
+def test_a_choir_sings_in_several_parts_of_the_scale_from_several_places():
+    plan = compose.make_plan(rng(1), 100.0, 10.0)
+    sung = voices.choir_phrases(rng(3), buzz(), plan, 60)
+    assert np.isfinite(sung).all()
+    left, right = sung.T
+    assert np.corrcoef(left, right)[0, 1] < 0.98
+    singing = voices._sing(rng(3), buzz(), plan, 60, voices.CHOIR_BEATS, 3.0)
+    parts = {step: voices._part(rng(5), singing, plan, step) for step in (0, 4, 7)}
+    assert all(len(part) == len(singing.f0) for part in parts.values())
+    assert all(((part > 0) == (singing.f0 > 0)).all() for part in parts.values())
+    sung = singing.f0 > 0
+    octave = np.median(parts[7][sung] / parts[0][sung])
+    assert octave == pytest.approx(2, rel=0.02)
+    assert 1.3 < np.median(parts[4][sung] / parts[0][sung]) < 1.65
 
 
 def test_segments_are_placed_and_what_lies_outside_is_dropped():

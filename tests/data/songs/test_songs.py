@@ -36,11 +36,11 @@ def content(root: Path) -> dict[str, bytes]:
 def test_the_tiny_set_is_whole_small_and_free():
     assert set(TINY.basses) == {"swag"}
     assert set(TINY.guitars) == {"black"}
-    assert {36, 38, 42} <= {sample.pitch for sample in TINY.kit}
+    assert {36, 38, 42} <= {sample.pitch for sample in TINY.kits["drums"]}
     assert list(TINY.voices) == ["librivox", "merry_orks"]
     files = [path for path in tiny_folder().rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 400_000
-    for samples in (*TINY.basses["swag"].values(), TINY.kit):
+    for samples in (*TINY.basses["swag"].values(), TINY.kits["drums"]):
         assert all(sample.path.is_file() for sample in samples)
     assert all(
         credit.startswith(("CC0", "Public domain"))
@@ -153,7 +153,14 @@ def test_foreign_folders_are_left_alone(tmp_path):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"songs": 0}, {"valid": 2}, {"seed": -1}, {"seconds": (1.0, 2.0)}, {"low_end": 1.5}],
+    [
+        {"songs": 0},
+        {"valid": 2},
+        {"seed": -1},
+        {"seconds": (1.0, 2.0)},
+        {"low_end": 1.5},
+        {"choirs": 2},
+    ],
 )
 def test_requests_that_make_no_sense_are_refused(wrong):
     with pytest.raises(SettingsError):

@@ -52,6 +52,7 @@ class SongsRequest:
         recorded: whether recorded songs among the ingredients become tracks too.
         low_end: share of the songs for training that are drums and a deep bass alone, of four kinds
             in turn; with `recorded` the bass lines of recorded synthesizers become tracks as well.
+        choirs: share of the sung parts made from speech that a choir sings.
     Raises:
         SettingsError: if there is nothing to make.
     """
@@ -63,6 +64,7 @@ class SongsRequest:
     format: TrackFormat = "flac"
     recorded: bool = True
     low_end: float = 0.0
+    choirs: float = 0.1
 
     def __post_init__(self) -> None:
         if self.songs < 1:
@@ -74,7 +76,7 @@ class SongsRequest:
         if not 0 <= self.low_end <= 1:
             raise SettingsError(f"a share of songs lies within 0 and 1, got {self.low_end:g}")
         check_request("songs", self.seed, self.format)
-        SongSettings(self.seconds)
+        SongSettings(self.seconds, choirs=self.choirs)
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def _stages(
     out: Path, ingredients: Ingredients, request: SongsRequest, recorded: Sequence[Multitrack]
 ) -> list[list[_Job]]:
     """Recorded songs first, as others borrow their vocals; jobs of a stage need no others."""
-    settings = SongSettings(request.seconds)
+    settings = SongSettings(request.seconds, choirs=request.choirs)
     side: Side
     first, borrowed = [], []
     for song in recorded if request.recorded else ():
@@ -205,8 +207,9 @@ def _make(job: _Job) -> dict[str, Any]:
 def _content(ingredients: Ingredients, request: SongsRequest) -> dict[str, Any]:
     wanted = asdict(request)
     wanted["seconds"] = list(request.seconds)
-    if not request.low_end:
-        del wanted["low_end"]  # a set that was begun before there was this is still the same
+    for name in ("low_end", "choirs"):
+        if not wanted[name]:
+            del wanted[name]  # a set that was begun before there was this is still the same
     return {"request": wanted, "ingredients": ingredients.fingerprint()}
 
 

@@ -2,7 +2,7 @@
 
     instruments/bass/map.json      notes: file, inst, midi, art (sustain, staccato), vel
     instruments/guitar/map.json    likewise
-    instruments/drums/map.json     {"samples": hits: file, gm_note, vel}
+    instruments/drums/map.json     {"samples": hits: file, gm_note, vel, and inst, if many kits}
     midi/groove/                   the Groove MIDI dataset, with its info.csv
     midi/*/*.mid                   pieces for a whole band
     voices/voices.json             file, speaker, kind (sung, spoken), dur, f0_median
@@ -78,12 +78,16 @@ class Ingredients:
         return self._instruments("guitar")
 
     @cached_property
-    def kit(self) -> list[Sample]:
-        """Hits of a drum kit."""
+    def kits(self) -> dict[str, list[Sample]]:
+        """Hits of each drum kit."""
         folder = self.folder / "instruments" / "drums"
         content = _json(folder / "map.json", [])
-        entries = content["samples"] if isinstance(content, dict) else content
-        return [_sample(folder, entry, "gm_note") for entry in entries]
+        kits: dict[str, list[Sample]] = {}
+        for entry in content["samples"] if isinstance(content, dict) else content:
+            kits.setdefault(entry.get("inst", "drums"), []).append(
+                _sample(folder, entry, "gm_note")
+            )
+        return kits
 
     @cached_property
     def performances(self) -> list[tuple[float, str]]:
@@ -159,7 +163,7 @@ class Ingredients:
             "speech turned to song (pip install pyworld)": self.sing,
             "sampled basses": self.basses,
             "sampled guitars": self.guitars,
-            "a sampled drum kit": self.kit,
+            "a sampled drum kit": self.kits,
             "drummers' performances": self.performances,
             "MIDI pieces": self.pieces,
             "voices": self.voices,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -41,18 +41,23 @@ class SongSettings:
         recorded_vocals: files of real singing, (samples, 2) 16-bit .npy or sound at 44.1 kHz, that
             a third of the songs borrow an excerpt of.
         recorded_credit: their licence.
+        choirs: how often a choir sings what else one voice would, speech turned to song.
     Raises:
-        SettingsError: if songs would be shorter than 4 s, or the range is empty.
+        SettingsError: if songs would be shorter than 4 s, the range is empty, or `choirs` is no
+            share.
     """
 
     seconds: tuple[float, float] = (60, 85)
     recorded_vocals: tuple[Path, ...] = ()
     recorded_credit: str = ""
+    choirs: float = 0.0
 
     def __post_init__(self) -> None:
         low, high = self.seconds
         if not 4 <= low <= high <= 3600:
             raise SettingsError(f"songs last from 4 s to an hour, got {low:g} to {high:g}")
+        if not 0 <= self.choirs <= 1:
+            raise SettingsError(f"a share of choirs lies within 0 and 1, got {self.choirs:g}")
 
 
 class Song:
@@ -186,20 +191,32 @@ def _facts(song: Song, style: str) -> dict[str, Any]:
 
 def _play_drums(song: Song, notes: Sequence[Note]) -> np.ndarray:
     """The notes on a sampled kit, a drum machine or a soundfont kit."""
-    rng = song.rng
-    machine = 0.65 if song.kind == "electronic" else 0.1
+    rng, kits = song.rng, song.ingredients.kits
+    machine = 0.1
+    if song.kind == "electronic":
+        machine = 0.65 if len(kits) < 2 else 0.45
     draw = rng.random()
     if draw < machine:
         return song.play(notes, synth.machine_kit(rng))
     if draw < machine + 0.12 and song.ingredients.soundfont:
         return song.play_font(None, notes)
-    if not song.ingredients.kit:
+    if not kits:
         return song.play(notes, synth.machine_kit(rng))
-    song.use(song.ingredients.kit)
-    audio = song.play(notes, synth.sampled_kit(song.ingredients.kit, rng.uniform(0.88, 1.12)))
+    kit = kits[_chosen(rng, kits)] if len(kits) > 1 else next(iter(kits.values()))
+    song.use(kit)
+    audio = song.play(notes, synth.sampled_kit(kit, rng.uniform(0.88, 1.12)))
     if song.kind == "electronic":
         audio = fx.saturate(audio, rng.uniform(0, 1.5))
     return audio
+
+
+def _chosen(rng: np.random.Generator, instruments: Mapping[str, Sequence[synth.Sample]]) -> str:
+    """One of the folders that instruments lie in, and one of those in it, all as likely."""
+    folders: dict[Path, list[str]] = {}
+    for name, samples in instruments.items():
+        folders.setdefault(samples[0].path.parent, []).append(name)
+    names = list(folders.values())[rng.integers(len(folders))]
+    return names[rng.integers(len(names))] if len(names) > 1 else names[0]
 
 
 def _drums(song: Song) -> np.ndarray:
@@ -230,7 +247,7 @@ def _play_bass(song: Song, notes: Sequence[Note], machine: float) -> np.ndarray:
         return song.play_font(int(rng.integers(32, 40)), notes)
     if not basses:
         return song.play(notes, synth.patch(rng, "bass"))
-    played = basses[list(basses)[rng.integers(len(basses))]]
+    played = basses[_chosen(rng, {name: of["sustain"] for name, of in basses.items()})]
     short = "staccato" in played and song.chance(0.3)
     samples = played["staccato" if short else "sustain"]
     song.use(samples)
@@ -457,7 +474,9 @@ def _voice_pieces(song: Song) -> list[np.ndarray]:
     if is_sung or song.chance(0.25) or not song.ingredients.sing:
         return voices.phrases(voices.stereo(mono, rng))
     centre = (54 if (entry.get("f0_median") or 200) < 165 else 64) + int(rng.integers(-3, 5))
-    sung = voices.sung_phrases(rng, mono, song.plan, centre)
+    choirs = song.settings.choirs
+    many = choirs > 0 and song.chance(choirs)
+    sung = (voices.choir_phrases if many else voices.sung_phrases)(rng, mono, song.plan, centre)
     return voices.phrases(fx.butter(sung, 90, "high"))
 
 

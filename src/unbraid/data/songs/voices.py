@@ -1,4 +1,5 @@
-"""Phrases for vocal stems: speech as it is, and speech made to sing by the WORLD vocoder."""
+"""Phrases for vocal stems: speech as it is, and speech made to sing by the WORLD vocoder, alone
+or in choirs."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import importlib.util
 import sys
 import types
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ from unbraid.data.songs.notes import hertz_curve
 from unbraid.errors import SettingsError
 
 FRAME_S = 0.005
+LEAD_BEATS, CHOIR_BEATS = (0.5, 0.5, 1.0, 1.0, 1.5, 2.0), (1.0, 1.0, 2.0, 2.0, 3.0, 4.0)
+CHOIR_STEPS = (0, 0, 2, 4, -3, 7, -7)  # degrees of the scale above the tune
 
 
 def can_sing() -> bool:
@@ -127,14 +131,40 @@ def _syllables(voiced: np.ndarray) -> Iterator[tuple[int, int, bool]]:
             yield first, last, False
 
 
-def _sing(
-    rng: np.random.Generator, audio: np.ndarray, plan: Plan, centre: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Speech sung: vowels stretched onto notes of the song's scale around MIDI pitch `centre`.
+@dataclass(frozen=True)
+class _Singing:
+    """Speech sung, as WORLD has it, 5 ms a frame.
 
-    Returns:
-        pitch in Hz (frames,), spectral envelope and aperiodicity (frames, bins), as WORLD has them.
+    Attributes:
+        f0: pitch in Hz, 0 where there is none, (frames,).
+        power, noise: spectral envelope and aperiodicity, (frames, bins).
+        notes: what is sung, in turn: frames, and degree of the scale; None for a rest or a
+            consonant.
+        octave: of the degrees.
     """
+
+    f0: np.ndarray
+    power: np.ndarray
+    noise: np.ndarray
+    notes: list[tuple[int, int | None]]
+    octave: int
+
+    def sound(self, f0: np.ndarray, power: np.ndarray | None = None) -> np.ndarray:
+        """At another pitch, or by another singer; (samples,)."""
+        power = self.power if power is None else np.ascontiguousarray(power)
+        sung = _world().synthesize(f0, power, self.noise, RATE, 1000 * FRAME_S)
+        return np.asarray(sung, np.float32)
+
+
+def _sing(
+    rng: np.random.Generator,
+    audio: np.ndarray,
+    plan: Plan,
+    centre: int,
+    beats: tuple[float, ...] = LEAD_BEATS,
+    longest_s: float = 1.6,
+) -> _Singing:
+    """Vowels stretched onto notes of the song's scale around MIDI pitch `centre`."""
     pyworld = _world()
     audio = audio.astype(np.float64)
     f0, times = pyworld.dio(audio, RATE, f0_floor=70, f0_ceil=500, frame_period=1000 * FRAME_S)
@@ -144,6 +174,7 @@ def _sing(
     power, noise = _brighten(rng, power, noise)
     index: list[np.ndarray] = []
     pitches: list[np.ndarray] = []
+    notes: list[tuple[int, int | None]] = []
     octave = round((centre - plan.pitch(3, 0)) / 12)
     degree, beat = int(rng.integers(0, 7)), 60 / plan.tempo
     previous: int | None = None
@@ -151,19 +182,23 @@ def _sing(
         if not voiced:
             index.append(np.arange(first, last))
             pitches.append(np.zeros(last - first))
+            notes.append((int(last - first), None))
             continue
-        length = beat * float(rng.choice((0.5, 0.5, 1, 1, 1.5, 2)))
-        frames = max(last - first, int(min(length, 1.6) / FRAME_S))
+        length = beat * float(rng.choice(beats))
+        frames = max(int(last - first), int(min(length, longest_s) / FRAME_S))
         index.append(np.linspace(first, last - 1, frames).round().astype(int))
         degree = int(np.clip(degree + rng.integers(-2, 3), -3, 9))
         pitch = plan.pitch(degree, octave)
         pitches.append(_note_curve(rng, pitch, previous, frames))
+        notes.append((frames, degree))
         previous = pitch
     chosen = np.concatenate(index)
-    return (
+    return _Singing(
         np.concatenate(pitches),
         np.ascontiguousarray(power[chosen]),
         np.ascontiguousarray(noise[chosen]),
+        notes,
+        octave,
     )
 
 
@@ -172,12 +207,8 @@ def _brighten(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Another singer (frequency axis warped), and a treble that speech at 22 kHz does not have."""
     bins = np.arange(power.shape[1])
-    warp = bins * rng.uniform(0.84, 1.15)
-    at = np.clip(warp, 0, bins[-1])
-    low, mix = at.astype(int), at % 1
-    high = np.minimum(low + 1, bins[-1])
-    power = np.exp(np.log(power[:, low]) * (1 - mix) + np.log(power[:, high]) * mix)
-    noise = noise[:, low] * (1 - mix) + noise[:, high] * mix
+    ratio = rng.uniform(0.84, 1.15)
+    power, noise = np.exp(_warped(np.log(power), ratio)), _warped(noise, ratio)
     hz = bins * RATE / 2 / bins[-1]
     edge = int(np.searchsorted(hz, 8000))
     fill = power[:, edge - 40 : edge].mean(axis=1, keepdims=True) * (hz[edge:] / 8000) ** -2
@@ -188,6 +219,16 @@ def _brighten(
     lift = np.clip(10 ** (-1.9) / share, 1, 30)
     power *= 1 + (lift - 1) * np.clip((hz - 3000) / 2500, 0, 1)
     return power, noise
+
+
+def _warped(spectra: np.ndarray, ratio: float) -> np.ndarray:
+    """(frames, bins) with the frequency axis stretched: formants of a head of another size."""
+    last = spectra.shape[1] - 1
+    at = np.clip(np.arange(last + 1) * ratio, 0, last)
+    low, mix = at.astype(int), at % 1
+    high = np.minimum(low + 1, last)
+    moved: np.ndarray = spectra[:, low] * (1 - mix) + spectra[:, high] * mix
+    return moved
 
 
 def sung_phrases(
@@ -202,20 +243,58 @@ def sung_phrases(
         centre: MIDI pitch around which it is sung.
     Source: WORLD vocoder: Morise et al., IEICE Trans. 2016.
     """
-    pyworld = _world()
-    f0, power, noise = _sing(rng, audio, plan, centre)
-    lead = pyworld.synthesize(f0, power, noise, RATE, 1000 * FRAME_S).astype(np.float32)
+    singing = _sing(rng, audio, plan, centre)
+    lead = singing.sound(singing.f0)
     layers = [pan(lead, rng.uniform(-0.15, 0.15))]
     doubles = int(rng.choice((0, 0, 1, 2)))
     for side in (-1, 1)[:doubles]:
         interval = float(rng.choice((0, 0, 4, 3, 12)))
-        shifted = f0 * 2 ** ((interval + rng.uniform(-0.08, 0.08)) / 12)
-        voice = pyworld.synthesize(shifted, power, noise, RATE, 1000 * FRAME_S)
+        shifted = singing.f0 * 2 ** ((interval + rng.uniform(-0.08, 0.08)) / 12)
+        voice = singing.sound(shifted)
         late = int(rng.uniform(0.01, 0.03) * RATE)
-        voice = np.roll(voice, late).astype(np.float32)
+        voice = np.roll(voice, late)
         layers.append(pan(voice, side * rng.uniform(0.3, 0.9)) * rng.uniform(0.3, 0.7))
     total: np.ndarray = sum(layers[1:], layers[0])
     return total
+
+
+def choir_phrases(
+    rng: np.random.Generator, audio: np.ndarray, plan: Plan, centre: int
+) -> np.ndarray:
+    """Speech turned to a choir of four to nine, (samples, 2).
+
+    All sing the same words, in parts that lie thirds, fourths, fifths and octaves apart in the
+    song's scale; each has a head of its own size, a vibrato and a drift, is late or out of tune by
+    a little, and stands somewhere.
+
+    Args:
+        rng, audio, plan, centre: as for `sung_phrases`.
+    """
+    singing = _sing(rng, audio, plan, centre, CHOIR_BEATS, longest_s=3.0)
+    spectra = np.log(singing.power)
+    total: np.ndarray = np.zeros((0, 2), np.float32)
+    for _ in range(int(rng.integers(4, 10))):
+        step = int(rng.choice(CHOIR_STEPS))
+        f0 = _part(rng, singing, plan, step) * 2 ** (rng.normal(0, 0.08) / 12)
+        voice = singing.sound(f0, np.exp(_warped(spectra, rng.uniform(0.85, 1.2))))
+        voice = np.roll(voice, int(rng.uniform(0, 0.06) * RATE))
+        placed = pan(voice, rng.uniform(-0.9, 0.9)) * np.float32(rng.uniform(0.4, 1))
+        total = placed if not len(total) else total + placed
+    return total
+
+
+def _part(rng: np.random.Generator, singing: _Singing, plan: Plan, step: int) -> np.ndarray:
+    """The tune so many degrees of the scale higher, in Hz (frames,), as somebody else sings it."""
+    curves: list[np.ndarray] = []
+    previous: int | None = None
+    for frames, degree in singing.notes:
+        if degree is None:
+            curves.append(np.zeros(frames))
+            continue
+        pitch = plan.pitch(degree + step, singing.octave)
+        curves.append(_note_curve(rng, pitch, previous, frames))
+        previous = pitch
+    return np.concatenate(curves)
 
 
 def stereo(mono: np.ndarray, rng: np.random.Generator) -> np.ndarray:
