@@ -120,8 +120,13 @@ def _gpu(path: Path) -> list[str]:
     programs = {
         name: row
         for name, row in found.items()
-        if isinstance(row, dict) and "further_song_s" in row
+        if isinstance(row, dict) and "times_real_time" in row
     }
+
+    def alone(name: str) -> dict[str, Any]:
+        return found.get(f"{name}, one song", {})
+
+    steps = "; ".join(f"{step} {took:g} s" for step, took in found.get("start", {}).items())
     return [
         "## On a GPU",
         f"{found['prepared']['card']} (`python -m benchmarks.gpu`): the 48-channel model with "
@@ -132,12 +137,13 @@ def _gpu(path: Path) -> list[str]:
             ["program", "all songs, s", "one song, s", "a further song, s",
              "audio seconds a second, all; further", "deviation from demucs, dB"],
             [
-                [name, row["wall_s"], found[f"{name}, one song"]["wall_s"], row["further_song_s"],
-                 f"{row['times_real_time']}; {row['further_times_real_time']}",
+                [name, row["wall_s"], alone(name).get("wall_s", ""), row.get("further_song_s", ""),
+                 f"{row['times_real_time']}; {row.get('further_times_real_time', '')}",
                  row.get("deviation_db", "")]
                 for name, row in programs.items()
             ],
         ),
+        *([f"A process that begins, with the 48-channel model: {steps}."] if steps else []),
         "Passes of the model alone, audio seconds a second by segments in a pass, and the "
         "deviation from the same pass in float64 on the card:",
         *(_passes(name, found[name]) for name in ("passes", "passes of mini") if name in found),

@@ -80,7 +80,7 @@ def train(options: argparse.Namespace, name: str, changes: list[str], seconds: f
     if options.data_weights:
         command += ["--data-weights", options.data_weights]
     command += ["--run", str(options.runs / name), "--device", options.device]
-    for change in [*changes, *options.set]:
+    for change in [*options.set, *changes]:  # what a run is for stands above what is asked of both
         command += ["--set", change]
     print(" ".join(command), flush=True)
     process = subprocess.Popen(command)

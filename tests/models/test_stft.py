@@ -9,7 +9,14 @@ import torch
 
 from reference.generator import signal
 from unbraid.errors import ShapeError
-from unbraid.models.stft import AlignedSTFT, CentredSTFT, pack_complex, pad_reflect, unpack_complex
+from unbraid.models.stft import (
+    AlignedSTFT,
+    CentredSTFT,
+    DelayedSTFT,
+    pack_complex,
+    pad_reflect,
+    unpack_complex,
+)
 
 
 def test_spectrogram_and_round_trip_have_the_stored_values():
@@ -72,6 +79,18 @@ def test_reflect_padding_keeps_the_samples_where_they_belong(samples, left, righ
     y = pad_reflect(x, left, right)
     assert y.shape == (1, left + samples + right)
     assert y[0, left : left + samples].tolist() == x[0].tolist()
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("stft", [CentredSTFT(1024), AlignedSTFT(1024), DelayedSTFT(1024)])
+def test_an_imaginary_part_at_zero_hertz_is_not_heard(stft, device):
+    z = torch.randn(2, 512, 12, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
+    real = z.clone()
+    real.imag[:, 0] = 0
+    before = z.clone()
+    heard = stft.inverse(z.to(device), 3000).cpu()
+    torch.testing.assert_close(heard, stft.inverse(real, 3000), atol=1e-5, rtol=0)
+    assert torch.equal(z, before)  # what comes in stays as it is
 
 
 def test_packing_refuses_what_is_not_a_spectrogram(unchecked):

@@ -115,6 +115,9 @@ class CentredSTFT(nn.Module):
         return z.reshape(*x.shape[:-1], *z.shape[-2:])
 
     def _inverse_all_bins(self, z: Tensor, samples: int) -> Tensor:
+        # A real signal has no imaginary part at 0 Hz. Processors ignore one; cuFFT, in float32, let
+        # it leak into all samples, 35 to 43 dB below the estimates. `z` was padded: a copy.
+        z.imag[..., 0, :] = 0
         x = torch.istft(
             z.reshape(-1, *z.shape[-2:]),
             self.n_fft,
