@@ -71,6 +71,7 @@ class FFmpegEncoder:
         sample_rate: int,
         channel_names: Sequence[str],
         tags: Tags | None,
+        quick: bool = False,
     ) -> None:
         recipe = _RECIPES[format.name, format.depth]
         self._recipe = recipe
@@ -91,6 +92,8 @@ class FFmpegEncoder:
         assert isinstance(stream, AudioStream)
         self._stream = stream
         self._configure(self._stream.codec_context)
+        if quick and recipe.codec == "libmp3lame":
+            self._stream.codec_context.options = {"compression_level": "7"}
         start(self._container, self._stream, tags)
 
     def write(self, block: np.ndarray) -> None:

@@ -77,7 +77,7 @@ def encode(
     with tempfile.TemporaryDirectory(prefix="unbraid-preview-") as folder:
         path = Path(folder) / "preview.mp3"
         format = AudioFormat("mp3", None, preview.kbps)
-        with AudioWriter(path, format, preview.sample_rate, kept) as writer:
+        with AudioWriter(path, format, preview.sample_rate, kept, quick=True) as writer:
             for block in resampled:
                 writer.write(block.astype(np.float32))
         return path.read_bytes()
