@@ -52,9 +52,7 @@ def test_no_file_or_page_that_raters_get_names_a_system_or_a_track(study):
     page = (public / "index.html").read_text()
     # "good" and "bad" are words of the page's text too: they are looked for in its data alone.
     data = page.split('id="study">')[1].split("</script>")[0].replace("How good is", "")
-    data = re.sub(
-        r"\b[0-9a-f]{12,}\b", "", data
-    )  # one random name in three hundred has "bad" in it
+    data = re.sub(r"\b[0-9a-f]{12,}\b", "", data)  # random names, where "bad" may stand
     assert not any(name in data for name in LEAKS)
     assert "song 0" not in page and "song 1" not in page
     for path in (public / "audio").iterdir():
