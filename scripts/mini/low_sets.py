@@ -16,7 +16,8 @@ pieces of the test songs; the folder of guitars is the Debian package of that na
     OUT/punch    200 low ends, mostly of basses whose notes begin as kicks do
     OUT/guitar   a minute of guitar at a time, as "other", over the drums of a made-up song
 
-Same seed, same sounds; what is there already stays. Train with data.missing="silence".
+Same seed, same sounds; tracks that are there already stay, but for guitars, which take a moment.
+Train with data.missing="silence".
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ import soxr
 
 from unbraid.data.songs.effects import RATE
 from unbraid.data.songs.ingredients import find_ingredients
-from unbraid.data.songs.multitracks import find_multitracks, multitrack_stems
+from unbraid.data.songs.multitracks import find_multitracks, fitted, multitrack_stems
 from unbraid.data.songs.song import STEMS, Line, SongSettings, make_low_end
 
 LOW_HZ = 11025
@@ -76,14 +77,9 @@ def punch(number: int, ingredients: Path, out: Path) -> None:
 def recorded(ingredients: Path, out: Path) -> None:
     """All recorded songs: at this rate one without treble is as good as any."""
     for song in find_multitracks(ingredients / "songs"):
-        stems = multitrack_stems(song, basses_apart=not song.is_valid)
-        side = "valid" if song.is_valid else "train"
-        peak = float(np.abs(sum(stems.values())).max())
-        gain = min(1.0, 0.99 / max(peak, *(np.abs(s).max() for s in stems.values())))
-        write(
-            out / "real" / side / f"recorded-{song.title}",
-            {stem: audio * np.float32(gain) for stem, audio in stems.items()},
-        )
+        folder = out / "real" / ("valid" if song.is_valid else "train") / f"recorded-{song.title}"
+        if not folder.exists():
+            write(folder, fitted(multitrack_stems(song, basses_apart=not song.is_valid)))
 
 
 def guitars(package: Path, out: Path, seed: int = 1) -> None:

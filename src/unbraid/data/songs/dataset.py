@@ -29,6 +29,7 @@ from unbraid.data.songs.multitracks import (
     CROSSOVERS_HZ,
     Multitrack,
     find_multitracks,
+    fitted,
     low_line,
     low_register,
     multitrack_stems,
@@ -182,10 +183,7 @@ def _make(job: _Job) -> dict[str, Any]:
         stems = {"bass": low_register(job.multitrack, job.cutoff_hz)}
         facts = {"title": title, "kind": "recorded", "licences": [job.multitrack.credit]}
     elif job.multitrack is not None:
-        stems = multitrack_stems(job.multitrack, basses_apart=True)
-        peak = float(np.abs(sum(stems.values())).max())
-        gain = np.float32(min(1.0, 0.99 / max(peak, *(np.abs(s).max() for s in stems.values()))))
-        stems = {stem: audio * gain for stem, audio in stems.items()}
+        stems = fitted(multitrack_stems(job.multitrack, basses_apart=True))
         facts = {
             "title": job.multitrack.title,
             "kind": "recorded",

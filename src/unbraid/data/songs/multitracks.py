@@ -114,6 +114,13 @@ def multitrack_stems(song: Multitrack, *, basses_apart: bool = False) -> dict[st
     }
 
 
+def fitted(stems: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Stems (samples, 2) with one gain, at most 1: they and their sum stay below full scale."""
+    peak = float(np.abs(sum(stems.values())).max())
+    gain = np.float32(min(1.0, 0.99 / max(peak, *(np.abs(s).max() for s in stems.values()))))
+    return {stem: audio * gain for stem, audio in stems.items()}
+
+
 def low_line(song: Multitrack) -> Multitrack | None:
     """The song with those files alone whose low register is a bass line, though classed "other".
 

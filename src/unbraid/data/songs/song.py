@@ -202,7 +202,7 @@ def _play_drums(song: Song, notes: Sequence[Note]) -> np.ndarray:
         return song.play_font(None, notes)
     if not kits:
         return song.play(notes, synth.machine_kit(rng))
-    kit = kits[_chosen(rng, kits)] if len(kits) > 1 else next(iter(kits.values()))
+    kit = kits[_chosen(rng, kits)]
     song.use(kit)
     audio = song.play(notes, synth.sampled_kit(kit, rng.uniform(0.88, 1.12)))
     if song.kind == "electronic":
@@ -216,7 +216,7 @@ def _chosen(rng: np.random.Generator, instruments: Mapping[str, Sequence[synth.S
     for name, samples in instruments.items():
         folders.setdefault(samples[0].path.parent, []).append(name)
     names = list(folders.values())[rng.integers(len(folders))]
-    return names[rng.integers(len(names))] if len(names) > 1 else names[0]
+    return names[rng.integers(len(names))]
 
 
 def _drums(song: Song) -> np.ndarray:

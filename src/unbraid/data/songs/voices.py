@@ -272,14 +272,14 @@ def choir_phrases(
     """
     singing = _sing(rng, audio, plan, centre, CHOIR_BEATS, longest_s=3.0)
     spectra = np.log(singing.power)
-    total: np.ndarray = np.zeros((0, 2), np.float32)
+    layers = []
     for _ in range(int(rng.integers(4, 10))):
         step = int(rng.choice(CHOIR_STEPS))
         f0 = _part(rng, singing, plan, step) * 2 ** (rng.normal(0, 0.08) / 12)
         voice = singing.sound(f0, np.exp(_warped(spectra, rng.uniform(0.85, 1.2))))
         voice = np.roll(voice, int(rng.uniform(0, 0.06) * RATE))
-        placed = pan(voice, rng.uniform(-0.9, 0.9)) * np.float32(rng.uniform(0.4, 1))
-        total = placed if not len(total) else total + placed
+        layers.append(pan(voice, rng.uniform(-0.9, 0.9)) * np.float32(rng.uniform(0.4, 1)))
+    total: np.ndarray = sum(layers[1:], layers[0])
     return total
 
 
