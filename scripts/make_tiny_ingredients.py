@@ -1,4 +1,4 @@
-"""The tiny set of ingredients that ships with `unbraid data songs`: src/unbraid/data/songs/tiny.
+"""The tiny set of ingredients that ships with `unbraid data songs`: src/unbraid/songs/tiny.
 
     python scripts/make_tiny_ingredients.py --data ../shared/data
 
@@ -14,8 +14,8 @@ import numpy as np
 import soundfile
 import soxr
 
-from unbraid.data.songs.effects import RATE
-from unbraid.data.songs.synth import machine_kit
+from unbraid.songs.effects import RATE
+from unbraid.songs.synth import machine_kit
 
 OUT = Path(__file__).parents[1] / "src" / "unbraid" / "data" / "songs" / "tiny"
 BASS = (28, 33, 38, 43, 48)

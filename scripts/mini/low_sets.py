@@ -32,10 +32,10 @@ import numpy as np
 import soundfile
 import soxr
 
-from unbraid.data.songs.effects import RATE
-from unbraid.data.songs.ingredients import find_ingredients
-from unbraid.data.songs.multitracks import find_multitracks, fitted, multitrack_stems
-from unbraid.data.songs.song import STEMS, Line, SongSettings, make_low_end
+from unbraid.songs.effects import RATE
+from unbraid.songs.ingredients import find_ingredients
+from unbraid.songs.multitracks import find_multitracks, fitted, multitrack_stems
+from unbraid.songs.song import STEMS, Line, SongSettings, make_low_end
 
 LOW_HZ = 11025
 PUNCHES, PUNCH_SEED = 200, 77

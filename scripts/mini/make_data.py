@@ -17,15 +17,15 @@ from pathlib import Path
 
 import numpy as np
 
-from unbraid.data.songs.ingredients import find_ingredients
-from unbraid.data.songs.multitracks import (
+from unbraid.songs.ingredients import find_ingredients
+from unbraid.songs.multitracks import (
     CROSSOVERS_HZ,
     find_multitracks,
     low_line,
     low_register,
     multitrack_stems,
 )
-from unbraid.data.songs.song import STEMS, SongSettings, make_low_end, make_song
+from unbraid.songs.song import STEMS, SongSettings, make_low_end, make_song
 
 REAL = "CC0-1.0: Software-Entwicklungskit, Everything is Free"
 SINGERS = ("Lithium", "Caesium", "Francium")  # whose vocals the synthetic songs borrow

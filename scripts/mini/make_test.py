@@ -32,12 +32,12 @@ from typing import Any
 import numpy as np
 from other_players import FONTS, OtherPlayers, pieces_heard, write_ingredients
 
-from unbraid.data.making import make_tracks, write_track
-from unbraid.data.songs.effects import RATE
-from unbraid.data.songs.ingredients import find_ingredients
-from unbraid.data.songs.multitracks import Multitrack, find_multitracks, multitrack_stems
-from unbraid.data.songs.song import STEMS, SongSettings, make_song
 from unbraid.errors import UnbraidError
+from unbraid.songs.dataset_writer import make_tracks, write_track
+from unbraid.songs.effects import RATE
+from unbraid.songs.ingredients import find_ingredients
+from unbraid.songs.multitracks import Multitrack, find_multitracks, multitrack_stems
+from unbraid.songs.song import STEMS, SongSettings, make_song
 
 SETTINGS = SongSettings(seconds=(40, 50))
 KINDS = ("band", "electronic", "midi")

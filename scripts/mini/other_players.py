@@ -1,6 +1,6 @@
 """Ingredients that the training of `mini` never had: other soundfonts, kits, voices, takes.
 
-What is written lies in one folder, laid out as `unbraid.data.songs.ingredients` has it:
+What is written lies in one folder, laid out as `unbraid.songs.ingredients` has it:
 
     instruments/{bass,guitar}/FONT/     notes of General MIDI soundfonts, as samples
     instruments/drums/KIT/              hits of two recorded kits
@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from unbraid.data.songs import compose, soundfont
-from unbraid.data.songs.effects import RATE
-from unbraid.data.songs.ingredients import Ingredients
-from unbraid.data.songs.notes import Note
-from unbraid.data.songs.song import Song, SongSettings
-from unbraid.data.songs.synth import Sample
 from unbraid.errors import SettingsError
+from unbraid.songs import compose, soundfont
+from unbraid.songs.effects import RATE
+from unbraid.songs.ingredients import Ingredients
+from unbraid.songs.notes import Note
+from unbraid.songs.song import Song, SongSettings
+from unbraid.songs.synth import Sample
 
 FONTS = {
     "musescore": Path("/usr/share/sounds/sf3/MuseScore_General_Lite.sf3"),
@@ -123,7 +123,7 @@ def pieces_heard(ingredients: Ingredients, seed: int, songs: int) -> frozenset[s
     """Names of the MIDI pieces in the made-up songs that training had.
 
     Which piece a song plays is drawn before anything sounds, so that the songs' beginnings are
-    enough: the same draws as in `unbraid.data.songs.song`, and make_data.py's seeds.
+    enough: the same draws as in `unbraid.songs.song`, and make_data.py's seeds.
     """
     heard = set()
     for number in range(songs):

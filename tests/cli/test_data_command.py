@@ -98,7 +98,7 @@ def test_a_wrong_request_is_one_line_and_code_2(unbraid_main, words, said):
 
 
 def test_mixes_are_made_and_not_made_again(unbraid_main, tmp_path):
-    from data.test_automix import song
+    from songs.test_automix import song
 
     for name, tempo in (("A", 100.0), ("B", 110.0)):
         song(tmp_path / "data", name, tempo, 55.0)
@@ -130,4 +130,4 @@ def test_what_has_to_be_installed_is_said(unbraid_main, monkeypatch):
 
     monkeypatch.setitem(data._ACTIONS, "songs", (data._ACTIONS["songs"][0], lacks, ""))
     code, _, err = unbraid_main("data", "songs", "out")
-    assert (code, err) == (2, "unbraid: this needs scipy: pip install 'unbraid[train]'\n")
+    assert (code, err) == (2, "unbraid: this needs scipy: pip install 'unbraid[songs]'\n")

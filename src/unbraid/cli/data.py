@@ -22,7 +22,7 @@ from unbraid.errors import SettingsError
 
 if TYPE_CHECKING:
     from unbraid.data.check import DatasetCheck
-    from unbraid.data.making import TrackDone
+    from unbraid.songs.dataset_writer import TrackDone
 
 HAS_ACTIONS = True
 """Tells `cli.main` that the first word is an action with options of its own."""
@@ -48,7 +48,7 @@ def _lacks(error: ModuleNotFoundError) -> NoReturn:
     if error.name is None or error.name.partition(".")[0] not in ("scipy", "mido", "librosa"):
         raise error
     raise SettingsError(
-        f"this needs {error.name.partition('.')[0]}: pip install 'unbraid[train]'"
+        f"this needs {error.name.partition('.')[0]}: pip install 'unbraid[songs]'"
     ) from error
 
 
@@ -70,8 +70,8 @@ def _add_songs(parser: argparse.ArgumentParser) -> None:
 
 
 def _songs(options: argparse.Namespace) -> int:
-    from unbraid.data.songs.dataset import SongsRequest, make_dataset
-    from unbraid.data.songs.ingredients import find_ingredients
+    from unbraid.songs.dataset import SongsRequest, make_dataset
+    from unbraid.songs.ingredients import find_ingredients
 
     ingredients = find_ingredients(
         Path(options.ingredients) if options.ingredients else None,
@@ -215,8 +215,8 @@ def _add_automix(parser: argparse.ArgumentParser) -> None:
 
 def _automix(options: argparse.Namespace) -> int:
     from unbraid.cli.display import printable
-    from unbraid.data.automix import AutomixSettings, automix
     from unbraid.data.index import build_index
+    from unbraid.songs.automix import AutomixSettings, automix
 
     settings = AutomixSettings(
         copies=options.copies,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from unbraid.errors import SettingsError
 
 if TYPE_CHECKING:
-    from unbraid.evaluation.listening.stimuli import Mixtures, ModelSystem
+    from unbraid.listening.stimuli import Mixtures, ModelSystem
 
 HAS_ACTIONS = True
 """Tells `cli.main` that the first word is an action with options of its own."""
@@ -92,9 +92,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from unbraid.evaluation.listening.build import build_study, describe
-    from unbraid.evaluation.listening.stimuli import FolderSystem, Mixtures
-    from unbraid.evaluation.listening.study import StudySettings
+    from unbraid.listening.build import build_study, describe
+    from unbraid.listening.stimuli import FolderSystem, Mixtures
+    from unbraid.listening.study import StudySettings
 
     references = FolderSystem(*options.reference)
     systems = [FolderSystem(*named) for named in options.system]
@@ -127,7 +127,7 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from unbraid.evaluation.listening.server import ListeningServer
+    from unbraid.listening.server import ListeningServer
 
     try:
         server = ListeningServer(
@@ -144,10 +144,10 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _analyse(options: argparse.Namespace) -> int:
-    from unbraid.evaluation.listening.analysis import ALL, analyse
-    from unbraid.evaluation.listening.ratings import read_answers
-    from unbraid.evaluation.listening.results import write_results
-    from unbraid.evaluation.listening.study import load_study
+    from unbraid.listening.analysis import ALL, analyse
+    from unbraid.listening.ratings import read_answers
+    from unbraid.listening.results import write_results
+    from unbraid.listening.study import load_study
 
     folder = Path(options.study)
     study = load_study(folder)
@@ -168,7 +168,7 @@ def _analyse(options: argparse.Namespace) -> int:
 
 def _model_system(text: str, options: argparse.Namespace, mixtures: Mixtures) -> ModelSystem:
     from unbraid.api import Separator
-    from unbraid.evaluation.listening.stimuli import SAMPLE_RATE, ModelSystem
+    from unbraid.listening.stimuli import SAMPLE_RATE, ModelSystem
 
     name, _, model = text.rpartition("=")
     separator = Separator(model=model, device=options.device)
