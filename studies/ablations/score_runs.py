@@ -1,6 +1,6 @@
 """nSDR of the best weights of runs, such as those of a grid, on a recorded song and made-up ones.
 
-    python scripts/mini/score_runs.py --data ../mini-cut RUN...
+    python -m studies.ablations.score_runs --data ../mini-cut RUN...
 
 `--data` is laid out as what make_test.py writes (valid/SONG/STEM.wav and test/SONG/STEM.wav), best
 with excerpts of it: small models are no faster than others. Each RUN is a folder of
@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from measure import RATE, STEMS, read_track
 
 import unbraid
+from studies.mini.measure import RATE, STEMS, read_track
 from unbraid.errors import UnbraidError
 from unbraid.evaluation.metrics import nsdr
 

@@ -1,6 +1,6 @@
 """A made-up test set for `mini` with players that its training never had; Potassium beside it.
 
-    python scripts/mini/make_test.py --data ../shared/data --out ../mini-test
+    python -m studies.mini.make_test --data INGREDIENTS --out ../mini-test
 
 Writes an ordinary dataset: OUT/test/SONG/STEM.wav, and the validation song as
 OUT/valid/Potassium/STEM.wav. Same seed, same bytes; what is there is not made again.
@@ -30,8 +30,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from other_players import FONTS, OtherPlayers, pieces_heard, write_ingredients
 
+from studies.mini.other_players import FONTS, OtherPlayers, pieces_heard, write_ingredients
 from unbraid.errors import UnbraidError
 from unbraid.songs.dataset_writer import make_tracks, write_track
 from unbraid.songs.effects import RATE
@@ -98,7 +98,7 @@ def jobs(args: argparse.Namespace) -> list[Job]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="the folder shared/data")
+    parser.add_argument("--data", type=Path, required=True, help="ingredients, see docs/data.md")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--songs", type=int, default=8)

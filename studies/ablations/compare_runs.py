@@ -1,6 +1,6 @@
 """Runs of one recipe's data and steps beside the first of them, excerpt by excerpt.
 
-    python scripts/mini/compare_runs.py --data ../mini-test RUN RUN...
+    python -m studies.ablations.compare_runs --data ../mini-test RUN RUN...
 
 Prints for each RUN, a folder of `unbraid train`:
 
@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from measure import RATE, STEMS
 
+from studies.mini.measure import RATE, STEMS
 from unbraid.data.augment import augment
 from unbraid.data.excerpts import Excerpts
 from unbraid.data.index import build_index

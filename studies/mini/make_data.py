@@ -1,6 +1,6 @@
 """Training material for the bundled model ``mini``: real songs and synthetic ones.
 
-    python scripts/mini/make_data.py --data ../shared/data --out ../mini-data [--seed 0]
+    python -m studies.mini.make_data --data INGREDIENTS --out ../mini-data [--seed 0]
 
 Writes one folder per item: int16 stereo 44.1 kHz ``drums.npy bass.npy other.npy vocals.npy`` of
 shape ``(samples, 2)``, mix gain included, so that the mixture is their plain sum and does not clip
@@ -10,10 +10,14 @@ fluid-soundfont-gm. ``--what synth`` borrows vocals from the real songs, so make
 `unbraid data songs --low-end 0.5` makes all of this as an ordinary dataset, for `unbraid train`.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
+from collections.abc import Mapping
 from multiprocessing import Pool
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +44,9 @@ LOW_ENDS = {
 BASS_IN_OTHER = ("Caesium", "Francium")  # a bass line is classed other: bass is not known there
 
 
-def save_item(folder, stems, meta):
+def save_item(
+    folder: Path, stems: Mapping[str, np.ndarray], meta: dict[str, Any]
+) -> dict[str, Any]:
     """Write one item; stems are float ``(samples, 2)`` whose sum stays below 1."""
     folder.mkdir(parents=True, exist_ok=True)
     levels = {}
@@ -63,7 +69,7 @@ def save_item(folder, stems, meta):
     return meta
 
 
-def mixture_nsdr(stems):
+def mixture_nsdr(stems: Mapping[str, np.ndarray]) -> dict[str, float]:
     """nSDR in dB of the mixture as the estimate of each stem."""
     mixture = sum(stem.astype(np.float64) for stem in stems.values())
     return {
@@ -75,7 +81,7 @@ def mixture_nsdr(stems):
     }
 
 
-def make_real(data, out):
+def make_real(data: Path, out: Path) -> None:
     """All real songs; the validation song goes to ``valid/``."""
     songs = find_multitracks(data / "songs")
     for song in sorted(songs, key=lambda song: (not song.is_valid, song.title)):
@@ -95,7 +101,7 @@ def make_real(data, out):
     (out / "READY_REAL").touch()
 
 
-def make_real_basses(data, out):
+def make_real_basses(data: Path, out: Path) -> None:
     """The low register of recorded synthesizers, cut at several frequencies, as basses alone."""
     for song in find_multitracks(data / "songs"):
         line = low_line(song)
@@ -115,7 +121,7 @@ def make_real_basses(data, out):
             print(meta["title"], meta["rms_db"], flush=True)
 
 
-def _synthetic_item(job):
+def _synthetic_item(job: tuple[int, int, Path, Path, str]) -> str:
     index, seed, data, out, name = job
     ingredients = find_ingredients(data)
     if name in LOW_ENDS:
@@ -137,7 +143,9 @@ def _synthetic_item(job):
     return f"{meta['title']}: {meta['style']}, {meta['samples'] / 44_100:.0f} s, {meta['rms_db']}"
 
 
-def make_synthetic(data, out, seed, first, count, name="synth"):
+def make_synthetic(
+    data: Path, out: Path, seed: int, first: int, count: int, name: str = "synth"
+) -> None:
     """Songs ``first`` to ``first + count - 1``, each from its own seed, on two processes."""
     jobs = [(index, seed, data, out, name) for index in range(first, first + count)]
     with Pool(2, maxtasksperchild=4) as pool:
@@ -146,9 +154,9 @@ def make_synthetic(data, out, seed, first, count, name="synth"):
     (out / f"READY_{name.upper()}").touch()
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="the folder shared/data")
+    parser.add_argument("--data", type=Path, required=True, help="ingredients, see docs/data.md")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(

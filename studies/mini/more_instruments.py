@@ -1,9 +1,9 @@
 """More drum kits and synthesizer basses for the material of `mini`, out of two Debian packages.
 
     apt-get download sonic-pi-samples hydrogen-drumkits; dpkg -x each of them into DEBS
-    python scripts/mini/more_instruments.py --debs DEBS --ingredients INGREDIENTS
+    python -m studies.mini.more_instruments --debs DEBS --ingredients INGREDIENTS
 
-Adds to INGREDIENTS/instruments, a copy of that of shared/data: sixteen kits of Sonic Pi's single
+Adds to INGREDIENTS/instruments, a copy of yours: sixteen kits of Sonic Pi's single
 hits and eight basses of one note each (CC0, by some twenty people of freesound.org, whom the
 package's copyright file names), and the Rumpf kit (CC BY 3.0, Emanuel Rumpf). Same seed, same kits;
 what is there already stays.

@@ -1,0 +1,1 @@
+"""Compare runs of `unbraid train --grid` on excerpts and songs that none of them has heard."""

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import importlib
+
+import numpy as np
+import pytest
+from studies.mini.export import mean
+from studies.mini.make_data import mixture_nsdr, save_item
+from studies.mini.measure import ideal_mask, score, share_closed, table
+
+PROGRAMS = ("mini.make_test", "mini.more_instruments", "ablations.compare_runs")
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_every_study_can_be_imported(name):
+    assert importlib.import_module(f"studies.{name}").main
+
+
+def _sources(seconds: float = 1.5) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((4, 2, int(44100 * seconds))).astype(np.float32) / 8
+
+
+def test_the_ideal_masks_estimates_add_up_to_the_mixture():
+    sources = _sources()
+    estimates = ideal_mask(sources)
+    assert np.abs(estimates.sum(0) - sources.sum(0)).max() < 1e-5
+
+
+def test_a_better_estimate_scores_higher_and_silence_scores_nothing():
+    sources = _sources(2.5)
+    close, far = (score(sources, sources * (1 - error)) for error in (0.1, 0.5))
+    assert all(a[0] > b[0] for a, b in zip(close, far, strict=True))
+    sources[2] = 0
+    assert score(sources, sources)[2] == (None, None)
+
+
+def test_the_table_says_how_much_of_the_way_to_the_ideal_mask_a_model_goes():
+    def all_stems(value: float) -> dict:
+        return dict.fromkeys(("drums", "bass", "other", "vocals"), (value, value))
+
+    tracks = {
+        "song": {
+            "the mixture": all_stems(-4.0),
+            "silence": all_stems(0.0),
+            "ideal ratio mask": all_stems(10.0),
+            "mini": all_stems(2.5),
+        }
+    }
+    assert share_closed(tracks, "mini") == [0.25] * 4
+    text = table(tracks, ["mini"])
+    assert "| the mixture | −4.00 |" in text
+    assert "drums 25%" in text
+
+
+def test_an_item_holds_whole_numbers_and_no_file_for_a_silent_stem(tmp_path):
+    stems = {"drums": _sources()[0].T, "bass": np.zeros((66150, 2), np.float32)}
+    meta = save_item(tmp_path / "item", stems, {"title": "noise"})
+    assert meta["silent"] == ["bass", "other", "vocals"]
+    drums = np.load(tmp_path / "item" / "drums.npy")
+    assert drums.dtype == np.int16
+    assert np.abs(drums / 32767 - stems["drums"]).max() <= 0.5 / 32767 + 1e-7
+    assert mixture_nsdr({"drums": stems["drums"]})["drums"] > 60
+
+
+def test_the_mean_of_one_checkpoint_is_that_checkpoint():
+    import torch
+
+    class Model(torch.nn.Linear):
+        pass
+
+    one, other = Model(2, 2), Model(2, 2)
+    want = (one.weight + other.weight).detach() / 2
+    assert torch.equal(mean([one]).weight, one.weight)
+    assert torch.allclose(mean([one, other]).weight, want)
