@@ -18,11 +18,14 @@ help:
 
 $(VENV)/.installed: pyproject.toml constraints.txt hatch_build.py $(KERNELS)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --constraint constraints.txt --editable .
+	@ls src/unbraid/*/native/kernels-*.* >/dev/null 2>&1 || { \
+		echo "no compiled kernels (no C++ compiler?): installing the CPU build of torch"; \
+		$(BIN)/python -m pip install --constraint constraints.txt torch; }
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 demo: $(VENV)/.installed

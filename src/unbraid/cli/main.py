@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _dispatch(arguments)
+        return _dispatch(list(arguments))
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else WRONG_REQUEST
     except UnbraidError as error:
@@ -58,9 +58,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("unbraid: interrupted", file=sys.stderr)
         return INTERRUPTED
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRAS:
+            raise
+        print(f"unbraid: {_missing(error.name, arguments)}", file=sys.stderr)
+        return WRONG_REQUEST
     except BrokenPipeError:  # the reader of our output has gone, which is its right
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
+
+
+_EXTRAS = {
+    "torch": "torch",
+    "mido": "train",
+    "python_stretch": "train",
+    "scipy": "train",
+    "fastapi": "web",
+    "multipart": "web",
+    "uvicorn": "web",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+}
+"""Optional packages -> the extra that installs them."""
+
+_EXTRA_OF_COMMAND = {"train": "train", "data": "train", "serve": "web", "export": "onnx"}
+
+
+def _missing(package: str, arguments: Sequence[str]) -> str:
+    """The sentence about an optional package that is not installed."""
+    command = next(iter(arguments), "")
+    extra = _EXTRA_OF_COMMAND.get(command, _EXTRAS[package])
+    return (
+        f"this needs {package}, which is not installed: pip install 'unbraid[{extra}]', or in a "
+        f"copy of the repository pip install '.[{extra}]'"
+    )
 
 
 def _dispatch(arguments: list[str]) -> int:
