@@ -37,6 +37,10 @@ class Source:
     Args:
         path: the file.
         start, end: the part, in bytes; None for `end` is the end of the file.
+
+    Attributes:
+        start, size: the part, in bytes.
+        error: what the disk refused; None if nothing.
     """
 
     def __init__(self, path: Path, start: int = 0, end: int | None = None) -> None:
@@ -45,7 +49,7 @@ class Source:
         self.error: OSError | None = None
         # FFmpeg tells a few formats by the suffix; the rest of the name could only mislead it.
         self.name = "input" + re.sub(r"[^A-Za-z0-9.]", "", path.suffix)
-        self._start = start
+        self.start = start
         self.file.seek(start)
 
     def read(self, count: int) -> bytes:
@@ -58,12 +62,12 @@ class Source:
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         origin = {os.SEEK_SET: 0, os.SEEK_CUR: self.tell(), os.SEEK_END: self.size}[whence]
         try:
-            return self.file.seek(self._start + origin + offset) - self._start
+            return self.file.seek(self.start + origin + offset) - self.start
         except (OSError, ValueError, OverflowError):
             return -1  # damaged headers send us before the start or beyond any file
 
     def tell(self) -> int:
-        return self.file.tell() - self._start
+        return self.file.tell() - self.start
 
     def close(self) -> None:
         self.file.close()

@@ -19,8 +19,10 @@ from av.packet import Packet
 from av.stream import Discard
 
 from unbraid.audio.channels import default_channel_names
-from unbraid.audio.container import open_container, open_regular, shown
+from unbraid.audio.container import Source, open_container, open_regular, shown
 from unbraid.audio.ogg import link_starts
+from unbraid.audio.pcm import PcmDecoder, PcmLayout, judge
+from unbraid.audio.pcm_headers import read_header
 from unbraid.errors import AudioReadError
 
 MAX_CHANNELS = 64
@@ -78,6 +80,7 @@ class Decoder:
         self._damage = 0
         try:
             stream = self._best_stream()
+            self._layout, self._pcm = self._own_pcm(stream)
             self._frames = self._decode(stream)
             self._first = self._first_frame()
             self._describe(stream, self._first)
@@ -129,12 +132,51 @@ class Decoder:
         stream = self._container.streams.best("audio")
         if not isinstance(stream, AudioStream):
             raise AudioReadError(f"{shown(self._path)} holds no audio stream")
-        if stream.codec_context is None:
-            raise AudioReadError(f"{shown(self._path)} holds audio in a format that is not known")
         for other in self._container.streams:
             if other.index != stream.index:
                 other.discard = Discard.all  # so that the pictures of a video are not even read
         return stream
+
+    def _own_pcm(self, stream: AudioStream) -> tuple[PcmLayout | None, PcmDecoder | None]:
+        """How PCM samples lie in the file, and a decoder if FFmpeg takes them for something else.
+
+        Raises:
+            AudioReadError: if the header contradicts itself, or nobody knows the format.
+        """
+        context = stream.codec_context
+        codec = context.codec.canonical_name if context is not None else ""
+        layout = None
+        if context is None or (codec.startswith("pcm_") and codec != "pcm_f16le"):
+            layout = self._pcm_layout(stream)
+        if layout is None and context is None:
+            raise AudioReadError(f"{shown(self._path)} holds audio in a format that is not known")
+        if layout is None or layout.is_as(codec):
+            return layout, None
+        if "mov" in self._container.format.name and not layout.is_as_wide_as(codec):
+            raise AudioReadError(
+                f"{shown(self._path)} holds samples of {layout.bits} bits in {layout.width} bytes, "
+                "which unbraid does not read from QuickTime; convert it to wav"
+            )  # FFmpeg reads only the first bytes of each chunk
+        channels = layout.header.channels
+        known = context is not None and context.layout.nb_channels == channels
+        names = context.layout.name if known else f"{channels} channels"
+        try:
+            return layout, PcmDecoder(layout, names)
+        except AudioReadError as error:
+            raise AudioReadError(f"{shown(self._path)}: {error}") from None
+
+    def _pcm_layout(self, stream: AudioStream) -> PcmLayout | None:
+        source = self._source
+        beside = Source(self._path, source.start, source.start + source.size)  # FFmpeg's stays put
+        try:
+            header = read_header(self._container.format.name, beside, stream.index)
+            if header is None or not 1 <= header.channels <= MAX_CHANNELS:
+                return None
+            return judge(header, beside)
+        except AudioReadError as error:
+            raise AudioReadError(f"{shown(self._path)}: {error}") from None
+        finally:
+            beside.close()
 
     def _first_frame(self) -> AudioFrame:
         name = shown(self._path)
@@ -146,7 +188,8 @@ class Decoder:
         return first
 
     def _describe(self, stream: AudioStream, first: AudioFrame) -> None:
-        codec = stream.codec_context.codec.canonical_name
+        layout = self._layout
+        codec = layout.codec if self._pcm and layout else stream.codec_context.codec.canonical_name
         self.container = self._container.format.name
         self.codec = codec
         self.sample_rate = first.sample_rate
@@ -155,18 +198,23 @@ class Decoder:
         is_dsd = codec.startswith("dsd_")
         is_pcm = codec.startswith("pcm_") and not codec.endswith(("law", "vidc"))
         self.is_lossless = is_pcm or is_dsd or codec in _LOSSLESS
-        self.bit_depth = 24 if is_dsd else _bit_depth(stream, first) if self.is_lossless else None
         self.is_float = (
             self.is_lossless and not is_dsd and first.format.name.startswith(("flt", "dbl"))
         )
-        self.duration_s = _duration_s(stream, self._container.duration)
+        if layout is not None:
+            self.bit_depth: int | None = layout.bits
+        else:
+            known = self.is_lossless and not is_dsd
+            self.bit_depth = _bit_depth(stream, first) if known else 24 if is_dsd else None
+        own_s = layout.duration_s if layout is not None else None
+        self.duration_s = own_s or _duration_s(stream, self._container.duration)
 
     def _decode(self, stream: AudioStream) -> Iterator[AudioFrame]:
         """Every frame that decodes; damaged packets are left out, as FFmpeg does."""
         budget = _FREE_SAMPLES + _SAMPLES_PER_BYTE * self._source.size
         for packet in self._packets(stream):
             try:
-                frames = stream.decode(packet)
+                frames = stream.decode(packet) if self._pcm is None else self._pcm.decode(packet)
             except Exception:  # any of PyAV's kinds: this packet is lost, the next may be whole
                 self._damage += 1
                 continue
@@ -286,11 +334,12 @@ def _samples(frame: AudioFrame) -> np.ndarray:
     if frame.format.is_planar and channels > 8:
         frame.pts = None
         (frame,) = av.AudioResampler(format=kind).resample(frame)
-    if not frame.format.is_planar:
-        rows: np.ndarray = frame.to_ndarray().reshape(-1, channels).T
-        return rows
-    planes = [memoryview(plane) for plane in frame.planes[:channels]]
     dtype = np.dtype(_DTYPES[kind])
+    if not frame.format.is_planar:
+        count = frame.samples * channels  # the plane itself may be longer
+        rows = np.frombuffer(memoryview(frame.planes[0]), dtype, count).reshape(-1, channels)
+        return np.asarray(rows.T)
+    planes = [memoryview(plane) for plane in frame.planes[:channels]]
     return np.stack([np.frombuffer(plane, dtype, count=frame.samples) for plane in planes])
 
 
