@@ -1,0 +1,1 @@
+"""Hybrid Transformer Demucs (HT Demucs), arXiv:2211.08553."""

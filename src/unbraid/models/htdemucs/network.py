@@ -1,0 +1,166 @@
+"""HT Demucs: two U-Nets and a transformer in which they see each other. arXiv:2211.08553.
+
+Shapes at the published size, stereo, n frames of 1024 samples:
+
+    mixture ── STFT, real and imaginary parts      mixture
+               4 x 2048 x n                         2 x t
+    spec_encoder  48 x 512        time_encoder   48 x t/4
+                  96 x 128                       96 x t/16
+                 192 x 32                       192 x t/64
+                 384 x 8                        384 x t/256
+           \\                                    /
+            channel_upsampler         512 x 8 n, 512 x t/256
+            crosstransformer          tokens of both, 5 layers
+            channel_downsampler       384 x 8 n, 384 x t/256
+           /                                    \\
+    spec_decoder, mirrored         time_decoder, mirrored
+    spectrograms of the stems ── inverse STFT ── + ── waveforms of the stems
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from unbraid.errors import SegmentTooLong
+from unbraid.models.base import ModelSpec
+from unbraid.models.branches import (
+    SpecDecoderLayer,
+    SpecEncoderLayer,
+    TimeDecoderLayer,
+    TimeEncoderLayer,
+)
+from unbraid.models.htdemucs.config import HTDemucsConfig
+from unbraid.models.htdemucs.transformer import CrossDomainTransformer
+from unbraid.models.layers.embedding import FrequencyEmbedding
+from unbraid.models.layers.init import rescale_convolutions
+from unbraid.models.spectral import standardize
+from unbraid.models.stft import AlignedSTFT, pack_complex, unpack_complex
+from unbraid.shapes import Estimates, Mixture
+
+
+class HTDemucs(nn.Module):
+    """Hybrid Transformer Demucs. (b c t) -> (b s c t).
+
+    Any t >= 1; where `config.pad_to_segment` is set, up to the segment outside of training.
+    """
+
+    def __init__(self, config: HTDemucsConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.stft = AlignedSTFT(config.n_fft)
+        spec, time = config.spec_levels, config.time_levels
+        self.spec_encoder = nn.ModuleList(
+            SpecEncoderLayer(level.encoder, None if index else _embedding(config))
+            for index, level in enumerate(spec)
+        )
+        self.spec_decoder = nn.ModuleList(
+            SpecDecoderLayer(level.decoder, outermost=level is spec[0]) for level in reversed(spec)
+        )
+        self.time_encoder = nn.ModuleList(TimeEncoderLayer(level.encoder) for level in time)
+        self.time_decoder = nn.ModuleList(
+            TimeDecoderLayer(level.decoder, outermost=level is time[0]) for level in reversed(time)
+        )
+        if config.init_reference:
+            rescale_convolutions(self, config.init_reference)
+
+        inner = config.bottleneck
+        spec_width, time_width = config.spec_widths[-1], config.time_widths[-1]
+        self.channel_upsampler = _resize(spec_width, inner)
+        self.channel_downsampler = _resize(inner, spec_width)
+        self.channel_upsampler_t = _resize(time_width, inner)
+        self.channel_downsampler_t = _resize(inner, time_width)
+        self.crosstransformer = (
+            CrossDomainTransformer(config) if config.transformer_layers else None
+        )
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Stems, rate, channels, segment and the longest input."""
+        return self.config.spec
+
+    def valid_samples(self, samples: int) -> int:
+        """The segment it was trained on, if it pads to it; else any length.
+
+        Raises:
+            SegmentTooLong: if `samples` is more than that.
+        """
+        longest = None if self.training else self.spec.longest_samples
+        if longest is None:
+            return samples
+        if samples > longest:
+            rate = self.config.sample_rate
+            raise SegmentTooLong(
+                f"HT Demucs was trained on {longest / rate:g} s and takes no more at once, got "
+                f"{samples / rate:g} s; separate longer songs in segments (unbraid.apply_model)"
+            )
+        return longest
+
+    def forward(self, mixture: Mixture) -> Estimates:
+        """Separate songs: (batch, channels, samples) -> (batch, stems, channels, samples)."""
+        samples = mixture.shape[-1]
+        mixture = F.pad(mixture, (0, self.valid_samples(samples) - samples))
+        features, waves = self.network(pack_complex(self.stft(mixture)), mixture)
+        spectra = self.stft.inverse(unpack_complex(features), mixture.shape[-1])
+        return (spectra + waves)[..., :samples]
+
+    def network(
+        self, features: Float[Tensor, "b p f n"], mixture: Mixture
+    ) -> tuple[Float[Tensor, "b s p f n"], Estimates]:
+        """Everything between the STFT and its inverse, in real numbers.
+
+        Args:
+            features: real and imaginary parts of the mixture's spectrogram.
+        Returns:
+            the same for each stem, and the waveform that the time branch adds.
+        """
+        x, x_mean, x_std = standardize(features)
+        t, t_mean, t_std = standardize(mixture)
+
+        x_skips, t_skips, t_lengths = [], [], []
+        for spec_layer, time_layer in zip(self.spec_encoder, self.time_encoder, strict=True):
+            t_lengths.append(t.shape[-1])
+            x, t = spec_layer(x), time_layer(t)
+            x_skips.append(x)
+            t_skips.append(t)
+
+        x, t = self._across(x, t)
+
+        for spec_layer, time_layer in zip(self.spec_decoder, self.time_decoder, strict=True):
+            x = spec_layer(x, x_skips.pop())
+            t = time_layer(t, t_skips.pop(), samples=t_lengths.pop())
+
+        x, t = self._by_stem(x), self._by_stem(t)
+        return x * x_std[:, None] + x_mean[:, None], t * t_std[:, None] + t_mean[:, None]
+
+    def _across(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """The transformer, at its own width."""
+        if self.crosstransformer is None:
+            return x, t
+        rows = x.shape[2]
+        x = self.channel_upsampler(rearrange(x, "b c f n -> b c (f n)"))
+        x = rearrange(x, "b c (f n) -> b c f n", f=rows)
+        x, t = self.crosstransformer(x, self.channel_upsampler_t(t))
+        x = self.channel_downsampler(rearrange(x, "b c f n -> b c (f n)"))
+        return rearrange(x, "b c (f n) -> b c f n", f=rows), self.channel_downsampler_t(t)
+
+    def _by_stem(self, x: Tensor) -> Tensor:
+        return rearrange(x, "b (s c) ... -> b s c ...", s=len(self.config.stems))
+
+
+def _resize(old: int, new: int) -> nn.Module:
+    return nn.Conv1d(old, new, 1) if old and new else nn.Identity()
+
+
+def _embedding(config: HTDemucsConfig) -> FrequencyEmbedding | None:
+    if not config.embedding_weight:
+        return None
+    return FrequencyEmbedding(
+        rows=config.n_fft // 2 // config.stride,
+        width=config.width,
+        weight=config.embedding_weight,
+        scale=config.embedding_scale,
+        smooth=config.embedding_smooth,
+    )

@@ -1,0 +1,1 @@
+"""SCNet: sparse compression of a spectrogram's bands. arXiv:2401.13276."""
