@@ -8,7 +8,9 @@ import sys
 import pytest
 
 import unbraid
-from unbraid.cli.main import COMMANDS, main
+from unbraid.cli.commands import COMMANDS, actions_of, make_parser
+from unbraid.cli.main import main
+from unbraid.cli.man_page import man_page
 
 
 def test_help_loads_nothing_heavy():
@@ -68,3 +70,48 @@ def test_python_m_unbraid_is_the_command():
         [sys.executable, "-m", "unbraid", "--version"], capture_output=True, text=True, check=True
     )
     assert run.stdout.startswith("unbraid ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["modles", "list"], "unbraid models"),
+        (["seperate", "song.mp3"], "unbraid separate"),
+        (["song.mp3", "--two-stem", "vocals"], "--two-stems"),
+        (["song.mp3", "--fromat=flac"], "--format"),
+        (["https://example.org/song.mp3"], "web address"),
+    ],
+)
+def test_a_typing_error_is_answered_with_the_nearest_word(
+    arguments, hint, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert hint in error
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_says_what_it_does(command):
+    silent = [
+        action.option_strings or action.dest
+        for action in actions_of(make_parser(command))
+        if not action.help
+    ]
+    assert silent == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_man_page_has_every_option(command):
+    page = man_page().replace("\\-", "-")
+    for action in actions_of(make_parser(command)):
+        assert all(option in page for option in action.option_strings)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_completion_knows_every_command(shell, capsys):
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert all(command in script for command in COMMANDS)

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """`unbraid bench [--model NAME]`."""
     add = parser.add_argument
     add("-m", "--model", "-n", metavar="NAME|PATH", default="mini", help="model (%(default)s)")
-    add("--device", metavar="auto|cpu|cuda[:N]|mps", default="auto")
+    add("--device", metavar="auto|cpu|cuda[:N]|mps", default="auto", help="(%(default)s)")
     add("--seconds", metavar="S", type=float, default=2.0, help="for the trials (%(default)s)")
     add("--max-memory", metavar="SIZE", help="leave out what takes more, such as 2GB")
     add("--json", action="store_true", help="one JSON object")

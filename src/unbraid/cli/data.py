@@ -31,7 +31,7 @@ HAS_ACTIONS = True
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The actions, each with its options."""
     names = "|".join(_ACTIONS)
-    actions = parser.add_subparsers(dest="action", required=True, metavar=names)
+    actions = parser.add_subparsers(dest="action", required=True, metavar=names, help="what to do")
     for name, (add_options, _, text) in _ACTIONS.items():
         add_options(actions.add_parser(name, help=text, description=text, allow_abbrev=False))
 

@@ -24,7 +24,7 @@ _MODEL_ONLY = ("data", "split", "segment", "overlap", "shifts", "seed", "device"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of INTERFACE, and how they are told apart."""
+    """All options: for folders of estimates, and for a model."""
     add = parser.add_argument
     add("--references", metavar="DIR", help="true stems, TRACK/STEM.SUFFIX")
     add("--estimates", metavar="DIR", help="stems to score, under the same names")

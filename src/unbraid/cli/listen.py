@@ -25,7 +25,9 @@ HAS_ACTIONS = True
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """`build`, `serve` and `analyse`."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="build|serve|analyse")
+    actions = parser.add_subparsers(
+        dest="action", required=True, metavar="build|serve|analyse", help="what to do"
+    )
     for name, (add_options, text) in _ACTIONS.items():
         add_options(actions.add_parser(name, help=text, description=text, allow_abbrev=False))
 
@@ -51,14 +53,14 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
     add("--practice", metavar="N", type=int, default=2, help="samples before (%(default)s)")
     add("--stems", metavar="A,B", default="drums,bass,other,vocals", help="(%(default)s)")
     add("--loudness", metavar="LUFS", type=float, default=-23.0, help="of all (%(default)s)")
-    add("--title", default="Listening test")
-    add("--seed", metavar="N", type=int, default=0)
+    add("--title", default="Listening test", help="of the page (%(default)s)")
+    add("--seed", metavar="N", type=int, default=0, help="of all random choices (%(default)s)")
     add("--device", default="auto", help="for models")
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("study", metavar="STUDY")
+    add("study", metavar="STUDY", help="folder of the study")
     add("--host", default="127.0.0.1", help="where to listen; 0.0.0.0 for all (%(default)s)")
     add("--port", type=int, default=8010, help="(%(default)s)")
     add(
@@ -72,7 +74,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
 
 def _add_analyse(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("study", metavar="STUDY")
+    add("study", metavar="STUDY", help="folder of the study")
     add("files", metavar="FILE", nargs="*", help="ratings that raters saved as files")
     add("--out", metavar="DIR", help="(STUDY/results)")
     add("--overwrite", action="store_true", help="replace a report.html that is not ours")

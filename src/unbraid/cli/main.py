@@ -1,48 +1,35 @@
-"""The command `unbraid`: which command, what its end means to the shell.
+"""The command `unbraid`: finds the command, runs it, and returns the exit code.
 
 Exit codes: 0 all done; 1 some inputs failed, the others are complete; 2 the request itself is
 wrong; 130 interrupted.
 
-Nothing heavy is imported before a command runs, so that help comes at once.
+Nothing heavy is imported before a command runs, so that help appears at once.
 """
 
 from __future__ import annotations
 
-import argparse
-import importlib
+import glob
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
-from typing import NoReturn
 
 from unbraid import __version__
+from unbraid.cli.commands import (
+    COMMANDS,
+    WRONG_REQUEST,
+    load_command,
+    make_parser,
+    nearest,
+    overview,
+)
+from unbraid.cli.defaults import with_defaults
 from unbraid.cli.memory import use_large_pages
-from unbraid.errors import UnbraidError
+from unbraid.errors import SettingsError, UnbraidError
 
-OK, SOME_FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
-
-COMMANDS = {
-    "separate": "separate songs into stems (also without the word: unbraid song.mp3)",
-    "models": "list, show, fetch or import models",
-    "evaluate": "score estimates against references, or a model on a dataset",
-    "train": "train a model by a recipe, or go on with a run",
-    "data": "make, check and remix datasets",
-    "report": "a page about an evaluation, or about stems",
-    "listen": "listening tests: build, serve, analyse",
-    "serve": "a web page and an HTTP API for separating songs",
-    "bench": "measure what runs a model fastest on this machine",
-    "export": "write a model as ONNX, to run without torch",
-}
-"""Command -> what it does. Its module is `unbraid.cli.NAME`, with `add_arguments` and `run`."""
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(WRONG_REQUEST, f"unbraid: {message} (see {self.prog} --help)\n")
+OK, SOME_FAILED, INTERRUPTED = 0, 1, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -96,27 +83,23 @@ def _missing(package: str, arguments: Sequence[str]) -> str:
 
 def _dispatch(arguments: list[str]) -> int:
     if not arguments:
-        print(_help(), file=sys.stderr)
+        print(overview(), file=sys.stderr)
         return WRONG_REQUEST
     if arguments[0] in ("-h", "--help", "help"):
-        print(_help())
+        print(overview())
         return OK
     if arguments[0] in ("-V", "--version"):
         print(f"unbraid {__version__}")
         return OK
-    command = arguments.pop(0) if arguments[0] in COMMANDS else "separate"
+    command = _command(arguments[0])
+    if arguments[0] == command:
+        del arguments[0]
     use_large_pages()
-    module = importlib.import_module(f"unbraid.cli.{command}")
-    parser = Parser(
-        prog=f"unbraid {command}",
-        description=module.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    module.add_arguments(parser)
+    module, parser = load_command(command), make_parser(command)
     if getattr(module, "HAS_ACTIONS", False):  # argparse cannot mix options into these
         options = parser.parse_args(arguments)
     else:
+        arguments = with_defaults(command, parser, arguments)
         options = parser.parse_intermixed_args(_without_dashes(arguments))
     _stop_politely()
     code: int = module.run(options)
@@ -124,10 +107,32 @@ def _dispatch(arguments: list[str]) -> int:
     return code
 
 
-def _without_dashes(arguments: list[str]) -> list[str]:
-    """What follows "--" is no option, also if it begins with a dash: "-x.wav" is "./-x.wav".
+def _command(first: str) -> str:
+    """The command that the first argument means; a song means `separate`.
 
-    (Parsing options between inputs, argparse forgets what "--" meant.)
+    Raises:
+        SettingsError: for a web address, and for a mistyped command.
+    """
+    if first in COMMANDS:
+        return first
+    if first.startswith(("http://", "https://")):
+        raise SettingsError(
+            f"{first:.80} is a web address, and unbraid downloads nothing; save the song as a "
+            "file and give its path"
+        )
+    plain = first.isalpha() and not Path(first).exists() and not glob.has_magic(first)
+    near = nearest(first, COMMANDS) if plain else None
+    if near is not None:
+        raise SettingsError(
+            f"there is no command and no file {first!r}; did you mean unbraid {near}?"
+        )
+    return "separate"
+
+
+def _without_dashes(arguments: list[str]) -> list[str]:
+    """What follows "--" is no option, even if it begins with a dash: "-x.wav" is "./-x.wav".
+
+    (When options may stand between inputs, argparse forgets the meaning of "--".)
     """
     if "--" not in arguments:
         return arguments
@@ -145,15 +150,3 @@ def _stop_politely() -> None:
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) != signal.SIG_IGN:
             signal.signal(getattr(signal, name), interrupt)
-
-
-def _help() -> str:
-    rows = "\n".join(f"  {name:10} {text}" for name, text in COMMANDS.items())
-    return (
-        "usage: unbraid [COMMAND] ...\n\n"
-        "Music source separation: a song goes in, its stems come out.\n\n"
-        f"commands:\n{rows}\n\n"
-        "  unbraid song.mp3                 drums, bass, other and vocals below separated/song\n"
-        "  unbraid COMMAND --help           all options of a command\n"
-        "  unbraid --version"
-    )

@@ -18,7 +18,9 @@ from collections.abc import Callable
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """`unbraid models [list | show NAME | pull NAME | import FILE -o FILE]`."""
     actions = ("list", "show", "pull", "import")
-    parser.add_argument("action", choices=actions, nargs="?", default="list")
+    parser.add_argument(
+        "action", choices=actions, nargs="?", default="list", help="what to do (list)"
+    )
     parser.add_argument("name", metavar="NAME", nargs="?", help="of the model, or a FILE to import")
     parser.add_argument("-o", "--out", metavar="FILE", help="where an imported model goes")
     parser.add_argument("--licence", default=None, help="of an imported model's weights")

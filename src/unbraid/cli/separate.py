@@ -1,4 +1,10 @@
-"""Separate songs into stems. An INPUT is a file, a folder (walked through) or a pattern."""
+"""Separate songs into stems. An INPUT is an audio or video file, a folder or a pattern.
+
+unbraid song.mp3                           separated/song/{drums,bass,other,vocals}.wav
+unbraid album/ -o stems --residual         a whole folder; stems and residual sum to the original
+unbraid song.mp3 --two-stems vocals        vocals and no_vocals
+unbraid *.flac --format flac --skip-existing
+"""
 
 from __future__ import annotations
 
@@ -21,11 +27,12 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of INTERFACE, in its order."""
+    """All options of the command."""
     add = parser.add_argument
-    add("inputs", metavar="INPUT", nargs="+", help="a sound file or video, a folder, or a pattern")
-    add("-o", "--out", metavar="DIR", default="separated", help="output root (%(default)s)")
+    add("inputs", metavar="INPUT", nargs="+", help="an audio file or video, a folder, or a pattern")
+    add("-o", "--out", metavar="DIR", default="separated", help="output folder (%(default)s)")
     add("-m", "--model", "-n", metavar="NAME|PATH", default="mini", help="model (%(default)s)")
+    add("--repo", metavar="DIR", help="folder that holds the model")
     _add_what(parser.add_argument_group("what is written"))
     _add_how(parser.add_argument_group("how it is separated"))
     _add_run(parser.add_argument_group("the run"))
@@ -33,51 +40,75 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_what(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--stems", metavar="A,B", help="only these stems")
-    add("--two-stems", metavar="NAME", help="NAME and no_NAME, which add up to the song")
-    add("--residual", action="store_true", help="also what no stem holds: all add up to the song")
-    add("--format", choices=("wav", "flac", "mp3", "m4a", "ogg", "opus"), default="wav")
-    add("--bit-depth", choices=("16", "24", "32f"), help="(the source's, at least 16)")
-    add("--float32", action="store_true", help="the same as --bit-depth 32f")
+    add("--stems", metavar="A,B", help="write only these stems")
+    add("--two-stems", metavar="NAME", help="write NAME and no_NAME, which sum to the original")
+    add("--residual", action="store_true", help="add a residual: all parts sum to the original")
+    formats = ("wav", "flac", "mp3", "m4a", "ogg", "opus")
+    add("--format", choices=formats, default="wav", help="file format (%(default)s)")
+    add("--mp3", dest="format", action="store_const", const="mp3", help="same as --format mp3")
+    add("--flac", dest="format", action="store_const", const="flac", help="same as --format flac")
+    depths = ("16", "24", "32f")
+    add("--bit-depth", choices=depths, help="bits a sample (the source's, at least 16)")
+    add("--int24", action="store_true", help="same as --bit-depth 24")
+    add("--float32", action="store_true", help="same as --bit-depth 32f")
     add("--bitrate", metavar="KBPS", type=int, help="for mp3, m4a and opus (320, 256, 256)")
     add("--mp3-bitrate", metavar="KBPS", type=int, help="for mp3 (320)")
-    add("--sample-rate", metavar="source|model|HZ", type=_rate, default="source")
+    add(
+        "--sample-rate",
+        metavar="source|model|HZ",
+        type=_rate,
+        default="source",
+        help="of the stems (%(default)s)",
+    )
     add(
         "--filename",
         metavar="TEMPLATE",
         default="{track}/{stem}.{ext}",
-        help="below DIR; fields track, trackext, stem, ext, model (%(default)s)",
+        help="file names in DIR; fields track, trackext, stem, ext, model (%(default)s)",
     )
     add(
         "--clip-mode",
         choices=("rescale", "clamp", "none"),
         default="rescale",
-        help="beyond full scale: one gain for all stems, cut off, or left alone (%(default)s)",
+        help="above full scale: lower all stems by one gain, clip, or keep (%(default)s)",
     )
 
 
 def _add_how(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--segment", metavar="S", type=float, help="seconds in one pass (the model's own)")
+    add("--segment", metavar="S", type=float, help="seconds per pass (the model's own)")
     add("--overlap", metavar="F", type=float, default=0.25, help="of segments (%(default)s)")
-    add("--shifts", metavar="N", type=int, default=0, help="averaged shifted runs (%(default)s)")
-    add("--seed", metavar="N", type=int, default=0, help="of shifts and dither (%(default)s)")
-    add("--device", metavar="auto|cpu|cuda[:N]|mps", default="auto")
-    add("--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto")
-    add("--threads", metavar="auto|N", type=_threads, default="auto", help="CPU threads")
+    add("--shifts", metavar="N", type=int, default=0, help="average N shifted runs (%(default)s)")
+    add("--seed", metavar="N", type=int, default=0, help="for shifts and dither (%(default)s)")
+    devices = "auto|cpu|cuda[:N]|mps"
+    add("-d", "--device", metavar=devices, default="auto", help="where to compute (%(default)s)")
+    precisions = ("auto", "fp32", "bf16", "fp16")
+    add("--precision", choices=precisions, default="auto", help="of the model (%(default)s)")
+    threads = "number of CPU threads (what bench found, else all cores)"
+    add(
+        "-j",
+        "--jobs",
+        "--threads",
+        metavar="auto|N",
+        type=_threads,
+        dest="threads",
+        default="auto",
+        help=threads,
+    )
     add("--max-memory", metavar="SIZE", help="shorten segments to stay below, such as 2GB")
 
 
 def _add_run(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--skip-existing", action="store_true", help="leave songs that are done, by their content")
-    add("--overwrite", action="store_true", help="replace files that are in the way")
-    add("--dry-run", action="store_true", help="only say what it would cost; writes nothing")
-    add("--report", action="store_true", help="an HTML page beside the stems")
-    add("--json", action="store_true", help="one JSON object a song on stdout")
-    add("--quiet", action="store_true", help="nothing but errors on stderr")
-    add("--verbose", action="store_true", help="also say what runs the model, and why")
-    add("--shard", metavar="I/N", type=_shard, default=(1, 1), help="the I-th of N parts of all")
+    add("--skip-existing", action="store_true", help="skip songs already separated (by content)")
+    add("--overwrite", action="store_true", help="replace existing files")
+    add("--dry-run", action="store_true", help="estimate time, memory and disk; write nothing")
+    add("--report", action="store_true", help="write an HTML page beside the stems")
+    add("--json", action="store_true", help="print one JSON object per song on stdout")
+    add("--quiet", action="store_true", help="print nothing but errors on stderr")
+    add("-v", "--verbose", action="store_true", help="also say which engine runs, and why")
+    shard = "process only share I of N of the songs"
+    add("--shard", metavar="I/N", type=_shard, default=(1, 1), help=shard)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -89,7 +120,7 @@ def run(options: argparse.Namespace) -> int:
 
     tracks = find_inputs(options.inputs, Path(options.out))
     separator = Separator(
-        model=options.model,
+        model=options.model if options.repo is None else Path(options.repo) / options.model,
         device=options.device,
         overlap=options.overlap,
         shifts=options.shifts,
@@ -170,10 +201,13 @@ def _output_settings(options: argparse.Namespace) -> OutputSettings:
     from unbraid.tracks.settings import OutputSettings
 
     depth = options.bit_depth
-    if options.float32:
-        if depth not in (None, "32f"):
-            raise SettingsError(f"--float32 and --bit-depth {depth} exclude each other")
-        depth = "32f"
+    for asked, option, same in (
+        (options.int24, "--int24", "24"),
+        (options.float32, "--float32", "32f"),
+    ):
+        if asked and depth not in (None, same):
+            raise SettingsError(f"{option} and --bit-depth {depth} exclude each other")
+        depth = same if asked else depth
     bitrate = options.bitrate
     if options.mp3_bitrate is not None:
         if options.format != "mp3":
@@ -208,7 +242,7 @@ def _rate(text: str) -> str | int:
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"a number from 1 on, got {text!r}")
+        raise argparse.ArgumentTypeError(f"a number of at least 1, got {text!r}")
     return int(text)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of INTERFACE, and those that go with them."""
+    """All options."""
     add = parser.add_argument
     add("recipe", nargs="?", metavar="RECIPE", help="name or file; of a run that goes on: its own")
     add("--data", metavar="ROOT", action="append", default=[],
