@@ -1,0 +1,84 @@
+"""Locks on files. The operating system releases a lock when its process ends, however it ends.
+
+File systems without locks get a marker file instead (see the package `filelock`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from unbraid.closing import Closing
+
+_POLL_S = 0.02
+
+
+class HeldLock(Closing):
+    """A lock that this process holds until `close()`, which any thread may call."""
+
+    def __init__(self, lock: FileLock) -> None:
+        self._lock = lock
+
+    def close(self) -> None:
+        """Release the lock; its file stays. Calling it twice is fine."""
+        self._lock.release()
+
+
+def try_lock(path: Path) -> HeldLock | None:
+    """Lock a file, which is made if need be; None if another process or object holds it.
+
+    Raises:
+        OSError: if the file cannot be made or opened.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with try_lock(Path(folder, "lock")):
+    ...         print(try_lock(Path(folder, "lock")))
+    None
+    """
+    lock = FileLock(path, timeout=0, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        return None
+    return HeldLock(lock)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a file, which is made if need be; waits while another process has it.
+
+    Raises:
+        OSError: if the file cannot be made or opened.
+    """
+    with FileLock(path, thread_local=False).acquire(poll_interval=_POLL_S):
+        yield
+
+
+def lock_new(path: Path) -> HeldLock:
+    """Make a lock file that is locked from the moment it has its name.
+
+    So another process never meets it unlocked while its owner lives.
+
+    Raises:
+        OSError: if the file cannot be made.
+    """
+    # Windows renames no open file. It does not remove one either, which protects it well enough.
+    unnamed = path if os.name == "nt" else path.with_name(f"{path.name}.new")
+    lock = FileLock(unnamed, timeout=0, thread_local=False)
+    lock.acquire()
+    if unnamed != path:
+        unnamed.rename(path)
+    return HeldLock(lock)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a living process holds the lock of a file that is there."""
+    lock = try_lock(path)
+    if lock is not None:
+        lock.close()
+    return lock is None
