@@ -22,6 +22,10 @@ from unbraid.errors import (
     UnbraidError,
     UnknownModel,
 )
+from unbraid.threads import let_waiting_threads_sleep
+from unbraid.version import __version__
+
+let_waiting_threads_sleep()
 
 if TYPE_CHECKING:
     from unbraid import evaluation as evaluation
@@ -33,8 +37,6 @@ if TYPE_CHECKING:
     from unbraid.separation.settings import SeparationSettings
     from unbraid.zoo.convert import from_official
     from unbraid.zoo.load import list_models, load_model
-
-__version__ = "0.1.0"
 
 _HOME = {
     "Bag": "unbraid.models.bag",

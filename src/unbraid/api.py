@@ -22,9 +22,9 @@ from unbraid.errors import SettingsError, UnbraidError
 from unbraid.models.base import ModelSpec, SeparationModel
 from unbraid.runtimes.adapt import adapt
 from unbraid.runtimes.devices import free_gpu_bytes
-from unbraid.runtimes.threads import set_threads
 from unbraid.separation.progress import CancelToken, Progress
 from unbraid.separation.settings import SeparationSettings
+from unbraid.threads import set_threads
 from unbraid.tracks.attempts import attempted, naming
 from unbraid.tracks.dry_run import estimate_track
 from unbraid.tracks.estimate import (

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator
 from queue import Queue, SimpleQueue
 from threading import Semaphore, Thread
-from types import TracebackType
 from typing import Any, Generic, TypeVar
+
+from unbraid.closing import Closing
 
 T = TypeVar("T")
 
 
-class Downstream(Generic[T]):
+class Downstream(Closing, Generic[T]):
     """Items as they come, taken by `consume` on a thread of its own.
 
     On leaving the block all that was pushed has been consumed. What `consume` raises comes out of a
@@ -51,17 +52,20 @@ class Downstream(Generic[T]):
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._dropping = error is not None
+    def close(self) -> None:
+        """Wait until all is consumed; raises what `consume` raised."""
+        self._finish()
+        if self._error is not None:
+            raise self._error
+
+    def abort(self) -> None:
+        """Drop what still waits."""
+        self._dropping = True
+        self._finish()
+
+    def _finish(self) -> None:
         self._waiting.put(None)
         self._thread.join()
-        if self._error is not None and error is None:
-            raise self._error
 
     def _run(self) -> None:
         items = iter(self._waiting.get, None)
@@ -69,7 +73,7 @@ class Downstream(Generic[T]):
             self._consume(item for (item,) in items if not self._dropping)
         except BaseException as error:
             self._error = error
-        for _ in items:  # nobody shall wait for it in vain
+        for _ in items:  # so that no `push` waits for ever
             pass
 
 

@@ -9,6 +9,20 @@ from typing import Any
 
 _waiting: int | None = None  # what was asked for before torch was there to be told
 
+_WAITING_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+
+
+def let_waiting_threads_sleep() -> None:
+    """Let threads of OpenMP, on which torch computes, sleep while they wait for work.
+
+    By default they spin, which takes processors away from those that have work: where two other
+    programs compute on two cores, torch takes four times as long (docs/decisions/0010). OpenMP
+    reads the variable once, when torch is loaded, so this has to come before. A variable about
+    waiting that the user has set decides instead.
+    """
+    if "torch" not in sys.modules and not any(name in os.environ for name in _WAITING_VARIABLES):
+        os.environ["OMP_WAIT_POLICY"] = "passive"
+
 
 def set_threads(count: int) -> None:
     """Let models of any kind run on `count` threads; torch is told now, or when it is loaded."""

@@ -80,9 +80,9 @@ def test_songs_are_made_and_not_made_again(unbraid_main, tmp_path):
     ("words", "said"),
     [
         (["songs"], "required"),
-        (["songs", "out", "--songs", "0"], "a number from 1 on"),
+        (["songs", "out", "--songs", "0"], "a number of at least 1"),
         (["songs", "out", "--seconds", "x"], "two numbers of seconds"),
-        (["songs", "out", "--low-end", "1.5"], "a share within 0 and 1"),
+        (["songs", "out", "--low-end", "1.5"], "a number from 0 to 1"),
         (["songs", "out", "--ingredients", "none"], "no folder of ingredients"),
         (["songs", "out", "--songs", "3", "--valid", "3"], "are for validation"),
         (["check", "none"], "does not exist"),

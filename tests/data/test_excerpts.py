@@ -9,7 +9,8 @@ import torch
 from data.datasets import RATE, STEMS, make_dataset, noise, signal_of, write
 from unbraid.audio.resample import resample
 from unbraid.data.cache import SampleCache
-from unbraid.data.excerpts import Excerpts, ExcerptSettings
+from unbraid.data.excerpt_places import ExcerptSettings
+from unbraid.data.excerpts import Excerpts
 from unbraid.data.index import build_index
 from unbraid.data.repitch import RepitchSettings
 from unbraid.data.whole_tracks import read_mixture, read_sources

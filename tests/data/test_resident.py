@@ -10,7 +10,8 @@ import torch
 
 from data.datasets import RATE, STEMS, make_dataset, noise, write
 from unbraid.data import resident
-from unbraid.data.excerpts import Excerpts, ExcerptSettings
+from unbraid.data.excerpt_places import ExcerptSettings
+from unbraid.data.excerpts import Excerpts
 from unbraid.data.index import build_index
 from unbraid.data.repitch import RepitchSettings
 from unbraid.data.resident import Resident

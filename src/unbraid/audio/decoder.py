@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 
 import av
 import numpy as np
@@ -23,6 +22,7 @@ from unbraid.audio.container import Source, open_container, open_regular, shown
 from unbraid.audio.ogg import link_starts
 from unbraid.audio.pcm import PcmDecoder, PcmLayout, judge
 from unbraid.audio.pcm_headers import read_header
+from unbraid.closing import Closing
 from unbraid.errors import AudioReadError
 
 MAX_CHANNELS = 64
@@ -55,7 +55,7 @@ _DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl"
 _INTEGER_SCALES = {"u8": 2.0**-7, "s16": 2.0**-15, "s32": 2.0**-31, "s64": 2.0**-63}
 
 
-class Decoder:
+class Decoder(Closing):
     """One sound file, or a part of one, open for decoding; a context manager.
 
     The first frame is decoded at once, as only that tells the true sample rate and channels.
@@ -87,17 +87,6 @@ class Decoder:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Decoder:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file. Twice is fine."""

@@ -8,7 +8,6 @@ import stat
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from types import TracebackType
 from typing import NoReturn
 
 import numpy as np
@@ -19,12 +18,13 @@ from unbraid.audio.encoders import Encoder, FFmpegEncoder, VorbisEncoder
 from unbraid.audio.formats import AudioFormat
 from unbraid.audio.muxer import Sink
 from unbraid.audio.tags import Tags
+from unbraid.closing import Closing
 from unbraid.errors import AudioWriteError, ShapeError
 
 __all__ = ["AudioFormat", "AudioWriter"]
 
 
-class AudioWriter:
+class AudioWriter(Closing):
     """A sound file being written; a context manager.
 
     Integer formats (`format.is_integer`) take int32 blocks as `levels.quantize` makes them, and the
@@ -85,20 +85,6 @@ class AudioWriter:
             cause = self._sink.error or error
             self.abort()
             self._raise_from(cause)
-
-    def __enter__(self) -> AudioWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            self.abort()
 
     def write(self, block: np.ndarray) -> None:
         """Append a block, (channels, any number of samples).

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import sys
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, NoReturn
 
+from unbraid.cli.types import count, positive, share, span
 from unbraid.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -56,15 +56,15 @@ def _add_songs(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("out", metavar="OUT", help="dataset to make, or to go on with")
     add("--ingredients", metavar="DIR", help="instruments, notes, voices (a tiny set that ships)")
-    add("--songs", metavar="N", type=_count, default=20, help="to make up (%(default)s)")
+    add("--songs", metavar="N", type=count, default=20, help="to make up (%(default)s)")
     add("--valid", metavar="N", type=int, help="of them for validation (a tenth)")
     add("--seed", metavar="N", type=int, default=0, help="same seed, same bytes (%(default)s)")
-    add("--seconds", metavar="A,B", type=_range, default=(60.0, 85.0), help="of a song (60,85)")
-    add("--workers", metavar="N", type=_count, help="processes (cores, 8 at most)")
+    add("--seconds", metavar="A,B", type=span, default=(60.0, 85.0), help="of a song (60,85)")
+    add("--workers", metavar="N", type=count, help="processes (cores, 8 at most)")
     add("--format", choices=("flac", "wav"), default="flac", help="(%(default)s)")
     add("--soundfont", metavar="FILE", help="for fluidsynth (a known one, if it is there)")
-    add("--low-end", metavar="SHARE", type=_share, default=0.0, help="of drums and deep bass (0)")
-    add("--choirs", metavar="SHARE", type=_share, default=0.1, help="of sung parts, by many (0.1)")
+    add("--low-end", metavar="SHARE", type=share, default=0.0, help="of drums and deep bass (0)")
+    add("--choirs", metavar="SHARE", type=share, default=0.1, help="of sung parts, by many (0.1)")
     add("--no-recorded", action="store_true", help="leave out recorded songs of the ingredients")
     add("--quiet", action="store_true", help="nothing but errors on stderr")
 
@@ -112,7 +112,7 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
     add("--split", choices=("train", "valid", "test"), help="only this one")
     add("--report", metavar="FILE", help="a page with plots")
     add("--overwrite", action="store_true", help="replace a file that is no page of ours")
-    add("--workers", metavar="N", type=_count, help="tracks at once (cores, 4 at most)")
+    add("--workers", metavar="N", type=count, help="tracks at once (cores, 4 at most)")
     add("--json", action="store_true", help="all of it on stdout, as JSON")
     add("--quiet", action="store_true", help="no line for each track on stderr")
 
@@ -204,12 +204,12 @@ def _add_automix(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("root", metavar="ROOT", help="dataset whose train songs are mixed")
     add("-o", "--out", metavar="OUT", required=True, help="dataset to make, or to go on with")
-    add("--copies", metavar="N", type=_count, default=6, help="mixes of each song (%(default)s)")
+    add("--copies", metavar="N", type=count, default=6, help="mixes of each song (%(default)s)")
     add("--seed", metavar="N", type=int, default=0, help="same seed, same bytes (%(default)s)")
     add("--stems", metavar="A,B", help="of the mixes (all there are)")
     add("--backend", choices=("stretch", "soundstretch"), default="stretch", help="(%(default)s)")
     add("--format", choices=("flac", "wav"), default="flac", help="(%(default)s)")
-    add("--workers", metavar="N", type=_count, help="processes (cores, 8 at most)")
+    add("--workers", metavar="N", type=count, help="processes (cores, 8 at most)")
     add("--quiet", action="store_true", help="nothing but errors on stderr")
 
 
@@ -252,11 +252,11 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("root", metavar="ROOT", help="dataset whose train songs are read")
     add("--stems", metavar="A,B", help="(all there are)")
-    add("--excerpt", metavar="S", type=_above_0, default=11.0, help="seconds (%(default)s)")
-    add("--sample-rate", metavar="HZ", type=_count, default=44100, help="(%(default)s)")
-    add("--batch", metavar="N", type=_count, default=4, help="(%(default)s)")
+    add("--excerpt", metavar="S", type=positive, default=11.0, help="seconds (%(default)s)")
+    add("--sample-rate", metavar="HZ", type=count, default=44100, help="(%(default)s)")
+    add("--batch", metavar="N", type=count, default=4, help="(%(default)s)")
     add("--workers", metavar="N", type=int, default=0, help="processes; 0: this one (0)")
-    add("--seconds", metavar="S", type=_above_0, default=10.0, help="for each way (%(default)s)")
+    add("--seconds", metavar="S", type=positive, default=10.0, help="for each way (%(default)s)")
     add("--repitch", action="store_true", help="also with change of pitch and tempo")
     add("--cache", metavar="DIR", help="where the cache is made for this (a temporary folder)")
 
@@ -296,40 +296,6 @@ def _song_line(song: TrackDone) -> str:
 
 def _workers() -> int:
     return min(8, os.cpu_count() or 1)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"a number from 1 on, got {text!r}")
-    return int(text)
-
-
-def _above_0(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"a number above 0, got {text!r}")
-    return value
-
-
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"a share within 0 and 1, got {text!r}")
-    return value
-
-
-def _range(text: str) -> tuple[float, float]:
-    try:
-        low, _, high = text.partition(",")
-        return float(low), float(high or low)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"two numbers of seconds, A,B, got {text!r}") from error
 
 
 _ACTIONS = {

@@ -8,7 +8,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from unbraid import __version__
 from unbraid.evaluation.report.charts import COLOURS, Row, box_of, chart
 from unbraid.evaluation.report.page import (
     Figures,
@@ -20,6 +19,7 @@ from unbraid.evaluation.report.page import (
     render,
     table,
 )
+from unbraid.version import __version__
 
 if TYPE_CHECKING:
     from unbraid.data.check import DatasetCheck

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
+
+from unbraid.closing import Closing
 
 if TYPE_CHECKING:
     from unbraid.api import TrackResult
@@ -21,7 +22,7 @@ _STAGES = {"read": "reading", "separate": "separating", "write": "writing", "rep
 _LONGEST_NAME = 48
 
 
-class Display:
+class Display(Closing):
     """Says nothing but errors; the others say more."""
 
     def __init__(self, total: int) -> None:
@@ -30,17 +31,6 @@ class Display:
         self.console = Console(
             stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True
         )
-
-    def __enter__(self) -> Display:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def begin(self, name: str) -> None:
         """A song begins."""

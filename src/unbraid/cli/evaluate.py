@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unbraid.cli.types import count
 from unbraid.errors import EvaluationError, SettingsError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--compare", metavar="DIR", help="another evaluation, to compare this one with")
     add("--name", metavar="TEXT", help="what to call this system (its folder or model)")
     add("--leaked", metavar="TEXT", help="why the scores say nothing; goes into every output")
-    add("--workers", metavar="N", type=_count, help="processes that score (cores, 8 at most)")
+    add("--workers", metavar="N", type=count, help="processes that score (cores, 8 at most)")
     add("--json", action="store_true", help="the summary on stdout, as JSON")
     add("--quiet", action="store_true", help="nothing but errors on stderr")
     group = parser.add_argument_group("with --model")
@@ -252,9 +253,3 @@ def _words(text: str | None) -> tuple[str, ...] | None:
     if text is None:
         return None
     return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"a number from 1 on, got {text!r}")
-    return int(text)

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unbraid.cli.types import named_folder
 from unbraid.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -39,10 +40,17 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
         "--reference",
         metavar="NAME=DIR",
         required=True,
-        type=_named,
+        type=named_folder,
         help="true stems: the hidden reference; mixture.wav beside them, or their sum, is the song",
     )
-    add("--system", metavar="NAME=DIR", action="append", default=[], type=_named, help="stems")
+    add(
+        "--system",
+        metavar="NAME=DIR",
+        action="append",
+        default=[],
+        type=named_folder,
+        help="stems",
+    )
     add("--model", metavar="[NAME=]MODEL", action="append", default=[], help="a model to separate")
     add("--mode", choices=("likert", "mushra"), default="likert", help="(%(default)s)")
     add("--samples", metavar="N", type=int, help="for each rater (25; 10 for mushra)")
@@ -179,13 +187,6 @@ def _model_system(text: str, options: argparse.Namespace, mixtures: Mixtures) ->
         lambda signal: separator.separate(signal, SAMPLE_RATE),
         mixtures,
     )
-
-
-def _named(text: str) -> tuple[str, Path]:
-    name, equals, folder = text.partition("=")
-    if not (equals and name and folder):
-        raise argparse.ArgumentTypeError(f"NAME=DIR, such as truth=songs/test, got {text!r}")
-    return name, Path(folder)
 
 
 def _show_progress(done: int, total: int) -> None:

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from unbraid import __version__
 from unbraid.cli.commands import (
     COMMANDS,
     WRONG_REQUEST,
@@ -28,6 +27,7 @@ from unbraid.cli.commands import (
 from unbraid.cli.defaults import with_defaults
 from unbraid.cli.memory import use_large_pages
 from unbraid.errors import SettingsError, UnbraidError
+from unbraid.version import __version__
 
 OK, SOME_FAILED, INTERRUPTED = 0, 1, 130
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from unbraid import __version__
 from unbraid.cli.commands import COMMANDS, actions_of, load_command, make_parser, overview
+from unbraid.version import __version__
 
 _EXIT_CODES = """0
 all done

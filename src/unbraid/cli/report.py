@@ -57,10 +57,10 @@ def _about_scores(
 
 
 def _about_stems(folder: Path, out: Path, options: argparse.Namespace) -> None:
-    from unbraid import __version__
     from unbraid.evaluation.hints import hints_of_files
     from unbraid.evaluation.report.track import TrackReport, write_report
     from unbraid.listening.stimuli import stem_files
+    from unbraid.version import __version__
 
     files = stem_files(folder)
     mixture = Path(options.mixture) if options.mixture else files.pop("mixture", None)

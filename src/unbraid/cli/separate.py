@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unbraid.cli import types
 from unbraid.errors import SettingsError, UnbraidError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     add(
         "--sample-rate",
         metavar="source|model|HZ",
-        type=_rate,
+        type=types.rate,
         default="source",
         help="of the stems (%(default)s)",
     )
@@ -90,7 +91,7 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
         "--jobs",
         "--threads",
         metavar="auto|N",
-        type=_threads,
+        type=types.threads,
         dest="threads",
         default="auto",
         help=threads,
@@ -108,7 +109,7 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
     add("--quiet", action="store_true", help="print nothing but errors on stderr")
     add("-v", "--verbose", action="store_true", help="also say which engine runs, and why")
     shard = "process only share I of N of the songs"
-    add("--shard", metavar="I/N", type=_shard, default=(1, 1), help=shard)
+    add("--shard", metavar="I/N", type=types.shard, default=(1, 1), help=shard)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -229,29 +230,3 @@ def _output_settings(options: argparse.Namespace) -> OutputSettings:
         overwrite=options.overwrite,
         skip_existing=options.skip_existing,
     )
-
-
-def _rate(text: str) -> str | int:
-    if text in ("source", "model"):
-        return text
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"source, model or a number of Hz, got {text!r}") from None
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"a number of at least 1, got {text!r}")
-    return int(text)
-
-
-def _threads(text: str) -> int | str:
-    return text if text == "auto" else _count(text)
-
-
-def _shard(text: str) -> tuple[int, int]:
-    first, slash, second = text.partition("/")
-    if slash and first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second):
-        return int(first), int(second)
-    raise argparse.ArgumentTypeError(f"I/N with I from 1 to N, such as 1/4, got {text!r}")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from unbraid import __version__
+from unbraid.version import __version__
 
 if TYPE_CHECKING:
     from unbraid.api import OutputSettings, Separator, TrackResult

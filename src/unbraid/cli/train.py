@@ -14,6 +14,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unbraid.cli.types import count
 from unbraid.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -31,10 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--set", metavar="KEY=VALUE", action="append", default=[],
         help="change the recipe, such as optimizer.lr=1e-4")  # fmt: skip
     add("--start-from", metavar="NAME|PATH", help="go on from this model, also for other stems")
-    add("--max-steps", metavar="N", type=_count, help="end after so many steps in all")
+    add("--max-steps", metavar="N", type=count, help="end after so many steps in all")
     add("--seed", metavar="N", type=int, help="of the run (the recipe's, 42)")
     add("--device", metavar="auto|cpu|cuda[:N]|mps", default="auto", help="(%(default)s)")
-    add("--threads", metavar="N", type=_count, help="of torch on the CPU")
+    add("--threads", metavar="N", type=count, help="of torch on the CPU")
     add("--grid", metavar="DIR|A,B,C", help="train all recipes of a folder or list, and compare")
     add("--list", action="store_true", help="list the recipes that ship")
     add("--show", action="store_true", help="print the whole recipe and train nothing")
@@ -120,9 +121,3 @@ def _weights(text: str | None) -> tuple[float, ...] | None:
         return tuple(float(word) for word in text.split(","))
     except ValueError:
         raise SettingsError(f"--data-weights is a list of numbers, got {text!r}") from None
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"a number from 1 on, got {text!r}")
-    return int(text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console
@@ -11,27 +10,19 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from unbraid.cli.display import clock, printable
+from unbraid.closing import Closing
 from unbraid.training.session import Listeners
 
 _EVERY_S = 20.0
 
 
-class TrainDisplay:
+class TrainDisplay(Closing):
     """Says nothing; the others say more."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, markup=False, highlight=False, emoji=False,
                                soft_wrap=True)  # fmt: skip
         self.best = ""
-
-    def __enter__(self) -> TrainDisplay:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
-        self.close()
 
     def listeners(self, name: str) -> Listeners:
         """What to call for a run, whose name is "" if it is the only one."""

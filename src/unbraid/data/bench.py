@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from unbraid.data.cache import SampleCache
-from unbraid.data.excerpts import Excerpts, ExcerptSettings
+from unbraid.data.excerpt_places import ExcerptSettings
+from unbraid.data.excerpts import Excerpts
 from unbraid.data.index import TrackIndex
 from unbraid.data.repitch import RepitchSettings
 

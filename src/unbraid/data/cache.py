@@ -16,7 +16,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -31,11 +31,7 @@ from unbraid.data.sound_files import (
     resampled_samples,
 )
 from unbraid.errors import SettingsError
-
-try:
-    import fcntl
-except ImportError:  # Windows: no lock, so the limit may be passed by a file or two
-    fcntl = None  # type: ignore[assignment]
+from unbraid.locks import locked
 
 DEFAULT_BYTES = 100 << 30
 """MUSDB18-HQ at its own rate takes some 18 GB."""
@@ -152,7 +148,7 @@ class SampleCache:
             frames = (frames * np.float32(2**15)).astype(np.int16)
         temporary = path.with_name(f"{path.stem}.{os.getpid()}.part")
         try:
-            with self._lock():
+            with locked(self.folder / "lock"):
                 if path.exists():
                     return True
                 if not self._make_room(frames.nbytes):
@@ -191,17 +187,6 @@ class SampleCache:
             with contextlib.suppress(OSError):
                 status = path.stat()
                 yield path, status.st_size, status.st_mtime
-
-    @contextlib.contextmanager
-    def _lock(self) -> Iterator[None]:
-        with (self.folder / "lock").open("w") as file:
-            _lock_file(file)
-            yield
-
-
-def _lock_file(file: IO[str]) -> None:
-    if fcntl is not None:
-        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def _open(path: Path) -> np.ndarray | None:

@@ -16,8 +16,8 @@ import torch
 from jaxtyping import Float32, Float64, Int64
 from torch import Tensor
 
+from unbraid.data.excerpt_places import Cut, least_peak
 from unbraid.data.excerpts import Excerpts
-from unbraid.data.places import Cut, least_peak
 from unbraid.data.sound_files import SoundFile, read_whole, resampled_samples
 from unbraid.errors import SettingsError
 from unbraid.runtimes.devices import free_gpu_bytes

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from unbraid import __version__
 from unbraid.atomic import write_text
 from unbraid.errors import EvaluationError
 from unbraid.evaluation.comparison import Difference
 from unbraid.evaluation.evaluate import Evaluation
 from unbraid.evaluation.figures import Figure, aggregate, stem_names
 from unbraid.evaluation.scores import FRAMED, WHOLE_SONG, TrackScores, load_track, rounded
+from unbraid.version import __version__
 
 SUMMARY = "summary.json"
 CSV = "scores.csv"

@@ -9,9 +9,9 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from types import TracebackType
 from typing import Any, TypeVar
 
+from unbraid.closing import Closing
 from unbraid.errors import EvaluationError
 
 Result = TypeVar("Result")
@@ -36,28 +36,24 @@ def _end_with(parent: Any) -> None:
     os._exit(1)
 
 
-class Workers:
+class Workers(Closing):
     """Runs functions in `count` processes; in this one, at once, if `count` is 1."""
 
     def __init__(self, count: int) -> None:
         self.count = count
         self._pool: ProcessPoolExecutor | None = None
 
-    def __enter__(self) -> Workers:
-        return self
+    def close(self) -> None:
+        """Wait for what has begun."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._pool is None:
-            return
-        if error is not None:
+    def abort(self) -> None:
+        """End what has begun."""
+        if self._pool is not None:
             for process in multiprocessing.active_children():
                 process.terminate()
-        self._pool.shutdown(cancel_futures=True)
+        self.close()
 
     def submit(
         self, function: Callable[..., Result], *arguments: Any, **named: Any

@@ -22,9 +22,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from unbraid import __version__
 from unbraid.listening.store import FILE, Rating, Store
 from unbraid.listening.study import Study, load_study
+from unbraid.version import __version__
 
 _LARGEST_BODY = 16_384
 _LONGEST_BACKGROUND = 4_000

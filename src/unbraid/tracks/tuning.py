@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
-from unbraid import __version__
 from unbraid.atomic import write_text
 from unbraid.cache_root import cache_root
 from unbraid.models.bag import Bag
@@ -24,8 +23,8 @@ from unbraid.runtimes.adapt import adapt
 from unbraid.runtimes.cost import pass_seconds, probe_noise
 from unbraid.runtimes.cpu_engine import why_torch
 from unbraid.runtimes.devices import gpu_names
-from unbraid.runtimes.threads import get_threads, processors, set_threads
 from unbraid.separation.settings import SeparationSettings
+from unbraid.threads import get_threads, processors, set_threads
 from unbraid.tracks.estimate import (
     ModelCost,
     measure_cost,
@@ -33,6 +32,7 @@ from unbraid.tracks.estimate import (
     segment_seconds,
 )
 from unbraid.tracks.model import ReadyModel
+from unbraid.version import __version__
 
 _PROBE_S = 1.0
 _BATCHES = (2, 4)

@@ -14,17 +14,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
-from types import TracebackType
 from typing import BinaryIO
 
 import numpy as np
 
 from unbraid.audio.levels import peak
-
-try:
-    import fcntl
-except ImportError:  # Windows: there an open file cannot be removed, which serves as the lock
-    fcntl = None  # type: ignore[assignment]
+from unbraid.closing import Closing
+from unbraid.locks import is_locked, lock_new
 
 PREFIX = ".unbraid-"
 _LOCK = "lock"
@@ -49,7 +45,7 @@ def open_workplace(root: Path) -> Iterator[Path]:
     try:
         sweep(root)
         folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=root))
-        lock = _hold(folder / _LOCK)
+        lock = lock_new(folder / _LOCK)
         try:
             yield folder
         finally:
@@ -99,36 +95,19 @@ def _make_folders(root: Path) -> list[Path]:
     return missing
 
 
-def _hold(path: Path) -> BinaryIO:
-    """Make the file, held from the moment it has its name."""
-    if fcntl is None:
-        return path.open("wb")
-    unnamed = path.with_suffix(".new")
-    lock = unnamed.open("wb")
-    with suppress(OSError):  # some network file systems know no locks; age has to do there
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    unnamed.rename(path)
-    return lock
-
-
 def _is_alive(folder: Path) -> bool:
     lock = folder / _LOCK
     try:
-        if time.time() - folder.stat().st_mtime < _NEWBORN_S and not lock.exists():
-            return True  # its owner is about to lock it
-        if fcntl is None:
-            lock.unlink(missing_ok=True)
-            return False
-        with lock.open("rb+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not lock.exists():  # its owner may be about to lock it
+            return time.time() - folder.stat().st_mtime < _NEWBORN_S
+        return is_locked(lock)
     except FileNotFoundError:
         return False
     except OSError:
         return True
-    return False
 
 
-class Spool:
+class Spool(Closing):
     """Sound put down on disk as it comes, to be read again in order: float32, no header.
 
     Interleaved, so that it may be written and read in blocks of any size.
@@ -148,17 +127,6 @@ class Spool:
         self.peak = 0.0
         self._path = path
         self._file: BinaryIO | None = path.open("wb", buffering=0)
-
-    def __enter__(self) -> Spool:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def append(self, block: np.ndarray) -> None:
         """Add a block (rows, samples).

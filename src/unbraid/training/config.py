@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from unbraid.data.augment import AugmentSettings
-from unbraid.data.excerpts import ExcerptSettings
+from unbraid.data.excerpt_places import ExcerptSettings
 from unbraid.data.repitch import RepitchSettings
 from unbraid.errors import ModelError, SettingsError
 from unbraid.models.build import ARCHITECTURES

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -13,11 +12,7 @@ from types import FrameType
 from typing import Any
 
 from unbraid.errors import SettingsError
-
-try:
-    import fcntl
-except ImportError:  # Windows: nobody watches there
-    fcntl = None  # type: ignore[assignment]
+from unbraid.locks import try_lock
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 _LOCK = ".lock"
@@ -83,7 +78,7 @@ def alone_in(folder: Path | None) -> Iterator[None]:
     Raises:
         SettingsError: if another process has it, or the folder cannot be made.
     """
-    if folder is None or fcntl is None:
+    if folder is None:
         yield
         return
     if folder.exists() and not folder.is_dir():
@@ -91,17 +86,15 @@ def alone_in(folder: Path | None) -> Iterator[None]:
     try:
         existed = folder.is_dir()
         folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o666)
+        lock = try_lock(folder / _LOCK)
     except OSError as error:
         raise SettingsError(f"{str(folder)!r} cannot hold a run: {error.strerror}") from error
+    if lock is None:
+        raise SettingsError(f"another process trains in {str(folder)!r}")
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise SettingsError(f"another process trains in {str(folder)!r}") from None
         yield
     finally:
-        os.close(handle)
+        lock.close()
         if not existed and {path.name for path in folder.iterdir()} == {_LOCK}:
             (folder / _LOCK).unlink()  # nothing came of it
             folder.rmdir()

@@ -13,8 +13,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
-from unbraid import __version__
 from unbraid.tracks.names import safe_name
+from unbraid.version import __version__
 from unbraid.web.archive import stream_zip
 from unbraid.web.choices import BIT_DEPTHS, FORMATS
 from unbraid.web.describe import ERRORS, FILE, FORM, JOB, tell_of_errors

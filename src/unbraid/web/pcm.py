@@ -9,12 +9,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import soundfile
 
 from unbraid.audio.signal import recut
+from unbraid.closing import Closing
 from unbraid.tracks.workplace import PREFIX
 
 ORIGINAL = "original"
@@ -24,7 +24,7 @@ _BLOCK = 1 << 16
 _FLAC_CHANNELS, _FLAC_RATE = 8, 192_000
 
 
-class ListeningCopy:
+class ListeningCopy(Closing):
     """A 16-bit copy of a sound, being written; a context manager.
 
     Args:
@@ -42,15 +42,8 @@ class ListeningCopy:
             folder / f"{part}.{suffix}", "w", sample_rate, channels, "PCM_16", format=kind
         )
 
-    def __enter__(self) -> ListeningCopy:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Finish the file."""
         self._file.close()
 
     def write(self, block: np.ndarray) -> None:

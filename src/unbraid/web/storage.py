@@ -23,15 +23,10 @@ import sys
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
 
 from unbraid.audio.suffixes import EXTENSIONS
 from unbraid.errors import SettingsError
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from unbraid.locks import HeldLock, try_lock
 
 ID = re.compile(r"[0-9a-f]{20}")
 
@@ -165,15 +160,10 @@ class Storage:
         self._lock.close()
 
 
-def _hold(path: Path) -> BinaryIO:
-    lock = path.open("ab")
-    if fcntl is not None:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            raise SettingsError(
-                f"another unbraid serve uses {str(path.parent)!r}; end it, or choose another --data"
-            ) from None
-        os.set_inheritable(lock.fileno(), False)
+def _hold(path: Path) -> HeldLock:
+    lock = try_lock(path)
+    if lock is None:
+        raise SettingsError(
+            f"another unbraid serve uses {str(path.parent)!r}; end it, or choose another --data"
+        )
     return lock

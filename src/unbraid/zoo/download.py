@@ -5,26 +5,20 @@ Two processes may ask for the same file at once: one fetches, the other waits an
 
 from __future__ import annotations
 
-import contextlib
 import http.client
-import os
 import socket
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from unbraid.atomic import publish
 from unbraid.cache_root import cache_root
 from unbraid.errors import ModelError
+from unbraid.locks import locked
 from unbraid.zoo.hashes import sha256_of
-
-try:
-    import fcntl
-except ImportError:  # Windows: no lock, but each process then has a part of its own
-    fcntl = None  # type: ignore[assignment]
 
 OnDownload = Callable[[str, int, int | None], None]
 """Called with the file's name, the bytes that are there, and those it will have, if known."""
@@ -68,7 +62,7 @@ def fetch(
         raise CannotFetch(f"cannot fetch {address}: only http and https are fetched from")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(target):
+        with locked(target.with_name(f".{target.name}.lock")):
             if not target.exists():
                 part = _part(target)
                 _fetch_part(address, part, hash8, on_download, timeout_s, tries, pause_s)
@@ -78,20 +72,8 @@ def fetch(
     return target
 
 
-@contextlib.contextmanager
-def _locked(target: Path) -> Iterator[None]:
-    """Hold the lock of this file; it goes with the process, whatever ends it."""
-    if fcntl is None:
-        yield
-        return
-    with target.with_name(f".{target.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def _part(target: Path) -> Path:
-    owner = "" if fcntl is not None else f".{os.getpid()}"
-    return target.with_name(f".{target.name}{owner}.part")
+    return target.with_name(f".{target.name}.part")
 
 
 def _fetch_part(

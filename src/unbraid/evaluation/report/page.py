@@ -17,9 +17,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from unbraid import __version__
 from unbraid.atomic import write_text
 from unbraid.errors import AudioWriteError
+from unbraid.version import __version__
 
 MARK = '<meta name="generator" content="unbraid'
 _POLICY = (

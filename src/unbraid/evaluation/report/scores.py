@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from unbraid import __version__
 from unbraid.evaluation.figures import ALL
 from unbraid.evaluation.report.charts import Row, chart
 from unbraid.evaluation.report.evaluations import BOXED, page_data
@@ -26,6 +25,7 @@ from unbraid.evaluation.report.page import (
 from unbraid.evaluation.report.previews import audio_tag
 from unbraid.evaluation.report.published import sdr_table
 from unbraid.evaluation.summary import Summary
+from unbraid.version import __version__
 
 _MAIN = {
     "uSDR": "uSDR: mean over songs of nSDR, the measure of the Music Demixing Challenge",

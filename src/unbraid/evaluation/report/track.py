@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 
 from PIL import Image
 
-from unbraid import __version__
 from unbraid.audio.files import probe
 from unbraid.evaluation.hints import SongHints, measured_correlations
 from unbraid.evaluation.pictures import colour_of, loudest_db, png, spectrogram, waveform
@@ -31,7 +30,8 @@ from unbraid.evaluation.report.page import (
 )
 from unbraid.evaluation.report.previews import choose_preview, encode_file, sound_block
 from unbraid.evaluation.soundprint import Soundprint, soundprint
-from unbraid.runtimes.threads import processors
+from unbraid.threads import processors
+from unbraid.version import __version__
 
 T = TypeVar("T")
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from data.datasets import RATE, STEMS, make_dataset, noise, write
-from unbraid.data.excerpts import Excerpts, ExcerptSettings
+from unbraid.data.excerpt_places import Cut, ExcerptSettings
+from unbraid.data.excerpts import Excerpts
 from unbraid.data.index import build_index
-from unbraid.data.places import Cut
 from unbraid.errors import SettingsError
 
 SETTINGS = ExcerptSettings(0.5, mode="random", per_epoch=60, normalize=False)

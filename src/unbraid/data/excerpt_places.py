@@ -8,17 +8,76 @@ their own, also where the track of an excerpt has none of them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32
 
 from unbraid.data.index import IndexedTrack
+from unbraid.errors import SettingsError
 
-if TYPE_CHECKING:
-    from unbraid.data.excerpts import ExcerptSettings
+
+@dataclass(frozen=True)
+class ExcerptSettings:
+    """Which excerpts make up an epoch.
+
+    Attributes:
+        excerpt_s: length of an excerpt, in seconds.
+        stride_s: distance of the grid's excerpts, in seconds.
+        mode: "grid" takes every excerpt of a regular grid once an epoch; "random" starts anywhere.
+        per_epoch: how many items an epoch has; None takes as many as the grid has. Of a grid, an
+            epoch then has that many, drawn anew for each.
+        apart: how often the stems of an excerpt come from places of their own; this and what
+            follows is for "random" alone.
+        loud_tries: by stem, how many places are looked at until it sounds in one; 1 if not named.
+        borrow: stems that come from a place of their own where an excerpt's has none.
+        speed: by stem, how far the speed of one from a place of its own may change, as a power of
+            e: 0.1 is 10 % slower to 11 % faster.
+        normalize: subtract the mean of the track's mono mixture and divide by its deviation.
+    Raises:
+        SettingsError: if a length or a number is out of its range.
+    """
+
+    excerpt_s: float = 11.0
+    stride_s: float = 1.0
+    mode: Literal["grid", "random"] = "grid"
+    per_epoch: int | None = None
+    apart: float = 0.0
+    loud_tries: Mapping[str, int] = field(default_factory=dict)
+    borrow: tuple[str, ...] = ()
+    speed: Mapping[str, float] = field(default_factory=dict)
+    normalize: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("excerpt_s", "stride_s"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise SettingsError(f"{name} is a time above 0 s, got {value}")
+        if self.mode not in ("grid", "random"):
+            raise SettingsError(f"excerpts lie on a 'grid' or at 'random', got {self.mode!r}")
+        if self.per_epoch is not None and self.per_epoch < 1:
+            raise SettingsError(f"an epoch has at least 1 item, got {self.per_epoch}")
+        self._check_places()
+
+    @property
+    def gathers(self) -> bool:
+        """Whether stems are looked for, and not just taken as they come."""
+        return bool(self.apart or self.loud_tries or self.borrow or self.speed)
+
+    def _check_places(self) -> None:
+        if self.gathers and self.mode != "random":
+            raise SettingsError("apart, loud_tries, borrow and speed need the mode 'random'")
+        if not 0 <= self.apart <= 1:
+            raise SettingsError(f"apart lies within 0 and 1, got {self.apart}")
+        for stem, tries in self.loud_tries.items():
+            if not 1 <= tries <= 1000:
+                raise SettingsError(f"loud_tries.{stem} is 1 to 1000 places, got {tries}")
+        for stem, reach in self.speed.items():
+            if not 0 <= reach <= 1:
+                raise SettingsError(f"speed.{stem} lies within 0 and 1, got {reach}")
+
 
 Place = tuple[IndexedTrack, int]
 """A track and the first sample in it."""

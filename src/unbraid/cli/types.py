@@ -1,0 +1,77 @@
+"""Types of command-line arguments: each turns a text into a value, or says what it should be."""
+
+from __future__ import annotations
+
+import math
+from argparse import ArgumentTypeError
+from pathlib import Path
+
+
+def count(text: str) -> int:
+    """A whole number, 1 or more."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"a number of at least 1, got {text!r}")
+    return int(text)
+
+
+def threads(text: str) -> int | str:
+    """A count, or "auto"."""
+    return text if text == "auto" else count(text)
+
+
+def positive(text: str) -> float:
+    """A number above 0."""
+    value = _number(text)
+    if not 0 < value < math.inf:
+        raise ArgumentTypeError(f"a number above 0, got {text!r}")
+    return value
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1."""
+    value = _number(text)
+    if not 0 <= value <= 1:
+        raise ArgumentTypeError(f"a number from 0 to 1, got {text!r}")
+    return value
+
+
+def span(text: str) -> tuple[float, float]:
+    """Two numbers of seconds, "A,B"; a single one stands for both."""
+    low, _, high = text.partition(",")
+    found = _number(low), _number(high or low)
+    if any(math.isnan(number) for number in found):
+        raise ArgumentTypeError(f"two numbers of seconds, A,B, got {text!r}")
+    return found
+
+
+def rate(text: str) -> str | int:
+    """ "source", "model" or a whole number of Hz."""
+    if text in ("source", "model"):
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise ArgumentTypeError(f"source, model or a number of Hz, got {text!r}") from None
+
+
+def shard(text: str) -> tuple[int, int]:
+    """ "I/N", I from 1 to N."""
+    first, slash, second = text.partition("/")
+    if slash and first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second):
+        return int(first), int(second)
+    raise ArgumentTypeError(f"I/N with I from 1 to N, such as 1/4, got {text!r}")
+
+
+def named_folder(text: str) -> tuple[str, Path]:
+    """ "NAME=DIR"."""
+    name, equals, folder = text.partition("=")
+    if not (equals and name and folder):
+        raise ArgumentTypeError(f"NAME=DIR, such as truth=songs/test, got {text!r}")
+    return name, Path(folder)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
