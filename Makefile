@@ -8,12 +8,13 @@ DEMO   := demo/Karissa Hobbs - Lets Go Fishin.ogg
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check format bench picture clean
+.PHONY: help demo test check format bench docs picture clean
 
 help:
 	@echo "make demo    separate the demo song with the bundled model"
 	@echo "make test    the test suite"
 	@echo "make check   format, lint, types, import floors, tests"
+	@echo "make docs    the documentation site, in build/docs"
 	@echo "make bench   speed and memory, written to benchmarks/README.md"
 
 $(VENV)/.installed: pyproject.toml constraints.txt hatch_build.py $(KERNELS)
@@ -50,6 +51,11 @@ bench: $(VENV)/.installed-dev
 
 picture: demo
 	$(BIN)/python scripts/picture.py separated
+
+docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[docs,torch]'
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
+	@echo "the documentation is in build/docs/index.html"
 
 clean:
 	rm -rf $(VENV) separated build dist
