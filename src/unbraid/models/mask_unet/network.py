@@ -1,0 +1,211 @@
+r"""U-Nets that mask a magnitude spectrogram, one for each stem.
+
+Sources: Jansson et al., "Singing voice separation with deep U-Net convolutional networks", ISMIR
+2017; Hennequin et al., "Spleeter", JOSS 5(50), 2154, 2020. At Spleeter's size, for one stem:
+
+    |STFT| of the mixture      (2, 512 frames, 1024 bins) ────────────────────┐
+        encoder 0               16 x 256 x 512  ─────────── skip ──┐          │
+        encoder 1               32 x 128 x 256  ────── skip ─┐     │          │
+          ...                                                │     │          │
+        encoder 5              512 x   8 x  16               │     │          │
+        decoder 0              256 x  16 x  32               │     │          │
+          ...                                                │     │          │
+        decoder 4               16 x 256 x 512  <────────────┘  <──┘          │
+        decoder 5                1 x 512 x 1024                               │
+        head, sigmoid: a mask  (2, 512, 1024) ──────────── times ─────────────┘
+                                                             │
+                                    output: this stem's magnitudes
+
+All outputs together say how the mixture's spectrogram is shared out. The layouts differ:
+
+    spleeter   encoder: conv, norm, activation; the skip leaves right after the conv, and the
+               innermost conv feeds the decoder. Decoder: transposed conv, activation, norm; the
+               skip comes first in what it reads. Padding 1 before and 2 after. Head: 4x4 conv,
+               dilation 2, one channel to all.
+    jansson    encoder: conv, norm, activation; the skip leaves after the activation. Decoder:
+               transposed conv, norm, activation; the skip comes last. Padding 2 and 2. The last
+               decoder layer gives the logits itself, so there is one channel.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Complex, Float
+from torch import Tensor, nn
+
+from unbraid.models.base import ModelSpec
+from unbraid.models.mask_unet.config import MaskUNetConfig
+from unbraid.models.mask_unet.stft import LeadInSTFT
+from unbraid.models.mask_unet.wiener import refine
+from unbraid.shapes import Estimates, Mixture
+
+__all__ = ["MaskUNet", "MaskUNetConfig"]
+
+KERNEL, STRIDE = 5, 2
+HEAD_KERNEL, HEAD_DILATION = 4, 2
+DROPOUT, DROPOUT_LAYERS = 0.5, 3
+EPSILON = 1e-10
+"""Keeps shares of silence finite."""
+
+
+class MaskUNet(nn.Module):
+    """One U-Net for each stem; their outputs share out the mixture. (b c t) -> (b s c t)."""
+
+    def __init__(self, config: MaskUNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.stft = LeadInSTFT(config.n_fft, config.hop)
+        self.networks = nn.ModuleList(StemUNet(config) for _ in config.stems)
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Stems, rate, channels and segment; any length works."""
+        return self.config.spec
+
+    def valid_samples(self, samples: int) -> int:
+        """Any length works."""
+        return samples
+
+    def forward(self, mixture: Mixture) -> Estimates:
+        """Separate songs: (batch, channels, samples) -> (batch, stems, channels, samples)."""
+        spectrum = self.stft(mixture * self.config.input_gain)
+        outputs = self.outputs(spectrum[..., : self.config.bins].abs())
+        stems = self.shares(outputs, spectrum) * spectrum[:, None]
+        if self.config.wiener_iterations:
+            stems = self._refined(stems, spectrum)
+        return self.stft.inverse(stems, mixture.shape[-1]) / self.config.input_gain
+
+    def outputs(self, magnitudes: Float[Tensor, "b c n f"]) -> Float[Tensor, "b s c n f"]:
+        """Magnitudes of the stems as the networks estimate them, patch by patch."""
+        batch, frames = magnitudes.shape[0], magnitudes.shape[2]
+        whole = F.pad(magnitudes, (0, 0, 0, -frames % self.config.frames))
+        patches = rearrange(whole, "b c (k n) f -> (b k) c n f", n=self.config.frames)
+        logits = torch.stack([network(patches) for network in self.networks], 1)
+        masks = logits.softmax(1) if self.config.softmax else logits.sigmoid()
+        outputs = rearrange(masks * patches[:, None], "(b k) s c n f -> b s c (k n) f", b=batch)
+        return outputs[..., :frames, :]
+
+    def shares(
+        self, outputs: Float[Tensor, "b s c n f"], spectrum: Complex[Tensor, "b c n all_f"]
+    ) -> Float[Tensor, "b s c n all_f"]:
+        """Each stem's share of every bin of the mixture, from 0 to 1."""
+        if self.config.exponent == 0:
+            magnitudes = spectrum[:, None, ..., : self.config.bins].abs()
+            shares = outputs / (magnitudes + EPSILON)
+        else:
+            powers = outputs**self.config.exponent
+            stems = len(self.config.stems)
+            shares = (powers + EPSILON / stems) / (powers.sum(1, keepdim=True) + EPSILON)
+        above = spectrum.shape[-1] - self.config.bins
+        if self.config.above == "zeros":
+            return F.pad(shares, (0, above))
+        mean = shares.mean(-1, keepdim=True)
+        return torch.cat([shares, mean.expand(*mean.shape[:-1], above)], -1)
+
+    def _refined(
+        self, stems: Complex[Tensor, "b s c n all_f"], spectrum: Complex[Tensor, "b c n all_f"]
+    ) -> Complex[Tensor, "b s c n all_f"]:
+        """The bins of the networks through a Wiener filter; those above stay as they are."""
+        bins, size = self.config.bins, self.config.frames
+        low = (stems[..., :bins].split(size, -2), spectrum[..., :bins].split(size, -2))
+        iterations = self.config.wiener_iterations
+        refined = [refine(guess, mixture, iterations) for guess, mixture in zip(*low, strict=True)]
+        return torch.cat([torch.cat(refined, -2), stems[..., bins:]], -1)
+
+
+class StemUNet(nn.Module):
+    """The network of one stem: magnitudes (b c n f) -> logits of its mask, the same shape."""
+
+    def __init__(self, config: MaskUNetConfig) -> None:
+        super().__init__()
+        self.spleeter = spleeter = config.layout == "spleeter"
+        ins = (config.audio_channels, *config.widths[:-1])
+        self.encoder = nn.ModuleList(
+            EncoderLayer(inner, outer, config, normed=not spleeter or level < config.depth - 1)
+            for level, (inner, outer) in enumerate(zip(ins, config.widths, strict=True))
+        )
+        self.decoder = nn.ModuleList(
+            DecoderLayer(inner, outer, config, level)
+            for level, (inner, outer) in enumerate(config.decoder_widths)
+        )
+        self.head: nn.Module = nn.Identity()
+        if spleeter:
+            self.head = nn.Conv2d(
+                1, config.audio_channels, HEAD_KERNEL, dilation=HEAD_DILATION, padding=3
+            )
+
+    def forward(self, magnitudes: Float[Tensor, "b c n f"]) -> Float[Tensor, "b c n f"]:
+        x, skips = magnitudes, []
+        for layer in self.encoder:
+            skip, x = layer(x)
+            skips.append(skip)
+        x = skips.pop()
+        for layer in self.decoder:
+            x = layer(x)
+            if skips:
+                skip = skips.pop()
+                x = torch.cat([skip, x] if self.spleeter else [x, skip], 1)
+        logits: Tensor = self.head(x)
+        return logits
+
+
+class EncoderLayer(nn.Module):
+    """Half the resolution. Gives the skip, and what feeds the next layer."""
+
+    def __init__(self, inner: int, outer: int, config: MaskUNetConfig, *, normed: bool) -> None:
+        super().__init__()
+        self.spleeter, self.elu = config.layout == "spleeter", config.activation == "elu"
+        self.conv = nn.Conv2d(inner, outer, KERNEL, STRIDE)
+        self.norm = BatchNorm(outer, config) if normed else None
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        y = self.conv(F.pad(x, (1, 2, 1, 2) if self.spleeter else (2, 2, 2, 2)))
+        if self.norm is None:
+            return y, y
+        h = self.norm(y)
+        h = F.elu(h) if self.elu else F.leaky_relu(h, 0.2)
+        return (y if self.spleeter else h), h
+
+
+class DecoderLayer(nn.Module):
+    """Twice the resolution."""
+
+    def __init__(self, inner: int, outer: int, config: MaskUNetConfig, level: int) -> None:
+        super().__init__()
+        self.spleeter, self.elu = config.layout == "spleeter", config.activation == "elu"
+        self.conv = nn.ConvTranspose2d(inner, outer, KERNEL, STRIDE)
+        last = level == config.depth - 1
+        self.norm = BatchNorm(outer, config) if self.spleeter or not last else None
+        self.dropout = nn.Dropout(DROPOUT if level < DROPOUT_LAYERS else 0.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # A transposed convolution gives 2 n + 3 rows; the padding of the encoder is cut off again.
+        y = self.conv(x)
+        y = y[..., 1:-2, 1:-2] if self.spleeter else y[..., 2:-1, 2:-1]
+        if self.norm is None:
+            return y
+        y = self.norm(self._activate(y)) if self.spleeter else self._activate(self.norm(y))
+        return self.dropout(y)
+
+    def _activate(self, x: Tensor) -> Tensor:
+        return F.elu(x) if self.elu else F.relu(x)
+
+
+class BatchNorm(nn.Module):
+    """Batch normalization whose state is four vectors: no counter of batches."""
+
+    def __init__(self, width: int, config: MaskUNetConfig) -> None:
+        super().__init__()
+        self.epsilon = 1e-3 if config.layout == "spleeter" else 1e-5
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
+        self.register_buffer("running_mean", torch.zeros(width))
+        self.register_buffer("running_var", torch.ones(width))
+
+    def forward(self, x: Float[Tensor, "b c n f"]) -> Float[Tensor, "b c n f"]:
+        return F.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias,
+            self.training, momentum=0.01, eps=self.epsilon,
+        )  # fmt: skip

@@ -1,0 +1,238 @@
+"""Checkpoints of TensorFlow ("tensor bundles") without TensorFlow; nothing is executed.
+
+NAME.index               a sorted table in LevelDB's format: tensor name -> where its values lie
+NAME.data-00000-of-00001 the values, raw
+
+    index:  data blocks | index of blocks | footer (48 bytes)
+    block:  entries | restart points | their number ‖ kind (1 byte) | checksum
+    entry:  length shared with the previous key | rest of key | value
+    value:  a small protobuf: type, shape, shard, offset, size, checksum
+
+Every length is compared with what the file has before it is used, every checksum with the bytes.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from unbraid.errors import CheckpointError
+from unbraid.zoo.public.crc32c import masked_crc32c
+from unbraid.zoo.stored import KINDS, StoredTensor
+
+_MOST_INDEX_BYTES = 16 << 20
+_MOST_TENSORS, _MOST_SHARDS, _MOST_DIMENSIONS = 100_000, 1024, 8
+_LONGEST_NAME = 1024
+_MAGIC, _FOOTER_BYTES, _TRAILER_BYTES = 0xDB4775248B80FB57, 48, 5
+_TYPES = {1: "F32", 9: "I64"}
+"""TensorFlow's number of a type -> kind of the values."""
+
+
+def read_bundle(index: Path) -> dict[str, StoredTensor]:
+    """All tensors of a bundle by name; values are read, and their checksums compared, on demand.
+
+    Args:
+        index: the file NAME.index; the data lie in the same folder.
+    Raises:
+        CheckpointError: if it is no such file, damaged, or says what a bundle of weights never
+            says. A tensor's `read` raises it if its bytes do not have their checksum.
+    """
+    with _refusing(index):
+        entries = _entries(_read_index(index))
+        header = next(entries, None)
+        if header is None or header[0] != b"":
+            raise CheckpointError("an index without a header")
+        shards = _shards(index, header[1])
+        tensors: dict[str, StoredTensor] = {}
+        for key, value in entries:
+            if len(tensors) == _MOST_TENSORS:
+                raise CheckpointError(f"more than {_MOST_TENSORS} tensors")
+            tensors[key.decode("utf-8")] = _tensor(_place(value), shards)
+        return tensors
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Name the file in every error."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: refused: {error}") from error
+    except (OSError, ValueError, LookupError, struct.error, OverflowError) as error:
+        raise CheckpointError(
+            f"{path}: not a readable TensorFlow checkpoint ({error!s:.200}); it may be cut short "
+            "or altered, get it again"
+        ) from error
+
+
+def _read_index(path: Path) -> bytes:
+    with path.open("rb") as file:
+        content = file.read(_MOST_INDEX_BYTES + 1)
+    if len(content) > _MOST_INDEX_BYTES:
+        raise CheckpointError(f"an index of more than {_MOST_INDEX_BYTES} bytes")
+    return content
+
+
+def _entries(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Keys and values of the table, in growing order of keys."""
+    footer = content[-_FOOTER_BYTES:]
+    if len(footer) < _FOOTER_BYTES or int.from_bytes(footer[-8:], "little") != _MAGIC:
+        raise CheckpointError("not an index of TensorFlow: its last bytes are others")
+    reader = _Reader(footer)
+    reader.varint(), reader.varint()  # of a block about blocks, which holds nothing
+    previous, end = None, 0
+    for _, handle in _block(content, reader.varint(), reader.varint()):
+        where = _Reader(handle)
+        start, size = where.varint(), where.varint()
+        if start < end:
+            raise CheckpointError("blocks that overlap")
+        end = start + size + _TRAILER_BYTES
+        for key, value in _block(content, start, size):
+            if previous is not None and key <= previous:
+                raise CheckpointError(f"keys out of order at {key!r:.100}")
+            yield key, value
+            previous = key
+
+
+def _block(content: bytes, start: int, size: int) -> Iterator[tuple[bytes, bytes]]:
+    """Keys and values of one block."""
+    if start + size + _TRAILER_BYTES > len(content) - _FOOTER_BYTES:
+        raise CheckpointError("a block that reaches beyond the file")
+    block, kind = content[start : start + size], content[start + size]
+    (checksum,) = struct.unpack_from("<I", content, start + size + 1)
+    if kind != 0:
+        raise CheckpointError("a compressed index, which TensorFlow does not write")
+    if masked_crc32c(content[start : start + size + 1]) != checksum:
+        raise CheckpointError("a block of the index is damaged; get the file again")
+    (restarts,) = struct.unpack_from("<I", block, size - 4)
+    stop = size - 4 * (restarts + 1)
+    if stop < 0:
+        raise CheckpointError("a block of impossible size")
+    reader, key = _Reader(block[:stop]), b""
+    while not reader.done:
+        shared, rest, length = reader.varint(), reader.varint(), reader.varint()
+        if shared > len(key) or shared + rest > _LONGEST_NAME:
+            raise CheckpointError("a key of impossible length")
+        key = key[:shared] + reader.take(rest)
+        yield key, reader.take(length)
+
+
+class _Reader:
+    """Takes numbers and bytes off the front."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content, self._at = content, 0
+
+    @property
+    def done(self) -> bool:
+        return self._at == len(self._content)
+
+    def take(self, count: int) -> bytes:
+        if count > len(self._content) - self._at:
+            raise CheckpointError("an entry that reaches beyond its block")
+        self._at += count
+        return self._content[self._at - count : self._at]
+
+    def varint(self) -> int:
+        """Seven bits a byte, lowest first; below 2^63."""
+        value = 0
+        for shift in range(0, 63, 7):
+            (byte,) = self.take(1)
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value
+        raise CheckpointError("a number of too many bytes")
+
+    def fields(self) -> Iterator[tuple[int, int | bytes]]:
+        """Fields of a protobuf: number and value."""
+        while not self.done:
+            tag = self.varint()
+            kind = tag & 7
+            if kind == 0:
+                yield tag >> 3, self.varint()
+            elif kind == 2:
+                yield tag >> 3, self.take(self.varint())
+            elif kind == 5:
+                yield tag >> 3, int.from_bytes(self.take(4), "little")
+            else:
+                raise CheckpointError(f"a field of kind {kind}")
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where and what a tensor is, as the index says."""
+
+    kind: str
+    shape: tuple[int, ...]
+    shard: int
+    start: int
+    size: int
+    checksum: int
+
+
+def _place(value: bytes) -> _Place:
+    found: dict[int, int | bytes] = {1: 0, 2: b"", 3: 0, 4: 0, 5: 0}
+    for number, content in _Reader(value).fields():
+        if number not in range(1, 7):
+            raise CheckpointError("a tensor in slices, or of a newer format")
+        if isinstance(content, bytes) != (number == 2):
+            raise CheckpointError("an entry with a field of the wrong kind")
+        found[number] = content
+    kind, shape = found[1], found[2]
+    if kind not in _TYPES or not isinstance(shape, bytes) or 6 not in found:
+        raise CheckpointError(
+            f"a tensor of TensorFlow's type {kind}; only float32 and int64 with a checksum are read"
+        )
+    shard, start, size, checksum = (int(found[number]) for number in (3, 4, 5, 6))
+    return _Place(_TYPES[int(kind)], _shape(shape), shard, start, size, checksum)
+
+
+def _shape(content: bytes) -> tuple[int, ...]:
+    lengths = []
+    for number, dimension in _Reader(content).fields():
+        if number != 2 or not isinstance(dimension, bytes) or len(lengths) == _MOST_DIMENSIONS:
+            raise CheckpointError("a tensor of impossible shape")
+        sizes = [size for field, size in _Reader(dimension).fields() if field == 1]
+        lengths.append(int(sizes[-1]) if sizes and isinstance(sizes[-1], int) else 0)
+    return tuple(lengths)
+
+
+def _shards(index: Path, header: bytes) -> list[tuple[Path, int]]:
+    """The files with data, and their sizes."""
+    found: dict[int, int | bytes] = {1: 0, 2: 0} | dict(_Reader(header).fields())
+    count = found[1]
+    if not isinstance(count, int) or not 1 <= count <= _MOST_SHARDS or found[2] != 0:
+        raise CheckpointError(f"a bundle of 1 to {_MOST_SHARDS} little-endian files is read")
+    names = (f"{index.stem}.data-{shard:05d}-of-{count:05d}" for shard in range(count))
+    paths = [index.with_name(name) for name in names]
+    return [(path, path.stat().st_size) for path in paths]
+
+
+def _tensor(place: _Place, shards: list[tuple[Path, int]]) -> StoredTensor:
+    if place.shard >= len(shards):
+        raise CheckpointError(f"a tensor in file {place.shard} of {len(shards)}")
+    path, file_bytes = shards[place.shard]
+    if place.start + place.size > file_bytes:
+        raise CheckpointError(f"a tensor that reaches beyond the end of {path.name}")
+    if math.prod(place.shape) * np.dtype(KINDS[place.kind]).itemsize != place.size:
+        raise CheckpointError(f"a tensor of shape {place.shape} in {place.size} bytes")
+    return StoredTensor(place.shape, place.kind, partial(_read, path, place))
+
+
+def _read(path: Path, place: _Place) -> np.ndarray:
+    with _refusing(path):
+        if place.size == 0:
+            return np.zeros(place.shape, KINDS[place.kind])
+        content = np.asarray(
+            np.memmap(path, np.uint8, "r", offset=place.start, shape=(place.size,))
+        )
+        if masked_crc32c(content) != place.checksum:
+            raise CheckpointError("values that do not have their checksum; get the file again")
+        return content.view(np.dtype(KINDS[place.kind]).newbyteorder("<")).reshape(place.shape)
