@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-KERNELS := $(wildcard src/unbraid/runtimes/native/build.py src/unbraid/runtimes/native/kernels/*)
+KERNELS := $(wildcard src/unbraid/engines/native/build.py src/unbraid/engines/native/kernels/*)
 DEMO   := demo/Karissa Hobbs - Lets Go Fishin.ogg
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

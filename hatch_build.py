@@ -15,11 +15,11 @@ class KernelsHook(BuildHookInterface):  # type: ignore[type-arg]
         """Called before files are collected."""
         if self.target_name != "wheel":
             return
-        builder = runpy.run_path(f"{self.root}/src/unbraid/runtimes/native/build.py")
+        builder = runpy.run_path(f"{self.root}/src/unbraid/engines/native/build.py")
         built = builder["build"]()
         if built:
             build_data["pure_python"] = False
             build_data["infer_tag"] = True
             build_data["artifacts"] += [
-                f"/src/unbraid/runtimes/native/{path.name}" for path in built
+                f"/src/unbraid/engines/native/{path.name}" for path in built
             ]

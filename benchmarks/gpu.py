@@ -47,7 +47,7 @@ from unbraid.api import Separator
 separator = Separator(sys.argv[1], device="cuda")
 separator._fingerprint
 tell("model, its fingerprint")
-from unbraid.runtimes.arrays import run_model
+from unbraid.engines.arrays import run_model
 import numpy as np
 for name, size in (("first pass", 1), ("first pass of eight", 8), ("second pass of eight", 8)):
     batch = np.random.default_rng(0).standard_normal((size, 2, 44 * 44100), np.float32)
@@ -192,8 +192,8 @@ def measure_passes(name: Path | str, segment_s: float) -> dict[str, Any]:
     """Audio seconds a second by batch size, deviation from float64, and the card's share."""
     import torch
 
-    from unbraid.runtimes.adapt import adapt
-    from unbraid.zoo.load import load_model
+    from unbraid.engines.load import load_model
+    from unbraid.engines.ready import as_model
 
     model: Any = load_model(name)
     mixture = _excerpt(segment_s)
@@ -203,7 +203,7 @@ def measure_passes(name: Path | str, segment_s: float) -> dict[str, Any]:
     model.to(DEVICE)
     found: dict[str, Any] = {"segment_s": segment_s}
     for precision in PRECISIONS:
-        found[precision] = _by_batch(adapt(model, DEVICE, precision), mixture, exact)
+        found[precision] = _by_batch(as_model(model, precision), mixture, exact)
     found["card_share"], found["longest_kernels"] = _on_card(model, mixture[None].to(DEVICE))
     return found
 
@@ -224,7 +224,7 @@ def measure_layers(name: str, segment_s: float) -> dict[str, Any]:
     """
     import torch
 
-    from unbraid.zoo.load import load_model
+    from unbraid.engines.load import load_model
 
     exact: Any = load_model(name).double()
     card: Any = load_model(name).to(DEVICE)

@@ -26,26 +26,20 @@ import numpy as np
 
 from benchmarks import machine
 from benchmarks.songs import write_song
+from unbraid.engines.arrays import ArrayModel
+from unbraid.models.base import ModelSpec
 
 RESULT = Path(__file__).parent / "library.json"
 WAYS = ("one by one", "in a line")
 SPEED = 400
 
 
-class Elsewhere:
+class Elsewhere(ArrayModel):
     """A model that computes on another device, at `SPEED` times real time."""
 
-    takes_arrays = True
+    spec = ModelSpec(("drums", "bass", "other", "vocals"), 44100, 2, 44100 * 40)
 
-    def __init__(self) -> None:
-        from unbraid.models.base import ModelSpec
-
-        self.spec = ModelSpec(("drums", "bass", "other", "vocals"), 44100, 2, 44100 * 40)
-
-    def valid_samples(self, samples: int) -> int:
-        return samples
-
-    def __call__(self, mixture: np.ndarray) -> np.ndarray:
+    def separate(self, mixture: np.ndarray) -> np.ndarray:
         time.sleep(mixture.shape[-1] / self.spec.sample_rate / SPEED)
         return np.repeat(mixture[:, None] / 4, 4, axis=1)
 

@@ -25,8 +25,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import machine, roofline
-from unbraid.models.hybrid_demucs import HybridDemucs, HybridDemucsConfig
-from unbraid.runtimes.native import NativeHybridDemucs
+from unbraid.engines.native.hybrid import NativeHybridDemucs
+from unbraid.models.hybrid_demucs.network import HybridDemucs, HybridDemucsConfig
 
 HERE = Path(__file__).parent
 RATE = 44100

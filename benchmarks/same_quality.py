@@ -21,11 +21,10 @@ import numpy as np
 import soundfile
 
 from unbraid import load_model
+from unbraid.engines.torch.official import to_official_state
 from unbraid.evaluation.metrics import nsdr
-from unbraid.models.hybrid_demucs import HybridDemucs
-from unbraid.models.two_rate_demucs import TwoRateDemucs
+from unbraid.models.hybrid_demucs.network import HybridDemucs
 from unbraid.zoo.checkpoint import save_checkpoint
-from unbraid.zoo.convert import to_official_state
 
 RESULT = Path(__file__).parent / "same_quality.json"
 NAME = "0123abcd"
@@ -85,10 +84,9 @@ def compare(folder: Path, python: str, track: Path) -> dict[str, dict[str, float
 
 def _without_masks(path: Path) -> HybridDemucs:
     """The part of `mini` as a plain network, written to `path` too."""
-    mini = load_model("mini")
-    assert isinstance(mini, TwoRateDemucs)
-    save_checkpoint(path, mini.full)
-    return mini.full
+    full: HybridDemucs = load_model("mini").get_submodule("model.full")
+    save_checkpoint(path, full)
+    return full
 
 
 def _score(source: np.ndarray, path: Path) -> float:

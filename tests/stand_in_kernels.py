@@ -26,7 +26,7 @@ class Shares:
 
 
 def kernels(why_not: str | None = None, fit: bool = True) -> SimpleNamespace:
-    """What `unbraid.runtimes.native` offers."""
+    """What `unbraid.engines.native.hybrid` offers."""
     return SimpleNamespace(
         find=lambda: why_not,
         fits=lambda config: fit,
@@ -39,9 +39,9 @@ def main_without_torch() -> int:
     """The command line; an `import torch` is an error."""
     sys.modules["torch"] = None  # type: ignore[assignment]
     from unbraid.cli.main import main
-    from unbraid.runtimes import cpu_engine
+    from unbraid.engines.native import model
 
-    cpu_engine._kernels = kernels  # type: ignore[assignment]
+    model._kernels = kernels  # type: ignore[assignment]
     code = main()
     assert sys.modules["torch"] is None
     return code

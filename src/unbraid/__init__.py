@@ -30,16 +30,17 @@ let_waiting_threads_sleep()
 if TYPE_CHECKING:
     from unbraid import evaluation as evaluation
     from unbraid.api import OutputSettings, Separator, TrackResult, separate
-    from unbraid.models.bag import Bag
+    from unbraid.engines.load import load_model
+    from unbraid.engines.torch.official import from_official
     from unbraid.models.base import ModelSpec
+    from unbraid.models.compose.bag import Bag
     from unbraid.separation.engine import apply_model
     from unbraid.separation.progress import CancelToken, Progress
     from unbraid.separation.settings import SeparationSettings
-    from unbraid.zoo.convert import from_official
-    from unbraid.zoo.load import list_models, load_model
+    from unbraid.zoo.open import list_models
 
 _HOME = {
-    "Bag": "unbraid.models.bag",
+    "Bag": "unbraid.models.compose.bag",
     "CancelToken": "unbraid.separation.progress",
     "ModelSpec": "unbraid.models.base",
     "OutputSettings": "unbraid.api",
@@ -48,9 +49,9 @@ _HOME = {
     "Separator": "unbraid.api",
     "TrackResult": "unbraid.api",
     "apply_model": "unbraid.separation.engine",
-    "from_official": "unbraid.zoo.convert",
-    "list_models": "unbraid.zoo.load",
-    "load_model": "unbraid.zoo.load",
+    "from_official": "unbraid.engines.torch.official",
+    "list_models": "unbraid.zoo.open",
+    "load_model": "unbraid.engines.load",
     "separate": "unbraid.api",
 }
 

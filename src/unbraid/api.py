@@ -18,10 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from unbraid.audio.channels import default_channel_names
+from unbraid.engines.devices import free_gpu_bytes
 from unbraid.errors import SettingsError, UnbraidError
-from unbraid.models.base import ModelSpec, SeparationModel
-from unbraid.runtimes.adapt import adapt
-from unbraid.runtimes.devices import free_gpu_bytes
+from unbraid.models.base import ModelSpec, SeparationModel, TensorModel
 from unbraid.separation.progress import CancelToken, Progress
 from unbraid.separation.settings import SeparationSettings
 from unbraid.threads import set_threads
@@ -74,7 +73,7 @@ class Separator:
 
     def __init__(
         self,
-        model: SeparationModel | str | Path = "mini",
+        model: SeparationModel | TensorModel | str | Path = "mini",
         device: str = "auto",
         overlap: float = 0.25,
         shifts: int = 0,
@@ -174,7 +173,7 @@ class Separator:
         source = as_source(signal)
         channel_map = map_channels(default_channel_names(len(source)), self.spec.channels)
         route = Route(
-            model=adapt(self._ready.model, self._ready.device, self._ready.precision),
+            model=self._ready.model,
             settings=self._settings,
             channel_map=channel_map,
             source_rate=sample_rate,
@@ -351,7 +350,7 @@ def separate(
     path: str | os.PathLike[str],
     out: str | os.PathLike[str] = "separated",
     *,
-    model: SeparationModel | str | Path = "mini",
+    model: SeparationModel | TensorModel | str | Path = "mini",
     output: OutputSettings = _DEFAULT_OUTPUT,
     device: str = "auto",
 ) -> TrackResult:

@@ -25,12 +25,12 @@ from studies.mini.measure import RATE, STEMS
 from unbraid.data.augment import augment
 from unbraid.data.excerpts import Excerpts
 from unbraid.data.index import build_index
+from unbraid.engines.load import load_model
 from unbraid.errors import UnbraidError
 from unbraid.training.losses import stem_losses
 from unbraid.training.recipes import read_recipe
 from unbraid.training.runlog import read_log
 from unbraid.training.seeds import generator_of
-from unbraid.zoo.load import load_model
 
 SEED = 7919
 LAST_STEPS = 50

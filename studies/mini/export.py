@@ -13,7 +13,6 @@ whole-song nSDR, beside the two trivial estimates.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 from pathlib import Path
 
@@ -22,11 +21,13 @@ import torch
 
 import unbraid
 from unbraid.evaluation.metrics import nsdr
-from unbraid.models.hybrid_demucs import HybridDemucs
-from unbraid.models.two_rate_demucs import TwoRateDemucs, TwoRateDemucsConfig
+from unbraid.models.compose.ratio_masks import RatioMasksConfig
+from unbraid.models.compose.two_rate import TwoRateConfig
+from unbraid.models.network import Network
+from unbraid.models.registry import Member, architecture_of, build_network, replace_settings
 from unbraid.zoo.checkpoint import save_checkpoint
 from unbraid.zoo.header import read_info
-from unbraid.zoo.load import find_model
+from unbraid.zoo.open import find_model
 
 STEMS = ("drums", "bass", "other", "vocals")
 RATE = 44100
@@ -50,21 +51,33 @@ def scores(model: Path, song: Path) -> dict[str, dict[str, float]]:
     }
 
 
-def joined(full: HybridDemucs, low: HybridDemucs) -> TwoRateDemucs:
+def joined(full: Network, low: Network) -> Network:
     """Both as one model: weights of the whole are those of its parts."""
-    own = {
-        field.name: getattr(full.config, field.name) for field in dataclasses.fields(full.config)
-    }
-    config = TwoRateDemucsConfig(**own, low_width=low.config.width)
-    if config.low != dataclasses.replace(low.config, segment_s=config.segment_s, ratio_masks=False):
-        raise SystemExit(f"the parts do not fit: {config.low} is wanted, got {low.config}")
-    model = TwoRateDemucs(config)
-    model.full.load_state_dict(full.state_dict())
-    model.low.load_state_dict(low.state_dict())
+    config = TwoRateConfig(
+        full=Member("hybrid_demucs", full.config), low=Member("hybrid_demucs", low.config)
+    )
+    model = build_network("two_rate", config)
+    model.get_submodule("full").load_state_dict(full.state_dict())
+    model.get_submodule("low").load_state_dict(low.state_dict())
     return model
 
 
-def mean(models: list[HybridDemucs]) -> HybridDemucs:
+def finished(model: Network, segment_s: float | None, ratio_masks: bool) -> Network:
+    """The model with another segment and with ratio masks, as it is asked for."""
+    config = model.config
+    if segment_s is not None:
+        config = replace_settings(config, segment_s=segment_s)
+    architecture = architecture_of(config)
+    made = build_network(architecture, config)
+    made.load_state_dict(model.state_dict())
+    if not ratio_masks or architecture == "ratio_masks":
+        return made
+    masked = build_network("ratio_masks", RatioMasksConfig(Member(architecture, config)))
+    masked.get_submodule("model").load_state_dict(made.state_dict())
+    return masked
+
+
+def mean(models: list[Network]) -> Network:
     """The first of them, with the mean of all their weights."""
     states = [model.state_dict() for model in models]
     models[0].load_state_dict(
@@ -91,14 +104,7 @@ def main() -> None:
             "full": provenance,
             "low": parts[0] if len(parts) == 1 else {"mean_of": parts},
         }
-    config = dataclasses.replace(
-        model.config,
-        segment_s=args.segment or model.config.segment_s,
-        ratio_masks=args.ratio_masks or model.config.ratio_masks,
-    )
-    finished = type(model)(config)
-    finished.load_state_dict(model.state_dict())
-    model = finished
+    model = finished(model, args.segment, args.ratio_masks)
     save_checkpoint(args.out, model, licence=LICENCE, provenance=provenance, dtype=torch.float16)
     table = scores(args.out, args.data / "valid" / "Potassium")
     provenance["nsdr_potassium_db"] = table

@@ -29,7 +29,7 @@ from unbraid.atomic import write_text
 from unbraid.errors import UnbraidError
 from unbraid.evaluation.bss_eval import sdr_v4
 from unbraid.evaluation.metrics import nsdr
-from unbraid.zoo.load import find_model
+from unbraid.zoo.open import find_model
 
 STEMS = ("drums", "bass", "other", "vocals")
 RATE = 44100

@@ -120,7 +120,7 @@ def test_a_model_that_has_seen_the_test_set_is_flagged(unbraid_main, tmp_path, m
 
 def test_the_catalog_knows_who_has_seen_the_test_set():
     from unbraid.cli.evaluate import known_leak
-    from unbraid.zoo.load import list_models
+    from unbraid.zoo.open import list_models
 
     seen = {card.name for card in list_models() if card.musdb_test_seen}
     assert seen

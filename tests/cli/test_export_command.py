@@ -9,7 +9,7 @@ import torch
 
 from small_songs import write_song
 from unbraid.cli.main import main
-from unbraid.models.hybrid_demucs import HybridDemucs, HybridDemucsConfig
+from unbraid.models.hybrid_demucs.network import HybridDemucs, HybridDemucsConfig
 from unbraid.zoo.checkpoint import save_checkpoint
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from unbraid.cli.main import main
-from unbraid.zoo import load
+from unbraid.zoo import open as load
 
 
 @pytest.fixture(autouse=True)

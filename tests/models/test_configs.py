@@ -11,11 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unbraid.errors import CheckpointError, SettingsError
-from unbraid.models.build import ARCHITECTURES
-from unbraid.models.configs import CONFIGS, make_config
-from unbraid.models.configs.hybrid_demucs import HybridDemucsConfig
-from unbraid.models.configs.weights import weight_shapes
-from unbraid.models.hybrid_demucs import HybridDemucs
+from unbraid.models import registry
+from unbraid.models.hybrid_demucs.config import HybridDemucsConfig
+from unbraid.models.hybrid_demucs.network import HybridDemucs
+from unbraid.models.hybrid_demucs.weights import weight_shapes
+from unbraid.models.registry import (
+    NETWORKS,
+    architecture_of,
+    build_network,
+    config_class,
+    describe_model,
+    make_config,
+    plain_config,
+)
 
 
 def shapes_of(config: HybridDemucsConfig) -> list[tuple[str, tuple[int, ...]]]:
@@ -53,35 +61,55 @@ def test_names_and_shapes_of_weights_are_those_of_the_network_in_its_order(
     assert list(weight_shapes(config).items()) == shapes_of(config)
 
 
-@pytest.mark.parametrize(
-    "settings_",
-    [
-        {"norm_groups": 5},
-        {"width": 6, "attention_from": 0},
-        {"depth": 3},
-        {"ratio_masks": True, "stems": ("vocals",)},
-    ],
-)
-def test_what_makes_no_network_has_no_weights(settings_):
-    config = HybridDemucsConfig(**settings_)
+@pytest.mark.parametrize("settings_", [{"norm_groups": 5}, {"depth": 3}])
+def test_what_makes_no_network_is_no_config(settings_):
+    with pytest.raises(SettingsError):
+        HybridDemucsConfig(**settings_)
+
+
+def test_what_makes_no_network_has_no_weights():
+    config = HybridDemucsConfig(width=6, attention_from=0)
     with pytest.raises((SettingsError, ValueError)):
         shapes_of(config)
     with pytest.raises(SettingsError):
         weight_shapes(config)
 
 
-def test_each_architecture_has_its_config_and_an_unknown_key_is_told():
-    assert {name: config for name, (config, _) in ARCHITECTURES.items()} == CONFIGS
+def test_each_architecture_has_its_config_and_its_network():
+    for architecture in NETWORKS:
+        config = config_class(architecture)()
+        assert architecture_of(config) == architecture
+        assert make_config(architecture, plain_config(config)) == config
+        with torch.device("meta"):
+            network = build_network(architecture, config)
+        assert describe_model(network) == (architecture, plain_config(config))
+        state = network.state_dict()
+        shapes = {name: tuple(value.shape) for name, value in state.items()}
+        assert list(registry.weight_shapes(architecture, config).items()) == list(shapes.items())
+
+
+def test_an_unknown_name_or_key_is_told():
     assert make_config("hybrid_demucs", {"stems": ["a", "b"]}).stems == ("a", "b")
     with pytest.raises(CheckpointError, match="did you mean 'hybrid_demucs'"):
         make_config("hybrid_demuc", {})
     with pytest.raises(CheckpointError, match="did you mean 'depth'"):
         make_config("demucs", {"depht": 6})
+    with pytest.raises(CheckpointError, match="an architecture and a config"):
+        make_config("ratio_masks", {"model": {"architecture": "demucs"}})
+    inner = {"architecture": "demucs", "config": {"depht": 6}}
+    with pytest.raises(CheckpointError, match="did you mean 'depth'"):
+        make_config("ratio_masks", {"model": inner})
+    with pytest.raises(CheckpointError, match="Linear is not an architecture"):
+        describe_model(torch.nn.Linear(1, 1))
 
 
 def test_configs_and_the_contract_load_no_torch():
     code = (
-        "import sys; sys.modules['torch'] = None; import unbraid.models.configs.weights; "
-        "import unbraid.models.bag, unbraid.shapes"
+        "import sys; sys.modules['torch'] = None\n"
+        "import unbraid.zoo.open, unbraid.engines.load, unbraid.shapes\n"
+        "from unbraid.models import registry\n"
+        "for name in (*registry.architectures(), *registry.GRAPHS): registry.config_class(name)\n"
+        "for name in registry.COMPOSITES: registry.composite_class(name)\n"
+        "print(unbraid.zoo.open.open_model('mini').spec)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

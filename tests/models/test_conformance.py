@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from reference.generator import fill, signal, uniform
-from unbraid.zoo.convert import from_official, to_official_state
+from unbraid.engines.torch.official import from_official, to_official_state
 
 # class, arguments, samples, [mean, std, absmax], first four, middle four, last three
 CASES = {

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from unbraid.errors import SettingsError
-from unbraid.models.hybrid_demucs import HybridDemucs, HybridDemucsConfig
+from unbraid.models.hybrid_demucs.network import HybridDemucs, HybridDemucsConfig
 
 
 @pytest.fixture(scope="module")

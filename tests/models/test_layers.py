@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from reference.generator import fill, signal
+from unbraid.engines.torch.official import residual_steps
 from unbraid.errors import SettingsError
 from unbraid.models.layers.attention import LocalAttention
 from unbraid.models.layers.recurrent import SpanLSTM
 from unbraid.models.layers.residual import ResidualBranches, ResidualShape
-from unbraid.zoo.convert import residual_steps
 
 
 def fill_block(block: nn.Module, public_key=lambda key: key) -> nn.Module:

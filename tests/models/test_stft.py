@@ -9,7 +9,7 @@ import torch
 
 from reference.generator import signal
 from unbraid.errors import ShapeError
-from unbraid.models.stft import (
+from unbraid.models.layers.stft import (
     AlignedSTFT,
     CentredSTFT,
     DelayedSTFT,

@@ -9,15 +9,15 @@ import torch
 import torch.nn.functional as F
 
 from unbraid.errors import SettingsError
-from unbraid.models import wiener
-from unbraid.models.band_split import BandSplitDecoderLayer, BandSplitEncoderLayer
-from unbraid.models.branches import LayerShape, SpecDecoderLayer, SpecEncoderLayer
-from unbraid.models.build import build_model
-from unbraid.models.demucs import Demucs, DemucsConfig
-from unbraid.models.hybrid_demucs import HybridDemucsConfig
+from unbraid.models.demucs.network import Demucs, DemucsConfig
+from unbraid.models.hybrid_demucs.network import HybridDemucsConfig
 from unbraid.models.layers.resample import SincResampler, _strided_conv
-from unbraid.models.spectrogram_demucs import SpectrogramDemucs, SpectrogramDemucsConfig
-from unbraid.models.stft import AlignedSTFT, DelayedSTFT
+from unbraid.models.layers.stft import AlignedSTFT, DelayedSTFT
+from unbraid.models.registry import build_model
+from unbraid.models.spectral import wiener
+from unbraid.models.spectral.band_split import BandSplitDecoderLayer, BandSplitEncoderLayer
+from unbraid.models.spectral.layers import LayerShape, SpecDecoderLayer, SpecEncoderLayer
+from unbraid.models.spectrogram_demucs.network import SpectrogramDemucs, SpectrogramDemucsConfig
 
 SHAPE = LayerShape(outer=3, width=4, kernel=8, stride=4)
 

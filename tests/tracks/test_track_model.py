@@ -5,8 +5,14 @@ from __future__ import annotations
 import torch
 
 from small_songs import LowHigh
-from unbraid.models.bag import Bag
-from unbraid.tracks.model import fingerprint, prepare_model
+from unbraid.engines.ready import as_model
+from unbraid.engines.torch.run import TorchModel
+from unbraid.models.compose.bag import Bag
+from unbraid.tracks.model import prepare_model
+
+
+def fingerprint(model) -> str:
+    return as_model(model).fingerprint()
 
 
 class Weighted(torch.nn.Module):
@@ -40,9 +46,9 @@ def test_a_fingerprint_of_a_bag_follows_members_and_shares():
 
 
 def test_a_model_may_bring_its_own_fingerprint():
-    model = LowHigh()
-    model.fingerprint = "mine"
+    model = TorchModel(LowHigh(), fingerprint=lambda: "mine")
     assert fingerprint(model) == "mine"
+    assert fingerprint(Bag([model])) != fingerprint(Bag([LowHigh()]))
 
 
 def test_a_model_that_is_given_stays_where_it_is():

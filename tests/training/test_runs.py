@@ -12,13 +12,14 @@ import torch
 from safetensors.torch import load_file
 
 from training.small_runs import STEMS, train, write_recipe_file
+from unbraid.engines.load import load_model
 from unbraid.errors import TrainingError
 from unbraid.separation.engine import apply_model
 from unbraid.training import loop, steps
 from unbraid.training.runlog import read_log
 from unbraid.training.state import read_state
 from unbraid.training.stopping import alone_in
-from unbraid.zoo.checkpoint import load_checkpoint, read_info
+from unbraid.zoo.checkpoint import read_info
 
 
 def rows(folder, kind):
@@ -37,7 +38,7 @@ def done(tmp_path_factory, small_data):
 def test_a_run_leaves_ordinary_models_that_say_where_they_are_from(done):
     for name in ("last", "best"):
         path = done / "checkpoints" / f"{name}.safetensors"
-        model, info = load_checkpoint(path), read_info(path)
+        model, info = load_model(path), read_info(path)
         assert apply_model(model, torch.zeros(1, 1, 4000)).shape == (1, 2, 1, 4000)
         assert info.stems == STEMS and info.provenance["seed"] == 42
         assert info.provenance["recipe"]["optimizer"]["lr"] == 1e-3

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from reference.generator import fill
+from unbraid.engines.torch.official import from_official, to_official_state
 from unbraid.training.config import SvdRecipe
 from unbraid.training.seeds import generator_of
 from unbraid.training.svd import large_weights, largest_singular_values, penalty, squared_norm
 from unbraid.training.watchdog import watch
-from unbraid.zoo.convert import from_official, to_official_state
 
 STEMS = ["drums", "bass", "other", "vocals"]
 EXACT = SvdRecipe(method="exact", swap_transposed=True)

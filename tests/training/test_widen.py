@@ -5,7 +5,7 @@ import torch
 
 from training.small_runs import STEMS
 from unbraid.errors import SettingsError
-from unbraid.models.build import build_model
+from unbraid.models.registry import build_model
 from unbraid.training.recipes import read_recipe
 from unbraid.training.start import new_model, recipe_on, start_from
 from unbraid.training.widen import widen

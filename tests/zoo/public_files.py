@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from unbraid.zoo.convert import from_official, to_official_state
+from unbraid.engines.torch.official import from_official, to_official_state
 
 KWARGS = {"channels": 4, "depth": 2, "dconv_comp": 2, "samplerate": 8000, "segment": 1}
 SOURCES = ["drums", "bass", "other", "vocals"]

@@ -7,11 +7,11 @@ import stat
 import pytest
 import torch
 
-from unbraid.models.demucs import Demucs, DemucsConfig
-from unbraid.models.hybrid_demucs import HybridDemucs, HybridDemucsConfig
-from unbraid.models.spectrogram_demucs import SpectrogramDemucs, SpectrogramDemucsConfig
+from unbraid.engines.load import load_model
+from unbraid.models.demucs.network import Demucs, DemucsConfig
+from unbraid.models.hybrid_demucs.network import HybridDemucs, HybridDemucsConfig
+from unbraid.models.spectrogram_demucs.network import SpectrogramDemucs, SpectrogramDemucsConfig
 from unbraid.zoo.checkpoint import read_info, save_checkpoint
-from unbraid.zoo.load import load_model
 
 SMALL = {"stems": ("voice", "rest"), "sample_rate": 8000, "width": 4, "residual_compression": 2}
 MODELS = {

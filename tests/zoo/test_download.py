@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from unbraid.errors import ModelError, UnknownModel
-from unbraid.zoo import catalog, load
+from unbraid.zoo import catalog
+from unbraid.zoo import open as load
 from unbraid.zoo.download import CannotFetch, cache_dir, fetch
 
 CONTENT = bytes(range(256)) * 2000

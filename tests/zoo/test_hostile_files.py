@@ -15,9 +15,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from unbraid.engines.load import load_model
 from unbraid.errors import CheckpointError
 from unbraid.zoo.checkpoint import save_checkpoint
-from unbraid.zoo.load import load_model
 from zoo.public_files import (
     KWARGS,
     ORDERED,
@@ -90,7 +90,7 @@ PICKLES: dict[str, bytes] = {
     "numpy load": call("numpy", "load", CANARY),
     "operator": call("operator", "attrgetter", "system"),
     "functools.partial": call("functools", "partial", "x"),
-    "a class of ours": call("unbraid.models.demucs", "Demucs"),
+    "a class of ours": call("unbraid.models.demucs.network", "Demucs"),
     "dotted name": name("demucs.demucs", "Demucs.__init__"),
     "stack global": b"\x8c\x02os\x8c\x06system\x93" + plain((touch(),)) + b"R",
     "stack global of no text": b"K\x01K\x02\x93",

@@ -13,20 +13,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unbraid.cli.main import main
-from unbraid.errors import CheckpointError, ModelError, UnknownModel
-from unbraid.models.bag import Bag
-from unbraid.separation.engine import apply_model
-from unbraid.separation.settings import SeparationSettings
-from unbraid.zoo import bags, files, load
-from unbraid.zoo.convert import (
+from unbraid.engines import load as engines_load
+from unbraid.engines.load import load_model
+from unbraid.engines.torch.build import layout
+from unbraid.engines.torch.official import (
     from_official,
     load_official_state,
     public_names,
     shapes_of,
     to_official_state,
 )
-from unbraid.zoo.foreign_th import read_th
-from unbraid.zoo.quantized import unpack_bits, unpack_state
+from unbraid.errors import CheckpointError, ModelError, UnknownModel
+from unbraid.models.compose.bag import Bag
+from unbraid.separation.engine import apply_model
+from unbraid.separation.settings import SeparationSettings
+from unbraid.zoo import bags
+from unbraid.zoo import open as load
+from unbraid.zoo.catalog import load_catalog
+from unbraid.zoo.header import read_info
+from unbraid.zoo.public.quantized import unpack_bits, unpack_state
+from unbraid.zoo.public.th import read_th
 from zoo.public_files import KWARGS, honest_model, plain, write_th
 
 
@@ -44,50 +50,46 @@ def folder(tmp_path):
 
 
 def test_a_folder_gives_its_one_bag_or_what_is_asked_for(folder):
-    assert isinstance(load.load_model(folder), Bag)
-    assert isinstance(load.load_model(folder / "both"), Bag)
-    assert isinstance(load.load_model(f"{folder}/two"), torch.nn.Module)
+    assert isinstance(load_model(folder), Bag)
+    assert isinstance(load_model(folder / "both"), Bag)
+    assert isinstance(load_model(f"{folder}/two"), torch.nn.Module)
     with pytest.raises(CheckpointError, match=r"no model 'three'.*both, one, two"):
-        load.load_model(folder / "three")
+        load_model(folder / "three")
 
 
 def test_a_folder_with_several_models_asks_which(folder):
     (folder / "both.yaml").unlink()
     with pytest.raises(ModelError, match="say which"):
-        load.load_model(folder)
+        load_model(folder)
 
 
 def test_two_files_of_one_model_are_refused(folder):
     write_th(folder / "two.th")
     with pytest.raises(CheckpointError, match="more than one file"):
-        load.load_model(folder / "both.yaml")
+        load_model(folder / "both.yaml")
 
 
 def test_a_file_that_is_not_what_its_name_says_is_refused(folder):
     file = next(folder.glob("two-*"))
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     with pytest.raises(CheckpointError, match=r"SHA-256 starts with .* its name says"):
-        load.load_model(file)
+        load_model(file)
 
 
 def test_a_bag_holds_one_member_at_a_time(folder, monkeypatch, unchecked):
     alive: list[weakref.ref] = []
     most = [0]
-    real = files.open_model
+    real = engines_load.load_module
 
-    def watched(path):
-        file = real(path)
-
-        def loads():
-            model = file.load()
+    def watched(stored, device="cpu"):
+        model = real(stored, device)
+        if stored.architecture != "bag":
             alive.append(weakref.ref(model))
             most[0] = max(most[0], sum(ref() is not None for ref in alive))
-            return model
+        return model
 
-        return files.ModelFile(file.path, file.spec, loads)
-
-    monkeypatch.setattr(load, "open_model", watched)
-    bag = load.load_model(folder / "both.yaml")
+    monkeypatch.setattr(engines_load, "load_module", watched)
+    bag = load_model(folder / "both.yaml")
     assert alive == []  # nothing is loaded before its turn
     estimates = apply_model(bag, torch.randn(1, 2, 9000), SeparationSettings(shifts=2))
     assert estimates.shape == (1, 4, 2, 9000)
@@ -96,8 +98,8 @@ def test_a_bag_holds_one_member_at_a_time(folder, monkeypatch, unchecked):
 
 
 def test_a_bag_of_files_is_the_bag_of_its_models(folder):
-    bag = load.load_model(folder / "both.yaml")
-    models = [load.load_model(folder / name) for name in ("one", "two")]
+    bag = load_model(folder / "both.yaml")
+    models = [load_model(folder / name) for name in ("one", "two")]
     wanted = Bag(models, bag.weights, segment_samples=4000)
     mixture = torch.randn(1, 2, 9000)
     assert bag.segments == (4000, 4000)
@@ -105,16 +107,16 @@ def test_a_bag_of_files_is_the_bag_of_its_models(folder):
 
 
 def test_the_fingerprint_of_a_bag_follows_its_files(folder):
-    before = load.load_model(folder / "both.yaml").fingerprint
-    assert before == load.load_model(folder / "both.yaml").fingerprint
+    before = load_model(folder / "both.yaml").fingerprint()
+    assert before == load_model(folder / "both.yaml").fingerprint()
     write_th(folder / "one.th", training_args=plain({"seed": 44}))
-    assert load.load_model(folder / "both.yaml").fingerprint != before
+    assert load_model(folder / "both.yaml").fingerprint() != before
 
 
 def test_unknown_arguments_are_dropped_with_a_warning(tmp_path):
     path = write_th(tmp_path / "x.th", kwargs=plain({**KWARGS, "novel": 1}))
     with pytest.warns(UserWarning, match="dropped: novel"):
-        load.load_model(path)
+        load_model(path)
 
 
 def test_old_names_of_weights_are_mended():
@@ -139,7 +141,7 @@ def test_public_names_have_cards(name):
 
 
 def test_every_bag_of_the_catalog_is_made_of_its_models():
-    catalog = load.load_catalog()
+    catalog = load_catalog()
     assert len(catalog.models) == 21 and len(catalog.bags) == 8
     for bag in catalog.bags.values():
         assert all(member in catalog.models for member in bag.recipe.models)
@@ -151,7 +153,7 @@ def test_every_bag_of_the_catalog_is_made_of_its_models():
 
 def test_an_unknown_name_is_told():
     with pytest.raises(UnknownModel, match="did you mean 'mdx"):
-        load.load_model("mdxx")
+        load_model("mdxx")
 
 
 def test_import_keeps_what_is_known(tmp_path, capsys):
@@ -160,8 +162,8 @@ def test_import_keeps_what_is_known(tmp_path, capsys):
     assert "demucs, stems drums, bass, other, vocals" in capsys.readouterr().out
     mixture = torch.randn(1, 2, 3000)
     with torch.no_grad():
-        assert torch.equal(load.load_model(target)(mixture), load.load_model(source)(mixture))
-    info = load.read_info(target)
+        assert torch.equal(load_model(target)(mixture), load_model(source)(mixture))
+    info = read_info(target)
     assert info.licence == "mine"
     assert info.provenance["imported_from"] == "one.th" and len(info.provenance["sha256"]) == 64
     assert target.stat().st_size < 1.5 * source.stat().st_size  # float16 as it was
@@ -244,7 +246,7 @@ def test_quantized_weights_come_back(name):
 
 
 def test_what_a_file_says_is_known_before_its_weights_are_read(tmp_path):
-    foreign = read_th(write_th(tmp_path / "one.th"))
-    assert foreign.class_name == "Demucs" and foreign.spec == honest_model().spec
-    assert next(foreign.layout().parameters()).is_meta
+    stored = read_th(write_th(tmp_path / "one.th")).stored()
+    assert stored.public_class == "Demucs" and stored.spec == honest_model().spec
+    assert next(layout(stored).parameters()).is_meta
     assert bags.names_in_folder(tmp_path) == ["one"]

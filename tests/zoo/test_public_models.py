@@ -14,11 +14,11 @@ import pytest
 import torch
 
 from reference.generator import fill, signal
-from unbraid.models.bag import Bag
+from unbraid.engines.load import load_model
+from unbraid.engines.torch.official import from_official, to_official_state
+from unbraid.models.compose.bag import Bag
 from unbraid.separation.engine import apply_model
 from unbraid.separation.settings import SeparationSettings
-from unbraid.zoo.convert import from_official, to_official_state
-from unbraid.zoo.load import load_model
 
 HERE = Path(__file__).parent.parent / "reference" / "public"
 STORED = json.loads((HERE / "outputs.json").read_text())

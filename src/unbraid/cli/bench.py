@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure, keep and show; returns the exit code."""
+    from unbraid.engines.devices import candidate_devices
     from unbraid.errors import SettingsError
-    from unbraid.runtimes.devices import candidate_devices
     from unbraid.tracks.estimate import parse_bytes
     from unbraid.tracks.model import prepare_model
     from unbraid.tracks.tuning import choose, hardware, measure, save_choice

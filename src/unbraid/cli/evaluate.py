@@ -171,7 +171,7 @@ def known_leak(model: str) -> str | None:
     """Why this model's scores on MUSDB18's test set say nothing; None if nobody knows of that."""
     from unbraid.errors import ModelError
     from unbraid.zoo.checkpoint import read_info
-    from unbraid.zoo.load import find_model, list_models
+    from unbraid.zoo.open import find_model, list_models
 
     seen = any(card.name == model and card.musdb_test_seen for card in list_models())
     note = None

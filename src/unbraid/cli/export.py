@@ -28,8 +28,9 @@ def run(options: argparse.Namespace) -> int:
     if not target.parent.is_dir():
         raise SettingsError(f"there is no folder {target.parent} to write {target.name} to")
 
-    from unbraid.runtimes.export import export_onnx
-    from unbraid.zoo.load import licence_of, load_model
+    from unbraid.engines.load import load_model
+    from unbraid.engines.onnx.export import export_onnx
+    from unbraid.zoo.open import licence_of
 
     exported = export_onnx(
         load_model(options.model),

@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _show(name: str | None, as_json: bool) -> int:
     from unbraid.errors import UnknownModel
-    from unbraid.zoo.load import list_models
+    from unbraid.zoo.open import list_models
 
     cards = {card.name: card for card in list_models()}
     if name is not None and name not in cards:
@@ -60,7 +60,7 @@ def _show(name: str | None, as_json: bool) -> int:
 
 
 def _pull(name: str) -> int:
-    from unbraid.zoo.load import licence_of, pull
+    from unbraid.zoo.open import licence_of, pull
 
     for path in pull(name, on_download=_meter()):
         print(path)

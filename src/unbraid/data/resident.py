@@ -19,8 +19,8 @@ from torch import Tensor
 from unbraid.data.excerpt_places import Cut, least_peak
 from unbraid.data.excerpts import Excerpts
 from unbraid.data.sound_files import SoundFile, read_whole, resampled_samples
+from unbraid.engines.devices import free_gpu_bytes
 from unbraid.errors import SettingsError
-from unbraid.runtimes.devices import free_gpu_bytes
 
 _BLOCK = 1024  # samples whose peak is kept
 _WORKERS = 8

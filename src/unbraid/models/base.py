@@ -1,28 +1,28 @@
-"""The contract every model keeps, so that the engine never asks who a model is."""
+"""The contract of every model: whatever runs it, and whatever it is made of.
+
+Two protocols stand here. `SeparationModel` is all that unbraid ever asks of a model. `TensorModel`
+is the little that a caller's own model must have; `engines/ready.py` makes the first of the second.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from unbraid.shapes import Estimates, Mixture
-
-FRAME_SAMPLES, SILENCE = 8192, 1e-10
-"""Of ratio masks: samples of a frame of their spectrogram, and a magnitude next to nothing."""
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What a caller must know of a model.
+    """What a caller must know about a model.
 
     Attributes:
-        stems: names of the parts, in the order of the estimates.
+        stems: names of the stems, in the order of the estimates.
         sample_rate: Hz, of mixture and estimates.
         channels: audio channels, of mixture and estimates.
         segment_samples: the length one forward pass is meant for, in samples at `sample_rate`.
         longest_samples: the longest input a forward pass can take; None if there is no limit.
-        ratio_masks: whether estimates are finished by ratio masks (`runtimes/masks.py`). Whoever
-            runs the model does it, not the model: the same for all runtimes.
     """
 
     stems: tuple[str, ...]
@@ -30,31 +30,65 @@ class ModelSpec:
     channels: int
     segment_samples: int
     longest_samples: int | None = None
-    ratio_masks: bool = False
+
+
+@runtime_checkable
+class TensorModel(Protocol):
+    """A model that computes on tensors of torch: an `nn.Module`, or anything that acts like one."""
+
+    @property
+    def spec(self) -> ModelSpec: ...
+
+    def __call__(self, mixture: Any) -> Any:
+        """(b c t) -> (b s c t), any t >= 1, same t."""
+        ...
+
+    def valid_samples(self, samples: int) -> int:
+        """The length, at least `samples`, that the model computes on without padding of its own."""
+        ...
 
 
 @runtime_checkable
 class SeparationModel(Protocol):
     """A mixture in, estimates out: (b c t) -> (b s c t), any t >= 1, same t.
 
-    Tensors of torch, unless the model has an attribute `takes_arrays` that is true: arrays of numpy
-    then, float32.
+    Takes arrays of numpy or tensors of torch, float32, and answers with the same kind.
     """
 
     @property
     def spec(self) -> ModelSpec: ...
+
+    @property
+    def device(self) -> str:
+        """Where it computes, as torch names devices."""
+        ...
+
+    @property
+    def engine(self) -> str:
+        """What runs it, in words for people."""
+        ...
 
     def __call__(self, mixture: Mixture) -> Estimates: ...
 
     def valid_samples(self, samples: int) -> int:
         """The length, at least `samples`, that the model computes on without padding of its own.
 
-        The engine extends a segment to it with the real neighbouring audio. A model that takes any
-        length gives `samples` back.
+        The separation extends a segment to it with the real neighbouring audio. A model that takes
+        any length returns `samples`.
         """
         ...
 
+    def pass_bytes(self, samples: int) -> int:
+        """Memory of one pass over `samples`, the weights not counted; an upper bound."""
+        ...
 
-def takes_arrays(model: SeparationModel) -> bool:
-    """Whether the model works on arrays of numpy rather than on tensors."""
-    return bool(getattr(model, "takes_arrays", False))
+    def fingerprint(self) -> str:
+        """A digest of architecture and weights: it changes when the stems may. Hexadecimal."""
+        ...
+
+    def narrow(self, stems: Collection[str]) -> SeparationModel:
+        """A model that computes at least these stems, as cheaply as it can, and to the same values.
+
+        Its spec is the same; stems that were not asked for may come out as silence.
+        """
+        ...

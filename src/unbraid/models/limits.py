@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Collection
 from typing import Any
 
 from unbraid.errors import SettingsError
@@ -18,7 +19,6 @@ LIMITS: dict[str, tuple[float, float]] = {
     "segment_s": (1e-3, 86_400),
     "width": (1, 16_384),
     "time_width": (1, 16_384),
-    "low_width": (1, 16_384),
     "growth": (0.1, 16),
     "n_fft": (8, 1 << 17),
     "depth": (1, 16),
@@ -43,10 +43,17 @@ WIDEST = 1 << 20
 _DEFAULT = (-1e6, 1e6)
 
 
-def check_limits(config: Any) -> None:
-    """Raise `SettingsError` for a setting of the wrong kind, not finite, or beyond its limits."""
+def check_limits(config: Any, skip: Collection[str] = ()) -> None:
+    """Raise `SettingsError` for a setting of the wrong kind, not finite, or beyond its limits.
+
+    Args:
+        config: a dataclass of plain values.
+        skip: fields that the config checks by itself.
+    """
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
+        if field.name in skip:
+            continue
         if field.name == "stems":
             _check_stems(value)
         elif isinstance(value, tuple):

@@ -1,0 +1,1 @@
+"""The old name of `unbraid.engines`, for what was documented under it."""

@@ -19,10 +19,12 @@ from contextlib import closing
 import numpy as np
 from jaxtyping import Float
 
+from unbraid.arrays import alike, as_array
+from unbraid.engines.ready import as_model
+from unbraid.engines.run import run_model, runs_elsewhere
 from unbraid.errors import ModelError, ShapeError
-from unbraid.models.bag import Bag
-from unbraid.models.base import SeparationModel
-from unbraid.runtimes.arrays import alike, as_array, run_model, runs_elsewhere
+from unbraid.models.base import SeparationModel, TensorModel
+from unbraid.models.compose.bag import Bag
 from unbraid.separation.overlap_add import RunningSum, SegmentWeights
 from unbraid.separation.plan import Pass, plan_passes
 from unbraid.separation.progress import CancelToken, Progress, Work
@@ -34,7 +36,7 @@ from unbraid.side_by_side import ahead
 
 
 def apply_model(
-    model: SeparationModel,
+    model: SeparationModel | TensorModel,
     mixture: Mixture,
     settings: SeparationSettings = DEFAULT_SETTINGS,
     *,
@@ -60,8 +62,8 @@ def apply_model(
         ModelError: if the model does not keep its contract.
         Cancelled: if `cancel` was called.
     """
-    batch, channels, samples = check_mixture(model, mixture)
     bag = as_bag(model)
+    batch, channels, samples = check_mixture(bag, mixture)
     passes = plan_passes(bag, samples, settings)
     work = Work(sum(plan.work for plan in passes), "separate", on_progress, cancel)
     estimates = np.zeros((batch, len(bag.spec.stems), channels, samples), np.float32)
@@ -75,9 +77,10 @@ def apply_model(
     return alike(mixture, estimates)
 
 
-def as_bag(model: SeparationModel) -> Bag:
-    """The bag itself, or a bag of one."""
-    return model if isinstance(model, Bag) else Bag([model])
+def as_bag(model: SeparationModel | TensorModel) -> Bag:
+    """The bag itself, or a bag of one, its members ready to run."""
+    ready = as_model(model)
+    return ready if isinstance(ready, Bag) else Bag([ready])
 
 
 def check_mixture(model: SeparationModel, mixture: Mixture) -> tuple[int, int, int]:
@@ -121,7 +124,7 @@ def run_pass(
     with closing(passes):
         for batch, finished, estimates in passes:
             _add_all(running, batch, estimates, shares, weights)
-            del estimates  # now nobody has them: a model may use their memory again
+            del estimates  # before the next pass makes as many
             work.advance(sum(segment.length for segment in batch))
             yield from running.take(finished)
 
@@ -147,7 +150,7 @@ def _passes(
         if next_start is None and on_free is not None:
             on_free()
         yield batch, finished, estimates
-        del estimates  # see `run_pass`
+        del estimates  # as in `run_pass`
     reader.finish()
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from unbraid.errors import SegmentTooLong, SettingsError
-from unbraid.models.bag import Bag
 from unbraid.models.base import ModelSpec
+from unbraid.models.compose.bag import Bag
 from unbraid.separation.segments import Segment, merge_lanes, stride_samples
 from unbraid.separation.settings import SeparationSettings
 from unbraid.separation.shifts import lane_starts

@@ -17,8 +17,8 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from unbraid.errors import ShapeError
-from unbraid.models.bag import Bag
-from unbraid.models.base import SeparationModel
+from unbraid.models.base import SeparationModel, TensorModel
+from unbraid.models.compose.bag import Bag
 from unbraid.separation.engine import as_bag, run_pass
 from unbraid.separation.plan import Pass, plan_passes
 from unbraid.separation.progress import CancelToken, Progress, Work
@@ -132,7 +132,7 @@ def measure_loudness(blocks: Iterable[Float[np.ndarray, "b c _n"]]) -> Loudness:
 
 
 def separate_blocks(
-    model: SeparationModel,
+    model: SeparationModel | TensorModel,
     blocks: Callable[[], Iterable[Float[np.ndarray, "b c _n"]]],
     loudness: Loudness | None,
     settings: SeparationSettings = DEFAULT_SETTINGS,

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from unbraid.audio.container import shown
+from unbraid.engines.devices import is_out_of_memory
 from unbraid.errors import AudioError, Cancelled, UnbraidError
-from unbraid.runtimes.devices import is_out_of_memory
 from unbraid.tracks.names import OutputPlan
 from unbraid.tracks.result import TrackResult, failed
 

@@ -6,11 +6,10 @@ import re
 from dataclasses import dataclass, replace
 
 from unbraid.audio.write import AudioFormat
+from unbraid.engines.cost import memory_now, pass_seconds, probe_noise
 from unbraid.errors import SettingsError
-from unbraid.models.bag import Bag
 from unbraid.models.base import SeparationModel
-from unbraid.runtimes.adapt import adapt
-from unbraid.runtimes.cost import memory_now, pass_bytes, pass_seconds, probe_noise
+from unbraid.models.compose.bag import Bag
 from unbraid.separation.engine import as_bag
 from unbraid.separation.plan import plan_passes
 from unbraid.separation.settings import SeparationSettings
@@ -47,16 +46,15 @@ def measure_cost(ready: ReadyModel, *, timed: bool = True) -> ModelCost:
     The count of memory is the same each time and on each machine; the time is not.
     """
     model = ready.model.member(0) if isinstance(ready.model, Bag) else ready.model
-    model = adapt(model, ready.device, ready.precision)
     spec = model.spec
     samples = max(1, min(int(_PROBE_S * spec.sample_rate), spec.segment_samples))
     samples = model.valid_samples(samples)
     length_s = samples / spec.sample_rate
-    held = pass_bytes(model, samples, ready.device) / length_s
+    held = model.pass_bytes(samples) / length_s
     if not timed:
         return ModelCost(None, held)
     noise = probe_noise(spec.channels, samples)
-    return ModelCost(pass_seconds(model, noise, ready.device) / length_s, held)
+    return ModelCost(pass_seconds(model, noise) / length_s, held)
 
 
 def separation_seconds(

@@ -5,18 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from unbraid.arrays import is_module
+from unbraid.engines.devices import check_precision, choose_device
+from unbraid.engines.load import load_to_run
+from unbraid.engines.onnx.run import OnnxModel
+from unbraid.engines.ready import as_model
 from unbraid.errors import ModelError, SettingsError
-from unbraid.models.bag import Bag
-from unbraid.models.base import SeparationModel
-from unbraid.runtimes.arrays import device_of, is_module
-from unbraid.runtimes.cpu_engine import NativeModel, why_torch
-from unbraid.runtimes.devices import check_precision, choose_device
-from unbraid.runtimes.fingerprint import fingerprint
-from unbraid.runtimes.onnx_runtime import SUFFIX, OnnxModel
-from unbraid.runtimes.two_rate import TwoRateArrays
-from unbraid.zoo.load import licence_of, load_to_run
+from unbraid.models.base import SeparationModel, TensorModel
+from unbraid.zoo.open import ONNX_SUFFIX, licence_of
 
-__all__ = ["ReadyModel", "fingerprint", "prepare_model"]
+__all__ = ["ReadyModel", "prepare_model"]
 
 
 @dataclass(frozen=True)
@@ -40,22 +38,17 @@ class ReadyModel:
     @property
     def engine(self) -> str:
         """What runs it; for torch also why the kernels of our own do not. In words, to be shown."""
-        if isinstance(self.model, (NativeModel, TwoRateArrays)):
-            return "native kernels"
-        if isinstance(self.model, OnnxModel):
-            return "onnxruntime"
-        why = why_torch(self.device, self.precision)
-        if why is None and isinstance(self.model, Bag):
-            return "native kernels, for those members that they know"
-        return f"torch, as {why or 'the native kernels do not run this model'}"
+        return self.model.engine
 
     def fingerprint(self) -> str:
         """Digest of architecture and weights: changes when the stems may."""
-        return fingerprint(self.model)
+        return self.model.fingerprint()
 
 
 def prepare_model(
-    model: SeparationModel | str | Path, device: str = "auto", precision: str = "auto"
+    model: SeparationModel | TensorModel | str | Path,
+    device: str = "auto",
+    precision: str = "auto",
 ) -> ReadyModel:
     """Load a model by name or path, or take one as it is.
 
@@ -66,19 +59,20 @@ def prepare_model(
         ModelError: if there is no such model, or its file is refused.
     """
     if isinstance(model, (str, Path)):
-        exported = Path(model).suffix == SUFFIX
+        exported = Path(model).suffix == ONNX_SUFFIX
         place = "cpu" if exported and device == "auto" else choose_device(device)
         check_precision(precision, place)
         if exported and precision not in ("auto", "fp32"):
             raise SettingsError(f"an exported model computes in fp32, not in {precision}")
-        loaded = load_to_run(model, place, precision)
+        loaded = as_model(load_to_run(model, place, precision), precision, fast=True)
         licence = loaded.licence if isinstance(loaded, OnnxModel) else _licence(model)
         return ReadyModel(loaded, _short_name(model), place, precision, licence)
-    place = device_of(model) if device == "auto" else choose_device(device)
-    check_precision(precision, place)
     if is_module(model) and device != "auto":
-        model.to(place)  # type: ignore[attr-defined]
-    return ReadyModel(model, type(model).__name__.lower(), place, precision)
+        model.to(choose_device(device))  # type: ignore[union-attr]
+    ready = as_model(model, precision, fast=True)
+    place = ready.device if device == "auto" else choose_device(device)
+    check_precision(precision, place)
+    return ReadyModel(ready, type(model).__name__.lower(), place, precision)
 
 
 def _short_name(name: str | Path) -> str:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from unbraid import arrays
+from unbraid.arrays import as_array, is_tensor
 from unbraid.errors import AudioError, ShapeError
-from unbraid.runtimes import arrays
-from unbraid.runtimes.arrays import as_array, is_tensor
 
 if TYPE_CHECKING:
     from torch import Tensor

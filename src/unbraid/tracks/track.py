@@ -15,8 +15,8 @@ from unbraid.audio.files import probe
 from unbraid.audio.resample import resampled_length
 from unbraid.audio.tags import read_tags
 from unbraid.audio.write import AudioFormat
+from unbraid.engines.ready import one_by_one
 from unbraid.errors import AudioReadError, AudioWriteError
-from unbraid.runtimes.adapt import adapt
 from unbraid.separation.progress import CancelToken, Progress
 from unbraid.separation.streaming import EstimatesBlock
 from unbraid.side_by_side import Downstream
@@ -242,14 +242,10 @@ class TrackWork:
         self._channel_map: ChannelMap = map_channels(info.channel_names, spec.channels)
 
     def _separate(self, intake: Intake, on_free: Callable[[], None] | None) -> Spool:
-        ready = self._job.model
+        stems = self._job.model.model.spec.stems
+        model = self._job.model.model.narrow([stems[index] for index in self._job.parts.indices])
         route = Route(
-            model=adapt(
-                ready.model,
-                ready.device,
-                ready.precision,
-                one_by_one=len(self._channel_map.groups) > 1,
-            ),
+            model=one_by_one(model) if len(self._channel_map.groups) > 1 else model,
             settings=self._job.settings,
             channel_map=self._channel_map,
             source_rate=self._info.sample_rate,

@@ -17,12 +17,11 @@ from pathlib import Path
 
 from unbraid.atomic import write_text
 from unbraid.cache_root import cache_root
-from unbraid.models.bag import Bag
+from unbraid.engines.choose import why_torch
+from unbraid.engines.cost import pass_seconds, probe_noise
+from unbraid.engines.devices import gpu_names
 from unbraid.models.base import SeparationModel
-from unbraid.runtimes.adapt import adapt
-from unbraid.runtimes.cost import pass_seconds, probe_noise
-from unbraid.runtimes.cpu_engine import why_torch
-from unbraid.runtimes.devices import gpu_names
+from unbraid.models.compose.bag import Bag
 from unbraid.separation.settings import SeparationSettings
 from unbraid.threads import get_threads, processors, set_threads
 from unbraid.tracks.estimate import (
@@ -175,7 +174,7 @@ class _Bench:
     def make(self, ready: ReadyModel, choice: Choice, segment_s: float) -> None:
         """Make a trial."""
         set_threads(choice.threads)
-        seconds = _fastest(self._model(ready), ready.device, choice.batch_size, segment_s)
+        seconds = _fastest(self._model(ready), choice.batch_size, segment_s)
         need = self._need(ready, choice, segment_s)
         self.trials.append(Trial(choice, segment_s, seconds, need))
 
@@ -183,7 +182,7 @@ class _Bench:
         """The model as a song would meet it; of a bag, the first."""
         if ready.device not in self._models:
             model = ready.model.member(0) if isinstance(ready.model, Bag) else ready.model
-            self._models[ready.device] = adapt(model, ready.device, ready.precision)
+            self._models[ready.device] = model
         return self._models[ready.device]
 
     def _need(self, ready: ReadyModel, choice: Choice, segment_s: float) -> float:
@@ -202,12 +201,12 @@ class _Bench:
         return time.monotonic() + 2 * expected < self._deadline
 
 
-def _fastest(model: SeparationModel, device: str, batch: int, segment_s: float) -> float:
+def _fastest(model: SeparationModel, batch: int, segment_s: float) -> float:
     """Seconds for a second of audio: the better of two passes, as the first one prepares things."""
     spec = model.spec
     samples = model.valid_samples(max(1, int(segment_s * spec.sample_rate)))
     noise = probe_noise(spec.channels, samples, batch)
-    seconds = min(pass_seconds(model, noise, device) for _ in range(2))
+    seconds = min(pass_seconds(model, noise) for _ in range(2))
     return seconds * spec.sample_rate / (samples * batch)
 
 

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unbraid.models.stft import AlignedSTFT
+from unbraid.models.layers.stft import AlignedSTFT
 from unbraid.shapes import Sources
 
 SAMPLE_S = 8.0

@@ -14,7 +14,17 @@ from unbraid.data.augment import AugmentSettings
 from unbraid.data.excerpt_places import ExcerptSettings
 from unbraid.data.repitch import RepitchSettings
 from unbraid.errors import ModelError, SettingsError
-from unbraid.models.build import ARCHITECTURES
+from unbraid.models.registry import (
+    Member,
+    is_composite,
+    make_config,
+    plain_config,
+    replace_settings,
+)
+from unbraid.zoo.header import mend_v1
+
+SHARED = ("stems", "segment_s")
+"""Settings that a recipe may give to all members of a model made of models."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +32,7 @@ class ModelRecipe:
     """What is trained.
 
     Attributes:
-        architecture: a name in `models.build.ARCHITECTURES`.
+        architecture: a name in `models.registry`.
         settings: fields of its config that differ from the paper's, stems among them.
     """
 
@@ -233,17 +243,40 @@ class Recipe:
     run: RunRecipe = field(default_factory=RunRecipe)
 
 
-def model_config(recipe: Recipe) -> Any:
-    """The config of the recipe's model, checked; it has `stems`, `sample_rate`, `audio_channels`.
+def model_member(recipe: Recipe) -> Member:
+    """Architecture and config of the recipe's model, checked.
+
+    `ratio_masks = true` beside the settings of a network puts ratio masks on it, and the
+    architecture "two_rate_demucs" is short for two networks of Hybrid Demucs.
 
     Raises:
         SettingsError: if it makes no model.
     """
-    config_class, _ = ARCHITECTURES[recipe.model.architecture]
-    plain = {k: tuple(v) if isinstance(v, list) else v for k, v in recipe.model.settings.items()}
-    config = config_class(**plain)
+    settings, shared = dict(recipe.model.settings), {}
+    if is_composite(recipe.model.architecture):
+        shared = {key: settings.pop(key) for key in SHARED if key in settings}
     try:
-        config.check()
+        architecture, plain, _ = mend_v1(recipe.model.architecture, settings)
+        config = make_config(architecture, plain)
+        if shared:
+            lists = {k: tuple(v) if isinstance(v, list) else v for k, v in shared.items()}
+            config = replace_settings(config, **lists)
     except (ModelError, SettingsError) as error:
         raise SettingsError(f"model: {error}") from error
-    return config
+    return Member(architecture, config)
+
+
+def model_recipe(member: Member) -> ModelRecipe:
+    """What makes `member`, as a recipe says it."""
+    inner = member.config.members.get("model") if member.architecture == "ratio_masks" else None
+    if inner is not None and not is_composite(inner.architecture):
+        settings = {**plain_config(inner.config), "ratio_masks": True}
+        return ModelRecipe(inner.architecture, _lists(settings))
+    return ModelRecipe(member.architecture, _lists(plain_config(member.config)))
+
+
+def _lists(value: Any) -> Any:
+    """Plain values as TOML has them."""
+    if isinstance(value, dict):
+        return {key: _lists(item) for key, item in value.items()}
+    return [_lists(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -13,7 +13,7 @@ from unbraid.data.excerpts import Excerpts
 from unbraid.data.index import IndexedTrack, TrackIndex, build_index
 from unbraid.data.tracks import MUSDB_VALIDATION
 from unbraid.errors import SettingsError
-from unbraid.training.config import Recipe, model_config
+from unbraid.training.config import Recipe, model_member
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,12 @@ def open_data(
     Raises:
         SettingsError, AudioReadError: if something is wrong with a dataset; names the file.
     """
-    config = model_config(recipe)
+    spec = model_member(recipe).config.spec
     settings = {"missing": recipe.data.missing, "on_track": on_track}
-    train = build_index(roots, "train", config.stems, weights=weights, **settings)  # type: ignore[arg-type]
+    train = build_index(roots, "train", spec.stems, weights=weights, **settings)  # type: ignore[arg-type]
     valid: TrackIndex | None = None
     if has_validation(roots):
-        valid = build_index(roots, "valid", config.stems, **settings)  # type: ignore[arg-type]
+        valid = build_index(roots, "valid", spec.stems, **settings)  # type: ignore[arg-type]
     if recipe.data.train_valid:
         if valid is None:
             raise SettingsError("data.train_valid is on, but the dataset has no validation tracks")
@@ -73,24 +73,22 @@ def open_data(
         cache = SampleCache(max_bytes=int(recipe.data.cache_gb * 1e9))
     excerpts = Excerpts(
         train,
-        config.stems,
-        config.sample_rate,
-        config.audio_channels,
+        spec.stems,
+        spec.sample_rate,
+        spec.channels,
         recipe.excerpts,
         seed=recipe.seed,
         repitch=recipe.repitch if recipe.repitch.probability > 0 else None,
         cache=cache,
     )
-    seconds = excerpts.samples / config.sample_rate
+    seconds = excerpts.samples / spec.sample_rate
     if seconds <= recipe.augment.shift_s:
         raise SettingsError(
             f"excerpts of {seconds:g} s leave nothing after a shift of up to "
             f"{recipe.augment.shift_s:g} s; make excerpts.excerpt_s longer or augment.shift_s less"
         )
     tracks = valid.tracks if valid is not None else ()
-    return RunData(
-        excerpts, tracks, tuple(config.stems), config.sample_rate, config.audio_channels, cache
-    )
+    return RunData(excerpts, tracks, tuple(spec.stems), spec.sample_rate, spec.channels, cache)
 
 
 def has_validation(roots: Sequence[str | Path]) -> bool:

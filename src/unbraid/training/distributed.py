@@ -18,8 +18,8 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from unbraid.engines.devices import choose_device
 from unbraid.errors import SettingsError
-from unbraid.runtimes.devices import choose_device
 
 _PATIENCE = timedelta(hours=2)  # one process may have a far longer song to validate on
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from unbraid.errors import SettingsError
-from unbraid.models.configs import did_you_mean
+from unbraid.models.registry import did_you_mean
 from unbraid.training.config import Recipe
 from unbraid.training.tables import plain_recipe, recipe_from
 

@@ -39,7 +39,7 @@ from unbraid.training.steps import Stepper, make_optimizer, make_scaler, set_pre
 from unbraid.training.stopping import StopFlag, alone_in, stop_on_signals
 from unbraid.training.tables import plain_recipe
 from unbraid.zoo.checkpoint import read_info
-from unbraid.zoo.load import find_model, licence_of, list_models
+from unbraid.zoo.open import find_model, licence_of, list_models
 
 RECIPE, ABOUT = "recipe.toml", "run.json"
 

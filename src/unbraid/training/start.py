@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from unbraid.engines.load import load_model
 from unbraid.errors import SettingsError
-from unbraid.models.base import SeparationModel
-from unbraid.models.build import ARCHITECTURES, describe_model
-from unbraid.models.hybrid_demucs import HybridDemucs
-from unbraid.training.config import Recipe, model_config
+from unbraid.models.base import TensorModel
+from unbraid.models.network import Network
+from unbraid.models.registry import Member, architecture_of, build_network, replace_settings
+from unbraid.training.config import Recipe, model_member, model_recipe
 from unbraid.training.widen import widen
-from unbraid.zoo.load import load_model
 
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d)
 _DECODERS = ("spec_decoder", "time_decoder", "decoder")
@@ -23,10 +24,10 @@ _DECODERS = ("spec_decoder", "time_decoder", "decoder")
 
 def new_model(recipe: Recipe) -> nn.Module:
     """A model with fresh weights, the same for the same seed."""
-    _, model_class = ARCHITECTURES[recipe.model.architecture]
+    member = model_member(recipe)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        model: nn.Module = model_class(model_config(recipe))
+        model: nn.Module = build_network(member.architecture, member.config)
     if recipe.start.output_scale != 1:
         _scale_output(model, recipe.start.output_scale)
     return model
@@ -51,28 +52,29 @@ def start_from(recipe: Recipe, name: str) -> tuple[nn.Module, str]:
             widened.
         ModelError: if there is no such model.
     """
-    there: object = load_model(name)
-    if not isinstance(there, nn.Module):
-        raise SettingsError(f"{name} is a bag of models; start from one of them")
+    there = _network(name)
     adapted = _adapted(recipe, there, name)
-    wanted = model_config(adapted)
     model = new_model(adapted)
-    grown = ""
+    mine, theirs, grown = _core(model), _core(there), ""
     if recipe.start.widen:
-        narrow, wide = describe_model(there)[1]["width"], wanted.width
-        there = widen(there, wide, recipe.seed)
+        narrow, wide = theirs.config.width, mine.config.width
+        theirs = _core(widen(theirs, wide, recipe.seed))
         grown = f", widened from {narrow} to {wide}" if wide > narrow else ""
-    spec = as_separation_model(there).spec
-    if spec.stems == wanted.stems:
-        model.load_state_dict(there.state_dict())
+    before, wanted = theirs.spec.stems, mine.spec.stems
+    if before == wanted:
+        mine.load_state_dict(theirs.state_dict())
         return model, f"weights of {name}, all of them{grown}"
-    mine, theirs = model.state_dict(), there.state_dict()
-    head = {f"{name}." for name in _output_names(model)}
-    kept = {k: v for k, v in theirs.items() if not k.startswith(tuple(head))}
-    model.load_state_dict({**mine, **kept})
+    fresh = mine.state_dict()
+    head = tuple(f"{output}." for output in _output_names(mine))
+    kept = {
+        key: value
+        for key, value in theirs.state_dict().items()
+        if not key.startswith(head) and value.shape == fresh[key].shape
+    }
+    mine.load_state_dict({**fresh, **kept})
     return model, (
-        f"weights of {name}{grown}; its last layers made {', '.join(spec.stems)} and begin anew "
-        f"for {', '.join(wanted.stems)}"
+        f"weights of {name}{grown}; its last layers made {', '.join(before)} and begin anew "
+        f"for {', '.join(wanted)}"
     )
 
 
@@ -82,35 +84,55 @@ def recipe_on(recipe: Recipe, name: str) -> Recipe:
     Raises:
         SettingsError, ModelError: as `start_from`.
     """
-    there = load_model(name)
-    if not isinstance(there, nn.Module):
+    return _adapted(recipe, _network(name), name)
+
+
+def _network(name: str) -> Network:
+    there: object = load_model(name)
+    if not isinstance(there, Network):
         raise SettingsError(f"{name} is a bag of models; start from one of them")
-    return _adapted(recipe, there, name)
+    return there
 
 
-def _adapted(recipe: Recipe, there: nn.Module, name: str) -> Recipe:
-    architecture, config = describe_model(there)
-    mine = model_config(recipe)
-    for key in ("sample_rate", "audio_channels"):
-        if getattr(mine, key) != config[key]:
+def _core(model: nn.Module) -> Network:
+    """The network without the ratio masks on it."""
+    assert isinstance(model, Network)
+    if architecture_of(model.config) == "ratio_masks":
+        return _core(model.get_submodule("model"))
+    return model
+
+
+def _adapted(recipe: Recipe, there: Network, name: str) -> Recipe:
+    mine, core = model_member(recipe), _core(there).config
+    wanted, found = mine.config.spec, core.spec
+    for key, ours, theirs in (
+        ("sample_rate", wanted.sample_rate, found.sample_rate),
+        ("audio_channels", wanted.channels, found.channels),
+    ):
+        if ours != theirs:
             raise SettingsError(
-                f"{name} has {key} {config[key]}, the recipe {getattr(mine, key)}; "
-                f"start from another model, or set model.{key}={config[key]}"
+                f"{name} has {key} {theirs}, the recipe {ours}; "
+                f"start from another model, or set model.{key}={theirs}"
             )
-    config.update(stems=mine.stems, segment_s=mine.segment_s)
-    if "ratio_masks" in config:  # they share out the mixture among all stems: not any stems do
-        config["ratio_masks"] = getattr(mine, "ratio_masks", False)
+    changes: dict[str, Any] = {
+        "stems": wanted.stems,
+        "segment_s": wanted.segment_samples / wanted.sample_rate,
+    }
     if recipe.start.widen:
-        config["width"] = mine.width
-    plain = {key: list(v) if isinstance(v, tuple) else v for key, v in config.items()}
-    return dataclasses.replace(
-        recipe, model=dataclasses.replace(recipe.model, architecture=architecture, settings=plain)
-    )
+        changes["width"] = _unmasked(mine).config.width
+    member = Member(architecture_of(core), replace_settings(core, **changes))
+    if mine.architecture == "ratio_masks":  # they share out the mixture: not any stems do
+        member = Member("ratio_masks", replace(mine.config, model=member))
+    return replace(recipe, model=model_recipe(member))
 
 
-def as_separation_model(model: nn.Module) -> SeparationModel:
+def _unmasked(member: Member) -> Member:
+    return _unmasked(member.config.model) if member.architecture == "ratio_masks" else member
+
+
+def as_separation_model(model: nn.Module) -> TensorModel:
     """What every model of ours is, for the type checker too."""
-    assert isinstance(model, SeparationModel)
+    assert isinstance(model, TensorModel)
     return model
 
 
@@ -148,5 +170,5 @@ def recompute_activations(model: nn.Module) -> None:
         if isinstance(module, nn.ModuleList):
             for layer in module:
                 layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
-        elif isinstance(module, HybridDemucs):
+        elif isinstance(module, Network):
             recompute_activations(module)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from unbraid.training.config import EmaRecipe
 from unbraid.training.ema import Ema
 from unbraid.training.guard import Guard
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1: models with ratio masks named their weights without "model."
 
 
 @dataclass
@@ -87,6 +87,8 @@ class RunState:
 
     def load(self, state: Mapping[str, Any], *, keep_count: bool = False) -> None:
         """Become what `state` was taken from; `keep_count` leaves the guard's count as it is."""
+        if state["format"] < 2:
+            state = _mend_v1(state, self.model.state_dict().keys())
         self.position = Position(**state["position"])
         self.guard.load(state["guard"], keep_count=keep_count)
         self.model.load_state_dict(state["model"])
@@ -141,6 +143,26 @@ def read_state(path: Path) -> dict[str, Any]:
             "update unbraid"
         )
     return state
+
+
+def _mend_v1(state: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """A state of format 1 with today's names of weights."""
+
+    def renamed(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            name if name in names or f"model.{name}" not in names else f"model.{name}": value
+            for name, value in values.items()
+        }
+
+    averages = {
+        name: {**average, "values": renamed(average["values"])}
+        for name, average in state["averages"].items()
+    }
+    position = dict(state["position"])
+    position["singular_values"] = renamed(position.get("singular_values", {}))
+    return {
+        **state, "model": renamed(state["model"]), "averages": averages, "position": position
+    }  # fmt: skip
 
 
 def _random_state() -> dict[str, Any]:

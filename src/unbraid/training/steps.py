@@ -11,14 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from unbraid.errors import SettingsError, TrainingError
-from unbraid.models.masks import apply_ratio_masks
 from unbraid.shapes import Sources
 from unbraid.training import svd
 from unbraid.training.config import OptimizerRecipe, Recipe, RunRecipe
 from unbraid.training.distributed import Team
 from unbraid.training.feed import Batch, Feed
 from unbraid.training.losses import spectral_losses, stem_losses, stem_weights, weighted_loss
-from unbraid.training.start import as_separation_model
 from unbraid.training.state import RunState
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -61,7 +59,6 @@ class Stepper:
         self._model, self._recipe, self._team, self._feed = model, recipe, team, feed
         self._state, self._total_steps = state, total_steps
         self._weights = stem_weights(recipe.loss, tuple(stems)).to(team.device)
-        self._masks = as_separation_model(state.model).spec.ratio_masks
 
     def make(self, batch: Batch, stop_asked: bool = False) -> StepResult:
         """One step on this process's share of a batch; all processes of the team come along."""
@@ -111,8 +108,6 @@ class Stepper:
             with autocast(self._recipe.run, self._team.device), compiling():
                 estimates = self._model(part.sum(1))
             estimates = estimates.float()
-            if self._masks:  # what is heard is what is trained
-                estimates = apply_ratio_masks(part.sum(1), estimates)
             part_losses = stem_losses(estimates, part, self._recipe.loss.kind)
             if weight := self._recipe.loss.spectral:
                 part_losses = part_losses + weight * spectral_losses(estimates, part)

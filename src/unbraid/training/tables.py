@@ -10,8 +10,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from unbraid.errors import SettingsError
-from unbraid.models.build import ARCHITECTURES, did_you_mean
-from unbraid.training.config import ModelRecipe, Recipe, model_config
+from unbraid.models.registry import (
+    architectures,
+    config_class,
+    did_you_mean,
+    is_composite,
+)
+from unbraid.training.config import SHARED, ModelRecipe, Recipe, model_member
 
 
 def recipe_from(table: Mapping[str, Any]) -> Recipe:
@@ -44,9 +49,21 @@ def known_keys() -> set[str]:
         keys.add(name)
         if dataclasses.is_dataclass(kind) and kind is not ModelRecipe:
             keys |= {f"{name}.{entry.name}" for entry in dataclasses.fields(kind)}
-    for config, _ in ARCHITECTURES.values():
-        keys |= {f"model.{entry.name}" for entry in dataclasses.fields(config)}
+    for architecture in (*architectures(), _TWO_RATES):
+        keys |= {f"model.{name}" for name in _model_keys(architecture)}
     return keys | {"model.architecture"}
+
+
+_TWO_RATES = "two_rate_demucs"
+"""Short for two networks of Hybrid Demucs; see `training.config.model_member`."""
+
+
+def _model_keys(architecture: str) -> set[str]:
+    """The settings of a model in a recipe."""
+    if architecture == _TWO_RATES:
+        return _model_keys("hybrid_demucs") | {"low_width"}
+    own = {entry.name for entry in dataclasses.fields(config_class(architecture))}
+    return own | (set(SHARED) if is_composite(architecture) else {"ratio_masks"})
 
 
 def _fill(kind: Any, table: Mapping[str, Any], path: str) -> Any:
@@ -75,19 +92,27 @@ def _nearest(name: str) -> str:
 
 
 def _model_recipe(table: Mapping[str, Any]) -> ModelRecipe:
-    settings = {"segment_s": 44.0, **table}
+    settings = {**table}
     architecture = settings.pop("architecture", "hybrid_demucs")
-    if architecture not in ARCHITECTURES:
-        near = did_you_mean(str(architecture), set(ARCHITECTURES))
-        known = ", ".join(ARCHITECTURES)
-        raise SettingsError(f"no architecture {architecture!r}{near}; known are {known}")
-    fields = {entry.name for entry in dataclasses.fields(ARCHITECTURES[architecture][0])}
+    known = (*architectures(), _TWO_RATES)
+    if architecture not in known:
+        near = did_you_mean(str(architecture), set(known))
+        raise SettingsError(f"no architecture {architecture!r}{near}; known are {', '.join(known)}")
+    if not is_composite(architecture):
+        settings = {"segment_s": 44.0, **settings}
+    fields = _model_keys(architecture)
     for key in settings:
         if key not in fields:
             near = did_you_mean(key, fields | {"architecture"})
             raise SettingsError(f"no key 'model.{key}' for {architecture}{near}")
-    settings = {key: None if value == "none" else value for key, value in settings.items()}
-    return ModelRecipe(architecture, settings)
+    return ModelRecipe(architecture, _without_none(settings))
+
+
+def _without_none(value: Any) -> Any:
+    """Tables in which "none" is None: TOML has no word for it."""
+    if isinstance(value, Mapping):
+        return {key: _without_none(item) for key, item in value.items()}
+    return None if value == "none" else value
 
 
 def _value(hint: Any, value: Any, name: str) -> Any:
@@ -190,7 +215,7 @@ def _check(recipe: Recipe) -> None:
             value = getattr(value, step)
         if not holds(value):
             raise SettingsError(f"{path} is {range}, got {value!r:.80}")
-    stems = model_config(recipe).stems
+    stems = model_member(recipe).config.spec.stems
     for name, table in _by_stem(recipe).items():
         for stem in table:
             if stem not in stems:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from unbraid.errors import SettingsError
-from unbraid.models.build import build_model, describe_model
+from unbraid.models.registry import build_model, describe_model
 
 _SPREAD = 0.8  # copies are read by shares of 1 +- up to this, divided by their sum
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d)
@@ -32,6 +32,8 @@ def widen(model: nn.Module, width: int, seed: int = 0) -> nn.Module:
             model is not so many times as wide as in the narrow one.
     """
     architecture, config = describe_model(model)
+    if "width" not in config:
+        raise SettingsError(f"a model of several networks cannot be widened: {architecture}")
     factor, rest = divmod(width, config["width"])
     if factor < 1 or rest:
         raise SettingsError(

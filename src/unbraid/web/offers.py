@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from unbraid.engines.load import load_model
 from unbraid.web.choices import Model
-from unbraid.zoo.load import licence_of, list_models, load_model
+from unbraid.zoo.open import licence_of, list_models
 
 
 def offered_models(default: str) -> dict[str, Model]:

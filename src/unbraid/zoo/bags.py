@@ -1,14 +1,8 @@
-"""Bags in files: a YAML that names models, their weights and their segment; and folders of such.
-
-A bag from files keeps one member in memory at a time: it fetches each when its turn comes.
-"""
+"""Bags in files: a YAML that names models, their weights and their segment; and folders of them."""
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import re
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +10,6 @@ from typing import Any
 import yaml
 
 from unbraid.errors import CheckpointError, ModelError
-from unbraid.models.bag import Bag
-from unbraid.models.base import ModelSpec, SeparationModel
 
 _MOST_BYTES = 64 << 10
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -101,56 +93,6 @@ def _recipe(content: Any) -> BagRecipe:
         weights=tuple(tuple(map(float, row)) for row in weights) if weights is not None else None,
         segment_s=None if segment in (None, "", "null", "~") else float(str(segment)),
     )
-
-
-class FileBag(Bag):
-    """A bag whose members lie in files and are loaded one at a time.
-
-    Args:
-        specs: of the members, which can be known without reading their weights.
-        load: loads member number N.
-        hashes: of the members' files, computed when asked for.
-    """
-
-    def __init__(
-        self,
-        recipe: BagRecipe,
-        specs: Sequence[ModelSpec],
-        load: Callable[[int], SeparationModel],
-        hashes: Callable[[], Sequence[str]],
-    ) -> None:
-        segment = recipe.segment_s
-        if segment is not None and not 0 < segment < 1e5:
-            raise CheckpointError(f"the segment of a bag is some seconds long, got {segment:g}")
-        rate = specs[0].sample_rate
-        super().__init__(
-            _Members(load, len(specs)),
-            recipe.weights,
-            segment_samples=None if segment is None else int(segment * rate),
-            spec=specs,
-        )
-        self._hashes = hashes
-
-    @functools.cached_property
-    def fingerprint(self) -> str:
-        """Digest of the members' files, weights and segments, as hex."""
-        content = repr((list(self._hashes()), self.weights, self.segments))
-        return hashlib.sha256(content.encode()).hexdigest()
-
-
-class _Members(Sequence[SeparationModel]):
-    """Loads a member each time it is asked for; keeps none."""
-
-    def __init__(self, load: Callable[[int], SeparationModel], count: int) -> None:
-        self._load, self._count = load, count
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, index: Any) -> Any:
-        if not 0 <= index < self._count:
-            raise IndexError(index)
-        return self._load(index)
 
 
 def find_in_folder(folder: Path, name: str) -> Path:

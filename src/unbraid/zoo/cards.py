@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from unbraid.models.registry import make_config
 from unbraid.zoo.catalog import CatalogModel, load_catalog
 from unbraid.zoo.download import cache_dir
 from unbraid.zoo.header import read_info
@@ -58,7 +59,7 @@ def bundled_card(path: Path) -> ModelCard:
     card = path.with_suffix(".md")
     text = card.read_text(encoding="utf-8") if card.exists() else ""
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    segment = info.config.get("segment_s")
+    spec = make_config(info.architecture, info.config).spec
     return ModelCard(
         name=path.stem,
         path=path,
@@ -68,7 +69,7 @@ def bundled_card(path: Path) -> ModelCard:
         text=text,
         size_mb=path.stat().st_size / 1e6,
         trained_on=str(info.provenance.get("trained_on", "")),
-        segment_s=float(segment) if segment else None,
+        segment_s=spec.segment_samples / spec.sample_rate,
     )
 
 

@@ -1,36 +1,37 @@
-"""Our checkpoint format, read and written here alone.
+"""Our checkpoint format, written here alone; `header.py` reads it.
 
 One safetensors file: the weights under our own names (any float type), and in its metadata, under
 `unbraid`, JSON that says what they are: format version, architecture, config, stems, sample rate,
-licence and where the weights come from. Nothing in it is executed: the architecture is looked up in
-`models.build.ARCHITECTURES`.
+licence and where the weights come from. A model made of models is one file, too: its config nests,
+and weights are named MEMBER.WEIGHT. Nothing in a file is executed: the architecture is looked up by
+name in `models.registry`.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from safetensors.torch import save_file
-from torch import Tensor, nn
+import numpy as np
 
 from unbraid.atomic import publish
-from unbraid.errors import CheckpointError, SettingsError
-from unbraid.models.build import build_model, describe_model
-from unbraid.zoo.header import (
-    FORMAT_VERSION,
-    CheckpointInfo,
-    check_shapes,
-    open_file,
-    read_info,
-    shapes_in,
+from unbraid.models.registry import (
+    architecture_of,
+    describe_model,
+    make_config,
+    plain_config,
 )
+from unbraid.zoo.header import FORMAT_VERSION, CheckpointInfo, read_info
+from unbraid.zoo.stored import StoredModel
 
-__all__ = ["CheckpointInfo", "load_checkpoint", "read_info", "read_layout", "save_checkpoint"]
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+__all__ = ["CheckpointInfo", "read_info", "save_arrays", "save_checkpoint"]
 
 
 def save_checkpoint(
@@ -41,65 +42,72 @@ def save_checkpoint(
     provenance: Mapping[str, Any] | None = None,
     dtype: torch.dtype | None = None,
 ) -> None:
-    """Write `model` to `path`, whole or not at all.
+    """Write a network of torch to `path`, whole or not at all.
 
     Args:
+        path: of the file.
+        model: a network of an architecture of ours.
+        licence: of the weights.
+        provenance: how they came about; plain JSON.
         dtype: type the weights are stored in, e.g. `torch.float16`; None keeps theirs.
     """
-    path = Path(path)
+    from safetensors.torch import save_file
+
     architecture, config = describe_model(model)
-    header = {
-        "format": FORMAT_VERSION,
-        "architecture": architecture,
-        "config": config,
-        "stems": config["stems"],
-        "sample_rate": config["sample_rate"],
-        "licence": licence,
-        "provenance": dict(provenance or {}),
-    }
+    header = _header(make_config(architecture, config), licence, provenance or {})
     state = {
         key: value.detach().to("cpu", dtype).contiguous()
         for key, value in model.state_dict().items()
     }
+    _write(Path(path), lambda target: save_file(state, target, metadata=header))
+
+
+def save_arrays(
+    path: str | Path,
+    model: StoredModel,
+    dtype: Any = np.float32,
+    *,
+    licence: str = "",
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a stored model to `path` as a file of ours, whole or not at all; needs no torch.
+
+    Args:
+        path: of the file.
+        model: whose weights are read now.
+        dtype: type the weights are stored in.
+        licence: of the weights.
+        provenance: how they came about; plain JSON.
+    """
+    from safetensors.numpy import save_file
+
+    header = _header(model.config, licence, provenance or {})
+    state = {
+        name: np.ascontiguousarray(weight.read(), dtype) for name, weight in model.weights.items()
+    }
+    _write(Path(path), lambda target: save_file(state, target, metadata=header))
+
+
+def _header(config: Any, licence: str, provenance: Mapping[str, Any]) -> dict[str, str]:
+    header = {
+        "format": FORMAT_VERSION,
+        "architecture": architecture_of(config),
+        "config": plain_config(config),
+        "stems": config.spec.stems,
+        "sample_rate": config.spec.sample_rate,
+        "licence": licence,
+        "provenance": dict(provenance),
+    }
+    return {"unbraid": json.dumps(header)}
+
+
+def _write(path: Path, write: Callable[[Path], None]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         temporary.touch()
         mode = temporary.stat().st_mode
-        save_file(state, temporary, metadata={"unbraid": json.dumps(header)})
-        temporary.chmod(mode)  # safetensors shuts out everyone but the owner
+        write(temporary)
+        temporary.chmod(mode)  # safetensors allows nobody but the owner
         publish(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def load_checkpoint(path: str | Path) -> nn.Module:
-    """The model in the file at `path`: on the CPU, float32, in evaluation mode.
-
-    The shapes that the file holds are compared with those of the model before memory is taken.
-
-    Raises:
-        CheckpointError: if the file is damaged, not ours, or does not fit its own config.
-    """
-    model = read_layout(path)
-    wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-    with open_file(path, "pt") as file:
-        check_shapes(path, wanted, shapes_in(file))
-        state: dict[str, Tensor] = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-    model.load_state_dict(state, assign=True)
-    return model.eval()
-
-
-def read_layout(path: str | Path) -> nn.Module:
-    """The model that the file at `path` describes, without memory for its weights.
-
-    Raises:
-        CheckpointError: if the file is damaged, not ours, or its config makes no model.
-    """
-    info = read_info(path)
-    try:
-        with torch.device("meta"):
-            return build_model(info.architecture, info.config)
-    except (TypeError, ValueError, ArithmeticError, SettingsError, RuntimeError) as error:
-        raise CheckpointError(f"{path}: its config makes no model: {error!s:.300}") from error
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from error

@@ -4,9 +4,47 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from unbraid.errors import CheckpointError
+
+
+class Digest:
+    """The hash of a file, or of several with further facts, computed once and only when needed.
+
+    Args:
+        paths: of the files.
+        facts: what counts beside their content; without facts one file has its plain SHA-256.
+    """
+
+    def __init__(self, paths: Sequence[Path], facts: tuple[object, ...] = ()) -> None:
+        self._paths, self._facts = tuple(paths), facts
+        self._found: Future[str] | None = None
+
+    def start(self) -> None:
+        """Compute it on a thread of its own, if that has not begun."""
+        if self._found is None:
+            helper = ThreadPoolExecutor(1, "unbraid-hash")
+            self._found = helper.submit(self._compute)
+            helper.shutdown(wait=False)
+
+    def result(self) -> str:
+        """The digest, hexadecimal.
+
+        Raises:
+            CheckpointError: if a file cannot be read.
+        """
+        self.start()
+        assert self._found is not None
+        return self._found.result()
+
+    def _compute(self) -> str:
+        hashes = [sha256_of(path) for path in self._paths]
+        if not self._facts:
+            return hashes[0]
+        return hashlib.sha256(repr((hashes, *self._facts)).encode()).hexdigest()
 
 
 def sha256_of(path: Path) -> str:

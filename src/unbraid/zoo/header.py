@@ -1,13 +1,13 @@
 """What one of our checkpoints says, and its weights as arrays: read without torch.
 
-The format is described in `checkpoint.py`, where models of torch are written and read.
+The format is described in `checkpoint.py`, which writes it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,10 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from unbraid.errors import CheckpointError, SettingsError
-from unbraid.models.configs import make_config
-from unbraid.models.configs.hybrid_demucs import HybridDemucsConfig
-from unbraid.models.configs.weights import weight_shapes
+from unbraid.models.registry import make_config, plain_config
 from unbraid.zoo.stored import KINDS, StoredTensor, values_of
 
-FORMAT_VERSION = 1
-
-_TYPES = frozenset({"F16", "F32", "F64"})
+FORMAT_VERSION = 2  # 1: ratio masks and a second rate were settings of a network; see `mend_v1`
 
 
 @dataclass(frozen=True)
@@ -31,7 +27,8 @@ class CheckpointInfo:
     """What a checkpoint says of itself.
 
     Attributes:
-        architecture, config: as `models.build.build_model` takes them.
+        architecture, config: as `models.registry.make_config` takes them.
+        prefix: what is put before the names of the weights in the file.
         stems, sample_rate: of the model.
         licence: of the weights, as an SPDX name or a sentence.
         provenance: how the weights came about; plain JSON.
@@ -43,6 +40,7 @@ class CheckpointInfo:
     sample_rate: int
     licence: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)
+    prefix: str = ""
 
 
 def read_info(path: str | Path) -> CheckpointInfo:
@@ -71,38 +69,45 @@ def read_metadata(path: Path) -> dict[str, str]:
         ) from error
 
 
-def hybrid_config(path: str | Path) -> HybridDemucsConfig | None:
-    """The config of the model in the file at `path`, looked over as building it would.
+def mend_v1(architecture: str, config: Mapping[str, Any]) -> tuple[str, dict[str, Any], str]:
+    """Architecture and config of format 1 as they are written today.
 
-    None if it is no Hybrid Demucs, at one rate or two, or what makes no model: building it in torch
-    says why.
+    Ratio masks and a second rate were settings of one network then; now they are models made of
+    models.
+
+    Returns:
+        architecture, config, and what is put before the names of the weights.
     """
-    info = read_info(path)
-    if info.architecture not in ("hybrid_demucs", "two_rate_demucs"):
-        return None
-    try:
-        config: HybridDemucsConfig = make_config(info.architecture, info.config)
-        weight_shapes(config)
-    except (TypeError, ValueError, ArithmeticError, SettingsError, CheckpointError):
-        return None
-    return config
+    plain = dict(config)
+    masks = plain.pop("ratio_masks", False)
+    if architecture == "two_rate_demucs":
+        architecture, plain = "two_rate", _two_rates(plain)
+    if not masks:
+        return architecture, plain, ""
+    return "ratio_masks", {"model": {"architecture": architecture, "config": plain}}, "model."
 
 
-def read_weights(path: str | Path, config: HybridDemucsConfig) -> Iterator[tuple[str, np.ndarray]]:
-    """Names and weights as the file stores them, in the network's order.
-
-    All shapes are compared with the config first. The weights are views of the file, read when they
-    are looked at: copy what is to last.
-
-    Raises:
-        CheckpointError: if they do not fit, or are of a type that numpy has not (`has_arrays`).
-    """
-    wanted = weight_shapes(config)
-    with open_file(path) as file:
-        check_shapes(path, wanted, shapes_in(file))
-    stored = stored_tensors(path)
-    for name in wanted:
-        yield name, stored[name].read()
+def _two_rates(plain: dict[str, Any]) -> dict[str, Any]:
+    """The second network had the settings of the first, but for what follows from the rate."""
+    low_width = plain.pop("low_width", 48)
+    full = make_config("hybrid_demucs", plain)
+    if full.sample_rate % 4 or full.n_fft % 4:
+        raise SettingsError(
+            f"a two-rate model has a sample rate and an n_fft that 4 divides, got "
+            f"{full.sample_rate} and {full.n_fft}"
+        )
+    low = replace(
+        full,
+        sample_rate=full.sample_rate // 4,
+        n_fft=full.n_fft // 4,
+        depth=full.depth - 1,
+        width=low_width,
+        time_width=None,
+    )
+    return {
+        name: {"architecture": "hybrid_demucs", "config": plain_config(part)}
+        for name, part in (("full", full), ("low", low))
+    }
 
 
 def stored_tensors(path: str | Path) -> dict[str, StoredTensor]:
@@ -136,25 +141,14 @@ def _read(path: str | Path, start: int, size: int, shape: tuple[int, ...], kind:
     return values_of(np.asarray(content), kind).reshape(shape)
 
 
-def has_arrays(path: str | Path) -> bool:
-    """Whether numpy has the types of all weights in the file."""
-    with open_file(path, "np") as file:
-        return all(file.get_slice(key).get_dtype() in _TYPES for key in file.keys())  # noqa: SIM118
-
-
-def shapes_in(file: Any) -> dict[str, tuple[int, ...]]:
-    """Shapes of all weights in an open file."""
-    return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
-
-
-def open_file(path: str | Path, framework: str = "np") -> Any:
-    """A safetensors file, whose weights come as arrays ("np") or tensors ("pt").
+def open_file(path: str | Path) -> Any:
+    """A safetensors file, whose weights come as arrays.
 
     Raises:
         CheckpointError: if it is none.
     """
     try:
-        return safe_open(path, framework=framework)
+        return safe_open(path, framework="np")
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file") from error
     except (SafetensorError, OSError) as error:
@@ -175,14 +169,21 @@ def _parse(path: str | Path, metadata: Mapping[str, str] | None) -> CheckpointIn
                 f"{path}: checkpoint format {version}, this unbraid reads up to {FORMAT_VERSION}; "
                 "update unbraid"
             )
+        architecture, config, prefix = str(header["architecture"]), dict(header["config"]), ""
+        if version < 2:
+            architecture, config, prefix = mend_v1(architecture, config)
         return CheckpointInfo(
-            architecture=str(header["architecture"]),
-            config=dict(header["config"]),
+            architecture=architecture,
+            config=config,
             stems=tuple(header["stems"]),
             sample_rate=int(header["sample_rate"]),
             licence=str(header.get("licence", "")),
             provenance=dict(header.get("provenance", {})),
+            prefix=prefix,
         )
+    except (CheckpointError, SettingsError) as error:
+        named = str(error) if str(error).startswith(str(path)) else f"{path}: {error}"
+        raise CheckpointError(named) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path}: its unbraid header is damaged ({error!r})") from error
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 
 from unbraid.errors import CheckpointError, SettingsError
 from unbraid.zoo.catalog import load_catalog
-from unbraid.zoo.checkpoint import CheckpointInfo, read_info, save_checkpoint
-from unbraid.zoo.files import ModelFile, open_model
-from unbraid.zoo.hashes import sha256_of
-from unbraid.zoo.load import find_model, licence_of
-from unbraid.zoo.stored import kind_of
+from unbraid.zoo.checkpoint import CheckpointInfo, read_info, save_arrays
+from unbraid.zoo.open import find_model, licence_of, open_file
+from unbraid.zoo.stored import StoredModel
 
 
 def import_model(
@@ -21,9 +19,11 @@ def import_model(
 ) -> CheckpointInfo:
     """Write the model in a public file, or of a single public name that was fetched, as ours.
 
-    Weights are stored in float16 if the public file held them so, else in float32.
+    Weights are stored in float16 if the file held them so, else in float32.
 
     Args:
+        source: the file, or the name.
+        target: a .safetensors file.
         licence: of the weights; None: what the catalog or the file says.
     Raises:
         CheckpointError: if the file is refused, or is a bag.
@@ -35,36 +35,30 @@ def import_model(
     path = find_model(source)
     if path.suffix in (".yaml", ".yml"):
         raise CheckpointError(f"{path}: a bag of files; import its members one by one")
-    file = open_model(path)
-    save_checkpoint(
+    model = open_file(path)
+    halves = {weight.kind for weight in model.weights.values()} == {"F16"}
+    save_arrays(
         target,
-        file.load(),
+        model,
+        np.float16 if halves else np.float32,
         licence=licence_of(path) if licence is None else licence,
-        provenance=_provenance(file),
-        dtype=_stored_type(file),
+        provenance=_provenance(model),
     )
     return read_info(target)
 
 
-def _provenance(file: ModelFile) -> dict[str, Any]:
-    if file.foreign is None:
-        return read_info(file.path).provenance
-    known = {model.file_name: model for model in load_catalog().models.values()}
-    model = known.get(file.path.name)
-    trained = {} if model is None else {
-        "trained_on": model.trained_on, "musdb_test_seen": model.musdb_test_seen,
-        "address": model.address,
+def _provenance(model: StoredModel) -> dict[str, Any]:
+    if not model.public_class:
+        return dict(model.provenance)
+    catalog = {known.file_name: known for known in load_catalog().models.values()}
+    known = catalog.get(model.path.name)
+    trained = {} if known is None else {
+        "trained_on": known.trained_on, "musdb_test_seen": known.musdb_test_seen,
+        "address": known.address,
     }  # fmt: skip
     return {
-        "imported_from": file.path.name,
-        "sha256": sha256_of(file.path),
-        "public_class": file.foreign.class_name,
+        "imported_from": model.path.name,
+        "sha256": model.fingerprint(),
+        "public_class": model.public_class,
         **trained,
     }
-
-
-def _stored_type(file: ModelFile) -> torch.dtype | None:
-    if file.foreign is None:
-        return None
-    kinds = {kind_of(value) for value in file.foreign.state.values()}
-    return torch.float16 if kinds == {"F16"} else None

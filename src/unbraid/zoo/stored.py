@@ -1,19 +1,22 @@
-"""Weights that still lie in a file: known by shape and kind, read when asked for.
+"""Models as plain data: an architecture, its config, and weights that still lie in a file.
 
-Beside them a state may hold tensors of torch; nothing here loads torch to deal with them.
+Nothing here loads torch, though a state that a caller hands over may hold tensors of torch.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from unbraid.arrays import as_array, is_tensor
 from unbraid.errors import CheckpointError
-from unbraid.runtimes.arrays import as_array, is_tensor
+from unbraid.models.base import ModelSpec
+from unbraid.zoo.hashes import Digest
 
 KINDS: dict[str, Any] = {
     "F16": np.float16,
@@ -60,8 +63,92 @@ class StoredTensor:
         return math.prod(self.shape)
 
 
-State = Mapping[str, Any]
-"""Names -> stored tensors, or tensors of torch."""
+@dataclass(frozen=True, eq=False)
+class StoredModel:
+    """A model as a file holds it: all that an engine needs, and nothing that runs.
+
+    Attributes:
+        architecture: a name of `models.registry`.
+        config: its config dataclass; None for an exported ONNX file, which describes itself.
+        weights: our names -> weights; read when asked for.
+        path: the file, or what a bag was opened as.
+        digest: by which the file's content is known.
+        licence: of the weights; "" if it is not known.
+        provenance: how the weights came about; plain JSON.
+        public_class: the class that a public file names; "" for ours.
+        members: of a bag, its members by name, in files of their own.
+    """
+
+    architecture: str
+    config: Any
+    weights: Mapping[str, StoredTensor]
+    path: Path
+    digest: Digest
+    licence: str = ""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    public_class: str = ""
+    members: Mapping[str, StoredModel] = field(default_factory=dict)
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What a caller must know about it."""
+        spec: ModelSpec = self.config.spec
+        return spec
+
+    def fingerprint(self) -> str:
+        """A digest of the file, the same whatever runs the model. Hexadecimal."""
+        return self.digest.result()
+
+    def member(self, name: str) -> StoredModel:
+        """A member of a model made of models: a file of its own, or a part of this one."""
+        if name in self.members:
+            return self.members[name]
+        member = self.config.members[name]
+        return StoredModel(
+            member.architecture,
+            member.config,
+            Renamed(self.weights, removed=f"{name}."),
+            self.path,
+            self.digest,
+            self.licence,
+            self.provenance,
+            self.public_class,
+        )
+
+
+class Renamed(Mapping[str, StoredTensor]):
+    """Weights under other names, still read when asked for.
+
+    Args:
+        weights: all of them.
+        removed: the start of a name that a weight must have to be here; it is removed.
+        added: the start that each name is given.
+    """
+
+    def __init__(
+        self, weights: Mapping[str, StoredTensor], removed: str = "", added: str = ""
+    ) -> None:
+        self._weights, self._removed, self._added = weights, removed, added
+
+    def __getitem__(self, name: str) -> StoredTensor:
+        if not name.startswith(self._added):
+            raise KeyError(name)
+        return self._weights[self._removed + name.removeprefix(self._added)]
+
+    def __iter__(self) -> Iterator[str]:
+        for name in self._weights:
+            if name.startswith(self._removed):
+                yield self._added + name.removeprefix(self._removed)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def as_stored(value: Any) -> StoredTensor:
+    """A weight as a stored tensor, which it may be already."""
+    if isinstance(value, StoredTensor):
+        return value
+    return StoredTensor(tuple(value.shape), kind_of(value), lambda: as_array(value))
 
 
 def values_of(content: np.ndarray, kind: str) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from unbraid.errors import SettingsError
 from unbraid.models.base import ModelSpec
 from unbraid.models.checks import check_divides, check_fields, whole_samples
-from unbraid.models.configs.levels import LayerShape, Level, ResidualShape, check_norms, grow
+from unbraid.models.layers.levels import LayerShape, Level, ResidualShape, check_norms, grow
 
 _RANGES: dict[str, tuple[float, float]] = {
     "time_width": (1, 16_384),

@@ -26,18 +26,18 @@ from torch import Tensor, nn
 
 from unbraid.errors import SegmentTooLong
 from unbraid.models.base import ModelSpec
-from unbraid.models.branches import (
+from unbraid.models.htdemucs.config import HTDemucsConfig
+from unbraid.models.htdemucs.transformer import CrossDomainTransformer
+from unbraid.models.layers.embedding import FrequencyEmbedding
+from unbraid.models.layers.init import rescale_convolutions
+from unbraid.models.layers.stft import AlignedSTFT, pack_complex, unpack_complex
+from unbraid.models.spectral.layers import (
     SpecDecoderLayer,
     SpecEncoderLayer,
     TimeDecoderLayer,
     TimeEncoderLayer,
 )
-from unbraid.models.htdemucs.config import HTDemucsConfig
-from unbraid.models.htdemucs.transformer import CrossDomainTransformer
-from unbraid.models.layers.embedding import FrequencyEmbedding
-from unbraid.models.layers.init import rescale_convolutions
-from unbraid.models.spectral import standardize
-from unbraid.models.stft import AlignedSTFT, pack_complex, unpack_complex
+from unbraid.models.spectral.parts import standardize
 from unbraid.shapes import Estimates, Mixture
 
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
-from unbraid.models.stft import pad_reflect
+from unbraid.models.layers.stft import pad_reflect
 
 
 class PlainSTFT(nn.Module):

@@ -6,9 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unbraid.models.configs.levels import ResidualShape
 from unbraid.models.layers.attention import LocalAttention
+from unbraid.models.layers.levels import ResidualShape
 from unbraid.models.layers.recurrent import SpanLSTM
+
+
+def make_norm(groups: int | None, width: int) -> nn.Module:
+    """GroupNorm, or nothing at all."""
+    return nn.Identity() if groups is None else nn.GroupNorm(groups, width)
 
 
 class ChannelScale(nn.Module):

@@ -26,10 +26,10 @@ from torch import Tensor, nn
 
 from unbraid.models.base import ModelSpec
 from unbraid.models.layers.plain_stft import PlainSTFT
+from unbraid.models.layers.stft import pack_complex, unpack_complex
 from unbraid.models.scnet.config import SCNetConfig
 from unbraid.models.scnet.paths import SeparationNet
-from unbraid.models.spectral import standardize
-from unbraid.models.stft import pack_complex, unpack_complex
+from unbraid.models.spectral.parts import standardize
 from unbraid.shapes import Estimates, Mixture
 
 Map = Float[Tensor, "b c f n"]

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from unbraid.models.base import ModelSpec
 from unbraid.models.layers.plain_stft import PlainSTFT
-from unbraid.models.stft import pack_complex, unpack_complex
+from unbraid.models.layers.stft import pack_complex, unpack_complex
 from unbraid.models.tfc_tdf.config import TFCTDFConfig
 from unbraid.shapes import Estimates, Mixture
 

@@ -1,0 +1,1 @@
+"""What runs a `StoredModel`: one folder each, asked in turn by `choose.py`."""

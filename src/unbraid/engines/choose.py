@@ -1,0 +1,112 @@
+"""Which engine runs a model: the first in the list that has no reason not to.
+
+An engine is a folder here whose package has three names:
+
+    NAME                                       in words
+    reason_not(stored, device, precision)      why it does not run this model here; None if it does
+    load(stored, device, precision, words)     the model, ready to run; words for its `engine`
+
+The kernels of our own (`native/`) compute what torch computes, faster, and without loading torch,
+which takes longer than a short song does.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from unbraid.errors import ModelError, SettingsError
+from unbraid.models.base import SeparationModel
+from unbraid.zoo.stored import StoredModel
+
+ENGINES = ("native", "onnx", "torch")
+"""In the order in which they are asked."""
+
+NOT_FOR_IT = ""
+"""The reason of an engine for models of another kind altogether, not worth a word."""
+
+_BESIDE_TORCH = ("torch", "onnx")
+
+VARIABLE = "UNBRAID_RUNTIME"
+"""In the environment: "torch" or "native" instead of the choice that is made here."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What can run models.
+
+    Attributes:
+        name: in words.
+        reason_not, load: see above.
+    """
+
+    name: str
+    reason_not: Callable[[StoredModel, str, str], str | None]
+    load: Callable[[StoredModel, str, str, str], SeparationModel]
+
+
+def choose(
+    stored: StoredModel, device: str = "cpu", precision: str = "auto"
+) -> tuple[Engine, list[str]]:
+    """The engine that runs a single model (not one made of models), and why none before it does.
+
+    Raises:
+        SettingsError: if UNBRAID_RUNTIME asks for an engine that cannot run here.
+        ModelError: if no engine runs it; says why for each.
+    """
+    asked = _asked(device, precision)
+    reasons: list[str] = []
+    for name in ENGINES:
+        engine = _engine(name)
+        reason = engine.reason_not(stored, device, precision)
+        if asked == "torch" and name not in _BESIDE_TORCH:
+            reason = f"{VARIABLE} says so"
+        if reason is None:
+            return engine, reasons
+        if reason != NOT_FOR_IT:
+            reasons.append(reason)
+    raise ModelError(f"{stored.path}: no engine runs this model here: {'; '.join(reasons)}")
+
+
+def engine_words(stored: StoredModel, device: str = "cpu", precision: str = "auto") -> str:
+    """The chosen engine of a single model in words, and why it is not one before it.
+
+    Raises:
+        SettingsError, ModelError: as `choose`.
+    """
+    engine, reasons = choose(stored, device, precision)
+    return f"{engine.name}, as {reasons[0]}" if reasons else engine.name
+
+
+def why_torch(device: str, precision: str = "auto") -> str | None:
+    """Why models run in torch here; None where the kernels run those that they know.
+
+    Raises:
+        SettingsError: if UNBRAID_RUNTIME asks for an engine that cannot run here.
+    """
+    if _asked(device, precision) == "torch":
+        return f"{VARIABLE} says so"
+    return _native_missing(device, precision)
+
+
+def _asked(device: str, precision: str) -> str:
+    asked = os.environ.get(VARIABLE, "")
+    if asked not in ("", "torch", "native"):
+        raise SettingsError(f"{VARIABLE} is torch or native, got {asked!r}")
+    if asked == "native" and (reason := _native_missing(device, precision)) is not None:
+        raise SettingsError(f"{VARIABLE} asks for the native engine, but {reason}")
+    return asked
+
+
+def _native_missing(device: str, precision: str) -> str | None:
+    from unbraid.engines.native.model import why_not_here
+
+    return why_not_here(device, precision)
+
+
+def _engine(name: str) -> Engine:
+    module: Any = importlib.import_module(f"unbraid.engines.{name}")
+    return Engine(module.NAME, module.reason_not, module.load)

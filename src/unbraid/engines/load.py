@@ -1,0 +1,120 @@
+"""Stored models made ready: each by the engine that runs it, composites of such members."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from unbraid.engines.choose import choose, engine_words
+from unbraid.models.base import SeparationModel
+from unbraid.models.compose.composite import engines_of
+from unbraid.models.registry import composite_class, is_composite
+from unbraid.zoo.download import OnDownload
+from unbraid.zoo.open import open_model
+from unbraid.zoo.stored import StoredModel
+
+Load = Callable[[StoredModel], Any]
+
+
+def load_model(
+    name: str | Path = "mini", device: str = "cpu", *, on_download: OnDownload | None = None
+) -> Any:
+    """Load a model by name or path, without ever executing code from a file.
+
+    A public model that is not in the cache is fetched first; the log "unbraid" has a line of it,
+    and `on_download` is called with the progress.
+
+    Args:
+        name: a name that `list_models` knows; or a file, a folder, or a name in a folder.
+        device: where to put it, as torch names devices.
+        on_download: called as `(file, bytes there, bytes in all or None)`.
+    Returns:
+        the whole model, which takes (b c t) and returns (b s c t), arrays or tensors alike: where
+        torch is installed a module of torch, float32, in evaluation mode; else what runs it without
+        torch. Of a bag a `Bag`, whose members are loaded one at a time, when their turn comes.
+    Raises:
+        UnknownModel: if there is no such model.
+        ModelError: if it is a public one that cannot be fetched; says what to fetch from where.
+        CheckpointError: if its file is damaged, altered or refused.
+    """
+    return load_module(open_model(name, on_download=on_download), device)
+
+
+def load_module(stored: StoredModel, device: str = "cpu") -> Any:
+    """A stored model as a module of torch; or ready to run where that is no choice."""
+    if stored.architecture == "bag":
+        members = _Loaded(stored, lambda member: load_module(member, device))
+        return composite_class("bag").of(
+            stored.config, members, device=device, engine="torch", fingerprint=stored.fingerprint
+        )
+    if stored.config is None or importlib.util.find_spec("torch") is None:
+        return load(stored, device)
+    from unbraid.engines.torch.build import build_module
+
+    return build_module(stored).to(device)
+
+
+def load_to_run(
+    name: str | Path,
+    device: str = "cpu",
+    precision: str = "auto",
+    *,
+    on_download: OnDownload | None = None,
+) -> SeparationModel:
+    """As `load_model`, but by whatever runs the model fastest there.
+
+    Raises:
+        SettingsError: if UNBRAID_RUNTIME asks for an engine that cannot run here.
+    """
+    stored = open_model(name, on_download=on_download)
+    if stored.architecture != "bag":
+        stored.digest.start()  # beside the packing, which reads the same bytes
+    return load(stored, device, precision)
+
+
+def load(stored: StoredModel, device: str = "cpu", precision: str = "auto") -> SeparationModel:
+    """A stored model, ready to run by the engine that fits it; a composite by its members' engines.
+
+    Raises:
+        SettingsError: if UNBRAID_RUNTIME asks for an engine that cannot run here.
+        ModelError: if no engine runs it.
+        CheckpointError: if its weights do not fit its config.
+    """
+    if is_composite(stored.architecture):
+        members = _Loaded(stored, lambda member: load(member, device, precision))
+        composed: SeparationModel = composite_class(stored.architecture).of(
+            stored.config,
+            members,
+            device=device,
+            engine=describe_engines(stored, device, precision),
+            fingerprint=stored.fingerprint,
+        )
+        return composed
+    engine, _ = choose(stored, device, precision)
+    return engine.load(stored, device, precision, engine_words(stored, device, precision))
+
+
+def describe_engines(stored: StoredModel, device: str, precision: str) -> str:
+    """What runs a model, or the members of one made of models, in words; each engine once."""
+    if not is_composite(stored.architecture):
+        return engine_words(stored, device, precision)
+    members = [stored.member(name) for name in stored.config.members]
+    return engines_of(describe_engines(member, device, precision) for member in members)
+
+
+class _Loaded(Mapping[str, Any]):
+    """The members of a composite, each loaded when it is asked for; none is kept."""
+
+    def __init__(self, stored: StoredModel, load: Load) -> None:
+        self._stored, self._load = stored, load
+
+    def __getitem__(self, name: str) -> Any:
+        return self._load(self._stored.member(name))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stored.config.members)
+
+    def __len__(self) -> int:
+        return len(self._stored.config.members)

@@ -1,0 +1,169 @@
+"""The compiled kernels: found, loaded, and called with arrays. Their source is in `kernels/`."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import platform
+from ctypes import POINTER, Structure, c_double, c_float, c_int, c_long, c_void_p
+from pathlib import Path
+
+import numpy as np
+
+from unbraid.engines.native.build import FLAVOURS, fingerprint, library_path
+
+# Instruction sets that a kind of processor must have.
+_NEEDED = {"v4": {"avx512f", "avx512bw", "avx512dq", "avx512vl", "fma"}, "v3": {"avx2", "fma"}}
+
+
+class Branch(Structure):
+    """`Branch` of residual.hpp."""
+
+    _fields_ = [
+        *((name, c_void_p) for name in ("squeeze", "squeeze_bias", "norm_weight", "norm_bias")),
+        *((name, c_void_p) for name in ("expand", "expand_bias", "gain", "offset", "covering")),
+        *((name, c_int) for name in ("width", "hidden", "stride", "dilation", "gate_panels")),
+        ("squeeze_bytes", c_int),
+        *((name, c_float) for name in ("squeeze_eps", "expand_eps")),
+    ]
+
+
+class SpectralEncoder(Structure):
+    """`SpectralEncoder` of spectral.hpp."""
+
+    _fields_ = [
+        *((name, c_void_p) for name in ("conv", "conv_bias", "branches", "gate", "gate_bias")),
+        ("embedding", c_void_p),
+        *((name, c_int) for name in ("outer", "width", "kernel", "stride", "padding")),
+        *((name, c_int) for name in ("branch_count", "gate_panels")),
+    ]
+
+
+class Expansion(Structure):
+    """`Expansion` of spectral.hpp."""
+
+    _fields_ = [
+        *((name, c_void_p) for name in ("packed", "bias")),
+        *((name, c_int) for name in ("width", "outer", "stride", "padding", "adding")),
+    ]
+
+
+class Winograd(Structure):
+    """`Winograd` of winograd.hpp."""
+
+    _fields_ = [
+        *((name, c_void_p) for name in ("packed", "bias")),
+        *((name, c_int) for name in ("width", "gate_panels", "gated")),
+    ]
+
+
+class LstmDirection(Structure):
+    """`LstmDirection` of recurrent.hpp."""
+
+    _fields_ = [(name, c_void_p) for name in ("inputs", "packed", "out")]
+
+
+class LstmShape(Structure):
+    """`LstmShape` of recurrent.hpp."""
+
+    _fields_ = [
+        (name, c_long)
+        for name in ("steps", "sequences", "units", "input_step", "input_sequence", "out_width")
+    ]
+
+
+_P, _L, _I, _F = c_void_p, c_long, c_int, c_float
+_SIGNATURES = {
+    "pack": [_P, _I, _P, _L, _I, _L, _L, _L, _L, _P, _I, _I],
+    "pack_mixed": [_P, _I, _P, _L, _L, _L, _L, _L, _P, _L, _P, _I],
+    "product": [POINTER(_P), _I, _I, _L, _L, _P, _I, _P, _I, _I, _P, _L, _I, _I],
+    "filter_hops": [_P, _I, _L, _P, _P, _I, _I, _P, _L, _I, _I],
+    "group_norm": [_P, _L, _L, _L, _L, _I, _P, _P, _F, _I, _P, _L, _I],
+    "moments": [_P, _L, _L, _L, _L, POINTER(c_double), _I],
+    "scale": [_P, _L, _L, _L, _L, _F, _F, _I],
+    "add": [_P, _P, _L, _I],
+    "squeeze": [POINTER(Branch), _P, _L, _P, _I],
+    "expand": [POINTER(Branch), _P, _L, _P, _I],
+    "encode_rows": [POINTER(SpectralEncoder), _P, _L, _L, _P, _L, _L, _L, _L, _I],
+    "convolve_rows": [POINTER(SpectralEncoder), _P, _L, _L, _P, _L, _L, _L, _I],
+    "refine_rows": [POINTER(SpectralEncoder), _P, _L, _P, _L, _L, _L, _I],
+    "gate_rows": [POINTER(Winograd), _P, _L, _P, _L, _L, _L, _I],
+    "gate_steps": [POINTER(Winograd), _P, _P, _L, _I],
+    "gate_steps_wide": [POINTER(Winograd), _P, _I, _P, _P, _P, _L, _I],
+    "expand_rows": [POINTER(Expansion), _P, _L, _L, _P, _L, _L, _I],
+    "lstm": [POINTER(LstmDirection), POINTER(LstmDirection), POINTER(LstmShape), _I],
+    "attend": [_P, _L, _L, _I, _I, _I, _P, _I],
+    "stft": [_P, _I, _P, _I, _L, _P, _L, _I],
+    "inverse_stft": [_P, _L, _I, _P, _I, _L, _L, _P, _F, _F, _P, _L, _I],
+}
+
+
+class Kernels:
+    """A loaded library: its functions by name, and how many floats its vectors hold."""
+
+    def __init__(self, path: Path) -> None:
+        library = ctypes.CDLL(str(path))
+        library.unbraid_sources.restype = ctypes.c_char_p
+        if library.unbraid_sources().decode() != fingerprint():
+            raise OSError("they were built from other sources; install unbraid again")
+        self.lanes = int(library.unbraid_lanes())
+        self.panel = 2 * self.lanes
+        for name, types in _SIGNATURES.items():
+            function = getattr(library, f"unbraid_{name}")
+            function.argtypes, function.restype = types, None
+            setattr(self, name, function)
+
+    def __getattr__(self, name: str) -> ctypes._NamedFuncPointer:
+        raise AttributeError(f"the kernels have no {name}")
+
+
+def pointer(array: np.ndarray, offset: int = 0) -> int:
+    """Address of element `offset` of the flattened array, which must outlive its use."""
+    return int(array.ctypes.data) + offset * array.itemsize
+
+
+def find() -> str | None:
+    """Why the kernels cannot be used here, in a few words; None if they can."""
+    found = _open()
+    return found if isinstance(found, str) else None
+
+
+def kernels() -> Kernels:
+    """The kernels that fit this processor best.
+
+    Raises:
+        OSError: if there are none; `find` says why.
+    """
+    found = _open()
+    if isinstance(found, str):
+        raise OSError(found)
+    return found
+
+
+@functools.cache
+def _open() -> Kernels | str:
+    machine = platform.machine().lower()
+    if machine not in FLAVOURS:
+        return f"there are no kernels for a {machine} processor"
+    built = [flavour for flavour in FLAVOURS[machine] if library_path(flavour).exists()]
+    if not built:
+        return "the kernels were not built when unbraid was installed (is there a C++ compiler?)"
+    features = _processor_features()
+    for flavour in built:
+        if _NEEDED.get(flavour, set()) <= features:
+            try:
+                return Kernels(library_path(flavour))
+            except OSError as error:
+                return f"the kernels cannot be loaded: {error}"
+    return "the kernels need a processor with AVX2 and FMA"
+
+
+def _processor_features() -> set[str]:
+    """Names of instruction sets, as Linux has them; elsewhere those of any 64-bit processor of the
+    last ten years, since there is no cheap way to ask."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return {"avx2", "fma"}
+    lines = (line for line in text.splitlines() if line.startswith(("flags", "Features")))
+    return set(next(lines, "").partition(":")[2].split())

@@ -1,0 +1,103 @@
+"""A model in the kernels as everything else takes it."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from unbraid.engines.arrays import ArrayModel
+from unbraid.models.base import ModelSpec
+from unbraid.models.registry import weight_shapes
+from unbraid.threads import get_threads
+from unbraid.zoo.header import check_shapes
+from unbraid.zoo.stored import StoredModel
+
+_KINDS = {"F16", "F32", "F64"}
+
+
+def why_not_here(device: str, precision: str) -> str | None:
+    """Why the kernels run nothing here; None if they run what they know."""
+    if device != "cpu":
+        return f"the device is {device}"
+    if precision not in ("auto", "fp32"):
+        return f"the precision is {precision}"
+    kernels = _kernels()
+    if kernels is None:
+        return "this installation has no kernels"
+    found: str | None = kernels.find()
+    return found
+
+
+def _kernels() -> Any:
+    """`hybrid.py` here, imported when it is asked for; None where the package came without it."""
+    try:
+        return importlib.import_module("unbraid.engines.native.hybrid")
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("unbraid.engines.native"):
+            raise
+        return None
+
+
+def why_not(stored: StoredModel) -> str | None:
+    """Why the kernels do not run a model; None if they do."""
+    known = stored.architecture == "hybrid_demucs" and _kernels().fits(stored.config)
+    if not known or not _KINDS.issuperset(weight.kind for weight in stored.weights.values()):
+        return "the native kernels do not run this model"
+    return None
+
+
+class NativeModel(ArrayModel):
+    """A Hybrid Demucs in the kernels. One pass at a time: its buffers are its own.
+
+    Args:
+        stored: a model for which `why_not` is None. None of its weights is kept.
+    Raises:
+        CheckpointError: if its weights do not fit its config.
+    """
+
+    engine = "native kernels"
+
+    def __init__(self, stored: StoredModel) -> None:
+        self._stored, self._config = stored, stored.config
+        wanted = weight_shapes(stored.architecture, stored.config)
+        check_shapes(stored.path, wanted, {k: tuple(w.shape) for k, w in stored.weights.items()})
+        state = {name: _array(stored, name) for name in wanted}
+        # On a thread: meanwhile the first song is decoded.
+        packer = ThreadPoolExecutor(1, "unbraid-pack")
+        made = _kernels().NativeHybridDemucs
+        self._engine = packer.submit(made, self._config, state, get_threads())
+        packer.shutdown(wait=False)
+        self._lock = threading.Lock()
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Stems, rate, channels and segment; any length is fine."""
+        spec: ModelSpec = self._config.spec
+        return spec
+
+    def pass_bytes(self, samples: int) -> int:
+        """Memory of one pass over `samples`, the weights not counted."""
+        return int(_kernels().memory_bytes(self._config, samples))
+
+    def fingerprint(self) -> str:
+        """That of the file."""
+        return self._stored.fingerprint()
+
+    def separate(self, mixture: Float32[np.ndarray, "b c t"]) -> Float32[np.ndarray, "b s c t"]:
+        """Separate songs, on as many threads as are set by now."""
+        with self._lock:
+            engine = self._engine.result()
+            engine.threads = get_threads()
+            estimates: np.ndarray = engine(mixture)
+            return estimates
+
+
+def _array(stored: StoredModel, name: str) -> np.ndarray:
+    """A weight, perhaps a view of the file; float16 stays so."""
+    weight = stored.weights[name]
+    return np.asarray(weight.read(), np.float16 if weight.kind == "F16" else np.float32)

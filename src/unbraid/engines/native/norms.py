@@ -1,0 +1,49 @@
+"""GroupNorm over all rows and steps of a sheet, and what follows it in the same pass."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from unbraid.engines.native.library import kernels, pointer
+from unbraid.engines.native.sheets import Sheet
+from unbraid.engines.native.weights import EPS, Weights
+
+_GELU, _GLU = 1, 2  # as `unbraid_group_norm` counts
+
+
+class Norm:
+    """GroupNorm and what follows it; without weights there is no norm."""
+
+    def __init__(self, weights: Weights, groups: int) -> None:
+        self._weight = self._bias = None
+        self._groups = groups
+        if "weight" in weights:
+            self._weight, self._bias = weights["weight"], weights["bias"]
+
+    def gelu(self, x: Sheet, threads: int) -> None:
+        """x <- GELU(norm(x))."""
+        self._run(x, _GELU, None, threads)
+
+    def glu(self, x: Sheet, out: Sheet, threads: int) -> None:
+        """out <- GLU(norm(x))."""
+        self._run(x, _GLU, out, threads)
+
+    def _run(self, x: Sheet, then: int, out: Sheet | None, threads: int) -> None:
+        groups, weight, bias = self._groups, self._weight, self._bias
+        if weight is None or bias is None:
+            groups, weight, bias = 0, np.ones(x.width, np.float32), np.zeros(x.width, np.float32)
+        kernels().group_norm(
+            x.at(),
+            x.rows,
+            x.steps,
+            x.width,
+            x.row_stride,
+            groups,
+            pointer(weight),
+            pointer(bias),
+            EPS,
+            then,
+            None if out is None else out.at(),
+            0 if out is None else out.row_stride,
+            threads,
+        )

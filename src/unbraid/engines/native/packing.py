@@ -1,0 +1,131 @@
+"""Weights in the order in which the kernels read them: panels of two vectors, row after row.
+
+Columns that belong together, as values and their gates or the four gates of an LSTM, take turns
+vector by vector.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+from unbraid.engines.native.library import kernels, pointer
+from unbraid.threads import processors
+
+PAIRS, FOURS = 2, 4
+"""How many groups of columns take turns: values and gates; the gates of an LSTM."""
+
+_MANY = 1 << 17
+"""Weights that do not stay in the second cache: there, half as much to fetch is faster."""
+
+
+def gate_panels(width: int) -> int:
+    """How many panels so many gated features fill."""
+    return -(-width // kernels().lanes)
+
+
+def pack(
+    weight: Float[np.ndarray, "taps depth *columns"],
+    turns: int = 1,
+    vectors: int = 2,
+    *,
+    compact: bool = False,
+) -> Float[np.ndarray, "p k w"]:
+    """Panels of (taps * depth) rows; zero where the last one is not full.
+
+    Args:
+        weight: any view, float16 or float32: it is read where it lies. More than one axis of
+            columns count as one.
+        turns: groups of columns that take turns, vector by vector.
+        vectors: in a panel.
+        compact: leave many weights of half precision as they are; what reads them must know.
+    """
+    weight = _readable(weight)
+    taps, depth = weight.shape[:2]
+    offsets = _in_turns(_column_offsets(weight), turns, vectors)
+    width = vectors * kernels().lanes
+    half = compact and weight.dtype == np.float16 and weight.size >= _MANY
+    shape = (len(offsets) // width, taps * depth, width)
+    packed = np.empty(shape, np.float16 if half else np.float32)
+    kernels().pack(
+        *_source(weight),
+        pointer(offsets),
+        len(packed),
+        width,
+        *_steps(weight),
+        pointer(packed),
+        packed.itemsize,
+        _threads(),
+    )
+    return packed
+
+
+def pack_pair(weight: Float[np.ndarray, "two depth *columns"]) -> Float[np.ndarray, "p k w"]:
+    """The taps of a filter as `pairs.hpp` wants them: their sum, then each of them, in float32."""
+    first, second = weight.astype(np.float32)
+    return pack(np.stack([first + second, first, second]))
+
+
+def pack_mixed(
+    weight: Float[np.ndarray, "taps depth two_c"], mixing: Float[np.ndarray, "outs taps"]
+) -> Float[np.ndarray, "outs p k w"]:
+    """For each row of `mixing` the taps so mixed, in gated panels of `depth` rows."""
+    weight = _readable(weight)
+    offsets = _in_turns(_column_offsets(weight), PAIRS, 2)
+    width, outs = kernels().panel, len(mixing)
+    mixing = np.ascontiguousarray(mixing, np.float32)
+    packed = np.empty((outs, len(offsets) // width, weight.shape[1], width), np.float32)
+    kernels().pack_mixed(
+        *_source(weight),
+        pointer(offsets),
+        packed.shape[1],
+        *_steps(weight),
+        pointer(mixing),
+        outs,
+        pointer(packed),
+        _threads(),
+    )
+    return packed
+
+
+def _readable(weight: np.ndarray) -> np.ndarray:
+    """Of a type that the kernels read."""
+    return weight if weight.dtype in (np.float16, np.float32) else weight.astype(np.float32)
+
+
+def _source(weight: np.ndarray) -> tuple[int, int]:
+    """Address and size of a weight."""
+    return weight.ctypes.data, weight.itemsize
+
+
+def _steps(weight: np.ndarray) -> tuple[int, ...]:
+    """Taps, depth, and how far apart they are, in elements."""
+    return (*weight.shape[:2], *(stride // weight.itemsize for stride in weight.strides[:2]))
+
+
+def _threads() -> int:
+    return min(2, len(processors()))  # a copy: more threads wait for the memory
+
+
+def pack_bias(bias: Float[np.ndarray, " n"], turns: int = 1) -> Float[np.ndarray, " m"]:
+    """One value for each column of packed panels."""
+    return pack(bias[None, None], turns).reshape(-1)
+
+
+def _column_offsets(weight: np.ndarray) -> np.ndarray:
+    """In elements from the first."""
+    offsets = np.zeros(1, np.int64)
+    for count, stride in zip(weight.shape[2:], weight.strides[2:], strict=True):
+        steps = np.arange(count, dtype=np.int64) * (stride // weight.itemsize)
+        offsets = (offsets[:, None] + steps).reshape(-1)
+    return offsets
+
+
+def _in_turns(offsets: np.ndarray, turns: int, vectors: int) -> np.ndarray:
+    """Those of packed columns in their order; the smallest number where there is none."""
+    lanes, width = kernels().lanes, len(offsets) // turns
+    every = vectors // turns or 1  # blocks must fill whole panels
+    blocks = -(-width // (lanes * every)) * every
+    padded = np.full((turns, blocks * lanes), np.iinfo(np.int64).min, np.int64)
+    padded[:, :width] = offsets.reshape(turns, width)
+    return np.ascontiguousarray(padded.reshape(turns, blocks, lanes).swapaxes(0, 1).reshape(-1))

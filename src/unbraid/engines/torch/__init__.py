@@ -1,0 +1,33 @@
+"""Every architecture in torch, on any device and in any precision."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from unbraid.models.base import SeparationModel
+from unbraid.zoo.stored import StoredModel
+
+NAME = "torch"
+
+
+def reason_not(stored: StoredModel, device: str, precision: str) -> str | None:
+    """Why torch does not run this model here; None if it does."""
+    if stored.architecture == "exported":
+        return "an exported model runs in onnxruntime"
+    if importlib.util.find_spec("torch") is None:
+        return "torch is not installed: pip install 'unbraid[torch]'"
+    return None
+
+
+def load(stored: StoredModel, device: str, precision: str, words: str = NAME) -> SeparationModel:
+    """The model in torch, on its device."""
+    from unbraid.engines.torch.build import build_module
+    from unbraid.engines.torch.run import TorchModel
+
+    return TorchModel(
+        build_module(stored).to(device),
+        precision,
+        fast=True,
+        engine=words,
+        fingerprint=stored.fingerprint,
+    )

@@ -1,0 +1,1 @@
+"""Demucs, version 3: a U-Net on the waveform alone."""

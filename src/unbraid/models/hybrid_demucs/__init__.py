@@ -1,0 +1,1 @@
+"""Hybrid Demucs: a U-Net on the waveform and one on the spectrogram, with a shared core."""

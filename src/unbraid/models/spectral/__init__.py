@@ -1,0 +1,1 @@
+"""What the models with a U-Net on spectrograms share."""

@@ -1,0 +1,1 @@
+"""Hybrid Demucs without its time branch: a U-Net on the spectrogram alone."""

@@ -1,0 +1,234 @@
+"""From a name or a path to a model as plain data; nothing is run, and no torch is loaded.
+
+name     bundled ("mini"), or public ("mdx", "e51eebcc"): fetched once into the cache
+file     unbraid's own, a public .th or .safetensors, the YAML of a bag: told by its content;
+         FILE.onnx, as `unbraid export` writes it
+folder   with one model or bag; FOLDER/NAME picks one of several
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from unbraid.errors import CheckpointError, ModelError, SettingsError, UnknownModel
+from unbraid.models.compose.bag import BagConfig
+from unbraid.models.registry import Member, did_you_mean, make_config
+from unbraid.zoo.bags import BagRecipe, find_in_folder, only_in_folder, read_bag
+from unbraid.zoo.cards import ModelCard, bundled_card, bundled_files, public_card
+from unbraid.zoo.catalog import load_catalog
+from unbraid.zoo.download import CannotFetch, OnDownload, cache_dir, fetch
+from unbraid.zoo.hashes import Digest
+from unbraid.zoo.header import read_info, read_metadata, stored_tensors
+from unbraid.zoo.public.safetensors import read_public_safetensors
+from unbraid.zoo.public.th import read_th
+from unbraid.zoo.public.torch_zip import LEGACY_START
+from unbraid.zoo.stored import Renamed, StoredModel
+
+__all__ = [
+    "ModelCard",
+    "find_model",
+    "licence_of",
+    "list_models",
+    "open_file",
+    "open_model",
+    "pull",
+]
+
+ONNX_SUFFIX = ".onnx"
+"""By which a path is known as an exported model; the format has no mark of its own."""
+
+_YAML = (".yaml", ".yml")
+_log = logging.getLogger("unbraid")
+
+
+def list_models() -> list[ModelCard]:
+    """Cards of all models that have a name: bundled, public bags, public singles."""
+    catalog = load_catalog()
+    return [bundled_card(path) for path in bundled_files().values()] + [
+        public_card(name) for name in (*catalog.bags, *catalog.models)
+    ]
+
+
+def open_model(name: str | Path, *, on_download: OnDownload | None = None) -> StoredModel:
+    """A model by name or path, as plain data. Code in a file is never executed.
+
+    A public model that is not in the cache is fetched first; the log "unbraid" has a line of it,
+    and `on_download` is called with the progress.
+
+    Args:
+        name: a name that `list_models` knows; or a file, a folder, or a name in a folder.
+        on_download: called as `(file, bytes there, bytes in all or None)`.
+    Raises:
+        UnknownModel: if there is no such model.
+        ModelError: if it is a public one that cannot be fetched; says what to fetch from where.
+        CheckpointError: if its file is damaged, altered or refused.
+    """
+    path = _local_path(name)
+    if path is None:
+        return _open_public(str(name), on_download)
+    if path.suffix == ONNX_SUFFIX:
+        return StoredModel("exported", None, {}, path, Digest([path]))
+    if path.suffix in _YAML:
+        recipe = read_bag(path)
+        members = [find_in_folder(path.parent, member) for member in recipe.models]
+        return _open_bag(path, recipe, members)
+    return open_file(path)
+
+
+def open_file(path: Path) -> StoredModel:
+    """The model in a file, told by its first bytes, whatever its name.
+
+    Raises:
+        CheckpointError: if it is damaged, refused, or no model at all.
+    """
+    start = _first_bytes(path)
+    if start.startswith((b"PK\x03\x04", b"PK\x05\x06", LEGACY_START)):
+        return read_th(path).stored()
+    if start[8:9] == b"{":
+        if "unbraid" in (metadata := read_metadata(path)):
+            return _open_own(path)
+        if "klass" in metadata:
+            return read_public_safetensors(path).stored()
+        raise CheckpointError(
+            f"{path}: a safetensors file that does not say what model it holds; weights alone go "
+            "with unbraid.from_official"
+        )
+    if start.startswith(b"\x80"):
+        raise CheckpointError(f"{path}: a bare pickle, which no public model is; it was not read")
+    raise CheckpointError(
+        f"{path}: not a model; known are unbraid's and Demucs's safetensors and Demucs's .th"
+    )
+
+
+def _first_bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(32)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _open_own(path: Path) -> StoredModel:
+    info = read_info(path)
+    try:
+        config = make_config(info.architecture, info.config)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    except (TypeError, ValueError, ArithmeticError, SettingsError, ModelError) as error:
+        raise CheckpointError(f"{path}: its config makes no model: {error!s:.300}") from error
+    weights = Renamed(stored_tensors(path), added=info.prefix)
+    digest = Digest([path])
+    return StoredModel(
+        info.architecture, config, weights, path, digest, info.licence, info.provenance
+    )
+
+
+def _open_public(name: str, on_download: OnDownload | None) -> StoredModel:
+    catalog = load_catalog()
+    pull(name, on_download=on_download)
+    if name in catalog.bags:
+        recipe = catalog.bags[name].recipe
+        files = [cache_dir() / catalog.models[member].file_name for member in recipe.models]
+        return _open_bag(name, recipe, files)
+    return open_file(cache_dir() / catalog.models[name].file_name)
+
+
+def _open_bag(where: str | Path, recipe: BagRecipe, paths: Sequence[Path]) -> StoredModel:
+    """A bag of files: their headers are read now, their weights when their turn comes."""
+    opened = {path: open_file(path) for path in dict.fromkeys(paths)}
+    members = {str(number): opened[path] for number, path in enumerate(paths)}
+    kinds = tuple(Member(model.architecture, model.config) for model in members.values())
+    try:
+        config = BagConfig(kinds, recipe.weights, recipe.segment_s)
+    except ModelError as error:
+        raise CheckpointError(f"{where}: {error}") from error
+    digest = Digest(paths, config.facts)
+    return StoredModel("bag", config, {}, Path(where), digest, members=members)
+
+
+def find_model(name: str | Path) -> Path:
+    """The file of weights (or of a bag) for a name or a path; a public one may not be there yet.
+
+    Raises:
+        UnknownModel: if it is neither; names what is known.
+    """
+    path = _local_path(name)
+    if path is not None:
+        return path
+    members = load_catalog().members(str(name))
+    if len(members) != 1:
+        raise UnknownModel(_unknown(str(name)) if not members else f"{name} is a bag of files")
+    return cache_dir() / members[0].file_name
+
+
+def licence_of(name: str | Path) -> str:
+    """The licence of a model's weights, as far as it is known; "" if not."""
+    path = _local_path(name)
+    members = load_catalog().members(str(name)) if path is None else []
+    if members:
+        return members[0].licence
+    known = {model.file_name: model for model in load_catalog().models.values()}
+    if path is None or path.suffix in (*_YAML, ONNX_SUFFIX):
+        return ""
+    if path.name in known:
+        return known[path.name].licence
+    try:
+        return read_info(path).licence
+    except ModelError:
+        return ""  # a foreign file, which does not say
+
+
+def pull(name: str, *, on_download: OnDownload | None = None) -> list[Path]:
+    """Fetch the files of a public model or bag into the cache, those that are not there.
+
+    Raises:
+        UnknownModel: if the catalog has no such name.
+        ModelError: if they cannot be had; says what to fetch from where, in one line.
+    """
+    members = load_catalog().members(name)
+    if not members:
+        raise UnknownModel(_unknown(name))
+    targets = [cache_dir() / member.file_name for member in members]
+    for member, target in zip(members, targets, strict=True):
+        if target.exists():
+            continue
+        _log.warning("fetching %s for %s into %s", member.address, name, target.parent)
+        try:
+            fetch(member.address, target, member.hash8, on_download=on_download)
+        except CannotFetch as error:
+            missing = [m.address for m, t in zip(members, targets, strict=True) if not t.exists()]
+            raise ModelError(
+                f"{name} is not complete on this machine: {error}; fetch {' '.join(missing)} "
+                f"by other means and put it into {target.parent}"
+            ) from error
+    return targets
+
+
+def _local_path(name: str | Path) -> Path | None:
+    """The file that is meant; None if it is a name that may be public."""
+    path = Path(name)
+    if path.is_file():
+        return path
+    if path.is_dir() and str(name) not in bundled_files():
+        return find_in_folder(path, only_in_folder(path))
+    if str(name) in bundled_files():
+        return bundled_files()[str(name)]
+    if load_catalog().members(str(name)):
+        return None
+    if path.parent.is_dir() and len(path.parts) > 1:
+        return find_in_folder(path.parent, path.name)
+    raise UnknownModel(_unknown(str(name)))
+
+
+def _unknown(name: str) -> str:
+    catalog = load_catalog()
+    if name in catalog.later:
+        return f"{name} is a model of the v4 family, which unbraid does not run yet"
+    known = [*bundled_files(), *catalog.bags]
+    near = did_you_mean(name, {*known, *catalog.models})
+    return (
+        f"no model of the name and no file at the path {name!r}{near}; known names: "
+        f"{', '.join(sorted(known))}; unbraid models list has more"
+    )

@@ -1,0 +1,133 @@
+"""A public model as a file describes it: class, arguments, weights. Each format has a reader.
+
+    .th          th.py            a zip of torch with a pickle, read by an interpreter of our own
+    .safetensors safetensors.py   weights, and JSON that says what they are
+
+Both give a `PublicModel`, which becomes a `StoredModel` without any weight being read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from unbraid.errors import CheckpointError, SettingsError
+from unbraid.models.registry import make_config, weight_shapes
+from unbraid.zoo.hashes import Digest
+from unbraid.zoo.public.classes import fitting, names_of, our_config, public_class
+from unbraid.zoo.public.quantized import is_quantized, unpack_state
+from unbraid.zoo.stored import StoredModel, StoredTensor, as_stored
+
+CLASS_PATHS: dict[str, str] = {
+    "demucs.hdemucs.HDemucs": "HDemucs",
+    "demucs.demucs.Demucs": "Demucs",
+    "demucs.wdemucs.WDemucs": "HDemucs",
+}
+"""Path of a class as public files name it -> its name here. Looked up, never imported."""
+
+LATER_CLASSES = frozenset({"demucs.htdemucs.HTDemucs"})
+"""Known, but of a later family that is not built here yet."""
+
+
+@dataclass(frozen=True)
+class PublicModel:
+    """What a public file holds.
+
+    Attributes:
+        path: the file; None for weights in memory.
+        class_name: of the public class, as `PUBLIC_CLASSES` names it.
+        args, kwargs: of its constructor.
+        state: weights under the public names, or a quantized state.
+        training: what the file says of its training, not looked at.
+    """
+
+    path: Path | None
+    class_name: str
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    state: Mapping[str, Any]
+    training: Any = field(default=None, repr=False)
+
+    def stored(self) -> StoredModel:
+        """The same as an architecture of ours; weights are read when asked for.
+
+        Raises:
+            CheckpointError: if its arguments make no model.
+        """
+        with naming(self.path):
+            try:
+                architecture, given = our_config(self.class_name, self.kwargs, self.args)
+                config = make_config(architecture, given)
+            except (TypeError, ValueError, ArithmeticError, SettingsError) as error:
+                raise CheckpointError(
+                    f"{self.class_name} arguments that make no model: {error}"
+                ) from error
+        path = self.path or Path(self.class_name)
+        return StoredModel(
+            architecture,
+            config,
+            _OurNames(self, architecture, config),
+            path,
+            Digest([path]),
+            public_class=self.class_name,
+        )
+
+
+class _OurNames(Mapping[str, StoredTensor]):
+    """The weights of a public file by our names, compared with the network when first asked for."""
+
+    def __init__(self, model: PublicModel, architecture: str, config: Any) -> None:
+        self._model, self._architecture, self._config = model, architecture, config
+
+    @cached_property
+    def _found(self) -> dict[str, StoredTensor]:
+        model, config = self._model, self._config
+        with naming(model.path):
+            shapes = weight_shapes(self._architecture, config)
+            names = names_of(self._architecture, list(shapes), config)
+            state = model.state
+            if is_quantized(state):
+                state = unpack_state(state, shapes, names)
+            state = public_class(model.class_name).mend(state)
+            found = fitting(shapes, names, state)
+        return {name: as_stored(value) for name, value in found.items()}
+
+    def __getitem__(self, name: str) -> StoredTensor:
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
+@contextmanager
+def naming(path: Path | None) -> Iterator[None]:
+    """Put the path of the file before an error about it."""
+    try:
+        yield
+    except (CheckpointError, SettingsError) as error:
+        text = str(error)
+        named = text if path is None or text.startswith(str(path)) else f"{path}: {text}"
+        raise CheckpointError(named) from error
+
+
+def class_of(path: str) -> str:
+    """Our name of the public class that a file names.
+
+    Raises:
+        CheckpointError: if it is not in the table.
+    """
+    if path in LATER_CLASSES:
+        raise CheckpointError(f"it holds a {path}, of the v4 family, which is not supported yet")
+    if path not in CLASS_PATHS:
+        raise CheckpointError(
+            f"it names the class {path!r:.120}, which is none of {', '.join(CLASS_PATHS)}; "
+            "nothing was imported"
+        )
+    return CLASS_PATHS[path]

@@ -1,0 +1,82 @@
+"""Public `.th` packages: a dict with class, arguments and weights, written by `torch.save`."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from unbraid.errors import CheckpointError
+from unbraid.zoo.hashes import check_named_hash
+from unbraid.zoo.public.package import (
+    CLASS_PATHS,
+    LATER_CLASSES,
+    PublicModel,
+    class_of,
+)
+from unbraid.zoo.public.pickles import Maker
+from unbraid.zoo.public.torch_zip import LEGACY_START, read_torch_zip
+
+
+def read_th(path: Path) -> PublicModel:
+    """What the package at `path` holds; weights are read later.
+
+    Raises:
+        CheckpointError: if the file is damaged, altered, no such package, or names anything beyond
+            tensors, plain data and the known classes.
+    """
+    with path.open("rb") as file:
+        if file.read(len(LEGACY_START)) == LEGACY_START:
+            raise CheckpointError(
+                f"{path}: written by torch before 1.6; load and save it again with a newer one"
+            )
+    check_named_hash(path)
+    package = read_torch_zip(path, _names())
+    try:
+        if not isinstance(package, dict):
+            raise CheckpointError(f"a {type(package).__name__}, not a package of a model")
+        klass, args, kwargs = (package.get(key) for key in ("klass", "args", "kwargs"))
+        state = package.get("state")
+        if not isinstance(klass, Maker):
+            raise CheckpointError("no package of a model: it names no class")
+        if not isinstance(args, (tuple, list)) or not isinstance(kwargs, dict):
+            raise CheckpointError("no package of a model: it has no arguments")
+        if not isinstance(state, dict):
+            raise CheckpointError("no package of a model: it has no weights")
+        name = class_of(klass.name)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    return PublicModel(path, name, tuple(args), kwargs, state, package.get("training_args"))
+
+
+def _names() -> dict[str, Maker]:
+    """All that a package may name beside tensors."""
+    classes = [*CLASS_PATHS, *LATER_CLASSES, "diffq.diffq.DiffQuantizer"]
+    named = {" ".join(path.rsplit(".", 1)): Maker(path) for path in classes}
+    # Scores kept beside the weights may be numbers of NumPy; nobody needs their values here.
+    for module in ("numpy.core.multiarray scalar", "numpy._core.multiarray scalar"):
+        named[module] = Maker("a number of NumPy", _nothing)
+    named["numpy dtype"] = Maker("numpy.dtype", _nothing)
+    named["_codecs encode"] = Maker("_codecs.encode", _nothing)
+    named["fractions Fraction"] = Maker("fractions.Fraction", _fraction)
+    named["torch Size"] = Maker("torch.Size", _size)
+    return named
+
+
+def _nothing(*arguments: Any) -> None:
+    """Stands for a value that is not kept."""
+
+
+def _fraction(numerator: Any, denominator: Any = 1) -> Fraction:
+    if type(numerator) is str and re.fullmatch(r"-?\d{1,18}(/\d{1,18})?", numerator):
+        return Fraction(numerator)
+    if type(numerator) is int and type(denominator) is int and denominator:
+        return Fraction(numerator, denominator)
+    raise CheckpointError("a fraction that is none")
+
+
+def _size(sizes: Any) -> tuple[Any, ...]:
+    if type(sizes) is not tuple:
+        raise CheckpointError("a size that is none")
+    return sizes

@@ -1,0 +1,100 @@
+"""A model called by hand gives what every engine gives: all architectures, and the bundled file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import unbraid
+from small_composites import masked, two_rate
+from unbraid.engines.choose import ENGINES, _engine
+from unbraid.engines.load import load, load_module, load_to_run
+from unbraid.engines.onnx.export import export_onnx
+from unbraid.errors import ModelError
+from unbraid.models.registry import COMPOSITES, NETWORKS, build_model, is_composite
+from unbraid.zoo.checkpoint import save_checkpoint
+from unbraid.zoo.open import open_model
+from unbraid.zoo.stored import StoredModel
+
+LAW_DB = -110.0
+HYBRID = {"segment_s": 0.5, "width": 8, "lstm_from": 6, "attention_from": 6}
+SMALL: dict[str, Any] = {
+    "hybrid_demucs": HYBRID,
+    "spectrogram_demucs": {**HYBRID, "width": 4},
+    "demucs": {"segment_s": 0.5, "width": 4, "depth": 4},
+}
+"""Settings that make each architecture small; one that is not here is built by its defaults."""
+
+
+def small(architecture: str) -> torch.nn.Module:
+    torch.manual_seed(0)
+    if architecture == "ratio_masks":
+        return masked("hybrid_demucs", **HYBRID)
+    if architecture == "two_rate":
+        return two_rate(**HYBRID, low_width=8)
+    return build_model(architecture, SMALL.get(architecture, {})).eval()
+
+
+def noise(channels: int, samples: int) -> np.ndarray:
+    shape = (1, channels, samples)
+    return 0.3 * np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+
+
+def deviation_db(found: Any, wanted: np.ndarray) -> float:
+    error = np.square(np.asarray(found, np.float64) - wanted).sum()
+    return float(10 * np.log10(error / np.square(wanted, dtype=np.float64).sum() + 1e-30))
+
+
+def leaves(stored: StoredModel) -> list[StoredModel]:
+    if not is_composite(stored.architecture):
+        return [stored]
+    return [leaf for name in stored.config.members for leaf in leaves(stored.member(name))]
+
+
+def agree(path: Path | str, tmp_path: Path) -> None:
+    """By hand, as one segment, by every engine that has no reason not to, and as a graph."""
+    model, stored = unbraid.load_model(path), open_model(path)
+    mixture = noise(model.spec.channels, model.spec.segment_samples)
+    with torch.no_grad():
+        wanted = model(torch.from_numpy(mixture)).numpy()
+    assert deviation_db(model(mixture), wanted) < LAW_DB
+    whole = unbraid.SeparationSettings(split=False)
+    for ways in (model, load_to_run(path)):
+        assert deviation_db(unbraid.apply_model(ways, mixture, whole), wanted) < LAW_DB
+        assert ways.spec == model.spec
+    for name in ENGINES:
+        engine = _engine(name)
+        if all(engine.reason_not(leaf, "cpu", "auto") is None for leaf in leaves(stored)):
+            for leaf in leaves(stored):
+                ready = engine.load(leaf, "cpu", "auto", name)
+                own = noise(leaf.spec.channels, min(leaf.spec.segment_samples, 50_000))
+                assert deviation_db(ready(own), load_module(leaf)(own)) < LAW_DB, name
+    try:
+        export_onnx(model, tmp_path / "model.onnx")
+    except ModelError as error:
+        assert "cannot be exported" in str(error) or "bag" in str(error)
+        return
+    graph = unbraid.load_model(tmp_path / "model.onnx")
+    assert deviation_db(graph(mixture), wanted) < LAW_DB
+
+
+@pytest.mark.parametrize("architecture", [*NETWORKS, *(set(COMPOSITES) - {"bag"})])
+def test_a_model_called_by_hand_gives_what_the_engines_give(architecture, tmp_path):
+    save_checkpoint(tmp_path / "small.safetensors", small(architecture))
+    agree(tmp_path / "small.safetensors", tmp_path)
+
+
+@pytest.mark.slow
+def test_so_does_the_bundled_model(tmp_path):
+    agree("mini", tmp_path)
+
+
+def test_the_bundled_model_is_finished_when_it_is_called(tmp_path):
+    model, mixture = unbraid.load_model("mini"), noise(2, 50_000)
+    estimates = model(mixture)
+    assert deviation_db(estimates.sum(1), mixture) < LAW_DB  # its masks share the mixture out
+    assert deviation_db(load(open_model("mini"))(mixture), estimates) < LAW_DB

@@ -1,0 +1,29 @@
+"""Small models made of models, for tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from unbraid.models.network import Network
+from unbraid.models.registry import build_network, make_config
+from unbraid.zoo.header import mend_v1
+
+
+def two_rate_config(**flat: Any) -> Any:
+    """Two networks of Hybrid Demucs, by the settings of one and `low_width`."""
+    return make_config(*mend_v1("two_rate_demucs", flat)[:2])
+
+
+def two_rate(**flat: Any) -> Network:
+    """The network, with the same weights each time."""
+    torch.manual_seed(0)
+    return build_network("two_rate", two_rate_config(**flat)).eval()
+
+
+def masked(architecture: str, **settings: Any) -> Network:
+    """A network with ratio masks."""
+    torch.manual_seed(0)
+    plain = {"model": {"architecture": architecture, "config": settings}}
+    return build_network("ratio_masks", make_config("ratio_masks", plain)).eval()
