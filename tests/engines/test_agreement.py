@@ -58,7 +58,8 @@ def leaves(stored: StoredModel) -> list[StoredModel]:
 def agree(path: Path | str, tmp_path: Path) -> None:
     """By hand, as one segment, by every engine that has no reason not to, and as a graph."""
     model, stored = unbraid.load_model(path), open_model(path)
-    mixture = noise(model.spec.channels, model.spec.segment_samples)
+    # A length that needs no padding, which Demucs would hear when it normalizes.
+    mixture = noise(model.spec.channels, model.valid_samples(model.spec.segment_samples))
     with torch.no_grad():
         wanted = model(torch.from_numpy(mixture)).numpy()
     assert deviation_db(model(mixture), wanted) < LAW_DB

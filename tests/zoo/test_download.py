@@ -284,7 +284,7 @@ def test_offline_says_in_one_line_what_to_fetch_and_where_to_put_it(monkeypatch,
     monkeypatch.setenv("UNBRAID_CACHE", str(tmp_path))
     monkeypatch.setattr("unbraid.zoo.download.time.sleep", lambda s: None)
     with pytest.raises(ModelError) as refusal:
-        load.load_model("mdx_extra")
+        load.open_model("mdx_extra")
     message = str(refusal.value)
     assert "\n" not in message
     for said in ("e51eebcc-c1b80bdd.th", "cfa93e08-61801ae1.th", str(tmp_path / "models")):
@@ -295,7 +295,7 @@ def test_names_that_nobody_knows_are_told():
     with pytest.raises(UnknownModel, match="did you mean 'mdx_extra'"):
         load.pull("mdx_extr")
     with pytest.raises(UnknownModel, match="v4 family"):
-        load.load_model("htdemucs")
+        load.open_model("htdemucs")
 
 
 def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):

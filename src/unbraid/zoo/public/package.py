@@ -94,7 +94,7 @@ class _OurNames(Mapping[str, StoredTensor]):
                 state = unpack_state(state, shapes, names)
             state = public_class(model.class_name).mend(state)
             found = fitting(shapes, names, state)
-        return {name: as_stored(value) for name, value in found.items()}
+        return {name: as_stored(found[name]) for name in shapes}
 
     def __getitem__(self, name: str) -> StoredTensor:
         return self._found[name]
