@@ -6,7 +6,7 @@ ROOT holds a folder for each song, with a file for each stem: sound files, or .n
 (samples, 2) at 44.1 kHz. Of each song one excerpt or more is separated; hints that need no true
 stem are held against nSDR by Spearman's rank correlation, over all excerpts of a stem and over all
 stems together. Writes every stem to docs/hint-measurements.json and the correlations, which reports
-show, to src/unbraid/evaluation/hint_correlations.json; prints the table of docs/reports.md.
+show, to src/unbraid/song_page/hint_correlations.json; prints the table of docs/reports.md.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ import numpy as np
 from unbraid.api import Separator
 from unbraid.atomic import write_text
 from unbraid.audio.files import read
-from unbraid.evaluation.hints import HINTS, disagreement, hints_of_signals
 from unbraid.evaluation.metrics import nsdr
+from unbraid.song_page.hints import HINTS, hints_of_signals
+from unbraid.song_page.second_look import disagreement
 
 RATE = 44100
 ROOT = Path(__file__).parents[1]
-OUT = ROOT / "src/unbraid/evaluation/hint_correlations.json"
+OUT = ROOT / "src/unbraid/song_page/hint_correlations.json"
 ROWS = ROOT / "docs/hint-measurements.json"
 QUIET_DB = -60.0
 

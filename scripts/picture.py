@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from unbraid.evaluation.pictures import stems_picture
+from unbraid.pages.pictures import stems_picture
 
 ROOT = Path(__file__).parents[1]
 

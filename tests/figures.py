@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from unbraid.evaluation.report.page import Figures
+from unbraid.pages.page import Figures
 
 _FIGURE = re.compile(r'<data value="([^"]*)" data-from="([^"]*)">([^<]*)</data>')
 _BLOCK = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.S)

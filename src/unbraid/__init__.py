@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from unbraid.separation.engine import apply_model
     from unbraid.separation.progress import CancelToken, Progress
     from unbraid.separation.settings import SeparationSettings
+    from unbraid.song_page.report import write_song_report
     from unbraid.zoo.open import list_models
 
 _HOME = {
@@ -53,6 +54,7 @@ _HOME = {
     "list_models": "unbraid.zoo.open",
     "load_model": "unbraid.engines.load",
     "separate": "unbraid.api",
+    "write_song_report": "unbraid.song_page.report",
 }
 
 __all__ = [
@@ -82,6 +84,7 @@ __all__ = [
     "list_models",
     "load_model",
     "separate",
+    "write_song_report",
 ]
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from data.datasets import RATE, make_dataset, noise, write
 from figures import check_figures
-from unbraid.cli.data_report import render_data_report
 from unbraid.data.check import check_dataset
+from unbraid.data.page import data_page
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def test_every_figure_of_the_page_is_in_its_data(tmp_path):
     found = check_dataset(root)
     plain = json.loads(json.dumps(found.plain()))
     also = {"version", "stems", "totals"}
-    assert check_figures(render_data_report(found), plain, also) > 20
+    assert check_figures(data_page(found).render(), plain, also) > 20
 
 
 def test_a_problem_is_told_and_code_1(unbraid_main, tmp_path):

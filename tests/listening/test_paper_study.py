@@ -8,7 +8,7 @@ import pytest
 from small_studies import silent_study
 
 from unbraid.cli.main import main
-from unbraid.evaluation.report.published import human_study
+from unbraid.evaluation.published import human_study
 from unbraid.listening.simulate import simulate_raters
 
 STEMS = ("drums", "bass", "other", "vocals")

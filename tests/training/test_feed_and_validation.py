@@ -10,8 +10,8 @@ import torch
 
 from training.small_runs import STEMS, write_dataset
 from unbraid.evaluation.metrics import nsdr
+from unbraid.pages.charts import Curve, curves_chart
 from unbraid.training.board import Board, spectrogram_picture
-from unbraid.training.curves import Curve, curves_chart
 from unbraid.training.datasets import open_data
 from unbraid.training.distributed import Team
 from unbraid.training.feed import Feed, epoch_order

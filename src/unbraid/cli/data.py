@@ -138,7 +138,7 @@ def _check(options: argparse.Namespace) -> int:
     else:
         print(_check_text(found))
     if options.report:
-        from unbraid.cli.data_report import write_data_report
+        from unbraid.data.page import write_data_report
 
         path = Path(options.report)
         try:

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the page and say where; returns the exit code."""
-    from unbraid.evaluation.report.evaluations import looks_like_evaluation
+    from unbraid.evaluation.page_data import looks_like_evaluation
 
     named = [_named(text) for text in options.paths]
     missing = [folder for _, folder in named if not folder.is_dir()]
@@ -45,8 +45,8 @@ def run(options: argparse.Namespace) -> int:
 def _about_scores(
     named: list[tuple[str | None, Path]], out: Path, options: argparse.Namespace
 ) -> None:
-    from unbraid.evaluation.report.evaluations import load_evaluation
-    from unbraid.evaluation.report.scores import write_scores_report
+    from unbraid.evaluation.page import write_scores_report
+    from unbraid.evaluation.page_data import load_evaluation
 
     systems = [load_evaluation(folder, name) for name, folder in named]
     names = [system.system for system in systems]
@@ -57,9 +57,9 @@ def _about_scores(
 
 
 def _about_stems(folder: Path, out: Path, options: argparse.Namespace) -> None:
-    from unbraid.evaluation.hints import hints_of_files
-    from unbraid.evaluation.report.track import TrackReport, write_report
     from unbraid.listening.stimuli import stem_files
+    from unbraid.song_page.hints import hints_of_files
+    from unbraid.song_page.page import SongReport, write_report
     from unbraid.version import __version__
 
     files = stem_files(folder)
@@ -72,7 +72,7 @@ def _about_stems(folder: Path, out: Path, options: argparse.Namespace) -> None:
     stems = {name: files[name] for name in sorted(files, key=lambda n: (n not in order, n))}
     stems = {name: stems[name] for name in (*[n for n in order if n in stems], *stems)}
     heard = {name: path for name, path in stems.items() if name != "residual"}
-    report = TrackReport(
+    report = SongReport(
         title=options.title or folder.resolve().name,
         mixture=mixture,
         parts=stems,

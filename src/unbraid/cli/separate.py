@@ -189,10 +189,13 @@ def _with_report(
     plan: OutputPlan, result: TrackResult, separator: Separator, output: OutputSettings
 ) -> TrackResult:
     """Write the page; stems without their page are told as a failure."""
-    from unbraid.cli.song_report import write_track_report
+    from unbraid.song_page.report import report_path, write_song_report
 
+    path = report_path(plan, output.filename)
     try:
-        write_track_report(plan, result, separator, output)
+        write_song_report(
+            result, path, separator=separator, output=output, overwrite=output.overwrite
+        )
     except (UnbraidError, OSError) as error:
         return replace(result, status="failed", error=f"the report was not written: {error}")
     return result

@@ -101,7 +101,7 @@ def build_study(
         ],
     )
     save_study(study, out)
-    write_text(out / "public" / "index.html", study_page(study))
+    write_text(out / "public" / "index.html", study_page(study).render())
     return study
 
 

@@ -15,7 +15,7 @@ from unbraid.audio.loudness import integrated_loudness
 from unbraid.audio.resample import resample
 from unbraid.audio.signal import Signal
 from unbraid.errors import SettingsError
-from unbraid.evaluation.report.previews import read_spans
+from unbraid.pages.previews import read_spans
 
 SAMPLE_RATE = 44100
 AUDIBLE_DB = 20.0

@@ -294,6 +294,6 @@ def environment(team: Team) -> dict[str, str]:
 
 
 def _report(run: Run) -> None:
-    from unbraid.training.report import write_report
+    from unbraid.training.page import write_report
 
     write_report(run.folder)

@@ -11,8 +11,8 @@ import numpy as np
 
 from unbraid.audio.files import probe
 from unbraid.errors import AudioReadError
-from unbraid.evaluation.report.previews import encode_excerpt, read_spans
 from unbraid.evaluation.scores import StemScores, TrackScores
+from unbraid.pages.previews import encode_excerpt, read_spans
 
 SECONDS = 6.0
 
@@ -53,9 +53,9 @@ def worst_excerpts(tracks: Sequence[TrackScores], each: int = 2) -> list[Excerpt
 
 
 def excerpt_sounds(track: TrackScores, excerpt: Excerpt) -> dict[str, bytes]:
-    """MP3 of the mixture (the sum of the true stems), the true stem and the estimate.
+    """MP3 of the mixture (the sum of the references), the reference and the estimate.
 
-    What is no longer there is left out.
+    Files that no longer exist are left out.
     """
     references = {s: Path(path) for s, path in track.files.get("references", {}).items()}
     estimates = {s: Path(path) for s, path in track.files.get("estimates", {}).items()}
@@ -67,7 +67,7 @@ def excerpt_sounds(track: TrackScores, excerpt: Excerpt) -> dict[str, bytes]:
         total = np.sum([piece[:, :samples] for piece, _ in known], axis=0)
         sounds["mixture"] = encode_excerpt(total, known[0][1])
     for name, piece in (
-        ("true stem", pieces.get(excerpt.stem)),
+        ("reference", pieces.get(excerpt.stem)),
         (
             "estimate",
             _piece(estimates[excerpt.stem], excerpt) if excerpt.stem in estimates else None,

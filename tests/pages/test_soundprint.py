@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from small_songs import noise, write_song
-from unbraid.evaluation.pictures import stems_picture
-from unbraid.evaluation.soundprint import BANDS, COLUMNS, soundprint, soundprint_of
+from unbraid.pages.pictures import stems_picture
+from unbraid.pages.soundprint import BANDS, COLUMNS, soundprint, soundprint_of
 
 
 def test_levels_of_a_sine_are_those_of_the_books():

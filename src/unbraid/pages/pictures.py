@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from unbraid.evaluation.soundprint import Soundprint, soundprint
+from unbraid.pages.soundprint import Soundprint, soundprint
 
 COLOURS = {
     "mixture": (120, 124, 138),

@@ -9,10 +9,10 @@ from typing import Any
 
 from unbraid.evaluation.comparison import common_tracks, compare
 from unbraid.evaluation.figures import score_table, stem_names
-from unbraid.evaluation.report.charts import box_of
-from unbraid.evaluation.report.page import plain
 from unbraid.evaluation.scores import TrackScores
 from unbraid.evaluation.summary import SUMMARY, Summary, load_summary
+from unbraid.pages.charts import box_of
+from unbraid.pages.page import plain
 
 BOXED = ("nSDR", "cSDR")
 

@@ -6,8 +6,6 @@ settings, so that the encoder's delay is the same for all and they stay in step.
 
 from __future__ import annotations
 
-import base64
-import html
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +17,6 @@ from unbraid.audio.files import probe, read_blocks
 from unbraid.audio.formats import AudioFormat
 from unbraid.audio.resample import resample_blocks
 from unbraid.audio.write import AudioWriter
-from unbraid.evaluation.hints import excerpt_starts
 
 BUDGET_BYTES = 8_600_000
 """Of all sound in a page, in base64: with pictures the page stays below 10 MB."""
@@ -100,19 +97,6 @@ def encode_excerpt(signal: np.ndarray, sample_rate: int, kbps: int = 96) -> byte
     return encode([signal.astype(np.float32)], sample_rate, len(signal), preview)
 
 
-def read_excerpts(path: Path, seconds: float, count: int) -> list[np.ndarray]:
-    """`count` excerpts (channels, samples), spread evenly; at most the song itself.
-
-    Raises:
-        AudioReadError: if it cannot be read.
-    """
-    info = probe(path)
-    samples = round(file_seconds(path) * info.sample_rate)
-    length = min(samples, round(seconds * info.sample_rate))
-    starts = excerpt_starts(samples, length, count)
-    return read_spans(path, [(start, length) for start in starts])
-
-
 def read_spans(path: Path, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
     """Pieces (start, length) in samples of a sound file, read in one pass.
 
@@ -131,21 +115,6 @@ def read_spans(path: Path, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]
             break
     empty = np.zeros((probe(path).channels, 0), np.float32)
     return [np.concatenate(piece, axis=1) if piece else empty for piece in pieces]
-
-
-def sound_block(name: str, mp3: bytes) -> str:
-    """A sound as the player's script finds it."""
-    data = base64.b64encode(mp3).decode()
-    return f'<script type="text/plain" data-sound="{html.escape(name, quote=True)}">{data}</script>'
-
-
-def audio_tag(mp3: bytes, label: str) -> str:
-    """A plain player of one sound."""
-    data = base64.b64encode(mp3).decode()
-    return (
-        f'<audio controls preload=metadata aria-label="{html.escape(label, quote=True)}" '
-        f'src="data:audio/mpeg;base64,{data}"></audio>'
-    )
 
 
 def file_seconds(path: Path) -> float:

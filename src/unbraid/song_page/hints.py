@@ -1,9 +1,10 @@
-"""Hints at how well a song came apart, without knowing its true stems.
+"""Hints at how well a song was separated, without reference stems.
 
-None of them is a score. They say what is odd about a stem, and how far each goes along with nSDR on
-songs with known stems is measured (`scripts/measure_hints.py`, docs/reports.md).
+None of them is a score: they flag what looks unusual in a stem. How well each one predicts nSDR on
+songs with known stems was measured (`scripts/measure_hints.py`, docs/reports.md).
 
-- residual: what no stem holds, by power against the mixture. A model is free to leave things out.
+- residual: what is left of the mixture when all stems are subtracted, by power. Models may leave
+  things out.
 - silence: share of the song in which a stem is 60 dB below the mixture.
 - clipping: samples at or beyond full scale, in runs of at least three.
 - overlap: share of a stem's energy that lies where another stem is louder, in time and frequency.
@@ -11,7 +12,7 @@ songs with known stems is measured (`scripts/measure_hints.py`, docs/reports.md)
 - coherence: share of a stem's energy that moves in phase with the sum of the others, band by band.
   True stems are nearly independent; what leaks is a copy.
 - disagreement: difference between two runs over the same seconds that start at different places,
-  by power against the stem. Costs extra runs, so it looks at a few excerpts.
+  by power against the stem; see `second_look`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from __future__ import annotations
 import json
 import math
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
@@ -29,7 +30,6 @@ import numpy as np
 
 from unbraid.audio.files import probe, read_blocks
 from unbraid.audio.signal import Signal, recut
-from unbraid.errors import SettingsError
 
 HINTS = ("share_db", "silent_share", "clipped_samples", "overlap", "coherence", "disagreement_db")
 WINDOW = 4096
@@ -121,53 +121,11 @@ def measured_correlations() -> dict[str, Any] | None:
         Spearman's rank correlation, None where it could not be told.
     """
     try:
-        file = resources.files("unbraid.evaluation") / "hint_correlations.json"
+        file = resources.files("unbraid.song_page") / "hint_correlations.json"
         content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return content
-
-
-def excerpt_starts(samples: int, excerpt: int, count: int) -> list[int]:
-    """Where `count` excerpts start, spread evenly; fewer where the song is short.
-
-    >>> excerpt_starts(100, 20, 2)
-    [20, 60]
-    """
-    count = max(1, min(count, samples // max(1, excerpt)))
-    room = max(0, samples - excerpt)
-    return [round(room * (2 * i + 1) / (2 * count)) for i in range(count)]
-
-
-def disagreement(
-    separate: Callable[[Signal], Mapping[str, Signal]],
-    excerpts: Sequence[Signal],
-    offset: int,
-) -> dict[str, float | None]:
-    """How far two runs differ that begin `offset` samples apart, in dB against each stem's power.
-
-    Args:
-        separate: signal (channels, samples) -> stem to signal of the same shape.
-        excerpts: pieces of the song, each longer than `offset`.
-        offset: samples; best no multiple of the model's hop.
-    Returns:
-        stem to 10 log10(sum |a - b|^2 / (sum |a|^2 + sum |b|^2) * 2); None for silence.
-    Raises:
-        SettingsError: if an excerpt is not longer than the offset.
-    """
-    differing: dict[str, float] = {}
-    power: dict[str, float] = {}
-    for excerpt in excerpts:
-        if excerpt.shape[1] <= 2 * offset:
-            raise SettingsError(
-                f"an excerpt of {excerpt.shape[1]} samples is too short for an offset of {offset}"
-            )
-        whole, later = separate(excerpt), separate(excerpt[:, offset:])
-        for stem, signal in whole.items():
-            one, other = signal[:, offset:].astype(np.float64), later[stem].astype(np.float64)
-            differing[stem] = differing.get(stem, 0.0) + float(np.sum((one - other) ** 2))
-            power[stem] = power.get(stem, 0.0) + float(np.sum(one**2) + np.sum(other**2)) / 2
-    return {stem: _ratio_db(differing[stem], power[stem]) for stem in differing}
 
 
 class _Meter:
@@ -248,7 +206,7 @@ class _Meter:
             spectral = self._spectral[index]
             heard = spectral > 0 and self._energy[index] > 0
             stems[stem] = StemHints(
-                share_db=_ratio_db(self._energy[index], reference),
+                share_db=ratio_db(self._energy[index], reference),
                 silent_share=float(silent[index]) if len(levels) else float(not heard),
                 clipped_samples=int(self._clipped[index]),
                 overlap=float(self._overlapping[index] / spectral) if heard else None,
@@ -256,7 +214,7 @@ class _Meter:
             )
         residual = None
         if complete and self._with_mixture:
-            residual = _ratio_db(self._residual_energy, self._mixture_energy)
+            residual = ratio_db(self._residual_energy, self._mixture_energy)
         return SongHints(residual, stems)
 
 
@@ -266,7 +224,7 @@ def _together(paths: Sequence[Path]) -> Iterator[list[np.ndarray]]:
     yield from (list(blocks) for blocks in zip(*streams, strict=False))
 
 
-def _ratio_db(part: float, whole: float) -> float | None:
+def ratio_db(part: float, whole: float) -> float | None:
     """Power against power in dB, at least -120; None where there is nothing to compare with."""
     if whole <= 0:
         return None

@@ -6,9 +6,9 @@ import pytest
 from small_evaluations import STEMS, write_evaluation, write_sounds
 
 from chromium import chromium, is_installed
-from unbraid.evaluation.report.evaluations import load_evaluation
-from unbraid.evaluation.report.scores import write_scores_report
-from unbraid.evaluation.report.track import TrackReport, write_report
+from unbraid.evaluation.page import write_scores_report
+from unbraid.evaluation.page_data import load_evaluation
+from unbraid.song_page.page import SongReport, write_report
 
 pytestmark = [
     pytest.mark.browser,
@@ -27,7 +27,7 @@ def browser():
 def test_players_of_a_song_stay_in_step_with_mute_and_solo(browser, tmp_path):
     folder = write_sounds(tmp_path / "song")
     parts = {stem: folder / f"{stem}.wav" for stem in STEMS}
-    write_report(TrackReport("song", folder / "mixture.wav", parts), tmp_path / "report.html")
+    write_report(SongReport("song", folder / "mixture.wav", parts), tmp_path / "report.html")
     browser.size(1100, 900)
     browser.open((tmp_path / "report.html").as_uri())
     browser.press(" ")

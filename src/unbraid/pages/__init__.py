@@ -1,0 +1,10 @@
+"""What all HTML pages share. A page is one file that opens anywhere, also offline.
+
+page.py        `Page`: the frame, the template, and figures looked up in the page's own data
+charts.py      boxes, intervals, curves and level strips as SVG
+previews.py    sound inside a page
+pictures.py    outlines and spectrograms as PNG;  soundprint.py: what they show of a sound file
+
+A page sits beside its subject: `song_page`, `data/page.py`, `training/page.py`,
+`evaluation/page.py`, `listening/page.py`, each with a folder `templates/`.
+"""

@@ -1,0 +1,148 @@
+"""Write the report of a separated song: from the command line, from Python, from the web app."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from unbraid.errors import SettingsError
+from unbraid.song_page.hints import SongHints, hints_of_files
+from unbraid.song_page.page import SongReport, write_report
+from unbraid.song_page.second_look import second_look
+from unbraid.version import __version__
+
+if TYPE_CHECKING:
+    from unbraid.api import OutputSettings, Separator, TrackResult
+    from unbraid.audio.signal import Signal
+    from unbraid.tracks.names import OutputPlan
+
+FILENAME = "report.html"
+
+
+def write_song_report(
+    result: TrackResult,
+    path: Path | None = None,
+    *,
+    separator: Separator | None = None,
+    output: OutputSettings | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write a page about a song whose stems are on disk: players, pictures, levels, hints.
+
+    Args:
+        result: what `Separator.separate_file` returned.
+        path: of the page; by default `report.html` in the folder of the stems.
+        separator: what made the stems. With it the page has settings and provenance, and a few
+            excerpts are separated again to see where the model is in doubt.
+        output: settings to list on the page.
+        overwrite: replace a file that is not a page of unbraid.
+    Returns:
+        where the page is.
+    Raises:
+        UnbraidError: if there are no stems, a file cannot be read, or a foreign file is in the way.
+        OSError: if the disk is full.
+    """
+    if not result.outputs:
+        raise SettingsError(f"{result.input!r} has no stems on disk to report on")
+    mixture = Path(result.input)
+    if path is None:
+        path = Path(os.path.commonpath([part.parent for part in result.outputs.values()]))
+        path /= FILENAME
+    report = SongReport(
+        title=mixture.name,
+        mixture=mixture,
+        parts=result.outputs,
+        result=_measured(result),
+        hints=song_hints(mixture, result, separator),
+        notes=result.notes,
+        settings=_settings(separator, output),
+        provenance=_provenance(separator),
+    )
+    write_report(report, path, overwrite=overwrite)
+    return path
+
+
+def report_path(plan: OutputPlan, template: str) -> Path:
+    """`report.html` where the folder of the stems is the song's own, else named after the song."""
+    folder = os.path.commonpath([PurePosixPath(name).parent for name in plan.files.values()])
+    name = FILENAME
+    if "{track}" not in template.partition("{stem}")[0].rpartition("/")[0]:
+        name = f"{PurePosixPath(plan.group.replace('*', '')).stem.strip('-_. ')}.{name}"
+    return plan.root / folder / name
+
+
+def song_hints(
+    mixture: Path, result: TrackResult, separator: Separator | None = None
+) -> SongHints | None:
+    """Hints about the written stems of a song; None if only one was written."""
+    stems = {name: path for name, path in result.outputs.items() if name != "residual"}
+    if len(stems) < 2:
+        return None
+    complete = result.null_test_db is not None
+    if separator is not None:
+        names = set(separator.spec.stems)
+        complete = set(stems) >= names or any(name.startswith("no_") for name in stems)
+    hints = hints_of_files(mixture, stems, complete=complete, gain_db=result.gain_db or 0.0)
+    if separator is None:
+        return hints
+    differing = _quiet_second_look(mixture, separator)
+    return replace(
+        hints,
+        stems={
+            name: replace(stem, disagreement_db=differing.get(name))
+            for name, stem in hints.stems.items()
+        },
+    )
+
+
+def _quiet_second_look(mixture: Path, separator: Separator) -> Mapping[str, float | None]:
+    """A second look that no progress bar shows."""
+
+    def separate(signal: Signal, sample_rate: int) -> Mapping[str, Signal]:
+        return separator.separate(signal, sample_rate)
+
+    quiet, separator.on_progress = separator.on_progress, None
+    try:
+        return second_look(mixture, separate)
+    finally:
+        separator.on_progress = quiet
+
+
+def _measured(result: TrackResult) -> dict[str, Any]:
+    again = result.status != "done"  # the time of an earlier run is not known
+    return {
+        "null_test_db": result.null_test_db,
+        "gain_db": result.gain_db,
+        "sample_rate": result.sample_rate,
+        "channels": result.channels,
+        "seconds_audio": result.seconds_audio,
+        "seconds_wall": None if again else result.seconds_wall,
+        "peak_rss_mb": None if again else result.peak_rss_mb,
+    }
+
+
+def _settings(separator: Separator | None, output: OutputSettings | None) -> dict[str, Any]:
+    rows: dict[str, Any] = {}
+    if separator is not None:
+        settings = separator.settings
+        rows |= {
+            "segment": f"{separator.segment_s:g} s",
+            "overlap": f"{settings.overlap:g}",
+            "shifts": settings.shifts,
+            "seed": settings.seed,
+        }
+    if output is not None:
+        rows |= {"clip mode": output.clip_mode, "format": output.format}
+    return rows
+
+
+def _provenance(separator: Separator | None) -> dict[str, Any]:
+    if separator is None:
+        return {"unbraid": __version__}
+    rows = {"unbraid": __version__, "model": separator.model_name}
+    if separator.model_licence:
+        rows["licence of the weights"] = separator.model_licence
+    return {**rows, "device": separator.device}

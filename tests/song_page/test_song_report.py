@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import soundfile
+
+from figures import embedded_data
+from unbraid.errors import SettingsError
+from unbraid.song_page.report import write_song_report
+from unbraid.tracks.result import TrackResult
+
+
+@pytest.fixture
+def result(tmp_path):
+    rng = np.random.default_rng(0)
+    stems = {name: 0.05 * rng.standard_normal((12000, 2)) for name in ("drums", "bass")}
+    (tmp_path / "stems").mkdir()
+    soundfile.write(tmp_path / "song <i>.wav", sum(stems.values()), 8000)
+    outputs = {name: tmp_path / "stems" / f"{name}.wav" for name in stems}
+    for name, sound in stems.items():
+        soundfile.write(outputs[name], sound, 8000)
+    return TrackResult(str(tmp_path / "song <i>.wav"), "done", outputs, null_test_db=-90.0)
+
+
+def test_a_report_needs_no_more_than_a_result(result, tmp_path):
+    path = write_song_report(result)
+    assert path == tmp_path / "stems" / "report.html"
+    page = path.read_text()
+    data = embedded_data(page)
+    assert list(data["parts"]) == ["mixture", "drums", "bass"]
+    assert data["hints"]["residual_db"] < -60
+    assert data["hints"]["stems"]["drums"]["disagreement_db"] is None
+    assert "<i>" not in page.replace("<i aria-hidden=true>", "")
+
+
+def test_a_result_without_stems_has_no_report(tmp_path):
+    with pytest.raises(SettingsError, match="no stems on disk"):
+        write_song_report(TrackResult(str(tmp_path / "song.wav"), "failed"))
