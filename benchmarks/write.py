@@ -73,7 +73,7 @@ def _peers(path: Path) -> list[str]:
         for what, result in found.items()
     ]
     return [
-        "## The 48-channel model beside demucs 4.1.0",
+        "## The 48-channel model compared with demucs 4.1.0",
         "Same random weights, same song, same segments, file to files, two threads, runs "
         "alternating, medians (`python -m benchmarks.peers`). " + "; ".join(ratios) + ".",
         _table(head, rows),
@@ -105,7 +105,7 @@ def _library(path: Path) -> list[str]:
     return [
         "## Many songs in one run",
         f"{found['songs']} songs of {found['seconds']:g} s, 16-bit wav to four wav files each, one "
-        "by one, and in a line: the next is read and the last written beside the model "
+        "by one, and overlapped: the next is read and the last written while the model runs "
         f"(`python -m benchmarks.library`; runs of each: {found['runs']}). "
         '"elsewhere" stands for a GPU: it takes a 400th of the audio\'s length, and no core.',
         _table(["model", "songs", "wall s", "CPU s", "peak MB"], rows),
@@ -201,9 +201,9 @@ def _parts(path: Path) -> list[str]:
 def _bss_eval(result: dict[str, Any]) -> list[str]:
     worst = max(result["largest_difference_db"].values())
     return [
-        "## BSSEval v4 beside museval 0.4.1",
+        "## BSSEval v4 compared with museval 0.4.1",
         f"A made-up song of {result['seconds']:.0f} s with {result['stems']} stereo stems, one "
-        "thread, each program in a process of its own (`python -m benchmarks.bss_eval`). Largest "
+        "thread, each program in its own process (`python -m benchmarks.bss_eval`). Largest "
         f"difference of a score: {worst:.0e} dB.",
         _table(
             ["program", "CPU s", "peak MB"],

@@ -1,6 +1,6 @@
 """The tiny set of ingredients that ships with `unbraid data songs`: src/unbraid/songs/tiny.
 
-    python scripts/make_tiny_ingredients.py --data ../shared/data
+    python scripts/make_tiny_ingredients.py --data INGREDIENTS
 
 Takes CC0 and public-domain items only, cuts and encodes them small; the drum hits are made by our
 own drum machine. Run once; what it wrote is in the repository.

@@ -11,11 +11,11 @@
     │   ├── UnknownModel     no model of that name or at that path
     │   └── CheckpointError  a file of weights that is damaged, foreign or refused
     ├── EvaluationError      references and estimates that cannot be compared
-    ├── TrainingError        a training run that cannot go on
+    ├── TrainingError        a training run that cannot continue
     └── Cancelled            the caller asked to stop
 
 A message says what was wrong, what came and what would do, in one line. The command line prints it
-as it is; everything that is not an `UnbraidError` is a mistake of ours and keeps its traceback.
+as it is; any other exception is a bug of ours and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class EvaluationError(UnbraidError):
 
 
 class TrainingError(UnbraidError):
-    """A training run that cannot go on."""
+    """A training run that cannot continue."""
 
 
 class Cancelled(UnbraidError):

@@ -1,4 +1,4 @@
-"""Work on threads beside the one that leads: reading ahead, writing behind.
+"""Work on additional threads: reading ahead, writing behind.
 
 Decoders and encoders let go of Python's lock while they work, so that the files of a song can be
 written at the same time. Queues are short: memory does not grow, and what is done is the same in
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Downstream(Closing, Generic[T]):
-    """Items as they come, taken by `consume` on a thread of its own.
+    """Items as they come, taken by `consume` on a separate thread.
 
     On leaving the block all that was pushed has been consumed. What `consume` raises comes out of a
     later `push`, or of the block; if the block itself fails, what still waits is dropped.
@@ -78,7 +78,7 @@ class Downstream(Closing, Generic[T]):
 
 
 class Behind(Downstream[T]):
-    """Does `work` with one item after another, on a thread of its own.
+    """Does `work` with one item after another, on a separate thread.
 
     Args:
         work: called with each item, in order.
@@ -101,7 +101,7 @@ class Behind(Downstream[T]):
 
 
 def ahead(items: Iterable[T], depth: int = 4) -> Generator[T, None, None]:
-    """The same items, made on a thread of their own, up to `depth` before they are asked for.
+    """The same items, made on a separate thread, up to `depth` items ahead.
 
     What `items` raises is raised in its place. Close it (`contextlib.closing`) where it may not be
     taken to its end, and the thread ends with it.

@@ -93,7 +93,7 @@ def test_weights_repeat_the_smaller_part_of_a_grid(tmp_path):
     extra = make_dataset(tmp_path / "2", {"C": RATE * 10, "D": RATE * 8})  # 18 examples
     settings = ExcerptSettings(1.0, 1.0, normalize=False)
     items = excerpts([base, extra], settings, weights=[0.4, 0.6])
-    repeats = round(18 / 4 * (1 / 0.6 - 1))  # spec 02 par. 1.2
+    repeats = round(18 / 4 * (1 / 0.6 - 1))  # as in the public recipe
     assert len(items) == 18 + repeats * 4
     assert sum(items.place(i)[0] == "A" for i in range(len(items))) == repeats * 4
     assert len(excerpts([base, extra], settings)) == 22

@@ -88,7 +88,7 @@ def test_one_in_five_changes_by_default():
 
 
 def test_the_length_left_is_that_of_the_recipe():
-    assert repitched_samples(485_100, RepitchSettings()) == 426_888  # spec 02 par. 1.5
+    assert repitched_samples(485_100, RepitchSettings()) == 426_888  # as in the public recipe
 
 
 @pytest.mark.parametrize(

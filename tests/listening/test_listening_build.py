@@ -184,7 +184,7 @@ def test_what_cannot_be_a_study_is_told(tmp_path):
         build_study(
             tmp_path / "full", systems["truth"], [systems["bad"]], StudySettings(), stems=["bass"]
         )
-    with pytest.raises(SettingsError, match="names of their own"):
+    with pytest.raises(SettingsError, match="distinct names"):
         build_study(
             tmp_path / "new", systems["truth"], [systems["truth"]], StudySettings(), stems=["bass"]
         )

@@ -1,4 +1,4 @@
-"""Every variant against stored outputs of the public implementation (specification 01, par. 16)."""
+"""Every variant against stored outputs of the public implementation (demucs 4.1.0)."""
 
 from __future__ import annotations
 

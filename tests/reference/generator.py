@@ -1,4 +1,4 @@
-"""The deterministic numbers of the conformance vectors (project specification 01, section 16)."""
+"""The deterministic numbers of the conformance vectors."""
 
 from __future__ import annotations
 

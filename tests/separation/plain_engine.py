@@ -1,4 +1,4 @@
-"""The engine once more, as plainly as can be: spec 03 paragraph 1, one step after the other.
+"""The engine written a second time, as plainly as possible, one step after the other.
 
 Views are (start, length) into one padded tensor, as in the public package; nothing is shared with
 `unbraid.separation`.

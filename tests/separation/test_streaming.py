@@ -258,7 +258,7 @@ def test_a_song_of_another_length_than_announced_is_an_error(announced, said):
 
 def test_a_song_that_goes_on_is_an_error():
     song = noise(1, 2, 50)
-    with pytest.raises(ShapeError, match="goes on after the 40 samples announced"):
+    with pytest.raises(ShapeError, match="continues after the 40 samples announced"):
         list(separate_blocks(Identity(), lambda: cut(song, 10), None, samples=40))
 
 

@@ -50,7 +50,7 @@ def test_the_same_stems_take_all_weights(small_recipe, parent):
 def test_other_stems_begin_the_last_layers_anew_and_nothing_else(small_recipe, parent):
     recipe = read_recipe(small_recipe, ['model.stems=["a", "b", "c"]', "seed=3"])
     model, line = start_from(recipe, str(parent))
-    assert "begin anew for a, b, c" in line and "\n" not in line
+    assert "start from new weights for a, b, c" in line and "\n" not in line
     there, fresh = load_file(parent), new_model(recipe).state_dict()
     anew = [k for k, v in model.state_dict().items() if not torch.equal(v, there.get(k, v[:0]))]
     assert len(anew) == 4 and all(HEAD.match(key) for key in anew)
@@ -78,7 +78,10 @@ def test_fine_tuning_on_other_stems_is_one_command(tmp_path, small_recipe, paren
     assert train(small_recipe, "--data", data, "--run", tmp_path / "run", *more) == 0
     info = read_info(tmp_path / "run/checkpoints/last.safetensors")
     assert info.stems == ("voice", "piano", "bells") and info.licence == "CC0-1.0"
-    assert "begin anew" in info.provenance["origin"] and info.provenance["leaked"] == "it was"
+    assert (
+        "start from new weights" in info.provenance["origin"]
+        and info.provenance["leaked"] == "it was"
+    )
     parent.unlink()  # from here on the run needs it no more
     assert train("--run", tmp_path / "run", "--max-steps", "3") == 0
     steps = [r for r in read_log(tmp_path / "run/log.jsonl") if r["kind"] == "step"]
@@ -121,7 +124,7 @@ def test_a_grid_runs_all_its_recipes_and_compares_them(tmp_path, small_data, cap
     [
         (["hybird"], "a run needs a folder"),
         (["hybird", "--run", "R"], "did you mean 'hybrid'"),
-        (["--run", "R"], "holds no run to go on with"),
+        (["--run", "R"], "holds no run to resume"),
         (["SMALL", "--run", "R"], "a run needs data"),
         (["SMALL", "--run", "SMALL", "--data", "DATA"], "is a file"),
         (["SMALL", "--run", "R", "--data", "NONE"], "NONE"),

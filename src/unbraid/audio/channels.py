@@ -49,7 +49,7 @@ def default_channel_names(channels: int) -> tuple[str, ...]:
 def channel_groups(channel_names: Sequence[str]) -> list[tuple[int, ...]]:
     """Which channels make up stereo pairs, and which stand alone.
 
-    Left and right of one place form a pair; every other channel is a group of its own. Channels
+    Left and right of one place form a pair; every other channel is a separate group. Channels
     without a known name (CH1, CH2, …) are taken two by two, as most multichannel files are pairs.
 
     Args:

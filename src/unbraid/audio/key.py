@@ -43,7 +43,7 @@ def pitch_classes(
     counts, strongest, levels = np.zeros(12), [], []
     for spectrum in spectra(mono, size, hop):
         band = spectrum[:, used]
-        # Only peaks: what leaks beside them belongs to no note.
+        # Only peaks: leakage between them belongs to no note.
         inner = band[:, 1:-1]
         peaks = (inner > band[:, :-2]) & (inner >= band[:, 2:])
         chroma = np.where(peaks, inner, 0.0) @ weights[1:-1]
@@ -71,7 +71,7 @@ def key_shift(classes: Float[np.ndarray, " 12"], target: Float[np.ndarray, " 12"
 
 
 def name_key(classes: Float[np.ndarray, " 12"]) -> str | None:
-    """The key whose profile is most like these shares of the pitch classes, (12,) from C on.
+    """The key with the profile most similar to these shares of the pitch classes, (12,) from C on.
 
     Source: Krumhansl, "Cognitive foundations of musical pitch", 1990.
 

@@ -58,7 +58,7 @@ class Sink:
 
 
 def open_output(sink: Sink, muxer: str, options: dict[str, str]) -> OutputContainer:
-    """Open FFmpeg's `muxer` upon `sink`, with options of its own."""
+    """Open FFmpeg's `muxer` on `sink`, with options for this format."""
     container = av.open(sink, "w", format=muxer, container_options=options, buffer_size=_WRITE_SIZE)
     assert isinstance(container, OutputContainer)
     return container

@@ -45,7 +45,7 @@ class _Page:
 
 
 def retag(draft: BinaryIO, write: Callable[[bytes], int], tags: Mapping[str, str]) -> None:
-    """Copy an Ogg Vorbis file, with `tags` in place of its own.
+    """Copy an Ogg Vorbis file, with `tags` instead of its own.
 
     Args:
         draft: the file as libvorbis made it, at its start.
@@ -65,7 +65,7 @@ def link_starts(file: BinaryIO) -> list[int]:
     """Where the links of a chained Ogg file start; just [0] for one link, or what is no Ogg.
 
     A link is a whole Ogg stream; recordings of radio streams have one after the other, each with
-    a sample rate and channels of its own. Stops at damage and after a thousand links: what follows
+    its own sample rate and channels. Stops at damage and after a thousand links: what follows
     belongs to the last one.
     """
     starts, position, in_headers = [0], 0, True

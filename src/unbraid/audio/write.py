@@ -132,7 +132,7 @@ class AudioWriter(Closing):
             return
         self._closed = True
         self._sink.discard()
-        with contextlib.suppress(Exception):  # an error is being told already, or there was none
+        with contextlib.suppress(Exception):  # an error is being raised already, or there was none
             if self._encoder is not None:
                 self._encoder.abandon()
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Augmentation of batches of sources, on whatever device they are (spec 02 §2 B).
+"""Augmentation of batches of sources, on whatever device they are (after the public Demucs recipe).
 
 Every function takes (batch, stems, channels, samples) and a generator on the CPU, so that all
 devices draw the same numbers, and returns a new tensor. `share` is for distributed training: `(1,
@@ -38,7 +38,7 @@ class AugmentSettings:
         remix_group: batches are cut into groups of so many items, in which sources change places;
             0 for none.
         remix_probability: of remixing, for each batch.
-        gain_db: by stem, mean and deviation in dB of a gain of its own, on top of `scale`.
+        gain_db: by stem, mean and deviation in dB of its own random gain, in addition to `scale`.
         absent: by stem, how often it is silent.
         without_lows: by stem, how often its lowest octaves are taken out.
         equalizer, saturation, reverb: how often a source passes through each.
@@ -250,7 +250,7 @@ def gain(
 def silence(
     sources: Sources, probabilities: Tensor, generator: torch.Generator, *, share: Share = WHOLE
 ) -> Tensor:
-    """Leave sources out, each stem with a probability of its own, (stems,)."""
+    """Leave sources out, each stem with its own probability, (stems,)."""
     batch, stems = sources.shape[:2]
     drawn = torch.rand((batch * share[1], stems), generator=generator)
     kept = shared(drawn, share) >= probabilities

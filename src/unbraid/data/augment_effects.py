@@ -96,7 +96,7 @@ def reverberate(
     sources: Sources, sample_rate: int, generator: torch.Generator, probability: float,
     *, share: Share = WHOLE,
 ) -> Tensor:  # fmt: skip
-    """Put a source into a small room of its own: decaying noise of 0.1 to 0.5 s, added."""
+    """Add a small room, different for each source: decaying noise of 0.1 to 0.5 s."""
     channels, samples = sources.shape[2:]
     chosen = _chosen(sources, generator, probability, share)
     drawn = torch.rand((*_counts(sources, share), 2), generator=generator)
@@ -134,7 +134,7 @@ def _chosen(
 
 
 def _between(drawn: Tensor, low: float, high: float) -> Tensor:
-    """From uniform numbers in [0, 1) such whose logarithms are uniform between two limits."""
+    """Map uniform numbers in [0, 1) to numbers with uniform logarithms between two limits."""
     return low * (high / low) ** drawn
 
 

@@ -1,6 +1,6 @@
 """Decoded sound kept on the disk and read as memory maps, so that decoding never holds training up.
 
-A file is decoded once, brought to the sample rate and channels that are asked for, and kept as a
+A file is decoded once, converted to the requested sample rate and channels, and stored as a
 plain `.npy` of (samples, channels): 16-bit integers where that is exact, float32 elsewhere. Any
 number of processes share a folder; the operating system keeps what is read often in memory. A wav
 that holds just these samples in one of these types is mapped where it lies.
@@ -45,7 +45,7 @@ _SCALE = np.float32(2.0**-15)
 class SampleCache:
     """Decoded files below a folder, up to a size.
 
-    When it is full, what nobody has used for an hour makes room, the oldest first; a file that
+    When it is full, entries unused for an hour are deleted, the oldest first; a file that
     finds no room is read from where it is, with the same samples. Can be sent to other processes.
 
     Args:
@@ -193,7 +193,7 @@ def _open(path: Path) -> np.ndarray | None:
     try:
         samples: np.ndarray = np.load(path, mmap_mode="r")
     except (OSError, ValueError):
-        return None  # removed a moment ago, or no file of ours
+        return None  # just deleted, or not a cache file
     return samples if samples.ndim == 2 else None
 
 

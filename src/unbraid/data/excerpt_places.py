@@ -1,4 +1,4 @@
-"""Where the stems of an excerpt come from: one place of one track, or places of their own.
+"""Where the stems of an excerpt come from: one place of one track, or a different place each.
 
 Two things make small data go further. Excerpts are looked for where something sounds: a stem that
 rarely plays is else hardly ever heard. And stems may come from tracks of their own, at speeds of
@@ -28,12 +28,12 @@ class ExcerptSettings:
         stride_s: distance of the grid's excerpts, in seconds.
         mode: "grid" takes every excerpt of a regular grid once an epoch; "random" starts anywhere.
         per_epoch: how many items an epoch has; None takes as many as the grid has. Of a grid, an
-            epoch then has that many, drawn anew for each.
-        apart: how often the stems of an excerpt come from places of their own; this and what
+            epoch then has that many, drawn again for each epoch.
+        apart: how often the stems of an excerpt come from different places; this and what
             follows is for "random" alone.
         loud_tries: by stem, how many places are looked at until it sounds in one; 1 if not named.
-        borrow: stems that come from a place of their own where an excerpt's has none.
-        speed: by stem, how far the speed of one from a place of its own may change, as a power of
+        borrow: stems that come from another place if the excerpt's own place has none.
+        speed: by stem, how far the speed of one from another place can change, as a power of
             e: 0.1 is 10 % slower to 11 % faster.
         normalize: subtract the mean of the track's mono mixture and divide by its deviation.
     Raises:
@@ -154,7 +154,7 @@ def _together(
 def _alone(
     settings: ExcerptSettings, stem: str, draw: Draw, sounds: Sounds, rng: np.random.Generator
 ) -> Cut:
-    """A stem from a place of its own, at a speed of its own."""
+    """A stem from a separate place, at a separate speed."""
     reach = settings.speed.get(stem, 0.0)
     speed = math.exp(rng.uniform(-reach, reach)) if reach else 1.0
     cut = _cut(draw(), stem, speed)

@@ -1,7 +1,7 @@
 """Excerpts of tracks, as a map-style dataset of sources.
 
 Everything random about an item comes from (seed, epoch, its number) alone, so that it is the same
-in any process and at any time. Lengths, epoch and normalization are those of spec 02 §1.
+in any process and at any time. Lengths, epoch and normalization follow the public Demucs recipe.
 """
 
 from __future__ import annotations
@@ -255,7 +255,7 @@ def _repeats(index: TrackIndex, counts: Sequence[int]) -> list[int]:
     """How often each root is gone through in an epoch, so that its share is about its weight.
 
     With two roots of b and e examples and weights (1 - w, w) the first is repeated round(e/b *
-    (1/w - 1)) times, if that is more than once, as in spec 02 §1.2; else the second is.
+    (1/w - 1)) times, if that is more than once, as in the public Demucs recipe; else the second is.
     """
     if index.weights is None:
         return [1] * len(index.roots)
@@ -270,7 +270,7 @@ def _repeats(index: TrackIndex, counts: Sequence[int]) -> list[int]:
 
 
 def _draws(index: TrackIndex) -> list[float]:
-    """Ends of the intervals that stand for the tracks when one is drawn: long ones are wider."""
+    """Ends of the tracks' intervals for a random draw: longer tracks have wider ones."""
     lengths = [0.0] * len(index.roots)
     for track in index.tracks:
         lengths[track.root] += track.duration_s

@@ -2,7 +2,7 @@
 
 Whatever would stop a training later is found here: stems that are missing, of unequal length or
 rate, files that do not decode. What was found is kept in `index/` of the cache folder, and looked
-at again only for tracks whose files have another size or time of change.
+at again only for tracks whose files have a new size or modification time.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class TrackIndex:
     Attributes:
         split: "train", "valid" or "test".
         roots: the datasets.
-        weights: the share of examples that each root shall have, one for each; None takes every
+        weights: the share of examples for each root; None takes every
             example of every root once.
         stems: names, in the order in which items have them.
         tracks: sorted by root and name.
@@ -98,7 +98,7 @@ class TrackIndex:
         return sum(track.duration_s for track in self.tracks)
 
     def sample(self, count: int, seed: int = 42) -> TrackIndex:
-        """`count` of the tracks, drawn once and for all from `seed`; all if there are no more."""
+        """`count` tracks, drawn from `seed`; all of them if there are no more."""
         if count < 1:
             raise SettingsError(f"a part of an index has at least 1 track, got {count}")
         drawn = random.Random(seed).sample(range(len(self.tracks)), min(count, len(self.tracks)))
@@ -137,10 +137,10 @@ def build_index(
         split: "train", "valid" or "test".
         stems: which, in order; other files are left alone, unless they make up the mixture. None
             takes what every track has, sorted, "error" then meaning that all have the same.
-        weights: the share of examples that each root shall have; they need not add up to 1.
+        weights: the share of examples for each root; they need not sum to 1.
         missing: whether a stem that a track lacks is an error or silence.
         workers: how many tracks to look at at once (8, and no more than cores).
-        on_track: told of each track that is done.
+        on_track: called with each finished track.
     Raises:
         SettingsError: if a root, a split or a stem is missing, or files of one track differ in
             length or rate; with the file's name.
@@ -320,7 +320,7 @@ class _Kept:
             if content["version"] == _VERSION:
                 self._known = {"files": dict(content["files"]), "tracks": dict(content["tracks"])}
         except (OSError, ValueError, KeyError, TypeError):
-            pass  # none yet, or not ours: it is made anew
+            pass  # none yet, or not readable: it is rebuilt
 
     def file(self, path: Path) -> SoundFile:
         """The file as it is now; looked at only if it has changed."""

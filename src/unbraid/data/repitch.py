@@ -1,4 +1,4 @@
-"""Change of pitch and tempo, alike for all stems of an excerpt (spec 02 §2 A).
+"""Change of pitch and tempo, alike for all stems of an excerpt, as in the public Demucs recipe.
 
 Two programs can do it: the library Signalsmith Stretch (PyPI python-stretch, MIT), which is the
 default, and the external program `soundstretch` (SoundTouch) of the original recipe. Both change
@@ -108,7 +108,7 @@ def repitch(
 
     Args:
         sources: (stems, channels, samples).
-        stems: their names, of which some may be voices.
+        stems: their names; some can be voices.
         sample_rate: Hz.
         settings: how often and how far.
         rng: three draws, whether there is a change or not.
@@ -116,7 +116,7 @@ def repitch(
         (stems, channels, `repitched_samples`).
     Raises:
         SettingsError: if the program that should do it is missing or fails.
-    Source: spec 02 §2 A.
+    Source: the augmentation of the public Demucs recipe.
     """
     coin = rng.random()
     semitones = int(rng.integers(-settings.max_semitones, settings.max_semitones + 1))

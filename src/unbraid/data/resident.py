@@ -35,7 +35,7 @@ class Resident:
         excerpts: what is cut, without a change of pitch and tempo.
         device: as torch names it.
     Raises:
-        SettingsError: if there is not the room, or pitch and tempo shall change.
+        SettingsError: if there is not enough memory, or if the recipe changes pitch and tempo.
         AudioReadError: if a file is damaged.
     """
 
@@ -97,7 +97,7 @@ class Resident:
     def cut(self, cuts: Sequence[Sequence[Cut]]) -> Float32[Tensor, "b s c t"]:
         """The samples of cuts, item by item and stem by stem, faster or slower as they say.
 
-        All at once: a card is given a few large pieces of work in place of thousands of small ones.
+        All at once: a GPU gets a few large pieces of work instead of thousands of small ones.
         """
         rows = [self._row(cut) for of_item in cuts for cut in of_item]
         row = torch.tensor(rows, dtype=torch.float64).T[..., None].to(self._device)

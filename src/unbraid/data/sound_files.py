@@ -118,7 +118,7 @@ def read_stretch(
     if frames.shape != (count, file.channels):
         raise AudioReadError(
             f"{shown(file.path)} has changed or is cut off: {count} samples from {start} on were "
-            f"asked for, {len(frames)} came; make the index anew"
+            f"asked for, {len(frames)} came; rebuild the index"
         )
     return with_channels(np.ascontiguousarray(frames.T), channels)
 
@@ -133,7 +133,7 @@ def read_whole(file: SoundFile, sample_rate: int, channels: int) -> Signal:
     if (rate, signal.shape[1]) != (file.sample_rate, file.samples):
         raise AudioReadError(
             f"{shown(file.path)} has changed: {file.samples} samples at {file.sample_rate} Hz were "
-            f"indexed, {signal.shape[1]} at {rate} Hz came; make the index anew"
+            f"indexed, {signal.shape[1]} at {rate} Hz came; rebuild the index"
         )
     return resample(with_channels(signal, channels), rate, sample_rate)
 
@@ -179,7 +179,7 @@ def with_channels(signal: Signal, channels: int) -> Float32[np.ndarray, "d t"]:
     """A signal with another number of channels.
 
     Mono is copied to all; of more the first ones are taken; to mono they are averaged.
-    Source: spec 02 §1.4.
+    Source: the public Demucs data loader.
 
     >>> with_channels(np.array([[1.0], [0.0], [0.5]], np.float32), 1)
     array([[0.5]], dtype=float32)

@@ -114,7 +114,7 @@ def filtered_scores(
     """ISR, SIR and SAR, in a second pass over the song.
 
     Args:
-        blocks: begins the song anew, as blocks of references and estimates.
+        blocks: starts the song again, as blocks of references and estimates.
         correlations: over the whole song.
         targets: for each estimate, which reference is its own.
         unscored: frames to leave out, (frames,).

@@ -2,7 +2,7 @@
 
 The difference is taken on the tracks and stems that both have, and its interval from a bootstrap
 that draws the same songs for both. Songs differ far more than systems do, so this interval is much
-narrower than those of the two figures: it is the one to look at.
+narrower than those of the two figures: use this one.
 """
 
 from __future__ import annotations

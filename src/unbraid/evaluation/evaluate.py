@@ -4,7 +4,7 @@ OUT/test/TRACK.json   scores of a track, in museval's form (`scores`)
 OUT/scores.csv        one line for each track and stem
 OUT/summary.json      figures of the set with their intervals (`summary`)
 
-A track whose file is there, of the same estimates, references and settings, is not scored again.
+A track whose scores exist, for the same estimates, references and settings, is not scored again.
 """
 
 from __future__ import annotations
@@ -287,5 +287,5 @@ def _plain(settings: EvaluationSettings) -> dict[str, Any]:
 
 
 def _digest(job: Job, settings: EvaluationSettings) -> str:
-    told = [FORMAT, _plain(settings), settings.leaked, job.sources]
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    facts = [FORMAT, _plain(settings), settings.leaked, job.sources]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Jobs whose estimates a model makes, one track after the other, when their turn comes."""
+"""Jobs whose estimates come from a model, computed one track at a time, when needed."""
 
 from __future__ import annotations
 

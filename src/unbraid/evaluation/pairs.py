@@ -104,7 +104,7 @@ def _pair(reference: Track, estimate: Track | None, stems: Sequence[str] | None)
 
 
 class PairReader:
-    """Reads a track's references and estimates side by side, as often as asked, in blocks.
+    """Reads a track's references and estimates together, in blocks, as often as needed.
 
     Args:
         pair: a pair without a problem.

@@ -1,6 +1,6 @@
-"""One track: files in, scores out. It may run in a process of its own.
+"""One track: files in, scores out. It can run in a separate process.
 
-First pass: whole-song sums, frame energies, correlations. Second pass, if BSSEval is asked for:
+First pass: whole-song sums, frame energies, correlations. Second pass, if BSSEval is requested:
 frames through the distortion filters. Memory does not grow with the song.
 
 Silence, in the sense of museval (the channels add up to zero):

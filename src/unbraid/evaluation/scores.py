@@ -1,4 +1,4 @@
-"""Scores of a track, and their file: museval's JSON, with what museval does not know beside it.
+"""Scores of a track, and their file: museval's JSON, with keys of our own added.
 
     {"targets": [{"name": "drums", "frames": [{"time": 0.0, "duration": 1.0,
                                                "metrics": {"SDR": 7.1, ...}}, ...]}, ...],
@@ -66,7 +66,7 @@ class TrackScores:
         stems: stem to its scores.
         window_s, hop_s: of the frames.
         sample_rate, samples: of the references.
-        settings: what was measured, and of which model; plain JSON.
+        settings: what was measured, and for which model; plain JSON.
         inputs: digest of settings and files; tells whether a score is up to date.
         files: "references" and "estimates": stem to path, so that the excerpts can be played.
         notes: what a reader should know, in sentences.
@@ -104,7 +104,7 @@ def save_track(path: Path, scores: TrackScores) -> None:
 
 
 def load_track(path: Path, name: str | None = None) -> TrackScores:
-    """Read a track's file: one of ours, or one that museval wrote.
+    """Read a track's file, written by unbraid or by museval.
 
     Args:
         name: of the track; by default what the file says, or else its name.

@@ -103,7 +103,7 @@ def save_summary(out: Path, summary: Summary) -> None:
 
 
 def load_summary(out: Path) -> Summary:
-    """Read an evaluation again: a folder of ours, or of museval's JSON files alone.
+    """Read an evaluation: a folder that unbraid wrote, or one with only museval's JSON files.
 
     Raises:
         EvaluationError: if it is neither.

@@ -1,4 +1,4 @@
-"""Processes that score tracks beside each other. Imports nothing heavy: see `settle`."""
+"""Processes that score tracks in parallel. Imports nothing heavy: see `settle`."""
 
 from __future__ import annotations
 

@@ -230,12 +230,12 @@ def _common_tracks(references: FolderSystem, systems: Sequence[System]) -> list[
 
 def _check(out: Path, names: Sequence[str], settings: StudySettings) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise SettingsError(f"{str(out)!r} is not empty; a study needs a folder of its own")
+        raise SettingsError(f"{str(out)!r} is not empty; a study needs an empty folder")
     if len(names) < 2:
         raise SettingsError("a study compares at least one system with the reference")
     wrong = [name for name in names if not name or name == ANCHOR or not name.isprintable()]
     if wrong or len(set(names)) < len(names):
-        raise SettingsError(f"systems need names of their own, not {ANCHOR!r}; got {names}")
+        raise SettingsError(f"systems need distinct names other than {ANCHOR!r}; got {names}")
 
 
 def describe(study: Study) -> Mapping[str, object]:

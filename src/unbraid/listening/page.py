@@ -7,7 +7,7 @@ from unbraid.pages.page import Page
 
 
 def study_page(study: Study) -> Page:
-    """The page of a study, to be written as `index.html`; sounds are beside it in `audio/`."""
+    """The page of a study, to be written as `index.html`; its sounds are in `audio/`."""
     return Page(
         title=study.settings.title,
         data=public_view(study),

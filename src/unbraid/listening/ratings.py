@@ -39,7 +39,7 @@ class Answer:
 def read_answers(study: Study, folder: Path, exports: Sequence[Path] = ()) -> list[Answer]:
     """All answers of a study that count: of its database, `exports/` and the files given.
 
-    Practice does not count. Of a rater whose file is there twice, the later file counts.
+    Practice does not count. If there are two files of one rater, the later one counts.
 
     Raises:
         SettingsError: if a file is no export of this study.

@@ -4,7 +4,7 @@
     GET  /audio/NAME                  a sound of the study, with ranges
     GET  /api/hello                   {"study": id}
     POST /api/raters                  {"background": {…}} -> {"token", "playlist"}
-    GET  /api/raters/TOKEN            {"playlist", "ratings"}: to go on where one was
+    GET  /api/raters/TOKEN            {"playlist", "ratings"}: to resume
     PUT  /api/raters/TOKEN/ratings    one answer -> 204
 
 Only files that the study lists are served, by name; no path is ever joined from a request. Requests

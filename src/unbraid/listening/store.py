@@ -1,4 +1,4 @@
-"""Ratings in SQLite: one transaction each, in WAL mode, so that a rating told as kept is kept."""
+"""Ratings in SQLite: one transaction each, in WAL mode: what is reported as saved is."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Store:
             db.executescript(_SCHEMA)
 
     def join(self, background: Mapping[str, Any]) -> tuple[str, int]:
-        """A new rater: a secret token, and the number of a playlist nobody has had."""
+        """A new rater: a secret token, and the number of an unused playlist."""
         token = secrets.token_urlsafe(18)
         with self._connected() as db, _transaction(db):
             (taken,) = db.execute("SELECT coalesce(max(playlist), -1) FROM raters").fetchone()

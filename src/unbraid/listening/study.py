@@ -73,7 +73,7 @@ class StudySettings:
         excerpts: of each stem of each track.
         practice: samples to begin with that do not count.
         heard_by: how many raters hear each sound, about; excerpts are chosen so that it comes out.
-            Agreement can only be told of what several hear. 0 takes all excerpts there are.
+            Agreement can only be measured where several raters hear the same. 0 takes all excerpts.
         loudness_lufs: integrated loudness (ITU-R BS.1770-4) of every sound.
         anchor_hz: cutoff of the low-passed mixture that is the anchor of "mushra".
         seed: of excerpts, names and playlists.
@@ -215,7 +215,7 @@ def load_study(folder: Path) -> Study:
     """Read `study.json`.
 
     Raises:
-        SettingsError: if there is none, or none of ours.
+        SettingsError: if there is none, or it is not a study of unbraid.
     """
     path = folder / "study.json"
     try:

@@ -142,7 +142,7 @@ def _passes(
     for batch, next_start in in_batches(plan.segments(), plan.settings.batch_size):
         work.check()
         spans = [extend(segment, valid[segment.length]) for segment in batch]
-        # Always a copy: a model that writes to its input harms nobody.
+        # Always a copy: a model may write to its input.
         mixture = np.concatenate([reader.read(*span) for span in spans])
         finished = plan.samples if next_start is None else next_start
         reader.forget(finished - reach)

@@ -46,7 +46,7 @@ class SegmentWeights:
     Args:
         length, stride: of the segments, in samples.
         power: exponent of the window.
-        samples: of the longest lane: no more of a segment will be asked for.
+        samples: of the longest lane: no more of a segment is needed.
     """
 
     def __init__(self, length: int, stride: int, power: float, samples: int) -> None:
@@ -81,7 +81,7 @@ class SegmentWeights:
 
 
 class RunningSum:
-    """A long sum of which only the part that still grows is held, always in the same memory.
+    """A long sum; only the part that still grows is held, always in the same memory.
 
     `add` puts values anywhere from `position` on; `take` hands out, in order, what is finished.
     All is done in short pieces: what is done to them next finds them in the cache, and fresh memory
@@ -114,7 +114,7 @@ class RunningSum:
 
     def take(self, until: int) -> Iterator[Float[np.ndarray, "b s c n"]]:
         """The sums from `position` up to sample `until`, which becomes the new position: blocks
-        with memory of their own."""
+        with separate memory."""
         if self._memory is None:
             raise ValueError("nothing has been added yet")
         count = min(max(0, until - self.position), self.held_samples)

@@ -26,7 +26,7 @@ class Progress:
 
 
 class CancelToken:
-    """A flag that one thread raises and a job in another looks at between its steps.
+    """A flag that one thread sets and a job in another thread checks between its steps.
 
     Args:
         above: another one, which stops this job, too.
@@ -52,7 +52,7 @@ class CancelToken:
     def check(self) -> None:
         """Raise `Cancelled` if `cancel` was called."""
         if self.cancelled:
-            raise Cancelled("stopped, as asked")
+            raise Cancelled("cancelled")
 
 
 class Work:

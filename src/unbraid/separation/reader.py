@@ -69,7 +69,7 @@ class SongReader:
         for block in self._blocks:
             if block.shape[-1]:
                 raise ShapeError(
-                    f"the song goes on after the {self._samples} samples announced; "
+                    f"the song continues after the {self._samples} samples announced; "
                     "was the file changed meanwhile?"
                 )
 

@@ -11,7 +11,7 @@ from unbraid.errors import SettingsError
 
 @dataclass(frozen=True)
 class SeparationSettings:
-    """Segments, overlap, shifts. The defaults of the whole program stand here, once.
+    """Segments, overlap, shifts. The only place with the program's defaults.
 
     Attributes:
         segment_s: seconds of audio in one forward pass; None for the model's own length.
@@ -21,7 +21,7 @@ class SeparationSettings:
         seed: of the random offsets; the same seed gives the same estimates.
         transition_power: exponent, at least 1, of the triangle that fades segments into each other.
         split: False puts the whole song through the model in one pass; memory then grows with it.
-        shift_offsets: offsets in samples, 0 to half a second, in place of random ones: either one
+        shift_offsets: offsets in samples, 0 to half a second, instead of random ones: either one
             for each shift, used by all members of a bag, or shifts x members in the order of
             drawing (all shifts of the first member first). With `shifts=0` their number is the
             number of shifts.

@@ -58,7 +58,7 @@ class Loudness:
         """
         mean = self.mean[:, None, None, None] / np.float32(estimates.shape[1])
         std = self.std[:, None, None, None]
-        with np.errstate(over="ignore"):  # what is not finite is told where it leaves the engine
+        with np.errstate(over="ignore"):  # infinities are reported where they leave the engine
             loud: np.ndarray = estimates * (std + np.float32(EPSILON))
         if not (std > 0).all():
             loud = np.where(std > 0, loud, np.float32(0))
@@ -154,7 +154,7 @@ def separate_blocks(
         blocks: gives the song from its start each time it is called, in blocks (b, c, n) of any
             lengths, floating point, at the model's sample rate; the batch is for channel groups
             of one song.
-        loudness: by which the song is normalized and the estimates restored; None for neither.
+        loudness: normalizes the song and restores the estimates; None for neither.
         settings: segments, overlap, shifts.
         samples: length of the song.
         scratch_dir: a folder for the temporary file of a bag; the system's if None.
@@ -240,7 +240,7 @@ class _Scratch:
         self._file.write(flat.data)
 
     def plus(self, position: int, block: np.ndarray) -> np.ndarray:
-        """The block with what stands in its place added to it."""
+        """The block, with the samples at its place added to it."""
         *shape, count = block.shape
         self._seek(position, block)
         raw = self._file.read(block.size * 4)

@@ -1,4 +1,4 @@
-"""Datasets of songs that nobody recorded: composed from a seed, or remixed from others' stems.
+"""Datasets of synthetic songs: composed from a seed, or remixed from others' stems.
 
     notes.py  Note, and frequencies of pitches
     compose.py  chords, bass lines, tunes, drum patterns; MIDI files

@@ -164,7 +164,7 @@ def automix(
         settings: how.
         sample_rate: Hz of the mixes (that of the first song).
         workers: processes at once.
-        on_mix: told of each mix that is there.
+        on_mix: called with each finished mix.
     Returns:
         all mixes, by name. Each has a track.json that says what its stems were made from.
     Raises:
@@ -310,13 +310,13 @@ def _make(job: _Job) -> dict[str, Any]:
         order = [common.stems[i] for i in rng.permutation(len(common.stems))]
         for stem in order[1:]:  # the first one stays with its song
             chosen[stem] = _partner(host, job.catalogue, settings, rng) or chosen[stem]
-    parts, delays, told = [], [], {}
+    parts, delays, origins = [], [], {}
     for stem in common.stems:
         song, fitted = chosen[stem]
         part, delay = _part(stem, song, fitted, host, common)
         parts.append(part)
         delays.append(round(delay * common.sample_rate))
-        told[stem] = {"song": song.track.name, **asdict(fitted), "delay_s": delay}
+        origins[stem] = {"song": song.track.name, **asdict(fitted), "delay_s": delay}
     laid = lay_together(parts, delays)
     peak = max(float(np.abs(part).max(initial=0.0)) for part in (*laid, sum(laid[1:], laid[0])))
     gain = np.float32(1 / (1.01 * peak) if peak > 1 else 1.0)
@@ -324,7 +324,7 @@ def _make(job: _Job) -> dict[str, Any]:
         "kind": "copy" if all(song is host for song, _ in chosen.values()) else "automix",
         "host": host.track.name,
         "tempo": round(host.groove.beats.tempo, 2) if host.groove else None,
-        "stems": told,
+        "stems": origins,
         "licences": _licences([song for song, _ in chosen.values()]),
     }
     stems = {stem: part * gain for stem, part in zip(common.stems, laid, strict=True)}

@@ -46,7 +46,7 @@ class SongsRequest:
 
     Attributes:
         songs: made-up songs, in both splits together.
-        valid: how many of them for validation, from speakers and takes of their own.
+        valid: how many of them for validation, with speakers and takes that no other song has.
         seed: of all.
         seconds: least and greatest length of a song.
         format: "flac" or "wav", both with 16 bits.
@@ -108,7 +108,7 @@ def make_dataset(
         ingredients: what songs are made from.
         request: which and how many.
         workers: processes at once.
-        on_song: told of each song that is there.
+        on_song: called with each finished song.
     Returns:
         all tracks, in the order of their names. `out` then also has songs.json (request, licences
         of each track), and every track a track.json.

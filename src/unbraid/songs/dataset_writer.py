@@ -1,4 +1,4 @@
-"""Datasets in the making: what was asked for, tracks written whole or not at all, processes.
+"""Writing datasets: the request, tracks written whole or not at all, parallel processes.
 
 A dataset that is made has a manifest, a JSON file with the request that it was begun with; it is
 gone on with only by the same request. A track's folder appears when it is whole.
@@ -186,7 +186,7 @@ def write_track(
         folder: of the track, not there yet.
         stems: (channels, samples), all alike, within full scale; written with 16 bits.
         sample_rate: Hz.
-        facts: what else track.json shall say.
+        facts: what else track.json should contain.
     Returns:
         what track.json says: the facts, the length, and levels in dB.
     Raises:

@@ -89,7 +89,7 @@ def multitrack_stems(song: Multitrack, *, basses_apart: bool = False) -> dict[st
     Args:
         song: the song.
         basses_apart: if it has no bass stem, take the lowest octaves out of files that are mostly
-            bass but classed "other", so that nobody learns that a bass is none.
+            bass but are classed "other", so that no model learns to call a bass "other".
     Raises:
         AudioReadError: if a file is missing or not what songs.json says.
     """
@@ -122,9 +122,9 @@ def fitted(stems: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def low_line(song: Multitrack) -> Multitrack | None:
-    """The song with those files alone whose low register is a bass line, though classed "other".
+    """The song with only its bass lines: files classed "other" with a bass in their low register.
 
-    Such a line is a bass of its own below `CROSSOVERS_HZ`: recorded, of which there is little.
+    Such a line becomes a bass stem below `CROSSOVERS_HZ`: recorded basses are rare.
     """
     files = [
         file

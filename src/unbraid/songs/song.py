@@ -66,7 +66,7 @@ class Song:
     Args:
         seed: of everything.
         ingredients: what there is.
-        settings: how long, and whose vocals.
+        settings: length and singers.
         kind: "electronic", "band" or "midi"; drawn if None.
 
     Attributes:
@@ -138,7 +138,7 @@ def make_song(
     Args:
         seed: of everything; the same seed, ingredients, settings and kind make the same song.
         ingredients: what it is made from.
-        settings: how long, and whose vocals.
+        settings: length and singers.
         kind: "electronic", "band" or "midi"; drawn if None.
     Returns:
         stems (samples, 2), whose plain sum stays below full scale, without silent ones; and what
@@ -416,7 +416,7 @@ def _midi_stems(song: Song) -> dict[str, np.ndarray]:
 
 
 class _Recording:
-    """Real singing, of which any stretch can be read: 16-bit .npy (samples, 2), or sound."""
+    """Real singing, with random access: 16-bit .npy (samples, 2), or sound."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -97,7 +97,7 @@ def _two(audio: np.ndarray) -> np.ndarray:
     return audio if audio.shape[1] == 2 else np.repeat(audio[:, :1], 2, axis=1)
 
 
-# Drums of a Roland kit, as Groove MIDI has them, and the General MIDI drums that stand for them.
+# Drums of a Roland kit, as Groove MIDI has them, and the General MIDI drums that replace them.
 GROOVE_NOTES = {22: 42, 26: 46, 40: 38, 43: 41, 50: 48, 58: 41, 44: 42, 39: 38, 54: 42, 55: 49}
 
 
@@ -319,7 +319,7 @@ def patch(rng: np.random.Generator, role: str) -> Voice:
 
 
 def mono_synth(rng: np.random.Generator, notes: Sequence[Note], samples: int) -> np.ndarray:
-    """One voice that never stops: a bass line whose pitch jumps or slides while the sound goes on.
+    """One voice that never stops: a bass line whose pitch jumps or slides while it sounds.
 
     Notes that follow each other closely share one envelope now and then, as on a real monophonic
     synthesizer. float32 (samples, 2).

@@ -264,8 +264,8 @@ def choir_phrases(
     """Speech turned to a choir of four to nine, (samples, 2).
 
     All sing the same words, in parts that lie thirds, fourths, fifths and octaves apart in the
-    song's scale; each has a head of its own size, a vibrato and a drift, is late or out of tune by
-    a little, and stands somewhere.
+    song's scale; each has its own head size, vibrato and drift, is slightly late and out of
+    tune, and has its own position in the panorama.
 
     Args:
         rng, audio, plan, centre: as for `sung_phrases`.

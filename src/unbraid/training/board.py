@@ -29,7 +29,7 @@ class Board:
 
     @staticmethod
     def open(folder: Path, step: int) -> Board | None:
-        """Events go on at `step`; None where the package is not installed."""
+        """Events continue at `step`; None where the package is not installed."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

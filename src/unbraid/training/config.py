@@ -45,9 +45,9 @@ class StartRecipe:
     """Where the weights come from.
 
     Attributes:
-        model: name or path of a model to go on from; "" for new weights.
+        model: name or path of a model to start from; "" for new weights.
         widen: if that model is narrower than the recipe's, make it as wide first, with the same
-            estimates; the width must be a multiple of its own (see `training.widen`).
+            estimates; the width must be a multiple of the model's (see `training.widen`).
         output_scale: factor of the new weights of the last layers; below 1 the first estimates are
             near silence, and their bias is 0.
     """
@@ -99,7 +99,7 @@ class OptimizerRecipe:
     """How weights move.
 
     Attributes:
-        kind: Adam, or AdamW, whose weight decay is apart from the gradient.
+        kind: Adam, or AdamW, which keeps weight decay separate from the gradient.
         lr, beta1, beta2, eps, weight_decay: as torch has them.
         batch_size: excerpts in one step, all processes together.
         accumulate: parts of a step that each process computes one after the other.
@@ -192,7 +192,7 @@ class GuardRecipe:
 
 @dataclass(frozen=True)
 class RunRecipe:
-    """How it is computed, kept and told; no value changes what is learnt, but by rounding.
+    """How training is computed, saved and logged; values change results only by rounding.
 
     Attributes:
         precision: "fp32"; "tf32", and "bf16" or "fp16" for autocast, which are faster on a GPU.
@@ -246,7 +246,7 @@ class Recipe:
 def model_member(recipe: Recipe) -> Member:
     """Architecture and config of the recipe's model, checked.
 
-    `ratio_masks = true` beside the settings of a network puts ratio masks on it, and the
+    `ratio_masks = true` among the settings of a network adds ratio masks to it, and the
     architecture "two_rate_demucs" is short for two networks of Hybrid Demucs.
 
     Raises:

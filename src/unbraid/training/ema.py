@@ -17,7 +17,7 @@ class Ema:
     d c + 1 and share w = 1 / c, the average moves by w towards each value. The first update takes
     the value itself, so what it is made from does not matter.
 
-    Source: project specification 02, section 6.
+    Source: the public Demucs training code.
 
     >>> average = Ema(nn.Linear(1, 1), decay=0.5)
     >>> average.update(nn.Linear(1, 1)); average.count

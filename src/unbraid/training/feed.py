@@ -1,6 +1,6 @@
 """Batches of an epoch, for one process of a team: order, shares, augmentation, prefetching.
 
-All that is random follows from (seed, epoch, step), and is drawn for the whole batch, of which each
+All randomness depends on (seed, epoch, step) and is drawn for the whole batch, of which each
 process uses its share. So it does not matter how many processes there are, nor where a run was
 resumed: the same step sees the same data.
 """
@@ -116,7 +116,7 @@ class Feed:
     def _resident_batches(
         self, resident: Resident, steps: list[list[int]], begin: int, share: int
     ) -> Iterator[Batch]:
-        """Where to cut is drawn beside the step before."""
+        """Places to cut are drawn during the previous step."""
         with closing(ahead(resident.cuts(step[begin : begin + share]) for step in steps)) as cuts:
             for indices in steps:
                 asked = time.perf_counter()

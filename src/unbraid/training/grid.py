@@ -29,7 +29,7 @@ def run_grid(
 ) -> Path:
     """Train every recipe of a folder or list, each in FOLDER/NAME, and compare them.
 
-    Those that are done are left as they are, the one that was interrupted goes on. A run that is
+    Finished runs are kept, an interrupted one resumes. A run that is
     given up stands in the table as such, and the next begins.
 
     Args:

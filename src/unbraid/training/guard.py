@@ -61,7 +61,7 @@ class Guard:
         self._losses.append(loss)
 
     def count(self, step: int) -> bool:
-        """Count trouble at a step; returns whether the run shall go on.
+        """Count trouble at a step; returns whether the run should continue.
 
         Trouble is in a row until the run has come `window` steps beyond the last.
         """

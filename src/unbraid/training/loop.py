@@ -196,7 +196,7 @@ def _steps_of_epoch(run: Run, clock: _Clock) -> StepResult | None:
 def _leave(run: Run, clock: _Clock) -> None:
     clock.keep()
     save(run)
-    run.log.write("note", run.state.position.step, text="stopped, as asked; the state is saved")
+    run.log.write("note", run.state.position.step, text="interrupted; state saved")
     run.team.wait()
     raise KeyboardInterrupt
 
@@ -223,7 +223,7 @@ def _go_back(run: Run, result: StepResult) -> None:
     """To the last saved state, and on in another order; or give up."""
     step = run.state.position.step
     goes_on = run.state.guard.count(step)
-    run.team.wait()  # nobody reads the state while it is written, nor the other way round
+    run.team.wait()  # no process reads a half-written state
     run.state.load(read_state(run.folder / STATE), keep_count=True)
     run.team.wait()
     if not goes_on:

@@ -81,7 +81,7 @@ def _magnitudes(signals: Tensor, size: int) -> Tensor:
 
 
 def weighted_loss(losses: Float[Tensor, " s"], weights: Float[Tensor, " s"]) -> Float[Tensor, ""]:
-    """Mean over stems: Σ w_j L_j / Σ w_j. Source: project specification 02, section 3."""
+    """Mean over stems: Σ w_j L_j / Σ w_j. Source: the public Demucs training code."""
     return (losses * weights).sum() / weights.sum()
 
 

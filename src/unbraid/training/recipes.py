@@ -128,8 +128,8 @@ def _with_bases(path: Path, depth: int = 0) -> dict[str, Any]:
         return table
     if not isinstance(base, str):
         raise SettingsError(f"{_shown(path)}: base is the name of a recipe, got {base!r:.80}")
-    beside = path.parent / f"{base}.toml"
-    below = _with_bases(beside if beside.is_file() else find_recipe(base), depth + 1)
+    sibling = path.parent / f"{base}.toml"
+    below = _with_bases(sibling if sibling.is_file() else find_recipe(base), depth + 1)
     return _laid_over(below, table)
 
 

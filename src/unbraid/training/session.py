@@ -2,7 +2,7 @@
 
 DIR/recipe.toml               the whole recipe, as it is used
 DIR/run.json                  data, seed, versions, where the weights came from
-DIR/state.pt                  all that is needed to go on
+DIR/state.pt                  everything needed to resume
 DIR/checkpoints/{last,best}.safetensors
 DIR/log.jsonl, steps.csv, epochs.csv, tensorboard/
 DIR/trouble.jsonl             steps that were refused, if any
@@ -49,7 +49,7 @@ _FREE = ("description", "epochs", "data.workers", "data.cache_gb", "guard", "run
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What is asked for.
+    """A request to train.
 
     Attributes:
         folder: of the run.
@@ -57,7 +57,7 @@ class RunRequest:
         settings: changes to the recipe, "key.path=value".
         data: datasets; empty takes what the folder holds.
         data_weights: the share of excerpts of each; None for as they come.
-        start_from: a model to go on from.
+        start_from: a model to start from.
         seed, max_steps: as on the command line.
     """
 
@@ -73,7 +73,7 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class Listeners:
-    """Who is told what, all of them optional.
+    """Callbacks, all of them optional.
 
     Attributes:
         rows: of every row of the log.
@@ -86,14 +86,14 @@ class Listeners:
 
 
 def run_training(request: RunRequest, team: Team, listeners: Listeners | None = None) -> Path:
-    """Start a run, or go on with the one in its folder, and train to the end.
+    """Start a run, or resume the one in its folder, and train to the end.
 
     Returns:
         the folder.
     Raises:
         SettingsError: if something about the request, recipe or data is wrong.
         TrainingError: if the loss goes wrong again and again.
-        KeyboardInterrupt: if it was asked to stop; it can then go on later.
+        KeyboardInterrupt: if it was asked to stop; it can resume later.
     """
     with alone_in(request.folder if team.leads else None):
         run = open_run(request, team, listeners or Listeners())
@@ -111,9 +111,9 @@ def open_run(request: RunRequest, team: Team, listeners: Listeners) -> Run:
     """All parts of a run, at its start or where it was left."""
     recipe, about = settle(request)
     set_precision(recipe.run, team.device)
-    told = listeners.indexing if team.leads else None
+    on_track = listeners.indexing if team.leads else None
     with team.leader_first():  # the others take its index
-        data = open_data(recipe, about["data"], about["data_weights"], told)
+        data = open_data(recipe, about["data"], about["data_weights"], on_track)
     feed = Feed(data.excerpts, recipe, team, data.sample_rate)
     resumed = (request.folder / STATE).exists()
     if resumed:
@@ -139,7 +139,7 @@ def open_run(request: RunRequest, team: Team, listeners: Listeners) -> Run:
     step = state.position.step
     folder = request.folder if team.leads else None
     log = RunLog(folder, step, listeners.rows if team.leads else ())
-    log.write("note", step, text=f"goes on after step {step}" if resumed else origin)
+    log.write("note", step, text=f"resuming from step {step}" if resumed else origin)
     team.wait()  # until all know whether there was a state: from here on there is one
     return Run(
         request.folder, recipe, team, data, feed, state, stepper, log, StopFlag(),
@@ -164,7 +164,7 @@ def settle(request: RunRequest) -> tuple[Recipe, dict[str, Any]]:
     name = request.recipe
     if name is None:
         if not about:
-            raise SettingsError(f"{str(folder)!r} holds no run to go on with; give a RECIPE")
+            raise SettingsError(f"{str(folder)!r} holds no run to resume; give a RECIPE")
         recipe = read_recipe(folder / RECIPE, settings)
     else:
         recipe = read_recipe(name, settings)
@@ -188,7 +188,7 @@ def settle(request: RunRequest) -> tuple[Recipe, dict[str, Any]]:
 
 
 def _check_same(asked: Recipe, kept: Recipe, folder: Path) -> None:
-    """A run goes on as it was begun."""
+    """A run resumes with the settings it was started with."""
     new, old = _flat(plain_recipe(asked)), _flat(plain_recipe(kept))
     for key in sorted(new.keys() | old.keys()):
         free = any(key == name or key.startswith(f"{name}.") for name in _FREE)

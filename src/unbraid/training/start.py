@@ -44,8 +44,8 @@ def start_from(recipe: Recipe, name: str) -> tuple[nn.Module, str]:
     """The recipe's stems on the weights of another model.
 
     Its architecture and config hold, whatever the recipe says of them, but for stems, segment and
-    ratio masks, and with `start.widen` for the width. If the stems differ, the last layers, whose
-    shape depends on them, begin anew.
+    ratio masks, and with `start.widen` for the width. If the stems differ, the last layers start
+    from new weights, because their shape depends on the stems.
 
     Raises:
         SettingsError: if it is a bag, has another sample rate or number of channels, or cannot be
@@ -73,8 +73,8 @@ def start_from(recipe: Recipe, name: str) -> tuple[nn.Module, str]:
     }
     mine.load_state_dict({**fresh, **kept})
     return model, (
-        f"weights of {name}{grown}; its last layers made {', '.join(before)} and begin anew "
-        f"for {', '.join(wanted)}"
+        f"weights of {name}{grown}; its last layers made {', '.join(before)} and start from new "
+        f"weights for {', '.join(wanted)}"
     )
 
 
@@ -131,13 +131,13 @@ def _unmasked(member: Member) -> Member:
 
 
 def as_separation_model(model: nn.Module) -> TensorModel:
-    """What every model of ours is, for the type checker too."""
+    """What all our networks have in common, for the type checker too."""
     assert isinstance(model, TensorModel)
     return model
 
 
 def _output_names(model: nn.Module) -> list[str]:
-    """Names of the modules whose shape depends on the stems: the last transposed convolutions."""
+    """Names of the modules that depend on the number of stems: the last transposed convolutions."""
     names = []
     for path, layers in model.named_modules():
         if path.rpartition(".")[2] in _DECODERS and isinstance(layers, nn.ModuleList):

@@ -1,8 +1,8 @@
 """All that a run must keep, saved and read as one file that is whole or not there.
 
-A run that goes on from it makes the same steps as if it had never stopped: weights, optimizer,
+A run that resumes from it makes the same steps as if it had never stopped: weights, optimizer,
 averages and loss scaler are in it, what is random follows from its position, and the generators
-that nobody should have used are in it all the same.
+that nothing should have used are saved all the same.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Position:
         step: optimizer steps made or skipped.
         epoch, batch: the epoch it is in, and how many of its batches are done.
         best: the best validation so far: epoch, step, candidate and scores.
-        finished: whether all epochs are done, or all steps that were asked for.
+        finished: whether all epochs are done, or all requested steps.
         seconds: of computing so far.
         singular_values: the largest of each large weight when first looked at.
     """
@@ -101,7 +101,7 @@ class RunState:
 
 
 def make_averages(model: nn.Module, recipe: EmaRecipe) -> tuple[dict[str, Ema], dict[str, Ema]]:
-    """The averages of steps, beside the model, and of epochs, in main memory."""
+    """The averages of steps, on the model's device, and of epochs, in main memory."""
     by_step = {f"average {decay:g} (steps)": Ema(model, decay) for decay in recipe.batch}
     by_epoch = {f"average {decay:g} (epochs)": Ema(model, decay, "cpu") for decay in recipe.epoch}
     return by_step, by_epoch

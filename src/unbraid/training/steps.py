@@ -31,7 +31,7 @@ class StepResult:
         loss: of the whole batch, penalties left out.
         stems: loss of each stem, in the model's order.
         penalty: the singular-value penalty before its weight.
-        gradient_norm: before clipping; NaN or Inf in a step whose gradient fp16 could not hold.
+        gradient_norm: before clipping; NaN or Inf if fp16 could not hold the gradient.
         trouble: why the step was not made; None if it was.
         stop: somebody asked a process of the team to stop.
     """
@@ -65,8 +65,8 @@ class Stepper:
         state, recipe = self._state, self._recipe.optimizer
         state.model.train()
         losses, penalty = self._gradients(batch.sources)
-        told = torch.cat([losses, losses.new_tensor([float(stop_asked)])])
-        *stems, stop = self._team.mean(told).tolist()
+        sums = torch.cat([losses, losses.new_tensor([float(stop_asked)])])
+        *stems, stop = self._team.mean(sums).tolist()
         loss = float(weighted_loss(torch.tensor(stems), self._weights.cpu()))
 
         state.scaler.unscale_(state.optimizer)
@@ -168,10 +168,10 @@ def autocast(recipe: RunRecipe, device: str) -> AbstractContextManager[object]:
 
 @contextmanager
 def compiling() -> Iterator[None]:
-    """A model that cannot be compiled is no mistake of ours: one line says what to do.
+    """A model that cannot be compiled is not our error: one line says what to do.
 
     Raises:
-        TrainingError: in place of what torch's compiler raises.
+        TrainingError: instead of the error of torch's compiler.
     """
     try:
         yield

@@ -1,8 +1,8 @@
 """The singular-value penalty: the largest singular values of large weights are kept small.
 
 The innermost layers of a Demucs can blow up along one direction long before the loss shows it; the
-penalty is the sum of σ²_max over all large weights. Source: arXiv:2111.03600, section 3.3; project
-specification 02, section 5.
+penalty is the sum of σ²_max over all large weights. Source: arXiv:2111.03600,
+section 3.3.
 
 The directions u, v of a σ_max are found without gradients; what is differentiated is (uᵀ W v)². At
 the largest singular value these directions are stationary, so this is its gradient, without a
@@ -114,7 +114,7 @@ def _by_sketch(
 ) -> tuple[Tensor, Tensor]:
     """Singular vectors of the largest singular value, from a random subspace.
 
-    The same steps as `torch.svd_lowrank`, whose random numbers cannot be given a generator: a
+    The same steps as `torch.svd_lowrank`, which does not accept a generator: a
     sketch of `rank` columns, `iterations` times back and forth, each time made orthonormal.
     Source: Halko et al. 2009, arXiv:0909.4061, algorithm 4.4.
     """

@@ -24,9 +24,9 @@ def widen(model: nn.Module, width: int, seed: int = 0) -> nn.Module:
     """A model of `width` with the estimates of a narrower one, to rounding.
 
     Args:
-        model: of an architecture of ours.
-        width: a multiple of its own.
-        seed: of the shares by which copies of a feature are read.
+        model: of one of our architectures.
+        width: a multiple of the model's.
+        seed: for the shares with which copies of a feature are read.
     Raises:
         SettingsError: if `width` is no whole multiple of the model's, or if some layer of the wide
             model is not so many times as wide as in the narrow one.
@@ -71,7 +71,7 @@ def _grow(
         if after != factor * before:
             raise SettingsError(
                 f"{name} has {before} features and the wider model {after}, not {factor} times as "
-                "many; start from a model whose layers are multiples, or from new weights"
+                "many; start from a model with layers that divide evenly, or from new weights"
             )
         if axis == inputs:
             shares = 1 + _SPREAD * (2 * torch.rand((factor, *weight.shape), generator=rng) - 1)

@@ -3,7 +3,7 @@
 Each stem is modelled as a Gaussian with a power v(t, f) and a spatial covariance R(f); expectation
 and maximization alternate. Source: Nugraha, Liutkus, Vincent, "Multichannel audio source
 separation with deep neural networks", IEEE/ACM TASLP 2016; with the choices that published models
-were made with (blocks of 300 frames, scaling, regularization; project specification 01, par. 7.2).
+were made with (blocks of 300 frames, scaling, regularization).
 """
 
 from __future__ import annotations
