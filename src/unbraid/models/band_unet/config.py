@@ -6,8 +6,16 @@ from dataclasses import dataclass
 
 from unbraid.errors import SettingsError
 from unbraid.models.base import ModelSpec
+from unbraid.models.checks import check_fields, whole_samples
 
-MAX_CHANNELS, MAX_BANDS, MAX_SIZE = 512, 2048, 16_384
+LEVELS = 4
+_RANGES: dict[str, tuple[float, float]] = {
+    "n_fft": (256, 1 << 14),
+    "bands": (16, 2048),
+    "channels": (1, 512),
+    "dense": (1, 256),
+    "hidden": (1, 2048),
+}
 
 
 @dataclass(frozen=True)
@@ -40,31 +48,17 @@ class BandUNetConfig:
     segment_s: float = 12.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "stems", tuple(self.stems))
-        object.__setattr__(self, "channels", tuple(self.channels))
-        if not self.stems or len(set(self.stems)) != len(self.stems):
-            raise SettingsError(f"stems must be one or more different names, got {self.stems}")
+        check_fields(self, _RANGES)
         if self.audio_channels not in (1, 2):
             raise SettingsError(f"audio_channels must be 1 or 2, got {self.audio_channels}")
-        if not 8_000 <= self.sample_rate <= 192_000:
-            raise SettingsError(f"sample_rate must be 8000 to 192000 Hz, got {self.sample_rate}")
-        if not 256 <= self.n_fft <= MAX_SIZE or self.n_fft & (self.n_fft - 1):
-            raise SettingsError(f"n_fft must be a power of 2, 256 to {MAX_SIZE}, got {self.n_fft}")
-        if self.bands % 8 or not 16 <= self.bands <= min(MAX_BANDS, self.n_fft // 2):
+        if self.n_fft & (self.n_fft - 1):
+            raise SettingsError(f"n_fft must be a power of 2, got {self.n_fft}")
+        if self.bands % 8 or self.bands > self.n_fft // 2:
             raise SettingsError(
-                "bands must be a multiple of 8, at least 16 and at most half of n_fft, "
-                f"got {self.bands}"
+                f"bands must be a multiple of 8 and at most half of n_fft, got {self.bands}"
             )
-        if len(self.channels) != 4 or not all(1 <= c <= MAX_CHANNELS for c in self.channels):
-            raise SettingsError(
-                f"channels must be four numbers from 1 to {MAX_CHANNELS}, got {self.channels}"
-            )
-        if not 1 <= self.dense <= self.bands // 8:
-            raise SettingsError(f"dense must be 1 to {self.bands // 8}, got {self.dense}")
-        if not 1 <= self.hidden <= 2048:
-            raise SettingsError(f"hidden must be 1 to 2048, got {self.hidden}")
-        if not 0.5 <= self.segment_s <= 600:
-            raise SettingsError(f"segment_s must be 0.5 to 600 s, got {self.segment_s}")
+        if len(self.channels) != LEVELS:
+            raise SettingsError(f"channels must be {LEVELS} numbers, got {self.channels}")
 
     @property
     def hop(self) -> int:
@@ -87,7 +81,7 @@ class BandUNetConfig:
             self.stems,
             self.sample_rate,
             self.audio_channels,
-            int(self.segment_s * self.sample_rate),
+            whole_samples(self.segment_s, self.sample_rate),
         )
 
 
