@@ -4,11 +4,17 @@ import importlib
 
 import numpy as np
 import pytest
+import soundfile
 from studies.mini.export import mean
 from studies.mini.make_data import mixture_nsdr, save_item
 from studies.mini.measure import ideal_mask, score, share_closed, table
+from studies.quartet import measure
+from studies.quartet.batches import Mixer, Pool
 
-PROGRAMS = ("mini.make_test", "mini.more_instruments", "ablations.compare_runs")
+PROGRAMS = (
+    *("mini.make_test", "mini.more_instruments", "ablations.compare_runs"),
+    *("quartet.make_songs", "quartet.train", "quartet.measure"),
+)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -51,6 +57,41 @@ def test_the_table_says_how_much_of_the_way_to_the_ideal_mask_a_model_goes():
     text = table(tracks, ["mini"])
     assert "| the mixture | −4.00 |" in text
     assert "drums 25%" in text
+
+
+def test_ten_lines_of_signal_processing_share_out_the_mixture():
+    mixture = _sources(1.0)[0].T
+    parts = measure.ten_lines(mixture)
+    assert np.abs(sum(parts.values()) - mixture).max() < 1e-5
+
+
+def test_songs_are_measured_by_the_stems_that_they_have(tmp_path):
+    sources = _sources(1.0)
+    (tmp_path / "song").mkdir()
+    for stem, audio in zip(("drums", "bass", "other"), sources, strict=False):
+        soundfile.write(tmp_path / "song" / f"{stem}.wav", audio.T, 44100, "FLOAT")
+    stems = measure.read_song(tmp_path / "song")
+    mixture = sum(stems.values(), start=np.zeros((1, 1)))
+    rows = measure.make_rows([], None)
+    table = {
+        name: {"song": measure.score(stems, row(stems, mixture))} for name, row in rows.items()
+    }
+    assert set(table["silence"]["song"]) == {"drums", "bass", "other"}
+    assert all(abs(value) < 1e-9 for value in table["silence"]["song"].values())
+    assert min(table["ideal ratio mask"]["song"].values()) > 1
+    assert measure.lines(table)[2] == "| **silence** | 0.00 | 0.00 | 0.00 |  |"
+
+
+def test_a_batch_holds_sums_over_bands_that_add_up(tmp_path):
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "song.npy", rng.integers(-9999, 9999, (3, 60_000, 2)).astype(np.int16))
+    edges = (0, 40, 300, 2049)
+    mixer = Mixer(Pool([tmp_path], [1.0]), edges, 8, 0, absent=0.0)
+    for _ in range(2):  # new excerpts, and swapped ones
+        batch = mixer.batch(2)
+        assert batch["own"].shape == (2, 2, 3, 8)
+        assert batch["source"].shape == (2, 3, 2, 3, 8)
+        assert np.allclose(batch["cross"].sum(1), batch["own"], rtol=1e-3)
 
 
 def test_an_item_holds_whole_numbers_and_no_file_for_a_silent_stem(tmp_path):

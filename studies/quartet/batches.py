@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 RATE = 44_100
 STEMS = ("drums", "bass", "other")
 N_FFT, HOP = 4096, 2048
-LEVELS = {"drums": (0.0, 3.5), "bass": (-1.0, 4.5), "other": (-1.0, 4.5)}  # dB: mean, deviation
+LEVELS = {"drums": (0.0, 3.5), "bass": (-1.0, 5.5), "other": (-1.0, 4.5)}  # dB: mean, deviation
 WINDOW = np.sin(np.pi * (np.arange(N_FFT, dtype=np.float32) + 0.5) / N_FFT).astype(np.float32)
 
 
@@ -42,7 +42,9 @@ class Pool:
                     power = np.square(sound).mean(2)
                     block = power[:, : power.shape[1] // 2000 * 2000]
                     block = block.reshape(3, -1, 2000).mean(2)
-                    loud = np.sqrt([np.mean(b[b > 1e-3 * b.max()]) if b.max() > 0 else 0 for b in block])
+                    loud = np.sqrt(
+                        [np.mean(b[b > 1e-3 * b.max()]) if b.max() > 0 else 0 for b in block]
+                    )
                     self.songs[path] = {"audio": audio, "rms": loud}
 
     def song(self, rng: np.random.Generator) -> Path:
@@ -109,10 +111,15 @@ class Mixer:
     part of mixture times stem; source (3 2 f n), power of the stem.
     """
 
-    def __init__(self, pool: Pool, edges, frames: int, seed, apart=0.4, absent=0.05) -> None:
+    def __init__(
+        self, pool: Pool, edges, frames: int, seed, apart=0.4, absent=0.05, voices=None, sung=0.3
+    ) -> None:
         self.pool, self.edges, self.frames = pool, np.asarray(edges), frames
         self.rng = np.random.default_rng(seed)
         self.apart, self.absent = apart, absent
+        paths = sorted(voices.glob("*.npy")) if voices else []
+        self.voices = [np.load(path, mmap_mode="r") for path in paths]
+        self.sung = sung
         self.kept: list[list[np.ndarray]] = []
 
     def stems(self) -> list[np.ndarray]:
@@ -162,6 +169,8 @@ class Mixer:
             gain *= np.sqrt(power.sum() / ((power * curve**2).sum() + 1e-9))
             parts.append(z * (curve * gain).astype(np.float32))
         s = np.stack(parts)
+        if self.voices and rng.random() < self.sung:
+            s = self.behind_vocals(s)
         if rng.random() < 0.12:  # what a codec leaves
             s[..., int(rng.uniform(3500, 16000) / RATE * N_FFT) :] *= 0.02
         z = s.sum(0)
@@ -171,6 +180,41 @@ class Mixer:
             "cross": self.banded(_product(z[None], s)),
             "source": self.banded(_product(s, s)),
         }
+
+    def behind_vocals(self, s: np.ndarray) -> np.ndarray:
+        """What is left of stems (3 2 frames bins) when a model has taken a voice out of the mix.
+
+        Its mask is the ideal one with errors: parts of all stems go with the voice, and what stays
+        of the voice belongs to "other".
+        """
+        rng = self.rng
+        audio = self.voices[rng.integers(len(self.voices))]
+        samples = (self.frames + 1) * HOP
+        at = rng.integers(0, max(1, len(audio) - samples))
+        piece = audio[at : at + samples].astype(np.float32)
+        piece = np.pad(piece, ((0, samples - len(piece)), (0, 0)))
+        v = spectrum(piece)
+        z = s.sum(0)
+        gain = np.sqrt(np.square(np.abs(z)).sum() / (np.square(np.abs(v)).sum() + 1e-6))
+        v *= gain * 10 ** (rng.normal(-5, 4) / 20)
+        size, rest = np.abs(v).sum(0) * self.field(6), np.abs(z).sum(0) + 1e-6
+        sharp = rng.uniform(1, 2)
+        left = 1 - size**sharp / (size**sharp + rest**sharp)
+        s = s * left
+        s[2] += v * left
+        return s
+
+    def field(self, decibels: float) -> np.ndarray:
+        """Random gains (frames bins) that change slowly along both axes."""
+        rows, columns = self.frames // 8 + 2, 20
+        coarse = self.rng.normal(0, decibels, (rows, columns)).astype(np.float32)
+        across = OCTAVES - OCTAVES[0]
+        across = across / across[-1] * (columns - 1)
+        along = np.arange(self.frames) / 8
+        low = np.stack([np.interp(across, np.arange(columns), row) for row in coarse])
+        first = along.astype(int)
+        part = (along - first)[:, None]
+        return (10 ** ((low[first] * (1 - part) + low[first + 1] * part) / 20)).astype(np.float32)
 
     def banded(self, x: np.ndarray) -> np.ndarray:
         """(..., frames, bins) -> (..., bands, frames)."""

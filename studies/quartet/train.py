@@ -1,7 +1,7 @@
 """Trains the drums-bass-other network; processes average their weights now and then.
 
-    python -m studies.quartet.train --run RUN --pool FOLDER:WEIGHT ... --valid FOLDER [--minutes 60]
-        [--rank 0 --world 2 --port 29511] [--start WEIGHTS] [--lr 2e-3]
+python -m studies.quartet.train --run RUN --pool FOLDER:WEIGHT ... --valid FOLDER [--minutes 60]
+    [--rank 0 --world 2 --port 29511] [--start WEIGHTS] [--lr 2e-3]
 """
 
 from __future__ import annotations
@@ -29,8 +29,12 @@ def loss_of(masks: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor
     level = error.sum((2, 3, 4)) / (total + 1e-6)
     known = batch["source"].sum((2, 3, 4)) / (total + 1e-6)
     decibels = 10 * ((level + 0.003).log10() - (known + 0.003).log10())
-    amplitude = (error.clamp(min=0) + 1e-6 * mixture.mean((2, 3, 4), keepdim=True) + 1e-6).sqrt().mean((2, 3, 4))
-    amplitude = amplitude / (batch["own"].sqrt().mean((1, 2, 3))[:, None] + 1e-6)
+    amplitude = (
+        (error.clamp(min=0) + 1e-6 * mixture.mean((2, 3, 4), keepdim=True) + 1e-6)
+        .sqrt()
+        .mean((2, 3, 4))
+    )
+    amplitude = amplitude / (batch["own"].sqrt().mean((1, 2, 3))[:, None] + 1e-2)
     return decibels.mean() * 0.1 + 2 * amplitude.mean()
 
 
@@ -71,6 +75,9 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--end", type=float, default=0.05, help="last learning rate over the first")
     parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--voices", type=Path, help="folder of .npy (samples, 2)")
+    parser.add_argument("--frames", type=int, default=64)
+    parser.add_argument("--optimizer", type=Path, help="state to go on with")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--channels", type=int, nargs=4)
     parser.add_argument("--average", type=float, default=0.995)
@@ -78,7 +85,7 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=5, help="minutes between measurements")
     parser.add_argument("--rank", type=int, default=0)
     parser.add_argument("--world", type=int, default=1)
-    parser.add_argument("--port", type=int, default=29511)
+    parser.add_argument("--port", type=int, default=29512)
     args = parser.parse_args()
     torch.set_num_threads(1)
     if args.world > 1:
@@ -91,17 +98,22 @@ def main() -> None:
     if args.start:
         model.load_state_dict(load_file(args.start))
     averaged = torch.optim.swa_utils.AveragedModel(
-        model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(args.average), use_buffers=True
+        model,
+        multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(args.average),
+        use_buffers=True,
     )
     optimizer = torch.optim.AdamW(model.parameters(), args.lr, betas=(0.9, 0.98), weight_decay=0.01)
+    if args.optimizer:
+        optimizer.load_state_dict(torch.load(args.optimizer, weights_only=False))
     folders, weights = zip(*(p.rsplit(":", 1) for p in args.pool), strict=True)
     pool = Pool([Path(f) for f in folders], [float(w) for w in weights])
-    mixer = Mixer(pool, config.edges, 64, (args.seed, args.rank), args.apart)
+    mixer = Mixer(
+        pool, config.edges, args.frames, (args.seed, args.rank), args.apart, voices=args.voices
+    )
     songs = Songs(args.valid) if args.rank == 0 else None
     args.run.mkdir(parents=True, exist_ok=True)
     log = (args.run / f"log{args.rank}.jsonl").open("a")
     begin, step, recent, best, measured = time.time(), 0, [], -99.0, time.time()
-    last = begin
     log.write(json.dumps({"args": {k: str(v) for k, v in vars(args).items()}}) + "\n")
     while True:
         spent = torch.tensor((time.time() - begin) / 60 / args.minutes)
@@ -115,7 +127,7 @@ def main() -> None:
         rate = args.lr * min(1, (step + 1) / 60)
         rate *= args.end + (1 - args.end) * 0.5 * (1 + np.cos(np.pi * progress))
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = float(rate)
         batch = {k: torch.from_numpy(v) for k, v in mixer.batch(args.batch).items()}
         model.train()
         loss = loss_of(model.masks(BandPowers(batch["own"], batch["shared"])), batch)
@@ -129,24 +141,45 @@ def main() -> None:
         step += 1
         recent.append(float(loss.detach()))
         if args.world > 1 and step % 10 == 0:
-            for value in [*model.parameters(), *(b for b in model.buffers() if b.is_floating_point())]:
+            for value in [
+                *model.parameters(),
+                *(b for b in model.buffers() if b.is_floating_point()),
+            ]:
                 torch.distributed.all_reduce(value.data)
                 value.data /= args.world
         averaged.update_parameters(model)
         if step % 25 == 0:
             pool.look()
-            log.write(json.dumps({"step": step, "min": round((time.time() - begin) / 60, 2), "loss": round(float(np.mean(recent)), 4),
-                                  "cpu": round(time.process_time()), "songs": len(pool.songs)}) + "\n")
+            log.write(
+                json.dumps(
+                    {
+                        "step": step,
+                        "min": round((time.time() - begin) / 60, 2),
+                        "loss": round(float(np.mean(recent)), 4),
+                        "cpu": round(time.process_time()),
+                        "songs": len(pool.songs),
+                    }
+                )
+                + "\n"
+            )
             log.flush()
             recent = []
         if songs and time.time() - measured > args.every * 60:
             averaged.module.eval()
             scores = songs.scores(averaged.module)
             means = np.mean(list(scores.values()), 0)
-            log.write(json.dumps({"step": step, "min": round((time.time() - begin) / 60, 2),
-                                  "mean": [round(float(v), 3) for v in means],
-                                  "all": round(float(means.mean()), 3),
-                                  "songs": {k: [round(x, 2) for x in v] for k, v in scores.items()}}) + "\n")
+            log.write(
+                json.dumps(
+                    {
+                        "step": step,
+                        "min": round((time.time() - begin) / 60, 2),
+                        "mean": [round(float(v), 3) for v in means],
+                        "all": round(float(means.mean()), 3),
+                        "songs": {k: [round(x, 2) for x in v] for k, v in scores.items()},
+                    }
+                )
+                + "\n"
+            )
             log.flush()
             save_file(averaged.module.state_dict(), args.run / "last.safetensors")
             if means.mean() > best:

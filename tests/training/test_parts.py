@@ -19,7 +19,7 @@ def noise(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("kind", ["l1", "mse", "relative"])
+@pytest.mark.parametrize("kind", ["l1", "mse", "relative", "log"])
 def test_a_loss_is_least_for_the_truth_and_the_mean_of_its_halves(kind):
     sources, estimates = noise(4, 2, 2, 50), noise(4, 2, 2, 50, seed=1)
     losses = stem_losses(estimates, sources, kind)

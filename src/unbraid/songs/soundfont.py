@@ -41,15 +41,23 @@ def find_soundfont() -> Path | None:
     return None
 
 
-def play(font: Path, parts: Sequence[Part], samples: int, reverb: bool = False) -> np.ndarray:
+def play(
+    font: Path, parts: Sequence[Part], samples: int, reverb: bool = False, kit: int = 0
+) -> np.ndarray:
     """All parts together, (samples, 2).
 
+    Args:
+        font: a soundfont.
+        parts: what is played.
+        samples: length.
+        reverb: with the player's own reverberation and chorus.
+        kit: program of the drums; 0 is the standard kit.
     Raises:
         SettingsError: if fluidsynth cannot be run or does not take the soundfont.
     """
     with tempfile.TemporaryDirectory(prefix="unbraid-songs-") as folder:
         midi, wav = Path(folder) / "song.mid", Path(folder) / "song.wav"
-        _midi_file(parts).save(midi)
+        _midi_file(parts, kit).save(midi)
         space = "1" if reverb else "0"
         command = [
             "fluidsynth",
@@ -78,15 +86,16 @@ def play(font: Path, parts: Sequence[Part], samples: int, reverb: bool = False) 
     return out
 
 
-def _midi_file(parts: Sequence[Part]) -> mido.MidiFile:
+def _midi_file(parts: Sequence[Part], kit: int = 0) -> mido.MidiFile:
     song = mido.MidiFile(ticks_per_beat=480)
     channels = [channel for channel in range(16) if channel != 9]
     for part, (program, notes) in enumerate(parts):
         channel = 9 if program is None else channels[part % 15]
         track = mido.MidiTrack()
         song.tracks.append(track)
-        if program is not None:
-            track.append(mido.Message("program_change", program=program, channel=channel))
+        if program is not None or kit:
+            played = kit if program is None else program
+            track.append(mido.Message("program_change", program=played, channel=channel))
         events: list[tuple[int, str, int, int]] = []
         for note in notes:
             end = note.start + max(0.03, note.length)

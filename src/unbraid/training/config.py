@@ -83,13 +83,14 @@ class LossRecipe:
 
     Attributes:
         kind: "l1" or "mse" on waveforms; "relative": amplitude of the error over that of the
-            mixture, which does not depend on loudness.
+            mixture, which does not depend on loudness; "log": its power in tens of decibels, as
+            nSDR counts, for models that share out the mixture by masks.
         weights: of the stems, by name; 1 for those left out.
         spectral: weight of the loss on magnitudes at several resolutions, which is added in
             training (validation by "loss" stays with `kind`); 0 for none.
     """
 
-    kind: Literal["l1", "mse", "relative"] = "l1"
+    kind: Literal["l1", "mse", "relative", "log"] = "l1"
     weights: Mapping[str, float] = field(default_factory=dict)
     spectral: float = 0.0
 

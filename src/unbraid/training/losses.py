@@ -12,14 +12,19 @@ from unbraid.shapes import Estimates, Sources
 from unbraid.training.config import LossRecipe
 
 
+_LOG_FLOOR = 0.003  # of the mixture's power: errors below it count for nothing
+
+
 def stem_losses(estimates: Estimates, sources: Sources, kind: str = "l1") -> Float[Tensor, " s"]:
     """The loss of each stem, a mean over items, channels and samples.
 
     Args:
         estimates, sources: (batch, stems, channels, samples).
         kind: "l1" |ŝ - s|; "mse" (ŝ - s)²; "relative": root of the error's power over the
-            mixture's. The last is no logarithm, on purpose: in dB a quiet stem weighs a thousand
-            times more than a loud one (docs/training-log.md).
+            mixture's; "log": log10 of one plus the error's power over 0.003 of the mixture's, so
+            0.1 is about 1 dB of nSDR. It stops caring at -25 dB of the mixture. A plain logarithm
+            would weigh a quiet stem a thousand times more than a loud one, and models that are not
+            masks fall silent by it (docs/training-log.md).
     Returns:
         (stems,), 0 or more.
 
@@ -34,6 +39,8 @@ def stem_losses(estimates: Estimates, sources: Sources, kind: str = "l1") -> Flo
         return error.square().mean((0, 2, 3))
     power = error.square().mean((2, 3))
     mixture = sources.sum(1).square().mean((1, 2))[:, None]
+    if kind == "log":
+        return (1 + power / (_LOG_FLOOR * mixture + 1e-8)).log10().mean(0)
     return (power / (mixture + 1e-6) + 1e-4).sqrt().mean(0)
 
 
