@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 RATE = 44_100
 STEMS = ("drums", "bass", "other")
 N_FFT, HOP = 4096, 2048
-LEVELS = {"drums": (0.0, 3.5), "bass": (-1.0, 5.5), "other": (-1.0, 4.5)}  # dB: mean, deviation
+LEVELS = {"drums": (0.0, 3.5), "bass": (-1.0, 4.5), "other": (-1.0, 4.5)}  # dB: mean, deviation
 WINDOW = np.sin(np.pi * (np.arange(N_FFT, dtype=np.float32) + 0.5) / N_FFT).astype(np.float32)
 
 
@@ -90,16 +90,17 @@ OCTAVES = np.log2(np.maximum(np.arange(N_FFT // 2 + 1) * RATE / N_FFT, 8.0))
 CENTRES = np.log2(np.sqrt(EDGES_HZ[:-1] * EDGES_HZ[1:]))
 
 
-def random_curve(rng, stem: str, power: np.ndarray) -> np.ndarray:
+def random_curve(rng, stem: str, power: np.ndarray, share: float = 1.0) -> np.ndarray:
     """Amplitudes of a random equalizer, (bins,), that brings a stem nearer to how records sound.
 
     Args:
         power: of the stem at each bin.
+        share: of the way; 0 leaves the balance as it is.
     """
     shares = np.add.reduceat(power[: BINS[-1]], BINS[:-1])
     there = 10 * np.log10(shares / (shares.sum() + 1e-9) + 1e-9)
     wanted = np.array(BALANCE[stem]) + rng.normal(0, 3, len(CENTRES))
-    moved = rng.uniform(*NEAR[stem]) * np.clip(wanted - there, -14, 14)
+    moved = share * rng.uniform(*NEAR[stem]) * np.clip(wanted - there, -14, 14)
     curve = np.interp(OCTAVES, CENTRES, moved + np.cumsum(rng.normal(0, 0.6, len(CENTRES))))
     return (10 ** (curve / 20)).astype(np.float32)
 
@@ -112,7 +113,7 @@ class Mixer:
     """
 
     def __init__(
-        self, pool: Pool, edges, frames: int, seed, apart=0.4, absent=0.05, voices=None, sung=0.3
+        self, pool: Pool, edges, frames: int, seed, apart=0.4, absent=0.05, voices=None, sung=0.2
     ) -> None:
         self.pool, self.edges, self.frames = pool, np.asarray(edges), frames
         self.rng = np.random.default_rng(seed)
@@ -158,14 +159,22 @@ class Mixer:
             out.append(np.ascontiguousarray(piece, np.float32))
         return out
 
+    @property
+    def near(self) -> float:
+        """How far equalizers go towards the balance of records: a third of all stay as they are."""
+        return float(self.rng.random() > 0.33)
+
     def item(self, spectra: list[np.ndarray]) -> dict[str, np.ndarray]:
         """Gains, an equalizer for each stem, and the sums over bands."""
         rng, parts = self.rng, []
-        for name, z in zip(STEMS, spectra, strict=True):
+        louder = np.zeros(3)
+        if rng.random() < 0.08:  # one stem is far louder than the others
+            louder[rng.choice(3, p=(0.2, 0.6, 0.2))] = rng.uniform(5, 14)
+        for name, z, more in zip(STEMS, spectra, louder, strict=True):
             mean, deviation = LEVELS[name]
-            gain = 10 ** (rng.normal(mean, deviation) / 20) * rng.choice((-1, 1))
+            gain = 10 ** ((rng.normal(mean, deviation) + more) / 20) * rng.choice((-1, 1))
             power = _product(z, z).sum((0, 1))
-            curve = random_curve(rng, name, power)
+            curve = random_curve(rng, name, power, self.near)
             gain *= np.sqrt(power.sum() / ((power * curve**2).sum() + 1e-9))
             parts.append(z * (curve * gain).astype(np.float32))
         s = np.stack(parts)
