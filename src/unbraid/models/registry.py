@@ -25,6 +25,7 @@ NETWORKS: dict[str, str] = {
     "hybrid_demucs": "unbraid.models.hybrid_demucs HybridDemucs",
     "spectrogram_demucs": "unbraid.models.spectrogram_demucs SpectrogramDemucs",
     "demucs": "unbraid.models.demucs Demucs",
+    "band_unet": "unbraid.models.band_unet BandUNet",
 }
 """Name -> folder and class NAME; the folder has NAMEConfig in config.py and NAME in network.py."""
 

@@ -11,7 +11,6 @@ from torch import Tensor
 from unbraid.shapes import Estimates, Sources
 from unbraid.training.config import LossRecipe
 
-
 _LOG_FLOOR = 0.003  # of the mixture's power: errors below it count for nothing
 
 

@@ -31,7 +31,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unbraid.models.band_unet.config import BandUNetConfig
-from unbraid.models.base import ModelSpec
+from unbraid.models.network import GraphEnds, Network, no_graph
 from unbraid.shapes import Estimates, Mixture
 
 FLOOR = 1e-4
@@ -40,7 +40,7 @@ AROUND = 17
 """Frames and bands over which a band's logarithm is averaged to compare it with: odd."""
 
 
-class BandUNet(nn.Module):
+class BandUNet(Network):
     """Splits a mixture into stems by masks on its spectrogram.
 
     Args:
@@ -68,21 +68,16 @@ class BandUNet(nn.Module):
         self.memory = Memory(channels[-1], sizes[-1], config.hidden)
         self.leave = nn.Conv2d(channels[0], len(config.stems) * config.audio_channels, 1)
 
-    @property
-    def spec(self) -> ModelSpec:
-        """What a caller must know."""
-        return self.config.spec
-
-    def valid_samples(self, samples: int) -> int:
-        """Any length fits: frames are padded inside."""
-        return samples
-
     def forward(self, mixture: Mixture) -> Estimates:
         """Separate: (b c t) -> (b s c t), any t >= 1."""
         spectrum = stft(mixture, self.config.n_fft)
         masks = self.masks(band_powers(spectrum, self.config.edges))
         shares = to_bins(masks, self.config.edges)
         return istft(shares * spectrum[:, None], self.config.n_fft, mixture.shape[-1])
+
+    def graph_ends(self, mixture: Tensor) -> GraphEnds:
+        """It has none: its transform of half-overlapping frames is no part of exported graphs."""
+        raise no_graph("its masks are of a spectrogram that exported graphs do not compute")
 
     def masks(self, powers: BandPowers) -> Tensor:
         """Shares of the stems in each band: (b s c f n), 0 to 1, that sum to 1 over s."""
