@@ -13,7 +13,8 @@ from studies.quartet.batches import Mixer, Pool
 
 PROGRAMS = (
     *("mini.make_test", "mini.more_instruments", "ablations.compare_runs"),
-    *("quartet.make_songs", "quartet.train", "quartet.measure"),
+    *("quartet.make_songs", "quartet.make_electronic", "quartet.real_stems"),
+    *("quartet.train", "quartet.average", "quartet.measure"),
 )
 
 
