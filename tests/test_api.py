@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,8 +27,9 @@ from unbraid import (
 from unbraid.audio.files import read
 from unbraid.audio.write import AudioFormat, AudioWriter
 from unbraid.tracks.inputs import find_inputs
-from unbraid.tracks.line import separate_line
 from unbraid.tracks.names import InputTrack
+from unbraid.tracks.pipeline import run_pipeline
+from unbraid.tracks.spool import SpoolView
 
 
 @pytest.fixture
@@ -159,8 +161,8 @@ def test_a_file_gives_what_its_signal_gives(separator, tmp_path):
 
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_a_song_gives_the_same_bytes_alone_and_beside_others(elsewhere, tmp_path, monkeypatch):
-    line = partial(separate_line, elsewhere=elsewhere)
-    monkeypatch.setattr(api, "separate_line", lambda *steps, **_: line(*steps))
+    pipeline = partial(run_pipeline, elsewhere=elsewhere)
+    monkeypatch.setattr(api, "run_pipeline", lambda *steps, **_: pipeline(*steps))
     songs = [write_song(tmp_path / f"{n}.wav", noise(0.5, seed=n)) for n in range(3)]
     shifted = Separator(LowHigh(), shifts=2, seed=5)
     plans = shifted.plan([InputTrack(song) for song in songs], tmp_path / "all")
@@ -348,12 +350,12 @@ def test_a_model_that_gives_nan_is_refused(tmp_path):
 def test_a_full_disk_is_one_line_and_leaves_nothing(separator, tmp_path, monkeypatch):
     import errno
 
-    from unbraid.tracks import workplace
+    from unbraid.tracks.spool import Spool
 
     def full(self, block):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(workplace.Spool, "append", full)
+    monkeypatch.setattr(Spool, "append", full)
     song = write_song(tmp_path / "a.wav")
     with pytest.raises(AudioError, match=r"a\.wav'.*no space left on device"):
         separator.separate_file(song, tmp_path / "out")
@@ -419,9 +421,104 @@ def test_memory_shortens_segments_or_is_refused(tmp_path):
 def test_a_gpu_takes_as_many_segments_at_once_as_fit_and_the_stems_stay(monkeypatch):
     signal = noise(3.0).astype(np.float32)
     plain = Separator(LowHigh()).separate(signal, SAMPLE_RATE)
-    monkeypatch.setattr("unbraid.api.free_gpu_bytes", lambda device: 10**12)
+    monkeypatch.setattr("unbraid.tracks.run_settings.free_gpu_bytes", lambda device: 10**12)
     roomy = Separator(LowHigh())
     assert roomy.settings.batch_size == 16
     assert Separator(LowHigh(), batch_size=3).settings.batch_size == 3
     for stem, part in roomy.separate(signal, SAMPLE_RATE).items():
         np.testing.assert_array_equal(part, plain[stem])
+
+
+def test_a_listener_hears_what_is_written(tmp_path):
+    song = write_song(tmp_path / "a.wav", noise(2.0))
+    heard: list[np.ndarray] = []
+    views: list[SpoolView] = []
+
+    def listen(progress):
+        if views and progress.stage == "separate":
+            start = sum(part.shape[-1] for part in heard)
+            heard.append(views[0].read(start, views[0].samples - start))
+
+    separator = Separator(LowHigh(), on_progress=listen, segment_s=0.25)
+    output = OutputSettings(bit_depth="32f", clip_mode="none")
+    result = separator.separate_file(song, tmp_path / "out", output, on_stems=views.append)
+    (view,) = views
+    assert view.stems == ("low", "high") and view.sample_rate == SAMPLE_RATE
+    parts = np.concatenate(heard, axis=-1)
+    assert parts.shape[-1] > 0.5 * SAMPLE_RATE
+    for name, part in zip(view.stems, parts, strict=True):
+        np.testing.assert_array_equal(floats(result.outputs[name])[:, : part.shape[1]], part)
+    assert (view.samples, view.read(0, 10)) == (0, None)
+
+
+@pytest.mark.parametrize("sizes", [[20_000], [1, 4000, 15_999]])
+def test_a_stream_gives_what_its_signal_gives_in_blocks_of_any_length(separator, sizes):
+    signal = noise(1.0)[:, :20_000].astype(np.float32)
+    blocks = np.split(signal, np.cumsum(sizes)[:-1], axis=1)
+    stream = list(separator.separate_stream(iter(blocks), SAMPLE_RATE))
+    for stem, whole in separator.separate(signal, SAMPLE_RATE).items():
+        np.testing.assert_array_equal(np.concatenate([b[stem] for b in stream], axis=1), whole)
+
+
+def test_a_stream_of_nothing_or_of_other_channels_is_refused(separator):
+    with pytest.raises(unbraid.ShapeError, match="at least one block"):
+        list(separator.separate_stream([], SAMPLE_RATE))
+    with pytest.raises(unbraid.ShapeError, match="as the first one"):
+        list(separator.separate_stream([noise(0.1), noise(0.1)[:1]], SAMPLE_RATE))
+
+
+@pytest.mark.parametrize(
+    "rate", [float(SAMPLE_RATE), np.float32(SAMPLE_RATE), np.int64(SAMPLE_RATE)]
+)
+def test_a_sample_rate_is_any_whole_number(separator, rate):
+    signal = noise(0.1)
+    for stem, part in separator.separate(signal, rate).items():
+        np.testing.assert_array_equal(part, separator.separate(signal, SAMPLE_RATE)[stem])
+
+
+@pytest.mark.parametrize("rate", [None, "44100", float("nan"), 44100.5, 0, -1, True, 1e300, [1]])
+def test_what_is_no_sample_rate_is_told(separator, rate, unchecked):
+    with pytest.raises(unbraid.UnbraidError, match="whole number of Hz"):
+        separator.separate(noise(0.1), rate)
+
+
+def test_many_files_are_separated_by_their_paths(separator, tmp_path):
+    for name in "ab":
+        write_song(tmp_path / "songs" / f"{name}.wav", noise(0.2))
+    songs = unbraid.find_inputs(tmp_path / "songs", tmp_path / "out")
+    results = list(separator.separate_many(songs, tmp_path / "out"))
+    assert [(r.status, r.outputs["low"].parent.name) for r in results] == [
+        ("done", "a"),
+        ("done", "b"),
+    ]
+    plans = separator.plan(songs, tmp_path / "out")
+    with pytest.raises(SettingsError, match="some of both"):
+        list(separator.separate_many([*plans, "c.wav"]))
+
+
+def test_a_separator_says_what_it_is(separator):
+    assert "low, high" in repr(separator) and "overlap 0.25" in repr(separator)
+
+
+def test_a_result_says_what_became_of_the_song(separator, tmp_path):
+    result = separator.separate_file(write_song(tmp_path / "a.wav"), tmp_path / "out")
+    assert repr(result).startswith("<TrackResult done: ")
+    assert "low, high" in repr(result) and "dB" in repr(result)
+    failed = next(separator.separate_many([tmp_path / "none.wav"], tmp_path / "out"))
+    assert repr(failed).startswith("<TrackResult failed: ") and failed.error in repr(failed)
+
+
+def test_a_separator_by_name_can_be_pickled_and_another_says_why_not():
+    by_name = Separator("mini", device="cpu", shifts=1, overlap=0.5, segment_s=5.0)
+    again = pickle.loads(pickle.dumps(by_name))
+    assert (again.settings, again.model.name) == (by_name.settings, "mini")
+    with pytest.raises(SettingsError, match="cannot be pickled"):
+        pickle.dumps(Separator(LowHigh()))
+
+
+def test_progress_is_drawn_on_stderr(tmp_path, capsys):
+    song = write_song(tmp_path / "a.wav", noise(0.2))
+    Separator(LowHigh(), progress=True).separate_file(song, tmp_path / "out")
+    drawn = capsys.readouterr()
+    assert drawn.out == "" and "separating" in drawn.err
+    assert drawn.err.rstrip(" \n").endswith("100%")

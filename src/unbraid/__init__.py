@@ -29,7 +29,7 @@ let_waiting_threads_sleep()
 
 if TYPE_CHECKING:
     from unbraid import evaluation as evaluation
-    from unbraid.api import OutputSettings, Separator, TrackResult, separate
+    from unbraid.api import OutputSettings, Separator, TrackResult, find_inputs, separate
     from unbraid.engines.load import load_model
     from unbraid.engines.torch.official import from_official
     from unbraid.models.base import ModelSpec
@@ -50,6 +50,7 @@ _HOME = {
     "Separator": "unbraid.api",
     "TrackResult": "unbraid.api",
     "apply_model": "unbraid.separation.engine",
+    "find_inputs": "unbraid.api",
     "from_official": "unbraid.engines.torch.official",
     "list_models": "unbraid.zoo.open",
     "load_model": "unbraid.engines.load",
@@ -80,6 +81,7 @@ __all__ = [
     "__version__",
     "apply_model",
     "evaluation",
+    "find_inputs",
     "from_official",
     "list_models",
     "load_model",

@@ -1,54 +1,51 @@
 """Songs in, stems out: the face that the command line, batches and the web stand on.
 
-Separator.separate        a signal in memory -> {stem: signal}
-Separator.separate_file   a file -> files
-Separator.plan            many files -> where their stems go
-Separator.attempt         one of these, whatever may go wrong
-Separator.attempt_all     all of them, reading and writing beside the model
+Separator.separate         a signal in memory -> {stem: signal}
+Separator.separate_stream  a signal in blocks -> blocks of stems
+Separator.separate_file    a file -> files
+Separator.separate_many    many files -> files, decoding and writing beside the model
+Separator.costs            a file -> what it would take
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
+from operator import attrgetter
 from pathlib import Path
+from typing import Any, SupportsFloat
 
-import numpy as np
-
-from unbraid.audio.channels import default_channel_names
-from unbraid.engines.devices import free_gpu_bytes
 from unbraid.errors import SettingsError, UnbraidError
-from unbraid.models.base import ModelSpec, SeparationModel, TensorModel
-from unbraid.separation.progress import CancelToken, Progress
+from unbraid.models.base import SeparationModel, TensorModel
+from unbraid.separation.progress import CancelToken, Progress, Watch
 from unbraid.separation.settings import SeparationSettings
-from unbraid.threads import set_threads
-from unbraid.tracks.attempts import attempted, naming
+from unbraid.tracks import in_memory, inputs
+from unbraid.tracks.decode import Decoded, decode
 from unbraid.tracks.dry_run import estimate_track
-from unbraid.tracks.estimate import (
-    ModelCost,
-    fit_batch,
-    fit_segment,
-    measure_cost,
-    parse_bytes,
-    segment_seconds,
-)
-from unbraid.tracks.flow import Route, map_channels, meter_blocks
-from unbraid.tracks.inputs import identities
-from unbraid.tracks.job import TrackJob
-from unbraid.tracks.line import separate_line
-from unbraid.tracks.model import prepare_model
+from unbraid.tracks.estimate import ModelCost, measure_cost, segment_seconds
+from unbraid.tracks.failures import attempted, naming
+from unbraid.tracks.in_memory import Signal
+from unbraid.tracks.job import TrackJob, TrackWatch
 from unbraid.tracks.names import InputTrack, OutputPlan, plan_outputs
+from unbraid.tracks.pipeline import OnFree, Steps, run_pipeline
+from unbraid.tracks.progress_bar import show_progress
 from unbraid.tracks.result import TrackResult, failed
+from unbraid.tracks.run_settings import RunSettings
+from unbraid.tracks.separate import Separated
+from unbraid.tracks.separate import separate as separate_decoded
 from unbraid.tracks.settings import OutputSettings, choose_parts
-from unbraid.tracks.signals import Signal, alike, as_source
-from unbraid.tracks.track import TrackWork, separate_track
-from unbraid.tracks.tuning import Choice, load_choice
+from unbraid.tracks.spool import SpoolView
+from unbraid.tracks.write import write
 
-__all__ = ["OutputSettings", "Separator", "TrackResult", "separate"]
+__all__ = ["OutputSettings", "Separator", "TrackResult", "find_inputs", "separate"]
 
 _DEFAULT_OUTPUT = OutputSettings()
+
+Identities = Sequence[tuple[int, int]]
+"""(device, inode) of files that are never replaced."""
+
+Song = str | os.PathLike[str] | InputTrack | OutputPlan
 
 
 class Separator:
@@ -59,13 +56,14 @@ class Separator:
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         overlap, shifts, seed, segment_s: see `SeparationSettings`.
         on_progress: called with `Progress`; its fraction is that of the whole song.
-        precision: "auto", "fp32", "bf16" or "fp16".
-        threads: on the CPU, in this whole process, torch's too; None leaves them as they are.
-            "auto" takes what `unbraid bench` found for this model on this machine: threads, the
-            batch, and with device "auto" the device.
-        max_memory: bytes, or a text such as "2GB": segments are shortened to stay below it.
-            On a GPU it is the device's memory.
-        batch_size: segments in one pass; None for as many as a GPU has room for, one on the CPU.
+        precision, threads, max_memory, batch_size: see `RunSettings`.
+        progress: draw progress on stderr.
+    Attributes:
+        model: the model, ready to run: `name`, `licence`, `device`, `engine`.
+        spec: stems, sample rate and channels of the model.
+        settings: how it separates, with segments as shortened by `max_memory`.
+        run_settings: where it runs, as asked for.
+        on_progress: as given; may be set.
     Raises:
         SettingsError: for settings that cannot be, or that this machine cannot meet.
         ModelError: if there is no such model, or its file is refused.
@@ -85,113 +83,58 @@ class Separator:
         threads: int | str | None = None,
         max_memory: int | str | None = None,
         batch_size: int | None = None,
+        progress: bool = False,
     ) -> None:
-        settings = SeparationSettings(
-            segment_s=segment_s,
-            overlap=overlap,
-            shifts=shifts,
-            seed=seed,
-            batch_size=1 if batch_size is None else batch_size,
-        )
-        limit = parse_bytes(max_memory) if isinstance(max_memory, str) else max_memory
-        if isinstance(threads, int):
-            set_threads(threads)
-        elif threads not in (None, "auto"):
-            raise SettingsError(f'threads is a number, "auto" or None, got {threads!r}')
-        self._ready = prepare_model(model, device, precision)
-        choice = load_choice(lambda: self._fingerprint) if threads == "auto" else None
-        if choice is not None:
-            set_threads(choice.threads)
-            if device == "auto" and choice.device != self._ready.device:
-                self._ready = prepare_model(model, choice.device, precision)
-        if limit is not None:
-            settings = fit_segment(self._ready, settings, limit)
-        if batch_size is None:
-            settings = self._with_batch(settings, choice, limit)
-        self._settings = settings
-        self.on_progress = on_progress
-
-    def _with_batch(
-        self, settings: SeparationSettings, choice: Choice | None, limit: int | None
-    ) -> SeparationSettings:
-        """The batch that was measured; else as many segments as fit beside each other on a GPU."""
-        if choice is not None and limit is None and choice.device == self._ready.device:
-            return replace(settings, batch_size=choice.batch_size)
-        free = free_gpu_bytes(self._ready.device)
-        if free is None:
-            return settings
-        return fit_batch(self._ready, settings, free if limit is None else min(free, limit))
-
-    @property
-    def spec(self) -> ModelSpec:
-        """Stems, sample rate and channels of the model."""
-        return self._ready.model.spec
-
-    @property
-    def model_name(self) -> str:
-        return self._ready.name
-
-    @property
-    def model_licence(self) -> str:
-        """Of the weights; empty if it is not known."""
-        return self._ready.licence
-
-    @property
-    def segment_s(self) -> float:
-        """Seconds of audio in one pass through the model."""
-        return segment_seconds(self._ready.model, self._settings)
-
-    @property
-    def device(self) -> str:
-        return self._ready.device
-
-    @property
-    def engine(self) -> str:
-        """What runs the model, in words; where that is torch, also why."""
-        return self._ready.engine
-
-    @property
-    def settings(self) -> SeparationSettings:
-        """How it separates, with segments as shortened by `max_memory`."""
-        return self._settings
+        self._arguments = {name: value for name, value in locals().items() if name != "self"}
+        batch = 1 if batch_size is None else batch_size
+        settings = SeparationSettings(segment_s, overlap, shifts, seed, batch_size=batch)
+        self.run_settings = RunSettings(device, precision, threads, max_memory, batch_size)
+        self.model, self.settings = self.run_settings.prepare(model, settings)
+        self.spec = self.model.model.spec
+        self.on_progress = show_progress if progress and on_progress is None else on_progress
 
     def separate(
-        self, signal: Signal, sample_rate: int, *, cancel: CancelToken | None = None
+        self, signal: Signal, sample_rate: SupportsFloat, *, cancel: CancelToken | None = None
     ) -> dict[str, Signal]:
         """Separate a signal in memory.
 
         Args:
             signal: (channels, samples), floating point, full scale at ±1; a tensor or an array. It
                 is not changed.
-            sample_rate: of the signal, Hz.
+            sample_rate: of the signal, a whole number of Hz.
         Returns:
             for each stem a signal of the same kind, shape, type and device.
         Raises:
             ShapeError: if it is not such a signal.
             AudioError: if it holds numbers that are not finite.
+            SettingsError: if the sample rate is not a whole number of Hz.
         """
-        source = as_source(signal)
-        channel_map = map_channels(default_channel_names(len(source)), self.spec.channels)
-        route = Route(
-            model=self._ready.model,
-            settings=self._settings,
-            channel_map=channel_map,
-            source_rate=sample_rate,
-            output_rate=sample_rate,
-            stems=tuple(range(len(self.spec.stems))),
-        )
-        samples = source.shape[1]
-        estimates = route.estimates(
-            lambda: [source],
-            meter_blocks([source], channel_map, sample_rate, self.spec.sample_rate),
-            samples,
-            on_progress=self.on_progress,
-            cancel=cancel,
-        )
-        parts = np.concatenate(list(route.outgoing(estimates, samples)), axis=-1)
-        return {
-            stem: alike(signal, part) for stem, part in zip(self.spec.stems, parts, strict=True)
-        }
+        watch = Watch(self.on_progress, cancel)
+        return in_memory.separate_signal(self.model, self.settings, signal, sample_rate, watch)
+
+    def separate_stream(
+        self,
+        blocks: Iterable[Signal],
+        sample_rate: SupportsFloat,
+        *,
+        cancel: CancelToken | None = None,
+    ) -> Iterator[dict[str, Signal]]:
+        """Separate a signal that comes in blocks, in constant memory.
+
+        All blocks are taken before the first stems come, since the loudness of the whole signal
+        has to be known. Until then they lie in a temporary file.
+
+        Args:
+            blocks: (channels, samples) each, of any lengths; see `separate`.
+            sample_rate: of the blocks, a whole number of Hz.
+        Yields:
+            for each stem the next block, of the kind, type and device of the first one. Together
+            they are as long as the signal, and what `separate` gives.
+        Raises:
+            ShapeError, AudioError, SettingsError: as `separate`.
+        """
+        watch = Watch(self.on_progress, cancel)
+        return in_memory.separate_stream(self.model, self.settings, blocks, sample_rate, watch)
 
     def separate_file(
         self,
@@ -200,14 +143,112 @@ class Separator:
         output: OutputSettings = _DEFAULT_OUTPUT,
         *,
         cancel: CancelToken | None = None,
+        on_stems: Callable[[SpoolView], None] | None = None,
     ) -> TrackResult:
         """Separate a file into files below `out`, all of them or none, in constant memory.
 
+        Args:
+            on_stems: called once, before the first stems are there, with a view by which any
+                process can listen to those that are ready.
         Raises:
             UnbraidError: if it cannot be read, separated or written.
         """
         (plan,) = self.plan([InputTrack(Path(path))], out, output)
-        return self.separate_planned(plan, output, cancel=cancel)
+        return self.separate_planned(plan, output, cancel=cancel, on_stems=on_stems)
+
+    def separate_planned(
+        self,
+        plan: OutputPlan,
+        output: OutputSettings = _DEFAULT_OUTPUT,
+        *,
+        inputs: Identities = (),
+        cancel: CancelToken | None = None,
+        on_stems: Callable[[SpoolView], None] | None = None,
+    ) -> TrackResult:
+        """As `separate_file` for one song of a `plan`; `inputs` are files never to replace.
+
+        Raises:
+            UnbraidError: if it cannot be read, separated or written.
+        """
+        watch = TrackWatch(self.on_progress, cancel, on_stems=on_stems)
+        with naming(plan):
+            decoded = decode(self._job([plan], output, inputs), plan, watch)
+            if isinstance(decoded, TrackResult):
+                return decoded
+            with decoded:
+                return write(separate_decoded(decoded))
+
+    def separate_many(
+        self,
+        songs: Iterable[Song],
+        out: str | os.PathLike[str] = "separated",
+        output: OutputSettings = _DEFAULT_OUTPUT,
+        *,
+        inputs: Identities = (),
+        on_turn: Callable[[OutputPlan], None] | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Generator[TrackResult, None, None]:
+        """Separate many files; what goes wrong with one of them becomes its result.
+
+        The next one is decoded and the last one written while the model is at one. Files and the
+        order of results are as if they came one by one. With UNBRAID_DEBUG in the environment an
+        unexpected error keeps its traceback in `error`.
+
+        Close it (`contextlib.closing`) where it may not be taken to its end.
+
+        Args:
+            songs: paths of files, see `find_inputs` for folders; or plans, see `plan`, whose own
+                places count instead of `out`.
+            inputs: files never to replace; the songs if none are given.
+            on_turn: called with each song before it is separated; `on_progress` is then about it.
+        Raises:
+            Cancelled: while iterating, if `cancel` was.
+        """
+        plans, stop = self._plans(songs, out, output), CancelToken(cancel)
+        job = cache(partial(self._job, plans, output, inputs))  # on the first thread that asks
+        turn: OutputPlan | None = None
+
+        def begin(plan: OutputPlan) -> None:
+            nonlocal turn
+            if plan is not turn and on_turn is not None:
+                on_turn(plan)
+            turn = plan
+
+        def tell(plan: OutputPlan, progress: Progress) -> None:
+            if plan is turn and self.on_progress is not None:
+                self.on_progress(progress)
+
+        def decode_one(plan: OutputPlan) -> Decoded | TrackResult:
+            watch = TrackWatch(partial(tell, plan), stop)
+            return attempted(plan, lambda: decode(job(), plan, watch))
+
+        def separate_one(decoded: Decoded, on_free: OnFree) -> Separated | TrackResult:
+            return attempted(decoded.plan, lambda: separate_decoded(decoded, on_free))
+
+        def write_one(separated: Separated) -> TrackResult:
+            return attempted(separated.decoded.plan, lambda: write(separated))
+
+        for plan in plans[:1]:  # nothing else is shown while it is decoded
+            begin(plan)
+        steps = Steps(decode_one, separate_one, write_one)
+        elsewhere = self.model.device != "cpu"
+        yield from run_pipeline(plans, steps, begin, stop.cancel, elsewhere=elsewhere)
+
+    def costs(
+        self,
+        song: Song,
+        out: str | os.PathLike[str] = "separated",
+        output: OutputSettings = _DEFAULT_OUTPUT,
+    ) -> TrackResult:
+        """What a song would cost, without separating it: status "planned", or "failed".
+
+        Time is measured once, on noise; memory and disk are counted.
+        """
+        (plan,) = self._plans([song], out, output)
+        try:
+            return estimate_track(self._job([plan], output), plan, lambda: self._cost)
+        except UnbraidError as error:
+            return failed(plan, str(error))
 
     def plan(
         self,
@@ -226,124 +267,96 @@ class Separator:
             output.filename,
             parts=choose_parts(output, self.spec.stems).names,
             ext=output.extension,
-            model=self.model_name,
+            model=self.model.name,
         )
-
-    def separate_planned(
-        self,
-        plan: OutputPlan,
-        output: OutputSettings = _DEFAULT_OUTPUT,
-        *,
-        inputs: Sequence[tuple[int, int]] = (),
-        cancel: CancelToken | None = None,
-    ) -> TrackResult:
-        """Separate one song of a plan; `inputs` are (device, inode) of files never to replace.
-
-        Raises:
-            UnbraidError: if it cannot be read, separated or written.
-        """
-        job = TrackJob(self._ready, self._settings, output)
-        with naming(plan):
-            return separate_track(
-                job,
-                plan,
-                job.request(self._fingerprint),
-                inputs=inputs or identities([plan.track]),
-                on_progress=self.on_progress,
-                cancel=cancel,
-            )
-
-    def attempt(
-        self,
-        plan: OutputPlan,
-        output: OutputSettings = _DEFAULT_OUTPUT,
-        *,
-        inputs: Sequence[tuple[int, int]] = (),
-        cancel: CancelToken | None = None,
-    ) -> TrackResult:
-        """As `separate_planned`, but what goes wrong with this one song becomes its result.
-
-        With UNBRAID_DEBUG in the environment a mistake of ours keeps its traceback in `error`.
-
-        Raises:
-            Cancelled: if `cancel` was.
-        """
-        return attempted(
-            plan, lambda: self.separate_planned(plan, output, inputs=inputs, cancel=cancel)
-        )
-
-    def attempt_all(
-        self,
-        plans: Iterable[OutputPlan],
-        output: OutputSettings = _DEFAULT_OUTPUT,
-        *,
-        inputs: Sequence[tuple[int, int]] = (),
-        on_turn: Callable[[OutputPlan], None] | None = None,
-        cancel: CancelToken | None = None,
-    ) -> Generator[TrackResult, None, None]:
-        """As `attempt` for many songs, in less time: the next one is read and the last one written
-        while the model is at one. Their files and the order of their results are the same.
-
-        Close it (`contextlib.closing`) where it may not be taken to its end.
-
-        Args:
-            on_turn: told of each song before it is separated; `on_progress` is then about it.
-        Raises:
-            Cancelled: while iterating, if `cancel` was.
-        """
-        plans, stop = list(plans), CancelToken(cancel)
-        job = TrackJob(self._ready, self._settings, output)
-        inputs = inputs or identities(plan.track for plan in plans)
-        turn: OutputPlan | None = None
-
-        def begin(plan: OutputPlan) -> None:
-            nonlocal turn
-            if plan is not turn and on_turn is not None:
-                on_turn(plan)
-            turn = plan
-
-        def tell(plan: OutputPlan, progress: Progress) -> None:
-            if plan is turn and self.on_progress is not None:
-                self.on_progress(progress)
-
-        def works() -> Iterator[TrackWork]:
-            request = job.request(self._fingerprint)
-            for plan in plans:
-                yield TrackWork(job, plan, request, inputs, partial(tell, plan), stop)
-
-        for plan in plans[:1]:  # nothing else is shown while it is read
-            begin(plan)
-        yield from separate_line(
-            works(),
-            lambda work, step: attempted(work.plan, step),
-            lambda work: begin(work.plan),
-            stop.cancel,
-            elsewhere=self._ready.device != "cpu",
-        )
-
-    def estimate(self, plan: OutputPlan, output: OutputSettings = _DEFAULT_OUTPUT) -> TrackResult:
-        """What a song would cost, without separating it: status "planned", or "failed".
-
-        Time is measured once, on a second of noise; memory and disk are counted.
-        """
-        job = TrackJob(self._ready, self._settings, output)
-        try:
-            request = job.request(self._fingerprint)
-            return estimate_track(job, plan, request, lambda: self._cost)
-        except UnbraidError as error:
-            return failed(plan, str(error))
 
     def request(self, output: OutputSettings = _DEFAULT_OUTPUT) -> str:
         """Digest of all that decides over a song's stems: weights, settings, output."""
-        return TrackJob(self._ready, self._settings, output).request(self._fingerprint)
+        return self._job([], output).request
+
+    # Names of version 0.1, which stay.
+    model_name = property(attrgetter("model.name"))
+    model_licence = property(attrgetter("model.licence"))
+    device = property(attrgetter("model.device"))
+    engine = property(attrgetter("model.engine"))
+    segment_s = property(lambda self: segment_seconds(self.model.model, self.settings))
+
+    def attempt(self, plan: OutputPlan, *how: Any, **named: Any) -> TrackResult:
+        """As `attempt_all` for one song."""
+        return next(self.attempt_all([plan], *how, **named))
+
+    def attempt_all(
+        self, plans: Iterable[OutputPlan], output: OutputSettings = _DEFAULT_OUTPUT, **named: Any
+    ) -> Generator[TrackResult, None, None]:
+        """As `separate_many`."""
+        return self.separate_many(plans, output=output, **named)
+
+    def estimate(self, plan: OutputPlan, output: OutputSettings = _DEFAULT_OUTPUT) -> TrackResult:
+        """As `costs`."""
+        return self.costs(plan, output=output)
+
+    def __repr__(self) -> str:
+        settings = self.settings
+        return (
+            f"<Separator {self.model.name!r}: {', '.join(self.spec.stems)} at "
+            f"{self.spec.sample_rate} Hz; {self.model.device}, {self.model.engine}; segments of "
+            f"{self.segment_s:g} s, overlap {settings.overlap:g}, shifts {settings.shifts}>"
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        if not isinstance(self._arguments["model"], (str, Path)):
+            raise SettingsError(
+                "a Separator of a model in memory cannot be pickled; make it from the name or the "
+                "path of a model, which is then loaded again where it is unpickled"
+            )
+        return {**self._arguments, "on_progress": self.on_progress}
+
+    def __setstate__(self, arguments: dict[str, Any]) -> None:
+        Separator.__init__(self, **arguments)
+
+    def _plans(
+        self, songs: Iterable[Song], out: str | os.PathLike[str], output: OutputSettings
+    ) -> list[OutputPlan]:
+        given = list(songs)
+        plans = [song for song in given if isinstance(song, OutputPlan)]
+        if given and len(plans) == len(given):
+            return plans
+        tracks = [
+            song if isinstance(song, InputTrack) else InputTrack(Path(song))
+            for song in given
+            if not isinstance(song, OutputPlan)
+        ]
+        if plans:
+            raise SettingsError("songs are all paths or all plans, got some of both")
+        return self.plan(tracks, out, output)
+
+    def _job(
+        self, plans: Sequence[OutputPlan], output: OutputSettings, given: Identities = ()
+    ) -> TrackJob:
+        found = given or inputs.identities(plan.track for plan in plans)
+        return TrackJob(self.model, self.settings, output, self._fingerprint, frozenset(found))
 
     @cached_property
     def _cost(self) -> ModelCost:
-        return measure_cost(self._ready)
+        return measure_cost(self.model)
 
     @cached_property
     def _fingerprint(self) -> str:
-        return self._ready.fingerprint()
+        return self.model.fingerprint()
+
+
+def find_inputs(
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    out: str | os.PathLike[str] = "separated",
+) -> list[InputTrack]:
+    """All songs in files, folders (with what is below them) and patterns, each once, by path.
+
+    Args:
+        paths: one or several. What is not there becomes a song with a `problem`, which fails alone.
+        out: output root of `separate_many`; stems in it are not songs.
+    """
+    several = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    return inputs.find_inputs([os.fspath(path) for path in several], Path(out))
 
 
 def separate(

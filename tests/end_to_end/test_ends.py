@@ -43,7 +43,7 @@ def visible(root: Path) -> list[Path]:
     ]
 
 
-def wait_for_workplace(run: subprocess.Popen[str], root: Path) -> None:
+def wait_for_stems(run: subprocess.Popen[str], root: Path) -> None:
     while run.poll() is None and not any(root.glob(".unbraid-*/stems.f32")):
         time.sleep(0.01)
 
@@ -62,7 +62,7 @@ def test_killed_at_any_moment_it_leaves_whole_files_only(songs, tmp_path):
     rng = np.random.default_rng(0)
     for _ in range(3):
         run = start(songs, *arguments)
-        wait_for_workplace(run, root)
+        wait_for_stems(run, root)
         time.sleep(rng.uniform(0, 0.5))
         run.kill()
         run.communicate()
@@ -81,7 +81,7 @@ def test_killed_at_any_moment_it_leaves_whole_files_only(songs, tmp_path):
 def test_interrupted_it_cleans_up_and_says_130(songs, tmp_path, number):
     root = tmp_path / "new" / "out"
     run = start(songs, "0.wav", "-o", str(root))
-    wait_for_workplace(run, root)
+    wait_for_stems(run, root)
     run.send_signal(number)
     _, err = run.communicate()
     assert run.returncode == 130

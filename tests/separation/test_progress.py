@@ -6,7 +6,7 @@ import pytest
 
 from separation.stand_ins import Identity, noise
 from unbraid import Bag, Cancelled, CancelToken, SeparationSettings, apply_model
-from unbraid.separation.progress import Work
+from unbraid.separation.progress import Watch, Work
 from unbraid.separation.streaming import separate_blocks
 
 
@@ -24,7 +24,7 @@ def test_the_fraction_rises_from_nothing_to_one_with_each_forward_pass():
 
 def test_seconds_left_follow_the_pace_so_far():
     events, now = [], [100.0]
-    work = Work(10, "separate", events.append, clock=lambda: now[0])
+    work = Work(10, "separate", Watch(events.append), clock=lambda: now[0])
     work.start()
     now[0] += 4.0
     work.advance(2)
@@ -49,7 +49,9 @@ def test_a_cancelled_separation_stops_before_its_next_forward_pass():
 
 def test_a_stream_can_be_cancelled_too():
     token, song = CancelToken(), noise(1, 2, 100).numpy()
-    stream = separate_blocks(Identity(), lambda: [song], None, samples=100, cancel=token)
+    stream = separate_blocks(
+        Identity(), lambda: [song], None, samples=100, watch=Watch(cancel=token)
+    )
     next(stream)
     token.cancel()
     with pytest.raises(Cancelled):

@@ -16,6 +16,7 @@ from unbraid import Bag, SeparationSettings, ShapeError, apply_model
 from unbraid.errors import SettingsError
 from unbraid.separation import engine
 from unbraid.separation.overlap_add import RunningSum
+from unbraid.separation.progress import Watch
 from unbraid.separation.reader import SongReader
 from unbraid.separation.settings import DEFAULT_SETTINGS
 from unbraid.separation.streaming import (
@@ -233,7 +234,7 @@ def test_it_tells_once_when_the_model_is_free_and_the_last_block_comes_after(mem
 
     bag = Bag([Noted(spec_of()) for _ in range(members)])
     free = lambda: happened.append("free")  # noqa: E731
-    for _ in stream(bag, noise(1, 2, 60), 20, on_free=free):
+    for _ in stream(bag, noise(1, 2, 60), 20, watch=Watch(on_free=free)):
         happened.append("block")
     assert happened.count("free") == 1
     assert "pass" not in happened[happened.index("free") :]

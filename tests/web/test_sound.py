@@ -11,9 +11,17 @@ import pytest
 import soundfile
 from web_songs import RATE, STEMS, noise, separated
 
+from unbraid.tracks.spool import SpoolView
 from unbraid.web.archive import stream_zip
 from unbraid.web.mix import parse_gains, render_mix
-from unbraid.web.pcm import ListeningCopy, as_wav, find_part, read_samples, read_unfinished
+from unbraid.web.pcm import (
+    ListeningCopy,
+    as_wav,
+    find_part,
+    publish_view,
+    read_samples,
+    read_unfinished,
+)
 from unbraid.web.peaks import MOST_PAIRS, PeakMeter, stretch
 from unbraid.web.refusals import Refusal
 
@@ -73,16 +81,19 @@ def test_unfinished_parts_are_read_from_the_spool_and_the_rest_adds_up(tmp_path)
     original = noise(900, 1)
     with ListeningCopy(tmp_path / "listen", "original", RATE, 2) as copy:
         copy.write(original.T)
-    spool = tmp_path / "stems" / ".unbraid-1-x" / "stems.f32"
-    spool.parent.mkdir(parents=True)
+    spool = tmp_path / "stems.f32"
     spool.write_bytes(stems.tobytes() + b"abc")  # a sample that is half there does not count
     names, got = ("bass", "vocals"), {}
+    assert read_unfinished(tmp_path, "bass", names, 2, 100, 1000) is None
+    publish_view(tmp_path, SpoolView(str(spool), names, 2, RATE))
     for part in (*names, "residual"):
         got[part] = read_unfinished(tmp_path, part, names, 2, 100, 1000).astype(int)
         assert len(got[part]) == 400
     assert np.abs(got["vocals"] / 32768 - stems[100:, 2:]).max() < 1e-4
     assert np.abs(sum(got.values()) / 32768 - original[100:500]).max() < 2e-4
     assert len(read_unfinished(tmp_path, "bass", names, 2, 900, 10)) == 0
+    spool.unlink()
+    assert read_unfinished(tmp_path, "bass", names, 2, 100, 1000) is None
 
 
 def test_a_mix_is_the_sum_of_parts_with_their_gains(service, tmp_path):

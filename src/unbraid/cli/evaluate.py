@@ -119,7 +119,7 @@ def _of_model(options: argparse.Namespace, settings: EvaluationSettings) -> Summ
     from unbraid.evaluation.evaluate import evaluate_jobs
     from unbraid.evaluation.model_jobs import model_jobs
     from unbraid.evaluation.summary import summarize
-    from unbraid.tracks.workplace import open_workplace
+    from unbraid.tracks.scratch import Scratch
 
     split = options.split or "test"
     tracks = dataset_tracks(options.data, split)
@@ -130,7 +130,7 @@ def _of_model(options: argparse.Namespace, settings: EvaluationSettings) -> Summ
     )
     keep = Path(options.keep_estimates) if options.keep_estimates else None
     with ExitStack() as stack:
-        scratch = stack.enter_context(open_workplace(_free(options.out)))
+        scratch = stack.enter_context(Scratch(_free(options.out))).folder
         jobs = model_jobs(
             tracks,
             lambda mixture, folder: separator.separate_file(mixture, folder, output).outputs,

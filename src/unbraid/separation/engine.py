@@ -27,7 +27,7 @@ from unbraid.models.base import SeparationModel, TensorModel
 from unbraid.models.compose.bag import Bag
 from unbraid.separation.overlap_add import RunningSum, SegmentWeights
 from unbraid.separation.plan import Pass, plan_passes
-from unbraid.separation.progress import CancelToken, Progress, Work
+from unbraid.separation.progress import CancelToken, Progress, Watch, Work
 from unbraid.separation.reader import SongReader
 from unbraid.separation.segments import Segment, extend, in_batches
 from unbraid.separation.settings import DEFAULT_SETTINGS, SeparationSettings
@@ -65,7 +65,7 @@ def apply_model(
     bag = as_bag(model)
     batch, channels, samples = check_mixture(bag, mixture)
     passes = plan_passes(bag, samples, settings)
-    work = Work(sum(plan.work for plan in passes), "separate", on_progress, cancel)
+    work = Work(sum(plan.work for plan in passes), "separate", Watch(on_progress, cancel))
     estimates = np.zeros((batch, len(bag.spec.stems), channels, samples), np.float32)
     blocks = [as_array(mixture)]
     work.start()

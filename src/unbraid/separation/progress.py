@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from unbraid.errors import Cancelled
 
@@ -55,14 +56,57 @@ class CancelToken:
             raise Cancelled("cancelled")
 
 
+W = TypeVar("W", bound="Watch")
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who follows a job: what is told, and how it is stopped.
+
+    Attributes:
+        on_progress: called with `Progress`, on the thread that does the work.
+        cancel: looked at between steps.
+        on_free: called, on any thread, when the model has done all that it has to: another song may
+            have it then.
+    """
+
+    on_progress: Callable[[Progress], None] | None = None
+    cancel: CancelToken | None = None
+    on_free: Callable[[], None] | None = None
+
+    def tell(self, progress: Progress) -> None:
+        """Report progress."""
+        if self.on_progress is not None:
+            self.on_progress(progress)
+
+    def check(self) -> None:
+        """Raise `Cancelled` if the job is to stop."""
+        if self.cancel is not None:
+            self.cancel.check()
+
+    def within(self: W, first: float, last: float) -> W:
+        """The watch of one part of the job, whose fraction 0 to 1 is `first` to `last` of it."""
+        whole = self.on_progress
+        if whole is None:
+            return self
+
+        def on_progress(progress: Progress) -> None:
+            fraction = first + (last - first) * progress.fraction
+            whole(replace(progress, fraction=fraction))
+
+        return replace(self, on_progress=on_progress)
+
+
+UNWATCHED = Watch()
+
+
 class Work:
     """A known amount of work, counted down: tells the caller, and stops when the caller asks.
 
     Args:
         total: all the work, in any unit.
         stage: the stage named in each `Progress`.
-        on_progress: called at the start and after each step, on the thread that does the work.
-        cancel: looked at before each step.
+        watch: told at the start and after each step; looked at before each step.
         clock: seconds, for tests.
     """
 
@@ -70,14 +114,12 @@ class Work:
         self,
         total: int,
         stage: str,
-        on_progress: Callable[[Progress], None] | None = None,
-        cancel: CancelToken | None = None,
+        watch: Watch = UNWATCHED,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._total = total
         self._stage = stage
-        self._on_progress = on_progress
-        self._cancel = cancel
+        self._watch = watch
         self._clock = clock
         self._done = 0
         self._begun = 0.0
@@ -89,8 +131,7 @@ class Work:
 
     def check(self) -> None:
         """Raise `Cancelled` if the caller asked to stop."""
-        if self._cancel is not None:
-            self._cancel.check()
+        self._watch.check()
 
     def advance(self, amount: int) -> None:
         """Count `amount` as done, and report."""
@@ -98,10 +139,8 @@ class Work:
         self._report()
 
     def _report(self) -> None:
-        if self._on_progress is None:
-            return
         fraction = self._done / self._total if self._total else 1.0
         seconds_left = None
         if self._done:
             seconds_left = (self._clock() - self._begun) / self._done * (self._total - self._done)
-        self._on_progress(Progress(self._stage, fraction, seconds_left))
+        self._watch.tell(Progress(self._stage, fraction, seconds_left))

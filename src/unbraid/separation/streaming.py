@@ -21,7 +21,7 @@ from unbraid.models.base import SeparationModel, TensorModel
 from unbraid.models.compose.bag import Bag
 from unbraid.separation.engine import as_bag, run_pass
 from unbraid.separation.plan import Pass, plan_passes
-from unbraid.separation.progress import CancelToken, Progress, Work
+from unbraid.separation.progress import UNWATCHED, Watch, Work
 from unbraid.separation.settings import DEFAULT_SETTINGS, SeparationSettings
 
 EPSILON = 1e-8
@@ -139,9 +139,7 @@ def separate_blocks(
     *,
     samples: int,
     scratch_dir: Path | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
-    cancel: CancelToken | None = None,
-    on_free: Callable[[], None] | None = None,
+    watch: Watch = UNWATCHED,
 ) -> Iterator[EstimatesBlock]:
     """Separate a song from blocks into blocks: what `apply_model` gives, in constant memory.
 
@@ -158,9 +156,8 @@ def separate_blocks(
         settings: segments, overlap, shifts.
         samples: length of the song.
         scratch_dir: a folder for the temporary file of a bag; the system's if None.
-        on_progress, cancel: as in `apply_model`.
-        on_free: called, on any thread, when the model has done all that it has to: another song may
-            have it then.
+        watch: told of progress before the first forward pass and after each, and when the model is
+            free; looked at before each forward pass.
     Returns:
         an iterator of float32 estimates (b, s, c, n), n >= 1, in order, together `samples` long.
     Raises:
@@ -173,14 +170,14 @@ def separate_blocks(
         raise ShapeError(f"a song has at least one sample, got {samples}")
     bag = as_bag(model)
     passes = plan_passes(bag, samples, settings)
-    work = Work(sum(plan.work for plan in passes), "separate", on_progress, cancel)
+    work = Work(sum(plan.work for plan in passes), "separate", watch)
 
     def normalized() -> Iterator[np.ndarray]:
         for block in blocks():
             _check_block(block, bag.spec.channels, loudness)
             yield block if loudness is None else loudness.normalize(block)
 
-    separated = _sum_of_passes(bag, passes, normalized, work, scratch_dir, on_free)
+    separated = _sum_of_passes(bag, passes, normalized, work, scratch_dir, watch.on_free)
     return separated if loudness is None else map(loudness.restore, separated)
 
 

@@ -1,10 +1,8 @@
-"""One song, from its file to the files of its stems: names, passes, gain, records.
+"""One song, from its file to the files of its stems: names, steps, gain, records.
 
-The passes, in the order a song takes them (`track.py` lays them out):
+The three steps, in the order a song takes them (`api.py` and `pipeline.py` lay them out):
 
-    intake.py    decode once into a spool; length, peak, loudness; refuse what is not sound
-    flow.py      spool -> model rate -> model -> output rate -> spool of stems
-    gain.py      one gain for all stems
-    encode.py    stems and what closes their sum, in the samples that are written
-    records.py   what was written, so that it may be replaced or skipped later
+    decode.py    Decoded: the file, decoded once into a spool; length, peak, loudness
+    separate.py  Separated: spool -> model rate -> model -> output rate -> spool of stems
+    write.py     TrackResult: one gain for all stems, the files, their names, the record
 """

@@ -6,18 +6,14 @@ from collections.abc import Callable
 
 from unbraid.audio.files import probe
 from unbraid.errors import AudioReadError
+from unbraid.tracks.decode import find_done
 from unbraid.tracks.estimate import ModelCost, disk_bytes, memory_bytes, separation_seconds
-from unbraid.tracks.flow import map_channels
 from unbraid.tracks.job import TrackJob
 from unbraid.tracks.names import OutputPlan
 from unbraid.tracks.result import TrackResult
-from unbraid.tracks.settings import choose_format, choose_rate
-from unbraid.tracks.track import find_done
 
 
-def estimate_track(
-    job: TrackJob, plan: OutputPlan, request: str, cost: Callable[[], ModelCost]
-) -> TrackResult:
+def estimate_track(job: TrackJob, plan: OutputPlan, cost: Callable[[], ModelCost]) -> TrackResult:
     """The result of a dry run: status "planned", or "skipped" if the song is done. Writes nothing.
 
     Args:
@@ -27,16 +23,14 @@ def estimate_track(
     """
     if plan.track.problem is not None:
         raise AudioReadError(plan.track.problem)
-    done = find_done(job, plan, request)
+    done = find_done(job, plan)
     if done is not None:
         return done
     info = probe(plan.track.path)
-    spec = job.model.model.spec
-    chosen = choose_format(job.output, info)
-    rate = choose_rate(job.output, info.sample_rate, spec.sample_rate, chosen)
-    groups = len(map_channels(info.channel_names, spec.channels).groups)
+    delivery = job.delivery(info)
+    rate, groups = delivery.sample_rate, len(delivery.channel_map.groups)
     seconds = info.duration_s or 0.0
-    disk = disk_bytes(int(seconds * rate), info.channels, job.parts, chosen, rate)
+    disk = disk_bytes(int(seconds * rate), info.channels, job.parts, delivery.format, rate)
     source = int(seconds * info.sample_rate) * info.channels * 4
     wall = separation_seconds(cost(), job.model, job.settings, seconds, groups)
     return TrackResult(

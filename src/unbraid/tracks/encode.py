@@ -23,7 +23,7 @@ from unbraid.separation.progress import CancelToken
 from unbraid.side_by_side import Behind, ahead
 from unbraid.tracks.gain import GainMeter
 from unbraid.tracks.settings import OutputSettings, Parts
-from unbraid.tracks.workplace import BLOCK_SAMPLES, Spool
+from unbraid.tracks.spool import BLOCK_SAMPLES, Spool
 
 
 @dataclass(frozen=True)

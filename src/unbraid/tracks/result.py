@@ -9,7 +9,7 @@ from pathlib import Path
 from unbraid.tracks.names import OutputPlan
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrackResult:
     """What became of one song.
 
@@ -42,6 +42,21 @@ class TrackResult:
     notes: tuple[str, ...] = ()
     error: str | None = None
     estimate: dict[str, float] | None = None
+
+    def __repr__(self) -> str:
+        facts = [self.error] if self.error is not None else []
+        if self.outputs:
+            folder = next(iter(self.outputs.values())).parent
+            facts.append(f"{', '.join(self.outputs)} in {str(folder)!r}")
+        if self.seconds_audio is not None:
+            facts.append(f"{self.seconds_audio:.1f} s long")
+        if self.seconds_wall is not None:
+            facts.append(f"took {self.seconds_wall:.1f} s")
+        if self.null_test_db is not None:
+            facts.append(f"null test {self.null_test_db:.1f} dB")
+        if self.estimate is not None:
+            facts.append(f"would take {self.estimate['seconds_wall']:.1f} s")
+        return f"<TrackResult {self.status}: {self.input!r}; {'; '.join(facts)}>"
 
     def as_dict(self) -> dict[str, object]:
         """Plain values, as `--json` prints them."""

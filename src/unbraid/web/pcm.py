@@ -6,18 +6,22 @@ there is a copy in 16-bit FLAC beside them, in which one can seek to a sample.
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
+from unbraid.atomic import write_text
 from unbraid.audio.signal import recut
 from unbraid.closing import Closing
-from unbraid.tracks.workplace import PREFIX
+from unbraid.tracks.spool import SpoolView
 
 ORIGINAL = "original"
+_VIEW = "listen.json"
 MOST_SECONDS = 30.0
 _STEPS = 32768.0
 _BLOCK = 1 << 16
@@ -75,9 +79,14 @@ def read_samples(path: Path, start: int, count: int) -> tuple[np.ndarray, int]:
         return _to_int16(signal), file.samplerate
 
 
-def find_spool(song: Path) -> Path | None:
-    """Where the stems of a song that is being separated are, as they come; None before that."""
-    return next((song / "stems").glob(f"{PREFIX}*/stems.f32"), None)
+def publish_view(song: Path, view: SpoolView) -> None:
+    """Let the server listen to the stems of a song while they are separated."""
+    write_text(song / _VIEW, json.dumps(asdict(view)))
+
+
+def end_view(song: Path) -> None:
+    """Forget the view of a song that is done."""
+    (song / _VIEW).unlink(missing_ok=True)
 
 
 def read_unfinished(
@@ -90,23 +99,29 @@ def read_unfinished(
     Args:
         part: one of `stems`, or what they leave of the song.
         stems: those that are separated, in their order.
+        channels: of the song.
     Returns:
-        as many samples as there are by now; None if the spool is gone, as all is done.
+        as many samples as there are by now; None if nothing is being separated any more.
     """
-    spool, original = find_spool(song), find_part(song, ORIGINAL)
-    if spool is None or original is None:
+    view, original = _view(song), find_part(song, ORIGINAL)
+    if view is None or original is None or (view.stems, view.channels) != (tuple(stems), channels):
         return None
-    width = len(stems) * channels
-    try:
-        flat = np.fromfile(spool, np.float32, count * width, offset=4 * start * width)
-    except OSError:
+    found = view.read(start, count)
+    if found is None:
         return None
-    rows = flat[: len(flat) // width * width].reshape(-1, len(stems), channels)
     if part in stems:
-        return _to_int16(rows[:, stems.index(part)])
-    whole, _ = read_samples(original, start, len(rows))
-    left = whole.astype(np.float32) / np.float32(_STEPS) - rows[: len(whole)].sum(axis=1)
+        return _to_int16(found[stems.index(part)].T)
+    whole, _ = read_samples(original, start, found.shape[-1])
+    left = whole.astype(np.float32) / np.float32(_STEPS) - found[..., : len(whole)].sum(axis=0).T
     return _to_int16(left)
+
+
+def _view(song: Path) -> SpoolView | None:
+    try:
+        facts = json.loads((song / _VIEW).read_text(encoding="utf-8"))
+        return SpoolView(**{**facts, "stems": tuple(facts["stems"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def read_part(path: Path) -> Iterator[np.ndarray]:

@@ -29,8 +29,9 @@ from typing import IO, Any, cast
 from unbraid.errors import Cancelled, UnbraidError
 from unbraid.separation.progress import CancelToken, Progress
 from unbraid.tracks.settings import choose_parts
+from unbraid.tracks.spool import SpoolView
 from unbraid.web.choices import PREVIEW_S, JobSettings
-from unbraid.web.pcm import ORIGINAL, copy_part, find_part, find_spool, read_part
+from unbraid.web.pcm import ORIGINAL, copy_part, end_view, find_part, publish_view, read_part
 from unbraid.web.peaks import PeakMeter, meter_peaks, write_peaks
 from unbraid.web.processes import environment, python
 from unbraid.web.reader import ReadRequest, plain_sentence
@@ -130,10 +131,20 @@ class Worker:
         self.tell({"id": order.id, "facts": facts})
         song = Path(order.song)
         source = song / "excerpt.wav" if settings.preview else Path(order.path)
-        rows = len(parts_to_be.stems) * facts["channels"]
-        separator.on_progress = lambda step: self._on_step(order, step, rows)
+        views: list[SpoolView] = []
+
+        def on_stems(view: SpoolView) -> None:
+            views.append(view)
+            publish_view(song, view)
+
+        separator.on_progress = lambda step: self._on_step(order, step, views)
         output = replace(settings.output(), bit_depth=facts["bit_depth"])
-        result = separator.separate_file(source, song / "stems", output, cancel=cancel)
+        try:
+            result = separator.separate_file(
+                source, song / "stems", output, cancel=cancel, on_stems=on_stems
+            )
+        finally:
+            end_view(song)
         self._progress(order, "writing", _SEPARATED, None)
         parts = {ORIGINAL: meter_peaks(read_part(cast(Path, find_part(song, ORIGINAL))))}
         for part, path in result.outputs.items():
@@ -192,10 +203,9 @@ class Worker:
             self._loaded = (key, separator)
         return self._loaded[1]
 
-    def _on_step(self, order: Order, step: Progress, rows: int) -> None:
+    def _on_step(self, order: Order, step: Progress, views: list[SpoolView]) -> None:
         fraction = _READ + (_SEPARATED - _READ) * step.fraction
-        spool = find_spool(Path(order.song))
-        ready = 0 if spool is None else spool.stat().st_size // (4 * rows)
+        ready = views[0].samples if views else 0
         self._progress(order, _STAGES[step.stage], fraction, step.seconds_left, ready)
 
     def _progress(

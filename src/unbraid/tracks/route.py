@@ -17,7 +17,7 @@ from unbraid.audio.channels import channel_groups
 from unbraid.audio.resample import resample_blocks, resampled_length
 from unbraid.errors import ModelError, ShapeError
 from unbraid.models.base import SeparationModel
-from unbraid.separation.progress import CancelToken, Progress
+from unbraid.separation.progress import UNWATCHED, Watch
 from unbraid.separation.settings import SeparationSettings
 from unbraid.separation.streaming import (
     EstimatesBlock,
@@ -134,17 +134,15 @@ class Route:
         samples: int,
         *,
         scratch_dir: Path | None = None,
-        on_progress: Callable[[Progress], None] | None = None,
-        cancel: CancelToken | None = None,
-        on_free: Callable[[], None] | None = None,
+        watch: Watch = UNWATCHED,
     ) -> Iterator[EstimatesBlock]:
         """Blocks (b s m n) as they come from the model.
 
         Args:
-            source: gives the source's blocks (c n), anew with each call.
+            source: gives the source's blocks (c n) from the start, each time it is called.
             loudness: of the source, by `meter_blocks`.
             samples: of the source.
-            scratch_dir, on_free: see `separate_blocks`.
+            scratch_dir, watch: see `separate_blocks`.
         """
         model_rate = self.model.spec.sample_rate
         return separate_blocks(
@@ -154,9 +152,7 @@ class Route:
             self.settings,
             samples=resampled_length(samples, self.source_rate, model_rate),
             scratch_dir=scratch_dir,
-            on_progress=on_progress,
-            cancel=cancel,
-            on_free=on_free,
+            watch=watch,
         )
 
     def outgoing(self, estimates: Iterable[EstimatesBlock], samples: int) -> Iterator[StemBlock]:

@@ -8,7 +8,8 @@ from contextlib import ExitStack
 import numpy as np
 import pytest
 
-from unbraid.tracks.workplace import Spool, open_workplace, sweep
+from unbraid.tracks.scratch import Scratch, sweep
+from unbraid.tracks.spool import Spool
 
 
 def test_a_spool_gives_back_what_was_put_down_in_blocks_of_any_size(tmp_path):
@@ -22,10 +23,10 @@ def test_a_spool_gives_back_what_was_put_down_in_blocks_of_any_size(tmp_path):
         np.testing.assert_array_equal(np.concatenate([*spool.blocks(size)], axis=1), signal)
 
 
-def test_a_workplace_goes_whatever_happens_and_with_it_the_folders_made_for_it(tmp_path):
+def test_a_scratch_folder_goes_whatever_happens_and_with_it_the_folders_made_for_it(tmp_path):
     root = tmp_path / "new" / "out"
-    with pytest.raises(KeyboardInterrupt), open_workplace(root) as folder:
-        (folder / "half").touch()
+    with pytest.raises(KeyboardInterrupt), Scratch(root) as scratch:
+        (scratch.folder / "half").touch()
         raise KeyboardInterrupt
     assert not any(tmp_path.iterdir())
 
@@ -33,14 +34,14 @@ def test_a_workplace_goes_whatever_happens_and_with_it_the_folders_made_for_it(t
 def test_what_was_made_for_the_first_goes_with_the_last(tmp_path):
     root = tmp_path / "new" / "out"
     with ExitStack() as second:
-        with open_workplace(root):
-            second.enter_context(open_workplace(root))
+        with Scratch(root):
+            second.enter_context(Scratch(root))
         assert root.exists()
     assert not any(tmp_path.iterdir())
 
 
 def test_a_folder_that_was_there_stays(tmp_path):
-    with open_workplace(tmp_path):
+    with Scratch(tmp_path):
         pass
     assert tmp_path.exists()
 
@@ -51,10 +52,10 @@ def test_the_living_are_left_alone_and_the_dead_are_swept(tmp_path):
     (dead / "lock").touch()
     newborn.mkdir()
     (tmp_path / ".unbraid").mkdir()
-    with open_workplace(tmp_path) as living:
+    with Scratch(tmp_path) as living:
         sweep(tmp_path)
         assert {path.name for path in tmp_path.iterdir()} == {
-            living.name,
+            living.folder.name,
             newborn.name,
             ".unbraid",
         }

@@ -1,15 +1,14 @@
-"""Songs in a line: the order of steps, what runs beside what, and how it ends."""
+"""Songs in the pipeline: the order of steps, what runs beside what, and how it ends."""
 
 from __future__ import annotations
 
 import threading
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
+from unbraid.closing import Closing
 from unbraid.errors import Cancelled
-from unbraid.tracks.line import separate_line
+from unbraid.tracks.pipeline import Steps, run_pipeline
 from unbraid.tracks.result import TrackResult
 
 WAIT_S = 20
@@ -31,11 +30,10 @@ class Log(list[str]):
             assert self._news.wait_for(lambda: entries <= set(self), WAIT_S)
 
 
-class FakeWork:
+class FakeSong(Closing):
     """A song that notes its steps; a step named in `waits` ends when all of that has happened."""
 
     def __init__(self, name: str, log: Log, waits: dict[str, set[str]]) -> None:
-        self.plan = SimpleNamespace(track=SimpleNamespace(path=Path(name)))
         self.name, self.log, self.waits = name, log, waits
         self.closed = False
 
@@ -43,15 +41,19 @@ class FakeWork:
         self.log.note(f"{kind} {self.name}")
         self.log.wait_for(self.waits.get(f"{kind} {self.name}", set()))
 
-    def read(self) -> TrackResult | None:
-        self._step("read")
-        return TrackResult(self.name, "skipped") if self.name.startswith("skip") else None
+    def decode(self) -> FakeSong | TrackResult:
+        self._step("decode")
+        if self.name.startswith("skip"):
+            self.close()
+            return TrackResult(self.name, "skipped")
+        return self
 
-    def separate(self, on_free=lambda: None) -> None:
+    def separate(self, on_free) -> FakeSong:
         self._step("separate")
         if not self.name.startswith("broken"):
             on_free()
         self._step("add up")
+        return self
 
     def write(self) -> TrackResult:
         self._step("write")
@@ -61,11 +63,14 @@ class FakeWork:
         self.closed = True
 
 
-def run(works, guard=lambda work, step: step(), turns=None, stops=None, writers=1, **how):
-    return separate_line(
-        works,
-        guard,
-        (lambda work: None) if turns is None else (lambda work: turns.append(work.name)),
+PLAIN = Steps(FakeSong.decode, FakeSong.separate, FakeSong.write)
+
+
+def run(songs, steps=PLAIN, turns=None, stops=None, writers=1, **how):
+    return run_pipeline(
+        songs,
+        steps,
+        (lambda song: None) if turns is None else (lambda song: turns.append(song.name)),
         (lambda: None) if stops is None else (lambda: stops.append(True)),
         writers,
         **how,
@@ -73,7 +78,16 @@ def run(works, guard=lambda work, step: step(), turns=None, stops=None, writers=
 
 
 def songs(names, log, waits=None):
-    return [FakeWork(name, log, waits or {}) for name in names]
+    return [FakeSong(name, log, waits or {}) for name in names]
+
+
+def steps_where_b(do) -> Steps:
+    """The same steps, but `do` instead of separating the song b."""
+
+    def separate(song, on_free):
+        return do() if song.name == "b" else song.separate(on_free)
+
+    return Steps(FakeSong.decode, separate, FakeSong.write)
 
 
 @pytest.fixture(autouse=True)
@@ -97,23 +111,23 @@ def test_results_come_in_order_and_every_song_is_closed(elsewhere):
     assert "write skip b" not in log
     for name in "ac":
         steps = [entry for entry in log if entry.endswith(f" {name}")]
-        kinds = ("read", "separate", "add up", "write")
+        kinds = ("decode", "separate", "add up", "write")
         assert steps == [f"{kind} {name}" for kind in kinds]
 
 
-def test_the_next_is_read_and_the_last_written_while_one_is_separated():
-    works = songs(["a", "b", "c"], Log(), {"separate b": {"write a", "read c"}})
+def test_the_next_is_decoded_and_the_last_written_while_one_is_separated():
+    works = songs(["a", "b", "c"], Log(), {"separate b": {"write a", "decode c"}})
     assert [r.status for r in run(works)] == ["done"] * 3
 
 
-def test_no_more_than_one_song_is_read_ahead():
+def test_no_more_than_one_song_is_decoded_ahead():
     log = Log()
     line = run(songs(["a", "b", "c", "d"], log, {"separate a": {"go on"}}))
     first = threading.Thread(target=lambda: next(line))
     first.start()
-    log.wait_for({"read b", "separate a"})
+    log.wait_for({"decode b", "separate a"})
     first.join(0.05)
-    assert [entry for entry in log if entry.startswith("read")] == ["read a", "read b"]
+    assert [entry for entry in log if entry.startswith("decode")] == ["decode a", "decode b"]
     log.note("go on")
     first.join(WAIT_S)
     line.close()
@@ -121,13 +135,9 @@ def test_no_more_than_one_song_is_read_ahead():
 
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_a_step_that_fails_is_the_result_of_its_song_alone(elsewhere):
-    def guard(work, step):
-        if work.name == "b" and step.__name__ == "separate":
-            return TrackResult("b", "failed", error="no")
-        return step()
-
     log = Log()
-    results = list(run(songs(["a", "b", "c"], log), guard, elsewhere=elsewhere))
+    failing = steps_where_b(lambda: TrackResult("b", "failed", error="no"))
+    results = list(run(songs(["a", "b", "c"], log), failing, elsewhere=elsewhere))
     assert [r.status for r in results] == ["done", "failed", "done"]
     assert "write b" not in log
 
@@ -135,17 +145,15 @@ def test_a_step_that_fails_is_the_result_of_its_song_alone(elsewhere):
 @pytest.mark.parametrize("elsewhere", [False, True])
 @pytest.mark.parametrize("error", [Cancelled("enough"), KeyboardInterrupt()])
 def test_broken_off_it_stops_the_threads_first_and_closes_what_was_begun(error, elsewhere):
-    def guard(work, step):
-        if work.name == "b" and step.__name__ == "separate":
-            raise error
-        return step()
+    def fail():
+        raise error
 
     log, stops = Log(), []
     works = songs(["a", "b", "c", "d"], log)
     with pytest.raises(type(error)):
-        list(run(works, guard, stops=stops, elsewhere=elsewhere))
+        list(run(works, steps_where_b(fail), stops=stops, elsewhere=elsewhere))
     assert stops
-    begun = [work for work in works if f"read {work.name}" in log]
+    begun = [work for work in works if f"decode {work.name}" in log]
     assert all(work.closed for work in begun)
     assert len(begun) <= 3 + elsewhere
 
@@ -157,10 +165,10 @@ def test_closed_by_its_reader_it_closes_what_was_begun():
     assert next(line).input == "a"
     line.close()
     assert stops
-    assert all(work.closed for work in works if f"read {work.name}" in log)
+    assert all(work.closed for work in works if f"decode {work.name}" in log)
 
 
-def test_an_empty_line_gives_nothing():
+def test_an_empty_pipeline_gives_nothing():
     assert list(run([])) == []
 
 
@@ -180,6 +188,6 @@ def test_a_model_elsewhere_goes_to_the_next_song_as_soon_as_it_is_free():
 
 def test_a_model_elsewhere_is_at_one_song_at_a_time():
     log = Log()
-    works = songs(["broken a", "b"], log, {"separate broken a": {"read b"}})
+    works = songs(["broken a", "b"], log, {"separate broken a": {"decode b"}})
     assert len(list(run(works, elsewhere=True))) == 2  # a never says that the model is free
     assert log.index("add up broken a") < log.index("separate b")

@@ -1,4 +1,4 @@
-"""What goes wrong with one song, told as that song's own."""
+"""What goes wrong with one song, as that song's own error or result."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from unbraid.audio.container import shown
 from unbraid.engines.devices import is_out_of_memory
-from unbraid.errors import AudioError, Cancelled, UnbraidError
+from unbraid.errors import AudioError, AudioWriteError, Cancelled, UnbraidError
 from unbraid.tracks.names import OutputPlan
 from unbraid.tracks.result import TrackResult, failed
 
@@ -29,8 +29,23 @@ def naming(plan: OutputPlan) -> Iterator[None]:
         raise AudioError(f"{shown(plan.track.path)}: {_reason(error)}") from error
 
 
+@contextmanager
+def naming_the_disk(plan: OutputPlan) -> Iterator[None]:
+    """What the disk refuses, at once or on the way, as an error that says where."""
+    try:
+        yield
+    except (AudioWriteError, OSError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if not isinstance(cause, OSError):
+            raise
+        raise AudioWriteError(
+            f"{shown(plan.track.path)}: its stems cannot be written below "
+            f"{shown(plan.root)}: {(cause.strerror or str(cause)).lower()}"
+        ) from error
+
+
 def attempted(plan: OutputPlan, step: Callable[[], T]) -> T | TrackResult:
-    """What the step gives; what goes wrong in it is the song's result, but for `Cancelled`."""
+    """What the step returns. If it fails, the song's result; `Cancelled` is raised."""
     try:
         with naming(plan):
             return step()

@@ -1,0 +1,87 @@
+"""Where a model runs, and the model made ready for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from unbraid.engines.devices import free_gpu_bytes
+from unbraid.errors import SettingsError
+from unbraid.models.base import SeparationModel, TensorModel
+from unbraid.separation.settings import SeparationSettings
+from unbraid.threads import set_threads
+from unbraid.tracks.estimate import fit_batch, fit_segment, parse_bytes
+from unbraid.tracks.model import ReadyModel, prepare_model
+from unbraid.tracks.tuning import Choice, load_choice
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Where a model runs, and what it may take there.
+
+    Attributes:
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        precision: "auto", "fp32", "bf16" or "fp16".
+        threads: on the CPU, in this whole process, torch's too; None leaves them as they are.
+            "auto" takes what `unbraid bench` found for this model on this machine: threads, the
+            batch, and with device "auto" the device.
+        max_memory: bytes, or a text such as "2GB": segments are shortened to stay below it. On a
+            GPU it is the device's memory.
+        batch_size: segments in one pass; None for as many as a GPU has room for, one on the CPU.
+    Raises:
+        SettingsError: for a value that cannot be.
+    """
+
+    device: str = "auto"
+    precision: str = "auto"
+    threads: int | str | None = None
+    max_memory: int | str | None = None
+    batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.threads, int) and self.threads not in (None, "auto"):
+            raise SettingsError(f'threads is a number, "auto" or None, got {self.threads!r}')
+        _ = self.max_bytes
+
+    @cached_property
+    def max_bytes(self) -> int | None:
+        """`max_memory` as a number."""
+        if isinstance(self.max_memory, str):
+            return parse_bytes(self.max_memory)
+        return self.max_memory
+
+    def prepare(
+        self, model: SeparationModel | TensorModel | str | Path, settings: SeparationSettings
+    ) -> tuple[ReadyModel, SeparationSettings]:
+        """The model on its device, and the settings with segments and batches that fit there.
+
+        Raises:
+            SettingsError: if this machine cannot meet these settings.
+            ModelError: if there is no such model, or its file is refused.
+        """
+        if isinstance(self.threads, int):
+            set_threads(self.threads)
+        ready = prepare_model(model, self.device, self.precision)
+        choice = load_choice(ready.fingerprint) if self.threads == "auto" else None
+        if choice is not None:
+            set_threads(choice.threads)
+            if self.device == "auto" and choice.device != ready.device:
+                ready = prepare_model(model, choice.device, self.precision)
+        if self.max_bytes is not None:
+            settings = fit_segment(ready, settings, self.max_bytes)
+        if self.batch_size is None:
+            settings = self._with_batch(ready, settings, choice)
+        return ready, settings
+
+    def _with_batch(
+        self, ready: ReadyModel, settings: SeparationSettings, choice: Choice | None
+    ) -> SeparationSettings:
+        """The batch that was measured; else as many segments as fit beside each other on a GPU."""
+        limit = self.max_bytes
+        if choice is not None and limit is None and choice.device == ready.device:
+            return replace(settings, batch_size=choice.batch_size)
+        free = free_gpu_bytes(ready.device)
+        if free is None:
+            return settings
+        return fit_batch(ready, settings, free if limit is None else min(free, limit))

@@ -1,0 +1,98 @@
+"""The third step: stems are encoded, and get their names when all of them are complete."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from unbraid.atomic import publish
+from unbraid.audio.tags import read_tags
+from unbraid.separation.progress import Progress
+from unbraid.tracks.decode import Decoded
+from unbraid.tracks.encode import Encoded, TrackEncoder
+from unbraid.tracks.failures import naming_the_disk
+from unbraid.tracks.records import save_record
+from unbraid.tracks.result import TrackResult, peak_rss_mb
+from unbraid.tracks.separate import Separated
+
+_FIRST = 0.94  # of the song's progress
+
+
+def write(separated: Separated) -> TrackResult:
+    """Write all parts of a song, or none.
+
+    Raises:
+        UnbraidError: if they cannot be written; nothing has changed then.
+        OSError: if a folder cannot be made.
+    """
+    begun = time.monotonic()
+    decoded = separated.decoded
+    plan, info = decoded.plan, decoded.info
+    with naming_the_disk(plan):
+        encoded = _encode(separated)
+    decoded.job.check_free(plan, decoded.content)
+    _publish(decoded, encoded)
+    return TrackResult(
+        input=str(plan.track.path),
+        status="done",
+        outputs={part: plan.path(part) for part in plan.files},
+        seconds_audio=decoded.sound.samples / info.sample_rate,
+        seconds_wall=separated.seconds + time.monotonic() - begun,
+        peak_rss_mb=peak_rss_mb(),
+        null_test_db=encoded.null_test_db,
+        gain_db=20.0 * math.log10(encoded.gain),
+        sample_rate=decoded.delivery.sample_rate,
+        channels=info.channels,
+        notes=tuple(_notes(decoded, encoded)),
+    )
+
+
+def _encode(separated: Separated) -> Encoded:
+    decoded = separated.decoded
+    job, watch = decoded.job, decoded.watch
+    watch.tell(Progress("write", _FIRST, None))
+    encoder = TrackEncoder(
+        info=decoded.info,
+        source=decoded.sound,
+        stems=separated.stems,
+        parts=job.parts,
+        output=job.output,
+        chosen=decoded.delivery.format,
+        sample_rate=decoded.delivery.sample_rate,
+        seed=job.settings.seed,
+    )
+    tags = read_tags(decoded.plan.track.path)
+    encoded = encoder.run(decoded.scratch.folder, tags, watch.cancel)
+    watch.tell(Progress("write", 1.0, None))
+    return encoded
+
+
+def _publish(decoded: Decoded, encoded: Encoded) -> None:
+    """Give all files their names; the record first, so that they are ours whatever happens."""
+    plan = decoded.plan
+    for part in encoded.files:
+        plan.path(part).parent.mkdir(parents=True, exist_ok=True)
+    save_record(plan, encoded.files, decoded.job.request, decoded.content)
+    for part, path in encoded.files.items():
+        publish(path, plan.path(part))
+
+
+def _notes(decoded: Decoded, encoded: Encoded) -> list[str]:
+    job, info, delivery = decoded.job, decoded.info, decoded.delivery
+    output, notes = job.output, []
+    if encoded.saturated:
+        notes.append(
+            f"{encoded.saturated} samples were beyond full scale and were cut off "
+            f"(clip mode {output.clip_mode})"
+        )
+    if encoded.moved:
+        closing = job.parts.closing
+        notes.append(f"{encoded.moved} samples of {closing} did not fit and went to a stem")
+    if output.sample_rate == "source" and delivery.sample_rate != info.sample_rate:
+        notes.append(
+            f"{delivery.format.name} does not take {info.sample_rate} Hz; "
+            f"written at {delivery.sample_rate} Hz"
+        )
+    if output.residual and output.two_stems:
+        notes.append(f"{job.parts.closing} already holds what is left; no residual is written")
+    return notes
