@@ -240,3 +240,12 @@ def test_the_bars_of_a_terminal_work(unbraid_main, song, monkeypatch):
     assert code == 1
     assert "2 done, 1 failed" in err
     assert "[red]two.wav" in err
+
+
+def test_missing_kernels_are_told_in_one_line(unbraid_main, song, monkeypatch):
+    monkeypatch.delenv("UNBRAID_RUNTIME", raising=False)
+    missing = "this installation has no kernels"
+    monkeypatch.setattr("unbraid.engines.choose._native_missing", lambda *place: missing)
+    code, _, err = unbraid_main(str(song), "--out", "out")
+    told = [line for line in err.splitlines() if missing in line]
+    assert code == 0 and len(told) == 1 and "compiler" in told[0]

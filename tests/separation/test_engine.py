@@ -321,3 +321,8 @@ def test_a_model_that_breaks_its_contract_is_named():
         apply_model(Short(), noise(1, 2, 50))
     with pytest.raises(ModelError, match=r"valid_samples\(10\) is 10 or more, got 9"):
         apply_model(Identity(wider=-1), noise(1, 2, 50))
+
+
+def test_a_mixture_without_its_batch_is_told_how_to_get_one(unchecked):
+    with pytest.raises(ShapeError, match=r"add the batch: mixture\[None\]"):
+        apply_model(Identity(), noise(1, 2, 100)[0])

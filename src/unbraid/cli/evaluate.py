@@ -134,7 +134,7 @@ def _of_model(options: argparse.Namespace, settings: EvaluationSettings) -> Summ
         jobs = model_jobs(
             tracks,
             lambda mixture, folder: separator.separate_file(mixture, folder, output).outputs,
-            [separator.request(output), separator.model_name, options.keep_estimates],
+            [separator.request(output), separator.model.name, options.keep_estimates],
             scratch,
             stems=settings.stems,
             keep=keep,
@@ -150,9 +150,9 @@ def _of_model(options: argparse.Namespace, settings: EvaluationSettings) -> Summ
     provenance: dict[str, Any] = {
         "data": options.data,
         "split": split,
-        "model": separator.model_name,
-        "licence": separator.model_licence,
-        "device": separator.device,
+        "model": separator.model.name,
+        "licence": separator.model.licence,
+        "device": separator.model.device,
         "segment_s": separator.segment_s,
         "overlap": separator.settings.overlap,
         "shifts": separator.settings.shifts,
@@ -160,7 +160,7 @@ def _of_model(options: argparse.Namespace, settings: EvaluationSettings) -> Summ
     }
     return summarize(
         done,
-        system=options.name or separator.model_name,
+        system=options.name or separator.model.name,
         leaked=settings.leaked,
         provenance=provenance,
         split=split,

@@ -183,7 +183,7 @@ def _model_system(text: str, options: argparse.Namespace, mixtures: Mixtures) ->
     name, _, model = text.rpartition("=")
     separator = Separator(model=model, device=options.device)
     return ModelSystem(
-        name or separator.model_name,
+        name or separator.model.name,
         lambda signal: separator.separate(signal, SAMPLE_RATE),
         mixtures,
     )

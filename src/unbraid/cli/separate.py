@@ -136,7 +136,10 @@ def run(options: argparse.Namespace) -> int:
     mine = plans[part - 1 :: parts]
     with make_display(len(mine), quiet=options.quiet) as display:
         if options.verbose:
-            display.note(f"{separator.model_name} runs on {separator.device} in {separator.engine}")
+            model = separator.model
+            display.note(f"{model.name} runs on {model.device} in {model.engine}")
+        elif (missing := _missing_kernels(separator)) is not None:
+            display.note(missing)
         if options.segment is None and separator.settings.segment_s is not None:
             display.note(f"segments of {separator.settings.segment_s:g} s, to stay in memory")
         results = _run_all(separator, plans, mine, output, options, display)
@@ -157,16 +160,16 @@ def _run_all(
     def begin(plan: OutputPlan) -> None:
         display.begin(str(plan.track.path))
 
-    def estimates() -> Generator[TrackResult, None, None]:
+    def costs() -> Generator[TrackResult, None, None]:
         for plan in mine:
             begin(plan)
-            yield separator.estimate(plan, output)
+            yield separator.costs(plan, output=output)
 
     inputs = identities(plan.track for plan in plans)
     separator.on_progress = display.progress
-    separated = separator.attempt_all(mine, output, inputs=inputs, on_turn=begin)
+    separated = separator.separate_many(mine, output=output, inputs=inputs, on_turn=begin)
     results = []
-    with closing(estimates() if options.dry_run else separated) as ended:
+    with closing(costs() if options.dry_run else separated) as ended:
         for plan, result in zip(mine, ended, strict=True):
             if options.report and result.status in ("done", "skipped"):
                 display.stage("report")
@@ -176,6 +179,22 @@ def _run_all(
             if options.json:
                 _print_json(result)
     return results
+
+
+def _missing_kernels(separator: Separator) -> str | None:
+    """A warning where models run in torch on the CPU because the compiled kernels cannot."""
+    from unbraid.engines.choose import VARIABLE, why_torch
+
+    if separator.model.device != "cpu" or os.environ.get(VARIABLE):
+        return None
+    precision = separator.model.precision
+    reason = why_torch("cpu", precision) if precision in ("auto", "fp32") else None
+    if reason is None:
+        return None
+    return (
+        f"{reason}, so separating takes several times as long; with a C++ compiler at hand, "
+        "installing unbraid again builds the kernels"
+    )
 
 
 def _print_json(result: TrackResult) -> None:

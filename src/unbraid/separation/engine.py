@@ -91,7 +91,8 @@ def check_mixture(model: SeparationModel, mixture: Mixture) -> tuple[int, int, i
     """
     wanted = f"(batch, {model.spec.channels} channels, 1 sample or more)"
     if mixture.ndim != 3 or mixture.shape[1] != model.spec.channels or 0 in mixture.shape:
-        raise ShapeError(f"the model takes a mixture of {wanted}, got {tuple(mixture.shape)}")
+        hint = "; add the batch: mixture[None]" if mixture.ndim == 2 else ""
+        raise ShapeError(f"the model takes a mixture of {wanted}, got {tuple(mixture.shape)}{hint}")
     if not np.issubdtype(as_array(mixture[:0]).dtype, np.floating):
         raise ShapeError(f"the model takes a floating-point mixture, got {mixture.dtype}")
     batch, channels, samples = mixture.shape

@@ -142,7 +142,7 @@ def _settings(separator: Separator | None, output: OutputSettings | None) -> dic
 def _provenance(separator: Separator | None) -> dict[str, Any]:
     if separator is None:
         return {"unbraid": __version__}
-    rows = {"unbraid": __version__, "model": separator.model_name}
-    if separator.model_licence:
-        rows["licence of the weights"] = separator.model_licence
-    return {**rows, "device": separator.device}
+    rows = {"unbraid": __version__, "model": separator.model.name}
+    if separator.model.licence:
+        rows["licence of the weights"] = separator.model.licence
+    return {**rows, "device": separator.model.device}

@@ -115,8 +115,9 @@ class SpoolView:
         except OSError:
             return None
         whole = flat[: len(flat) // self._width * self._width]
-        stems: np.ndarray = whole.reshape(-1, len(self.stems), self.channels)
-        return stems.transpose(1, 2, 0)
+        samples = whole.reshape(-1, len(self.stems), self.channels)
+        stems: np.ndarray = samples.transpose(1, 2, 0)
+        return stems
 
     @property
     def _width(self) -> int:

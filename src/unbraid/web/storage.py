@@ -6,6 +6,7 @@
     DATA/songs/ID/original.EXT    as uploaded
     DATA/songs/ID/excerpt.wav     what a preview separates
     DATA/songs/ID/listen/         16-bit copies for the mixer, of what cannot be read from anywhere
+    DATA/songs/ID/listen.json     where stems can be heard while they are separated
     DATA/songs/ID/stems/          PART.EXT
     DATA/songs/ID/peaks.json
 
