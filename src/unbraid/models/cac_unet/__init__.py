@@ -1,0 +1,1 @@
+"""The CaC TFC-TDF U-Net."""

@@ -1,0 +1,1 @@
+"""Conv-TasNet, for music and for speech."""

@@ -1,0 +1,1 @@
+"""LaSAFT with GPoCM."""

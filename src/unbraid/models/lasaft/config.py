@@ -1,0 +1,75 @@
+"""Settings of LaSAFT with GPoCM."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from unbraid.errors import SettingsError
+from unbraid.models.cac_unet.config import CAC_RANGES
+from unbraid.models.checks import Range
+from unbraid.models.settings import SystemConfig
+
+
+@dataclass(frozen=True)
+class LaSAFTConfig(SystemConfig):
+    """Settings of one TFC-TDF U-Net for all stems, told which stem it works on.
+
+    The published large model has `n_fft=4096, levels=4, embedding=64`.
+
+    Attributes:
+        n_fft ... bias: as in `CacUNetConfig`.
+        embedding: numbers that stand for a stem.
+        control_layers: widths of the network that turns them into conditions, each twice the
+            one before.
+        conditioned: blocks that the stem modulates: "encoder", "decoder" or "full".
+        control_norm: whether the conditions pass a batch norm.
+        latent_sources: layers along frequency in each block, among which the stem chooses.
+        key_width: numbers by which it chooses.
+    """
+
+    stems: tuple[str, ...] = ("vocals", "drums", "bass", "other")
+    segment_s: float = 2.9489
+    n_fft: int = 2048
+    hop: int = 1024
+    width: int = 24
+    levels: int = 3
+    layers: int = 5
+    kernel: int = 3
+    bottleneck_factor: int = 16
+    least_bottleneck: int = 16
+    bias: bool = False
+    embedding: int = 32
+    control_layers: int = 4
+    conditioned: str = "decoder"
+    control_norm: bool = True
+    latent_sources: int = 6
+    key_width: int = 32
+
+    RANGES: ClassVar[Mapping[str, Range]] = {
+        **CAC_RANGES,
+        "embedding": (1, 4096),
+        "control_layers": (2, 12),
+        "latent_sources": (1, 256),
+        "key_width": (1, 4096),
+    }
+    WORDS: ClassVar[Mapping[str, tuple[str, ...]]] = {"conditioned": ("encoder", "decoder", "full")}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.n_fft // 2 % 2**self.levels or self.n_fft % 2 or self.kernel % 2 == 0:
+            raise SettingsError(
+                "n_fft / 2 is a multiple of 2 to the power levels and the kernel is odd, got "
+                f"{self.n_fft} / 2, 2 to the power {self.levels} and {self.kernel}"
+            )
+
+    @property
+    def conditioned_blocks(self) -> range:
+        """Which blocks the stem modulates, counted along the way through."""
+        levels = self.levels
+        return {
+            "encoder": range(levels),
+            "decoder": range(levels + 1, 2 * levels + 1),
+            "full": range(2 * levels + 1),
+        }[self.conditioned]

@@ -1,0 +1,1 @@
+"""KUIELAB-MDX-Net."""

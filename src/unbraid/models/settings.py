@@ -1,0 +1,50 @@
+"""What the configs of all architectures share: stems, rate, channels, segment, and their checks.
+
+A config is plain data that may come from any file, so every number has a smallest and a greatest
+value and every word a list of known ones. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from unbraid.models.base import ModelSpec
+from unbraid.models.checks import Range, check_fields, whole_samples
+
+
+@dataclass(frozen=True)
+class SystemConfig:
+    """Settings that every architecture has; a subclass adds its own and their limits.
+
+    Attributes:
+        stems: names of the parts, in the order of the estimates.
+        sample_rate: Hz, of mixture and estimates.
+        audio_channels: of mixture and estimates.
+        segment_s: length of one forward pass, in seconds.
+    """
+
+    stems: tuple[str, ...] = ("drums", "bass", "other", "vocals")
+    sample_rate: int = 44100
+    audio_channels: int = 2
+    segment_s: float = 6.0
+
+    RANGES: ClassVar[Mapping[str, Range]] = {}
+    """Smallest and greatest value of every number of the subclass, or of each item of a tuple."""
+    WORDS: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Known values of every string."""
+
+    def __post_init__(self) -> None:
+        """Raise `SettingsError` for a value of the wrong kind or outside its range."""
+        check_fields(self, self.RANGES, self.WORDS)
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Stems, rate, channels and segment."""
+        return ModelSpec(
+            stems=self.stems,
+            sample_rate=self.sample_rate,
+            channels=self.audio_channels,
+            segment_samples=max(1, whole_samples(self.segment_s, self.sample_rate)),
+        )

@@ -1,0 +1,1 @@
+"""The WaveNet of Lluís et al."""

@@ -1,0 +1,1 @@
+"""CrossNet-Open-Unmix (X-UMX)."""
