@@ -116,14 +116,14 @@ def test_bf16_learns_too(tmp_path, small_recipe, small_data):
 def broken_loss(monkeypatch, when):
     """Losses are NaN where `when(call number)`."""
     calls = []
-    original = steps.stem_losses
+    original = steps.training_losses
 
-    def losses(estimates, sources, kind):
+    def losses(estimates, sources, recipe):
         calls.append(None)
-        value = original(estimates, sources, kind)
+        value = original(estimates, sources, recipe)
         return value * float("nan") if when(len(calls)) else value
 
-    monkeypatch.setattr(steps, "stem_losses", losses)
+    monkeypatch.setattr(steps, "training_losses", losses)
 
 
 def test_a_step_that_is_no_number_is_refused_recorded_and_gone_around(

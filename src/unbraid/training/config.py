@@ -84,13 +84,21 @@ class LossRecipe:
     Attributes:
         kind: "l1" or "mse" on waveforms; "relative": amplitude of the error over that of the
             mixture, which does not depend on loudness; "log": its power in tens of decibels, as
-            nSDR counts, for models that share out the mixture by masks.
+            nSDR counts, for models that share out the mixture by masks; "magnitude" or "spectrum":
+            mean squared error of magnitudes, or of complex values, of the STFT.
+        n_fft, hop: of that STFT.
+        combine: take the loss on all sums of stems, too.
+        angle: weight of the loss on the angle between waveforms (weighted SDR), which is added.
         weights: of the stems, by name; 1 for those left out.
         spectral: weight of the loss on magnitudes at several resolutions, which is added in
             training (validation by "loss" stays with `kind`); 0 for none.
     """
 
-    kind: Literal["l1", "mse", "relative", "log"] = "l1"
+    kind: Literal["l1", "mse", "relative", "log", "magnitude", "spectrum"] = "l1"
+    n_fft: int = 4096
+    hop: int = 1024
+    combine: bool = False
+    angle: float = 0.0
     weights: Mapping[str, float] = field(default_factory=dict)
     spectral: float = 0.0
 

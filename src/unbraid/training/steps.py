@@ -15,8 +15,9 @@ from unbraid.shapes import Sources
 from unbraid.training import svd
 from unbraid.training.config import OptimizerRecipe, Recipe, RunRecipe
 from unbraid.training.distributed import Team
+from unbraid.training.domain_losses import training_losses
 from unbraid.training.feed import Batch, Feed
-from unbraid.training.losses import spectral_losses, stem_losses, stem_weights, weighted_loss
+from unbraid.training.losses import spectral_losses, stem_weights, weighted_loss
 from unbraid.training.state import RunState
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -108,7 +109,7 @@ class Stepper:
             with autocast(self._recipe.run, self._team.device), compiling():
                 estimates = self._model(part.sum(1))
             estimates = estimates.float()
-            part_losses = stem_losses(estimates, part, self._recipe.loss.kind)
+            part_losses = training_losses(estimates, part, self._recipe.loss)
             if weight := self._recipe.loss.spectral:
                 part_losses = part_losses + weight * spectral_losses(estimates, part)
             loss = weighted_loss(part_losses, self._weights) / parts

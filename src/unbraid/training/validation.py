@@ -20,8 +20,9 @@ from unbraid.shapes import Mixture, Sources
 from unbraid.training.config import Recipe, ValidationRecipe
 from unbraid.training.datasets import RunData
 from unbraid.training.distributed import Team
+from unbraid.training.domain_losses import training_losses
 from unbraid.training.ema import weights_of
-from unbraid.training.losses import stem_losses, stem_weights, weighted_loss
+from unbraid.training.losses import stem_weights, weighted_loss
 from unbraid.training.start import as_separation_model
 
 Weights = Mapping[str, Tensor] | None
@@ -148,7 +149,7 @@ def _score(
     """The loss, then the nSDR of each stem."""
     if not torch.isfinite(estimates).all():
         return [float("nan")] * (1 + len(stems))
-    losses = stem_losses(estimates, sources, recipe.loss.kind)
+    losses = training_losses(estimates, sources, recipe.loss)
     loss = weighted_loss(losses, stem_weights(recipe.loss, stems))
     scores = nsdr(sources[0].numpy(), estimates[0].numpy())
     return [float(loss), *map(float, scores)]
