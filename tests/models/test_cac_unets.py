@@ -7,11 +7,11 @@ import torch
 
 from reference.classic import CASES, check, fill, learnable, noise
 from unbraid.models.cac_unet.config import CacUNetConfig
-from unbraid.models.cac_unet.network import CacSeparator
+from unbraid.models.cac_unet.network import CacUNet
 from unbraid.models.cac_unet.public import public_name
 from unbraid.models.lasaft import public as lasaft_public
 from unbraid.models.lasaft.config import LaSAFTConfig
-from unbraid.models.lasaft.network import LaSAFTNet
+from unbraid.models.lasaft.network import LaSAFT
 from unbraid.models.layers.parts_first import pack_parts_first, unpack_parts_first
 
 SMALL = {"n_fft": 256, "hop": 64, "levels": 2, "width": 8, "layers": 3}
@@ -34,7 +34,7 @@ def _wave(samples):
     ],
 )  # fmt: skip
 def test_the_network_computes_what_the_authors_does(net, spec, wave, samples, config):
-    model = CacSeparator(config)
+    model = CacUNet(config)
     fill(model, public_name)
     assert learnable(model) == CASES[net]["params"]
     mixture = _wave(samples)
@@ -49,7 +49,7 @@ def test_the_network_computes_what_the_authors_does(net, spec, wave, samples, co
 
 def test_the_large_model_has_the_published_size():
     large = CacUNetConfig(stems=("vocals",), n_fft=4096, levels=4, bias=True)
-    assert learnable(CacSeparator(large)) == 2_232_132
+    assert learnable(CacUNet(large)) == 2_232_132
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_the_large_model_has_the_published_size():
     ],
 )
 def test_the_conditioned_network_computes_what_the_authors_does(case, stem, samples, config):
-    model = LaSAFTNet(config)
+    model = LaSAFT(config)
     fill(model, lasaft_public.public_name)
     assert learnable(model) == CASES[f"lasaft_net_{case}"]["params"]
     spectrum = pack_parts_first(model.stft(_wave(samples)))
@@ -77,12 +77,12 @@ def test_the_conditioned_network_computes_what_the_authors_does(case, stem, samp
 
 def test_the_large_conditioned_model_has_the_published_size():
     large = LaSAFTConfig(n_fft=4096, levels=4, embedding=64)
-    assert learnable(LaSAFTNet(large)) == 31_541_908
+    assert learnable(LaSAFT(large)) == 31_541_908
 
 
 @pytest.mark.parametrize("samples", [1, 128, 129, 2001])
 def test_any_length_comes_back(samples):
-    for model in (CacSeparator(CacUNetConfig(**SMALL)), LaSAFTNet(LaSAFTConfig(**LATENT))):
+    for model in (CacUNet(CacUNetConfig(**SMALL)), LaSAFT(LaSAFTConfig(**LATENT))):
         with torch.inference_mode():
             assert model.eval()(noise(2, 2, samples)).shape == (2, 4, 2, samples)
         valid = model.valid_samples(samples)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from unbraid.models.base import ModelSpec
 from unbraid.models.cac_unet.config import CacUNetConfig
-from unbraid.models.layers.cac_unet import CacUNet
+from unbraid.models.layers.cac_unet import CacCore
 from unbraid.models.layers.lengths import next_multiple, pad_end
 from unbraid.models.layers.parts_first import pack_parts_first, unpack_parts_first
 from unbraid.models.layers.plain_stft import PlainSTFT
@@ -45,15 +45,15 @@ class Block(nn.Module):
         return y + added
 
 
-class CacSeparator(nn.Module):
+class CacUNet(nn.Module):
     """A U-Net for each stem on the complex spectrogram. (b c t) -> (b s c t) for any t >= 1."""
 
     def __init__(self, config: CacUNetConfig) -> None:
         super().__init__()
         self.config = config
         self.stft = PlainSTFT(config.n_fft, config.hop)
-        self.nets: StemNets[CacUNet] = StemNets(
-            lambda _: CacUNet(
+        self.nets: StemNets[CacCore] = StemNets(
+            lambda _: CacCore(
                 2 * config.audio_channels,
                 config.width,
                 config.levels,

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 
 from unbraid.models.base import ModelSpec
 from unbraid.models.d3net.config import Band, D3NetConfig
+from unbraid.models.layers.batch_norm import BatchNorm2d
 from unbraid.models.layers.lengths import pad_end
 from unbraid.models.layers.plain_stft import PlainSTFT
 from unbraid.models.layers.stem_nets import StemNets
@@ -44,7 +45,7 @@ class DilatedLayer(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, dilation: int, epsilon: float) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm2d(inputs, eps=epsilon)
+        self.norm = BatchNorm2d(inputs, eps=epsilon)
         self.conv = nn.Conv2d(inputs, outputs, 3, padding=dilation, dilation=dilation)
 
     def forward(self, x: Maps) -> Maps:
@@ -105,7 +106,7 @@ class UpBlock(nn.Module):
 
     def __init__(self, inputs: int, skip: int, make: Callable[[int], nn.Module], eps: float):
         super().__init__()
-        self.norm = nn.BatchNorm2d(inputs, eps=eps)
+        self.norm = BatchNorm2d(inputs, eps=eps)
         self.up = nn.ConvTranspose2d(inputs, inputs, 2, 2)
         self.block = make(inputs + skip)
 
@@ -137,7 +138,7 @@ class D3UNet(nn.Module):
         )
         self.match = None
         if growths[-1] != outputs:
-            norm = nn.BatchNorm2d(growths[-1], eps=epsilon)
+            norm = BatchNorm2d(growths[-1], eps=epsilon)
             self.match = nn.Sequential(norm, nn.Conv2d(growths[-1], outputs, 1))
 
     def forward(self, x: Maps) -> Maps:
@@ -169,7 +170,7 @@ class D3Core(nn.Module):
         self.full = D3UNet(full, channels, full.growths[-1], epsilon)
         inputs = shared + full.growths[-1]
         self.final = D2Block(inputs, config.final_growth, config.final_depth, epsilon)
-        self.norm = nn.BatchNorm2d(config.final_growth, eps=epsilon)
+        self.norm = BatchNorm2d(config.final_growth, eps=epsilon)
         self.value = nn.Conv2d(config.final_growth, channels, 1)
         self.gate = nn.Conv2d(config.final_growth, channels, 1)
 

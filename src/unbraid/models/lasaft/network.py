@@ -25,7 +25,8 @@ from torch import Tensor, nn
 
 from unbraid.models.base import ModelSpec
 from unbraid.models.lasaft.config import LaSAFTConfig
-from unbraid.models.layers.cac_unet import CacUNet
+from unbraid.models.layers.batch_norm import BatchNorm1d
+from unbraid.models.layers.cac_unet import CacCore
 from unbraid.models.layers.lengths import next_multiple, pad_end
 from unbraid.models.layers.parts_first import pack_parts_first, unpack_parts_first
 from unbraid.models.layers.plain_stft import PlainSTFT
@@ -50,13 +51,13 @@ class Control(nn.Module):
         self.blocks, self.width = len(config.conditioned_blocks), config.width
         widths = [config.embedding * 2**level for level in range(config.control_layers)]
         self.dense = nn.ModuleList(nn.Linear(*ends) for ends in pairwise(widths))
-        self.norms = nn.ModuleList(nn.BatchNorm1d(width) for width in widths[2:])
+        self.norms = nn.ModuleList(BatchNorm1d(width) for width in widths[2:])
         self.dropout = nn.Dropout(0.5)
         last, norm = widths[-1], config.control_norm
 
         def end(outputs: int) -> nn.Sequential:
             steps = [nn.Linear(last, outputs)]
-            return nn.Sequential(*steps, *[nn.BatchNorm1d(outputs, affine=False)] * norm)
+            return nn.Sequential(*steps, *[BatchNorm1d(outputs, affine=False)] * norm)
 
         self.gamma = end(self.blocks * self.width**2)
         self.beta = end(self.blocks * self.width)
@@ -72,7 +73,7 @@ class Control(nn.Module):
         return [Condition(embedding, *pair) for pair in pairs]
 
 
-class LaSAFT(nn.Module):
+class LatentTransform(nn.Module):
     """Several layers along frequency, weighted by how well each suits the stem."""
 
     def __init__(self, config: LaSAFTConfig, freq: int) -> None:
@@ -97,7 +98,7 @@ class Block(nn.Module):
     def __init__(self, config: LaSAFTConfig, inputs: int, freq: int) -> None:
         super().__init__()
         self.tfc = DenseTFC(inputs, config.width, config.layers, config.kernel)
-        self.lasaft = LaSAFT(config, freq)
+        self.lasaft = LatentTransform(config, freq)
 
     def forward(self, x: Maps, condition: Condition) -> Maps:
         """(b c n f) -> (b width n f)."""
@@ -109,7 +110,7 @@ class Block(nn.Module):
         return y + added
 
 
-class LaSAFTNet(nn.Module):
+class LaSAFT(nn.Module):
     """One conditioned U-Net for all stems. (b c t) -> (b s c t) for any t >= 1."""
 
     def __init__(self, config: LaSAFTConfig) -> None:
@@ -118,7 +119,7 @@ class LaSAFTNet(nn.Module):
         self.stft = PlainSTFT(config.n_fft, config.hop)
         self.embedding = nn.Embedding(len(config.stems), config.embedding)
         self.control = Control(config)
-        self.net = CacUNet(
+        self.net = CacCore(
             2 * config.audio_channels,
             config.width,
             config.levels,

@@ -18,13 +18,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from unbraid.models.layers.batch_norm import BatchNorm2d
 from unbraid.models.layers.tfc_tdf import Maps
 
 MakeBlock = Callable[[int, int], nn.Module]
 """(features that come in, frequency rows) -> a block."""
 
 
-class CacUNet(nn.Module):
+class CacCore(nn.Module):
     """(b c n f) -> (b c n f) with f odd; n and f - 1 are multiples of 2 to the power `levels`.
 
     Args:
@@ -41,15 +42,15 @@ class CacUNet(nn.Module):
         super().__init__()
         rows = [(freq - 1) // 2**level for level in range(levels + 1)]
         self.first = nn.Sequential(
-            nn.Conv2d(channels, width, (1, 2)), nn.BatchNorm2d(width), nn.ReLU()
+            nn.Conv2d(channels, width, (1, 2)), BatchNorm2d(width), nn.ReLU()
         )
         self.encoders = nn.ModuleList(make_block(width, row) for row in rows[:-1])
         self.downs = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(width, width, 2, 2), nn.BatchNorm2d(width)) for _ in rows[1:]
+            nn.Sequential(nn.Conv2d(width, width, 2, 2), BatchNorm2d(width)) for _ in rows[1:]
         )
         self.middle = make_block(width, rows[-1])
         self.ups = nn.ModuleList(
-            nn.Sequential(nn.ConvTranspose2d(width, width, 2, 2), nn.BatchNorm2d(width))
+            nn.Sequential(nn.ConvTranspose2d(width, width, 2, 2), BatchNorm2d(width))
             for _ in rows[1:]
         )
         self.decoders = nn.ModuleList(make_block(2 * width, row) for row in reversed(rows[:-1]))

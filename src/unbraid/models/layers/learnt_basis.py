@@ -7,6 +7,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from unbraid.models.layers.batch_norm import BatchNorm1d
 from unbraid.models.layers.lengths import pad_end
 
 
@@ -79,7 +80,7 @@ def make_norm(width: int, kind: str) -> nn.Module:
     """A `FeatureNorm`; also "batch" for batch norm and "none"."""
     if kind == "none":
         return nn.Identity()
-    return nn.BatchNorm1d(width) if kind == "batch" else FeatureNorm(width, kind)
+    return BatchNorm1d(width) if kind == "batch" else FeatureNorm(width, kind)
 
 
 def bounded_masks(scores: Float[Tensor, "b s ..."], kind: str) -> Float[Tensor, "b s ..."]:

@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from unbraid.models.layers.batch_norm import BatchNorm2d
+
 Maps = Float[Tensor, "b _ _ _"]
 """(batch, features, frames, freq), or with the last two swapped."""
 
@@ -21,7 +23,7 @@ def conv_norm_relu(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
     """Convolution that keeps the size, batch norm, ReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2),
-        nn.BatchNorm2d(outputs),
+        BatchNorm2d(outputs),
         nn.ReLU(),
     )
 
@@ -72,6 +74,6 @@ class TDF(nn.Sequential):
         rows = [freq, *[bottleneck] * (bottleneck > 0), outputs or freq]
         steps = []
         for before, after in pairwise(rows):
-            norm = nn.BatchNorm2d(width, affine=affine)
+            norm = BatchNorm2d(width, affine=affine)
             steps += [nn.Linear(before, after, bias), norm, nn.ReLU()]
         super().__init__(*steps)

@@ -27,6 +27,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.models.base import ModelSpec
+from unbraid.models.layers.batch_norm import BatchNorm2d
 from unbraid.models.layers.lengths import next_multiple, pad_end
 from unbraid.models.layers.plain_stft import PlainSTFT
 from unbraid.models.layers.tfc_tdf import TDF, Maps, PlainTFC
@@ -55,7 +56,7 @@ class Block(nn.Module):
 
 
 def _resize(conv: nn.Module, width: int) -> nn.Sequential:
-    return nn.Sequential(conv, nn.BatchNorm2d(width), nn.ReLU())
+    return nn.Sequential(conv, BatchNorm2d(width), nn.ReLU())
 
 
 class MDXUNet(nn.Module):

@@ -13,6 +13,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from unbraid.models.layers.batch_norm import BatchNorm1d
 from unbraid.models.layers.recurrent import one_thread
 from unbraid.models.open_unmix.config import OpenUnmixConfig
 
@@ -30,7 +31,7 @@ class UnmixCore(nn.Module):
         self.output_scale = nn.Parameter(torch.ones(all_bins))
         self.output_mean = nn.Parameter(torch.ones(all_bins))
         self.fc1 = nn.Linear(self.channels * self.bins, hidden, bias=False)
-        self.bn1 = nn.BatchNorm1d(hidden)
+        self.bn1 = BatchNorm1d(hidden)
         self.lstm = nn.LSTM(
             hidden,
             hidden // 2 if config.both_ways else hidden,
@@ -39,9 +40,9 @@ class UnmixCore(nn.Module):
             dropout=config.dropout if config.lstm_layers > 1 else 0.0,
         )
         self.fc2 = nn.Linear(2 * hidden, hidden, bias=False)
-        self.bn2 = nn.BatchNorm1d(hidden)
+        self.bn2 = BatchNorm1d(hidden)
         self.fc3 = nn.Linear(hidden, self.channels * all_bins, bias=False)
-        self.bn3 = nn.BatchNorm1d(self.channels * all_bins)
+        self.bn3 = BatchNorm1d(self.channels * all_bins)
 
     def forward(self, mixture: Float[Tensor, "b c f n"]) -> Float[Tensor, "b c f n"]:
         """The figure."""

@@ -24,6 +24,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from unbraid.models.base import ModelSpec
+from unbraid.models.layers.batch_norm import BatchNorm2d
 from unbraid.models.layers.lengths import next_multiple
 from unbraid.models.layers.plain_stft import PlainSTFT
 from unbraid.models.res_u_net.config import ResUNetConfig
@@ -37,8 +38,8 @@ _MOMENTUM = 0.01
 Maps = Float[Tensor, "b _ _ _"]
 
 
-def _norm(width: int) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(width, momentum=_MOMENTUM)
+def _norm(width: int) -> BatchNorm2d:
+    return BatchNorm2d(width, momentum=_MOMENTUM)
 
 
 class ResidualBlock(nn.Module):
@@ -84,7 +85,7 @@ class UpLevel(nn.Module):
         return y
 
 
-class ResUNet(nn.Module):
+class ResUNetCore(nn.Module):
     """Magnitudes of the mixture to `MAPS` maps for each channel of each stem."""
 
     def __init__(self, config: ResUNetConfig, stems: int) -> None:
@@ -130,7 +131,7 @@ class ResUNet(nn.Module):
         return F.pad(x, (0, 1, 0, frames - whole))
 
 
-class ResUNetSeparator(nn.Module):
+class ResUNet(nn.Module):
     """Magnitude and phase by a residual U-Net. (b c t) -> (b s c t) for any t >= 1."""
 
     def __init__(self, config: ResUNetConfig) -> None:
@@ -139,7 +140,7 @@ class ResUNetSeparator(nn.Module):
         self.stft = PlainSTFT(config.n_fft, config.hop)
         stems = len(config.stems)
         nets, each = (1, stems) if config.joint else (stems, 1)
-        self.nets = nn.ModuleList(ResUNet(config, each) for _ in range(nets))
+        self.nets = nn.ModuleList(ResUNetCore(config, each) for _ in range(nets))
 
     @property
     def spec(self) -> ModelSpec:
