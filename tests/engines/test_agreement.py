@@ -26,7 +26,26 @@ SMALL: dict[str, Any] = {
     "hybrid_demucs": HYBRID,
     "spectrogram_demucs": {**HYBRID, "width": 4},
     "demucs": {"segment_s": 0.5, "width": 4, "depth": 4},
-}
+    "demucs_v2": {"segment_s": 0.5, "width": 4, "depth": 4},
+    "wave_u_net": {"segment_s": 0.5, "width": 4, "levels": 4},
+    "wavenet": {"segment_s": 0.5, "doublings": 3, "width": 4, "skip_width": 4,
+                "final_widths": [8, 4]},
+    "conv_tasnet": {"segment_s": 0.5, "basis": 16, "width": 8, "hidden": 16, "blocks": 3,
+                    "repeats": 2},
+    "dprnn": {"segment_s": 0.5, "basis": 16, "width": 8, "hidden": 8, "repeats": 1},
+    "open_unmix": {"segment_s": 0.5, "n_fft": 512, "hop": 128, "bins": 100, "hidden": 16},
+    "x_umx": {"segment_s": 0.5, "n_fft": 512, "hop": 128, "bins": 100, "hidden": 16},
+    "d3net": {"segment_s": 0.5, "n_fft": 512, "hop": 128, "bins": 200, "split": 64,
+              "low_growths": [4, 4, 4], "low_depths": [2, 2, 2], "rest_growths": [2, 2, 2],
+              "rest_depths": [1, 1, 1], "full_growths": [4, 4, 4], "full_depths": [2, 2, 2]},
+    "cac_unet": {"segment_s": 0.5, "n_fft": 256, "hop": 128, "levels": 2, "width": 4, "layers": 2},
+    "lasaft": {"segment_s": 0.5, "n_fft": 256, "hop": 128, "levels": 2, "width": 4, "layers": 2,
+               "latent_sources": 2, "key_width": 4, "embedding": 4},
+    "res_u_net": {"segment_s": 0.5, "n_fft": 256, "hop": 128, "widths": [4, 4], "time_levels": 2,
+                  "blocks": 1, "middle": 1},
+    "mdx_net": {"segment_s": 0.5, "n_ffts": [512, 384, 512, 384], "hop": 128, "bins": 128,
+                "levels": 2, "width": 4, "layers": 1},
+}  # fmt: skip
 """Settings that make each architecture small; one that is not here is built by its defaults."""
 
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from reference.classic import CASES, check, fill, learnable, noise, value_of
+from unbraid.models.layers.stft import pack_complex
 from unbraid.models.mdx_net.config import MDXNetConfig
 from unbraid.models.mdx_net.network import MDXNet
 from unbraid.models.mdx_net.public import public_name
-from unbraid.models.stft import pack_complex
 
 SMALL = {"bins": 128, "hop": 64, "levels": 2, "width": 8, "mixer": False}
 ONE = {**SMALL, "stems": ("vocals",), "n_ffts": (384,)}

@@ -26,6 +26,18 @@ NETWORKS: dict[str, str] = {
     "spectrogram_demucs": "unbraid.models.spectrogram_demucs SpectrogramDemucs",
     "demucs": "unbraid.models.demucs Demucs",
     "band_unet": "unbraid.models.band_unet BandUNet",
+    "demucs_v2": "unbraid.models.demucs_v2 DemucsV2",
+    "wave_u_net": "unbraid.models.wave_u_net WaveUNet",
+    "wavenet": "unbraid.models.wavenet WaveNet",
+    "conv_tasnet": "unbraid.models.conv_tasnet ConvTasNet",
+    "dprnn": "unbraid.models.dprnn DPRNN",
+    "open_unmix": "unbraid.models.open_unmix OpenUnmix",
+    "x_umx": "unbraid.models.x_umx XUMX",
+    "d3net": "unbraid.models.d3net D3Net",
+    "cac_unet": "unbraid.models.cac_unet CacUNet",
+    "lasaft": "unbraid.models.lasaft LaSAFT",
+    "res_u_net": "unbraid.models.res_u_net ResUNet",
+    "mdx_net": "unbraid.models.mdx_net MDXNet",
 }
 """Name -> folder and class NAME; the folder has NAMEConfig in config.py and NAME in network.py."""
 

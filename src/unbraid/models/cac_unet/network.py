@@ -18,7 +18,6 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unbraid.models.base import ModelSpec
 from unbraid.models.cac_unet.config import CacUNetConfig
 from unbraid.models.layers.cac_unet import CacCore
 from unbraid.models.layers.lengths import next_multiple, pad_end
@@ -26,6 +25,7 @@ from unbraid.models.layers.parts_first import pack_parts_first, unpack_parts_fir
 from unbraid.models.layers.plain_stft import PlainSTFT
 from unbraid.models.layers.stem_nets import StemNets
 from unbraid.models.layers.tfc_tdf import TDF, DenseTFC, Maps
+from unbraid.models.system import System
 from unbraid.shapes import Estimates, Mixture
 
 
@@ -45,8 +45,10 @@ class Block(nn.Module):
         return y + added
 
 
-class CacUNet(nn.Module):
+class CacUNet(System):
     """A U-Net for each stem on the complex spectrogram. (b c t) -> (b s c t) for any t >= 1."""
+
+    config: CacUNetConfig
 
     def __init__(self, config: CacUNetConfig) -> None:
         super().__init__()
@@ -62,11 +64,6 @@ class CacUNet(nn.Module):
             ),
             len(config.stems),
         )
-
-    @property
-    def spec(self) -> ModelSpec:
-        """Stems, rate, channels and segment; any length is fine."""
-        return self.config.spec
 
     def valid_samples(self, samples: int) -> int:
         """The next length whose frames can be halved at every level."""

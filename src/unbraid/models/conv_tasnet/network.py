@@ -21,10 +21,10 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unbraid.models.base import ModelSpec
 from unbraid.models.conv_tasnet.config import ConvTasNetConfig
 from unbraid.models.layers.learnt_basis import LearntBasis, bounded_masks, make_norm
 from unbraid.models.layers.lengths import pad_end
+from unbraid.models.system import System
 from unbraid.shapes import Estimates, Mixture
 
 
@@ -75,8 +75,10 @@ class Block(nn.Module):
         return self.residual(x), self.skip(x) if self.skip is not None else 0.0
 
 
-class ConvTasNet(nn.Module):
+class ConvTasNet(System):
     """Masks on a learnt basis. (b c t) -> (b s c t) for any t >= 1."""
+
+    config: ConvTasNetConfig
 
     def __init__(self, config: ConvTasNetConfig) -> None:
         super().__init__()
@@ -94,11 +96,6 @@ class ConvTasNet(nn.Module):
         for module in self.modules():
             if isinstance(module, (nn.Conv1d, nn.ConvTranspose1d)):
                 nn.init.xavier_normal_(module.weight)
-
-    @property
-    def spec(self) -> ModelSpec:
-        """Stems, rate, channels and segment; any length is fine."""
-        return self.config.spec
 
     def valid_samples(self, samples: int) -> int:
         """The next length that frames cover to its last sample."""

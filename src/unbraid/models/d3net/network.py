@@ -28,15 +28,14 @@ import torch.nn.functional as F
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
-from unbraid.models.base import ModelSpec
 from unbraid.models.d3net.config import Band, D3NetConfig
 from unbraid.models.layers.batch_norm import BatchNorm2d
 from unbraid.models.layers.lengths import pad_end
 from unbraid.models.layers.plain_stft import PlainSTFT
 from unbraid.models.layers.stem_nets import StemNets
 from unbraid.models.layers.tfc_tdf import Maps
-from unbraid.models.layers.wiener_em import filter_once
-from unbraid.models.wiener import with_mixture_phase
+from unbraid.models.layers.wiener_em import filter_once, with_mixture_phase
+from unbraid.models.system import System
 from unbraid.shapes import Estimates, Mixture
 
 
@@ -190,19 +189,16 @@ def _parameter(size: int, value: float) -> nn.Parameter:
     return nn.Parameter(torch.full((size,), float(value)))
 
 
-class D3Net(nn.Module):
+class D3Net(System):
     """Dense U-Nets on magnitudes, one set for each stem. (b c t) -> (b s c t), any t >= 1."""
+
+    config: D3NetConfig
 
     def __init__(self, config: D3NetConfig) -> None:
         super().__init__()
         self.config = config
         self.stft = PlainSTFT(config.n_fft, config.hop)
         self.nets: StemNets[D3Core] = StemNets(lambda _: D3Core(config), len(config.stems))
-
-    @property
-    def spec(self) -> ModelSpec:
-        """Stems, rate, channels and segment; any length is fine."""
-        return self.config.spec
 
     def valid_samples(self, samples: int) -> int:
         """The least length whose frames can be halved at every level; any longer one will do."""

@@ -25,12 +25,12 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unbraid.models.base import ModelSpec
 from unbraid.models.demucs_v2.config import DemucsV2Config
 from unbraid.models.layers.init import rescale_convolutions
 from unbraid.models.layers.lengths import crop_centre, pad_centre
 from unbraid.models.layers.recurrent import SpanLSTM
 from unbraid.models.layers.resample import SincResampler
+from unbraid.models.system import System
 from unbraid.shapes import Estimates, Mixture
 
 
@@ -57,8 +57,10 @@ class DecoderLayer(nn.Sequential):
             self.activation = nn.ReLU()
 
 
-class DemucsV2(nn.Module):
+class DemucsV2(System):
     """A U-Net on the waveform. (b c t) -> (b s c t) for any t >= 1."""
+
+    config: DemucsV2Config
 
     def __init__(self, config: DemucsV2Config) -> None:
         super().__init__()
@@ -79,11 +81,6 @@ class DemucsV2(nn.Module):
         self.up, self.down = SincResampler(1, 2), SincResampler(2, 1)
         if config.init_reference:
             rescale_convolutions(self, config.init_reference)
-
-    @property
-    def spec(self) -> ModelSpec:
-        """Stems, rate, channels and segment; any length is fine."""
-        return self.config.spec
 
     def valid_samples(self, samples: int) -> int:
         """The next length that `network` can give back whole."""

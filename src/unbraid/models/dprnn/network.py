@@ -22,11 +22,11 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unbraid.models.base import ModelSpec
 from unbraid.models.dprnn.config import DPRNNConfig
 from unbraid.models.layers.learnt_basis import FeatureNorm, LearntBasis, bounded_masks
 from unbraid.models.layers.lengths import pad_end
 from unbraid.models.layers.recurrent import one_thread
+from unbraid.models.system import System
 from unbraid.shapes import Estimates, Mixture
 
 _RNNS: dict[str, type[nn.LSTM | nn.GRU | nn.RNN]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
@@ -63,8 +63,10 @@ class Path(nn.Module):
         return x + added
 
 
-class DPRNN(nn.Module):
+class DPRNN(System):
     """RNNs along and across chunks. (b c t) -> (b s c t) for any t >= 1."""
+
+    config: DPRNNConfig
 
     def __init__(self, config: DPRNNConfig) -> None:
         super().__init__()
@@ -79,11 +81,6 @@ class DPRNN(nn.Module):
         self.split = nn.Conv2d(width, stems * width, 1)
         self.value, self.gate = nn.Conv1d(width, width, 1), nn.Conv1d(width, width, 1)
         self.scores = nn.Conv1d(width, config.basis, 1, bias=False)
-
-    @property
-    def spec(self) -> ModelSpec:
-        """Stems, rate, channels and segment; any length is fine."""
-        return self.config.spec
 
     def valid_samples(self, samples: int) -> int:
         """The next length that frames cover to its last sample."""

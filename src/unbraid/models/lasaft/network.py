@@ -23,7 +23,6 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from unbraid.models.base import ModelSpec
 from unbraid.models.lasaft.config import LaSAFTConfig
 from unbraid.models.layers.batch_norm import BatchNorm1d
 from unbraid.models.layers.cac_unet import CacCore
@@ -31,6 +30,7 @@ from unbraid.models.layers.lengths import next_multiple, pad_end
 from unbraid.models.layers.parts_first import pack_parts_first, unpack_parts_first
 from unbraid.models.layers.plain_stft import PlainSTFT
 from unbraid.models.layers.tfc_tdf import TDF, DenseTFC, Maps
+from unbraid.models.system import System
 from unbraid.shapes import Estimates, Mixture
 
 
@@ -110,8 +110,10 @@ class Block(nn.Module):
         return y + added
 
 
-class LaSAFT(nn.Module):
+class LaSAFT(System):
     """One conditioned U-Net for all stems. (b c t) -> (b s c t) for any t >= 1."""
+
+    config: LaSAFTConfig
 
     def __init__(self, config: LaSAFTConfig) -> None:
         super().__init__()
@@ -126,11 +128,6 @@ class LaSAFT(nn.Module):
             config.n_fft // 2 + 1,
             lambda inputs, freq: Block(config, inputs, freq),
         )
-
-    @property
-    def spec(self) -> ModelSpec:
-        """Stems, rate, channels and segment; any length is fine."""
-        return self.config.spec
 
     def valid_samples(self, samples: int) -> int:
         """The next length whose frames can be halved at every level."""

@@ -20,7 +20,6 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from unbraid.errors import SettingsError
-from unbraid.models.wiener import with_mixture_phase
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,14 @@ class WienerEM:
         blocks = zip(torch.split(magnitudes, size, -1), torch.split(mixture, size, -1), strict=True)
         return torch.cat([self._block(v, x) for v, x in blocks], dim=-1)
 
+    def improve(
+        self, stems: Complex[Tensor, "b s c f n"], mixture: Complex[Tensor, "b c f n"]
+    ) -> Complex[Tensor, "b s c f n"]:
+        """Alternate from a first guess with phases of its own, each block of frames by itself."""
+        size = self.block_frames or mixture.shape[-1]
+        blocks = zip(torch.split(stems, size, -1), torch.split(mixture, size, -1), strict=True)
+        return torch.cat([self.refine(y, x) for y, x in blocks], dim=-1)
+
     def _block(self, magnitudes: Tensor, mixture: Tensor) -> Tensor:
         if self.softmask:
             share = magnitudes / (self.epsilon + magnitudes.sum(1, keepdim=True))
@@ -82,6 +89,14 @@ class WienerEM:
         for _ in range(self.iterations):
             y = filter_once(y, x, floor=self.epsilon, diagonal=self.epsilon**0.5)
         return y * gain[:, None]
+
+
+def with_mixture_phase(
+    magnitudes: Float[Tensor, "b s c f n"], mixture: Complex[Tensor, "b c f n"]
+) -> Complex[Tensor, "b s c f n"]:
+    """Spectrograms of these magnitudes, negative ones too, and the phase of the mixture."""
+    phase = torch.where(mixture == 0, 0.0, mixture.angle())  # also for a zero of negative sign
+    return magnitudes * torch.complex(phase.cos(), phase.sin())[:, None]
 
 
 def filter_once(

@@ -26,13 +26,13 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unbraid.models.base import ModelSpec
 from unbraid.models.layers.batch_norm import BatchNorm2d
 from unbraid.models.layers.lengths import next_multiple, pad_end
 from unbraid.models.layers.plain_stft import PlainSTFT
+from unbraid.models.layers.stft import pack_complex, unpack_complex
 from unbraid.models.layers.tfc_tdf import TDF, Maps, PlainTFC
 from unbraid.models.mdx_net.config import MDXNetConfig
-from unbraid.models.stft import pack_complex, unpack_complex
+from unbraid.models.system import System
 from unbraid.shapes import Estimates, Mixture
 
 
@@ -94,8 +94,10 @@ class MDXUNet(nn.Module):
         return estimate
 
 
-class MDXNet(nn.Module):
+class MDXNet(System):
     """A U-Net for each stem, and a mixer. (b c t) -> (b s c t) for any t >= 1."""
+
+    config: MDXNetConfig
 
     def __init__(self, config: MDXNetConfig) -> None:
         super().__init__()
@@ -108,11 +110,6 @@ class MDXNet(nn.Module):
             self.mixer = nn.Linear(outputs + config.audio_channels, outputs, bias=False)
             with torch.no_grad():  # starts by changing nothing
                 self.mixer.weight.copy_(torch.eye(*self.mixer.weight.shape))
-
-    @property
-    def spec(self) -> ModelSpec:
-        """Stems, rate, channels and segment; any length is fine."""
-        return self.config.spec
 
     def valid_samples(self, samples: int) -> int:
         """The next length whose frames can be halved at every level."""

@@ -13,20 +13,21 @@ Source: Stöter, Uhlich, Liutkus, Mitsufuji, "Open-Unmix", Journal of Open Sourc
 from __future__ import annotations
 
 from jaxtyping import Complex, Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from unbraid.models.base import ModelSpec
 from unbraid.models.layers.plain_stft import PlainSTFT
 from unbraid.models.layers.stem_nets import StemNets
-from unbraid.models.layers.wiener_em import WienerEM
+from unbraid.models.layers.wiener_em import WienerEM, with_mixture_phase
 from unbraid.models.open_unmix.config import OpenUnmixConfig
 from unbraid.models.open_unmix.core import UnmixCore
-from unbraid.models.wiener import with_mixture_phase
+from unbraid.models.system import System
 from unbraid.shapes import Estimates, Mixture
 
 
-class OpenUnmix(nn.Module):
+class OpenUnmix(System):
     """A masking network for each stem. (b c t) -> (b s c t) for any t >= 1."""
+
+    config: OpenUnmixConfig
 
     def __init__(self, config: OpenUnmixConfig) -> None:
         super().__init__()
@@ -36,15 +37,6 @@ class OpenUnmix(nn.Module):
         self.filter = WienerEM(
             config.wiener_iterations, config.softmask, block_frames=config.wiener_frames
         )
-
-    @property
-    def spec(self) -> ModelSpec:
-        """Stems, rate, channels and segment; any length is fine."""
-        return self.config.spec
-
-    def valid_samples(self, samples: int) -> int:
-        """Any length will do."""
-        return samples
 
     def forward(self, mixture: Mixture) -> Estimates:
         """Separate songs: (batch, channels, samples) -> (batch, stems, channels, samples)."""

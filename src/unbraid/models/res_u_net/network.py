@@ -23,11 +23,11 @@ from einops import rearrange
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
-from unbraid.models.base import ModelSpec
 from unbraid.models.layers.batch_norm import BatchNorm2d
 from unbraid.models.layers.lengths import next_multiple
 from unbraid.models.layers.plain_stft import PlainSTFT
 from unbraid.models.res_u_net.config import ResUNetConfig
+from unbraid.models.system import System
 from unbraid.shapes import Estimates, Mixture
 
 MAPS = 4
@@ -131,8 +131,10 @@ class ResUNetCore(nn.Module):
         return F.pad(x, (0, 1, 0, frames - whole))
 
 
-class ResUNet(nn.Module):
+class ResUNet(System):
     """Magnitude and phase by a residual U-Net. (b c t) -> (b s c t) for any t >= 1."""
+
+    config: ResUNetConfig
 
     def __init__(self, config: ResUNetConfig) -> None:
         super().__init__()
@@ -141,15 +143,6 @@ class ResUNet(nn.Module):
         stems = len(config.stems)
         nets, each = (1, stems) if config.joint else (stems, 1)
         self.nets = nn.ModuleList(ResUNetCore(config, each) for _ in range(nets))
-
-    @property
-    def spec(self) -> ModelSpec:
-        """Stems, rate, channels and segment; any length is fine."""
-        return self.config.spec
-
-    def valid_samples(self, samples: int) -> int:
-        """Any length will do."""
-        return samples
 
     def forward(self, mixture: Mixture) -> Estimates:
         """Separate songs: (batch, channels, samples) -> (batch, stems, channels, samples)."""

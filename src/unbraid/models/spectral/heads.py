@@ -7,8 +7,8 @@ from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from unbraid.models.layers.stft import pack_complex, unpack_complex
+from unbraid.models.layers.wiener_em import WienerEM, with_mixture_phase
 from unbraid.models.network import no_graph
-from unbraid.models.spectral import wiener
 
 
 class ComplexAsChannels(nn.Module):
@@ -80,11 +80,11 @@ class MagnitudeHead(nn.Module):
         iterations = self.training_iterations if self.training else self.iterations
         if iterations < 0:
             return y * (mixture / (1e-8 + mixture.abs()))[:, None]
-        stems = wiener.with_mixture_phase(y, mixture)
+        stems = with_mixture_phase(y, mixture)
         if iterations == 0:
             return stems
         mixture = torch.where(mixture == 0, 1.0, mixture)  # so did the filter they trained with
         if not self.residual:
-            return wiener.refine(stems, mixture, iterations)
+            return WienerEM(iterations).improve(stems, mixture)
         rest = mixture[:, None] - stems.sum(dim=1, keepdim=True)
-        return wiener.refine(torch.cat([stems, rest], dim=1), mixture, iterations)[:, :-1]
+        return WienerEM(iterations).improve(torch.cat([stems, rest], dim=1), mixture)[:, :-1]

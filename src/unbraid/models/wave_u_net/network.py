@@ -21,8 +21,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unbraid.models.base import ModelSpec
 from unbraid.models.layers.lengths import crop_centre, next_multiple, pad_centre, pad_end
+from unbraid.models.system import System
 from unbraid.models.wave_u_net.config import WaveUNetConfig
 from unbraid.shapes import Estimates, Mixture
 
@@ -46,8 +46,10 @@ class Upsample(nn.Module):
         return pairs[..., : x.shape[-1] + between.shape[-1]]
 
 
-class WaveUNet(nn.Module):
+class WaveUNet(System):
     """A U-Net on the waveform. (b c t) -> (b s c t) for any t >= 1."""
+
+    config: WaveUNetConfig
 
     def __init__(self, config: WaveUNetConfig) -> None:
         super().__init__()
@@ -75,11 +77,6 @@ class WaveUNet(nn.Module):
 
     def _conv(self, inputs: int, outputs: int, kernel: int) -> nn.Conv1d:
         return nn.Conv1d(inputs, outputs, kernel, padding=0 if self.config.context else kernel // 2)
-
-    @property
-    def spec(self) -> ModelSpec:
-        """Stems, rate, channels and segment; any length is fine."""
-        return self.config.spec
 
     def valid_samples(self, samples: int) -> int:
         """The next length that `network` gives back whole."""

@@ -21,8 +21,8 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unbraid.models.base import ModelSpec
 from unbraid.models.layers.lengths import crop_centre, pad_centre
+from unbraid.models.system import System
 from unbraid.models.wavenet.config import WaveNetConfig
 from unbraid.shapes import Estimates, Mixture
 
@@ -46,8 +46,10 @@ class Block(nn.Module):
         return x + y[:, : self.width], y[:, self.width :]
 
 
-class WaveNet(nn.Module):
+class WaveNet(System):
     """Dilated convolutions on the waveform. (b c t) -> (b s c t) for any t >= 1."""
+
+    config: WaveNetConfig
 
     def __init__(self, config: WaveNetConfig) -> None:
         super().__init__()
@@ -61,15 +63,6 @@ class WaveNet(nn.Module):
         self.final1 = nn.Conv1d(config.skip_width, first, kernel, padding=kernel // 2, bias=False)
         self.final2 = nn.Conv1d(first, second, kernel, padding=kernel // 2, bias=False)
         self.out = nn.Conv1d(second, (len(config.stems) - 1) * channels, 1)
-
-    @property
-    def spec(self) -> ModelSpec:
-        """Stems, rate, channels and segment; any length is fine."""
-        return self.config.spec
-
-    def valid_samples(self, samples: int) -> int:
-        """Any length will do."""
-        return samples
 
     def forward(self, mixture: Mixture) -> Estimates:
         """Separate songs: (batch, channels, samples) -> (batch, stems, channels, samples)."""
