@@ -27,3 +27,14 @@ def masked(architecture: str, **settings: Any) -> Network:
     torch.manual_seed(0)
     plain = {"model": {"architecture": architecture, "config": settings}}
     return build_network("ratio_masks", make_config("ratio_masks", plain)).eval()
+
+
+def chain(unet: dict[str, Any], hybrid: dict[str, Any]) -> Network:
+    """Vocals by a U-Net that masks, the rest by a Hybrid Demucs."""
+    links = [
+        {"architecture": "mask_unet", "config": unet},
+        {"architecture": "hybrid_demucs", "config": {**hybrid, "stems": ["drums", "other"]}},
+    ]
+    torch.manual_seed(0)
+    plain = {"links": links, "stems": [["vocals"], []]}
+    return build_network("chain", make_config("chain", plain)).eval()

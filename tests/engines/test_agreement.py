@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import unbraid
-from small_composites import masked, two_rate
+from small_composites import chain, masked, two_rate
 from unbraid.engines.choose import ENGINES, _engine
 from unbraid.engines.load import load, load_module, load_to_run
 from unbraid.engines.onnx.export import export_onnx
@@ -22,6 +22,7 @@ from unbraid.zoo.stored import StoredModel
 
 LAW_DB = -110.0
 HYBRID = {"segment_s": 0.5, "width": 8, "lstm_from": 6, "attention_from": 6}
+UNET = {"n_fft": 256, "hop": 64, "frames": 32, "bins": 64, "width": 8, "depth": 3}
 SMALL: dict[str, Any] = {
     "hybrid_demucs": HYBRID,
     "spectrogram_demucs": {**HYBRID, "width": 4},
@@ -45,6 +46,7 @@ SMALL: dict[str, Any] = {
                   "blocks": 1, "middle": 1},
     "mdx_net": {"segment_s": 0.5, "n_ffts": [512, 384, 512, 384], "hop": 128, "bins": 128,
                 "levels": 2, "width": 4, "layers": 1},
+    "mask_unet": {**UNET, "exponent": 0.75, "wiener_iterations": 1, "above": "average"},
 }  # fmt: skip
 """Settings that make each architecture small; one that is not here is built by its defaults."""
 
@@ -55,6 +57,8 @@ def small(architecture: str) -> torch.nn.Module:
         return masked("hybrid_demucs", **HYBRID)
     if architecture == "two_rate":
         return two_rate(**HYBRID, low_width=8)
+    if architecture == "chain":
+        return chain(UNET, HYBRID)
     return build_model(architecture, SMALL.get(architecture, {})).eval()
 
 

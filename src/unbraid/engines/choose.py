@@ -22,7 +22,7 @@ from unbraid.errors import ModelError, SettingsError
 from unbraid.models.base import SeparationModel
 from unbraid.zoo.stored import StoredModel
 
-ENGINES = ("native", "onnx", "torch")
+ENGINES = ("native", "numpy", "onnx", "torch")
 """In the order in which they are asked."""
 
 NOT_FOR_IT = ""

@@ -44,9 +44,10 @@ def load_model(
 
 def load_module(stored: StoredModel, device: str = "cpu") -> Any:
     """A stored model as a module of torch; or ready to run where that is no choice."""
-    if stored.architecture == "bag":
+    if stored.members:  # in files of their own
         members = _Loaded(stored, lambda member: load_module(member, device))
-        return composite_class("bag").of(
+        composed = composite_class(stored.architecture)
+        return composed.of(
             stored.config, members, device=device, engine="torch", fingerprint=stored.fingerprint
         )
     if stored.config is None or importlib.util.find_spec("torch") is None:

@@ -38,11 +38,13 @@ NETWORKS: dict[str, str] = {
     "lasaft": "unbraid.models.lasaft LaSAFT",
     "res_u_net": "unbraid.models.res_u_net ResUNet",
     "mdx_net": "unbraid.models.mdx_net MDXNet",
+    "mask_unet": "unbraid.models.mask_unet MaskUNet",
 }
 """Name -> folder and class NAME; the folder has NAMEConfig in config.py and NAME in network.py."""
 
 COMPOSITES: dict[str, str] = {
     "bag": "unbraid.models.compose.bag Bag",
+    "chain": "unbraid.models.compose.chain Chain",
     "ratio_masks": "unbraid.models.compose.ratio_masks RatioMasks",
     "two_rate": "unbraid.models.compose.two_rate TwoRate",
 }
@@ -119,14 +121,14 @@ def make_config(architecture: str, plain: Mapping[str, Any]) -> Any:
 def _value(hint: Any, value: Any) -> Any:
     if hint is Member:
         return _member(value)
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         members = Member in typing.get_args(hint)
         return tuple(_member(item) if members else _deep_tuple(item) for item in value)
     return value
 
 
 def _deep_tuple(value: Any) -> Any:
-    return tuple(map(_deep_tuple, value)) if isinstance(value, list) else value
+    return tuple(map(_deep_tuple, value)) if isinstance(value, (list, tuple)) else value
 
 
 def _member(value: Any) -> Member:

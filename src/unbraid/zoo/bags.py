@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 
 from unbraid.errors import CheckpointError, ModelError
+from unbraid.zoo.chains import NAME, ChainRecipe, chain_recipe
 
 _MOST_BYTES = 64 << 10
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
 @dataclass(frozen=True)
@@ -51,18 +51,21 @@ class _PlainLoader(yaml.SafeLoader):
         return node
 
 
-def read_bag(path: Path) -> BagRecipe:
-    """What the YAML at `path` says.
+def read_recipe(path: Path) -> BagRecipe | ChainRecipe:
+    """What the YAML at `path` says: a bag, or a chain.
 
     Raises:
-        CheckpointError: if it is damaged or says anything that a bag does not need.
+        CheckpointError: if it is damaged or says anything that these do not need.
     """
     try:
         with path.open("rb") as file:
             data = file.read(_MOST_BYTES + 1)
         if len(data) > _MOST_BYTES:
             raise CheckpointError(f"longer than {_MOST_BYTES} bytes, which no bag is")
-        return _recipe(yaml.load(data.decode("utf-8"), Loader=_PlainLoader))
+        content = yaml.load(data.decode("utf-8"), Loader=_PlainLoader)
+        if isinstance(content, dict) and "chain" in content:
+            return chain_recipe(content)
+        return _recipe(content)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     except (yaml.YAMLError, ValueError, RecursionError, OSError, TypeError) as error:
@@ -80,7 +83,7 @@ def _recipe(content: Any) -> BagRecipe:
         raise CheckpointError(f"a bag holds 1 to 64 models, got {len(names)}")
     for name in names:
         # Names, not paths: nothing outside the folder of the bag can be meant.
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not NAME.fullmatch(name):
             raise CheckpointError(f"{name!r:.80} is no name of a model")
     weights = content.get("weights")
     if weights in (None, "", "null", "~"):
@@ -101,7 +104,7 @@ def find_in_folder(folder: Path, name: str) -> Path:
     Raises:
         CheckpointError: if there is none, or more than one.
     """
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise CheckpointError(f"{folder}: {name!r:.80} is no name of a model")
     found = sorted(
         path

@@ -20,7 +20,7 @@ class Digest:
     """
 
     def __init__(self, paths: Sequence[Path], facts: tuple[object, ...] = ()) -> None:
-        self._paths, self._facts = tuple(paths), facts
+        self.paths, self._facts = tuple(paths), facts
         self._found: Future[str] | None = None
 
     def start(self) -> None:
@@ -41,7 +41,7 @@ class Digest:
         return self._found.result()
 
     def _compute(self) -> str:
-        hashes = [sha256_of(path) for path in self._paths]
+        hashes = [sha256_of(path) for path in self.paths]
         if not self._facts:
             return hashes[0]
         return hashlib.sha256(repr((hashes, *self._facts)).encode()).hexdigest()

@@ -14,10 +14,12 @@ from pathlib import Path
 
 from unbraid.errors import CheckpointError, ModelError, SettingsError, UnknownModel
 from unbraid.models.compose.bag import BagConfig
+from unbraid.models.compose.chain import ChainConfig
 from unbraid.models.registry import Member, did_you_mean, make_config
-from unbraid.zoo.bags import BagRecipe, find_in_folder, only_in_folder, read_bag
+from unbraid.zoo.bags import BagRecipe, find_in_folder, names_in_folder, only_in_folder, read_recipe
 from unbraid.zoo.cards import ModelCard, bundled_card, bundled_files, public_card
 from unbraid.zoo.catalog import load_catalog
+from unbraid.zoo.chains import ChainRecipe
 from unbraid.zoo.download import CannotFetch, OnDownload, cache_dir, fetch
 from unbraid.zoo.hashes import Digest
 from unbraid.zoo.header import read_info, read_metadata, stored_tensors
@@ -40,6 +42,7 @@ ONNX_SUFFIX = ".onnx"
 """By which a path is known as an exported model; the format has no mark of its own."""
 
 _YAML = (".yaml", ".yml")
+_MOST_NESTED = 2
 _log = logging.getLogger("unbraid")
 
 
@@ -71,9 +74,7 @@ def open_model(name: str | Path, *, on_download: OnDownload | None = None) -> St
     if path.suffix == ONNX_SUFFIX:
         return StoredModel("exported", None, {}, path, Digest([path]))
     if path.suffix in _YAML:
-        recipe = read_bag(path)
-        members = [find_in_folder(path.parent, member) for member in recipe.models]
-        return _open_bag(path, recipe, members)
+        return _open_yaml(path, _MOST_NESTED, on_download)
     return open_file(path)
 
 
@@ -146,6 +147,49 @@ def _open_bag(where: str | Path, recipe: BagRecipe, paths: Sequence[Path]) -> St
         raise CheckpointError(f"{where}: {error}") from error
     digest = Digest(paths, config.facts)
     return StoredModel("bag", config, {}, Path(where), digest, members=members)
+
+
+def _open_yaml(path: Path, left: int, on_download: OnDownload | None) -> StoredModel:
+    """The bag or chain of a YAML; `left` is how many may stand inside one another."""
+    recipe = read_recipe(path)
+    if isinstance(recipe, BagRecipe):
+        members = [find_in_folder(path.parent, member) for member in recipe.models]
+        return _open_bag(path, recipe, members)
+    if left == 0:
+        raise CheckpointError(
+            f"{path}: chains inside chains without end, or more than {_MOST_NESTED} deep"
+        )
+
+    def link(name: str) -> StoredModel:
+        if name not in names_in_folder(path.parent):
+            if name in bundled_files() or load_catalog().members(name):
+                return open_model(name, on_download=on_download)
+            raise CheckpointError(
+                f"{path}: no model {name!r} in its folder, nor known by that name"
+            )
+        there = find_in_folder(path.parent, name)
+        return (
+            _open_yaml(there, left - 1, on_download) if there.suffix in _YAML else open_file(there)
+        )
+
+    return _open_chain(path, recipe, [link(name) for name in recipe.models])
+
+
+def _open_chain(where: Path, recipe: ChainRecipe, links: Sequence[StoredModel]) -> StoredModel:
+    for name, model in zip(recipe.models, links, strict=True):
+        if model.config is None:
+            raise CheckpointError(
+                f"{where}: {name} is an exported model, which a chain does not run"
+            )
+    kinds = tuple(Member(model.architecture, model.config) for model in links)
+    try:
+        config = ChainConfig(kinds, recipe.stems)
+    except ModelError as error:
+        raise CheckpointError(f"{where}: {error}") from error
+    paths = tuple(dict.fromkeys(file for model in links for file in model.digest.paths))
+    digest = Digest(paths, (config.given, config))
+    members = {str(number): model for number, model in enumerate(links)}
+    return StoredModel("chain", config, {}, where, digest, members=members)
 
 
 def find_model(name: str | Path) -> Path:

@@ -35,10 +35,10 @@ from einops import rearrange
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
-from unbraid.models.base import ModelSpec
 from unbraid.models.mask_unet.config import MaskUNetConfig
 from unbraid.models.mask_unet.stft import LeadInSTFT
 from unbraid.models.mask_unet.wiener import refine
+from unbraid.models.network import GraphEnds, Network, no_graph
 from unbraid.shapes import Estimates, Mixture
 
 __all__ = ["MaskUNet", "MaskUNetConfig"]
@@ -50,7 +50,7 @@ EPSILON = 1e-10
 """Keeps shares of silence finite."""
 
 
-class MaskUNet(nn.Module):
+class MaskUNet(Network):
     """One U-Net for each stem; their outputs share out the mixture. (b c t) -> (b s c t)."""
 
     def __init__(self, config: MaskUNetConfig) -> None:
@@ -58,15 +58,6 @@ class MaskUNet(nn.Module):
         self.config = config
         self.stft = LeadInSTFT(config.n_fft, config.hop)
         self.networks = nn.ModuleList(StemUNet(config) for _ in config.stems)
-
-    @property
-    def spec(self) -> ModelSpec:
-        """Stems, rate, channels and segment; any length works."""
-        return self.config.spec
-
-    def valid_samples(self, samples: int) -> int:
-        """Any length works."""
-        return samples
 
     def forward(self, mixture: Mixture) -> Estimates:
         """Separate songs: (batch, channels, samples) -> (batch, stems, channels, samples)."""
@@ -76,6 +67,14 @@ class MaskUNet(nn.Module):
         if self.config.wiener_iterations:
             stems = self._refined(stems, spectrum)
         return self.stft.inverse(stems, mixture.shape[-1]) / self.config.input_gain
+
+    def graph_ends(self, mixture: Tensor) -> GraphEnds:
+        """Not yet: its spectrogram is not one that exported models know.
+
+        Raises:
+            ModelError: always.
+        """
+        raise no_graph("exported files know no spectrogram with a lead-in of silence")
 
     def outputs(self, magnitudes: Float[Tensor, "b c n f"]) -> Float[Tensor, "b s c n f"]:
         """Magnitudes of the stems as the networks estimate them, patch by patch."""
