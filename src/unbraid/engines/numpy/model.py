@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from unbraid.engines.arrays import ArrayModel
-from unbraid.engines.numpy import mask_unet
+from unbraid.engines.numpy import band_unet, mask_unet
 from unbraid.engines.numpy.products import one_thread_each
 from unbraid.models.base import ModelSpec
 from unbraid.models.registry import weight_shapes
@@ -38,6 +38,7 @@ class Kind:
 
 KNOWN = {
     "mask_unet": Kind(mask_unet.why_not, mask_unet.ArrayMaskUNet, mask_unet.pass_bytes),
+    "band_unet": Kind(band_unet.why_not, band_unet.ArrayBandUNet, band_unet.pass_bytes),
 }
 """Architecture -> how it runs."""
 

@@ -113,6 +113,17 @@ class Chain(Composite):
         ordered = [found.get(stem, silence) for stem in self.spec.stems]
         return namespace(mixture).stack(ordered, 1)
 
+    def share(self, mixture: Any) -> dict[str, Any]:
+        """What a link hears follows from the estimates before it.
+
+        Raises:
+            ModelError: always.
+        """
+        raise ModelError(
+            "a chain cannot be exported as one graph: its links run one after the other; "
+            "export each of them"
+        )
+
     def narrow(self, stems: Collection[str]) -> Chain:
         """The links up to the last one that gives any of these stems; the last one is narrow."""
         given = self.config.given
