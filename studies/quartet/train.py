@@ -17,8 +17,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from studies.quartet.batches import STEMS, Mixer, Pool
+from studies.quartet.moments import load_moments, save_moments
 from unbraid.models.band_unet.config import BandUNetConfig
 from unbraid.models.band_unet.network import BandPowers, BandUNet, band_powers, istft, stft, to_bins
+
+WEIGHTS = torch.tensor([1.0, 1.5, 1.0])  # of drums, bass and other
 
 
 def loss_of(masks: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -35,7 +38,7 @@ def loss_of(masks: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor
         .mean((2, 3, 4))
     )
     amplitude = amplitude / (batch["own"].sqrt().mean((1, 2, 3))[:, None] + 1e-2)
-    return decibels.mean() * 0.1 + 2 * amplitude.mean()
+    return (decibels * WEIGHTS).mean() * 0.2 + 0.5 * amplitude.mean()
 
 
 class Songs:
@@ -104,7 +107,7 @@ def main() -> None:
     )
     optimizer = torch.optim.AdamW(model.parameters(), args.lr, betas=(0.9, 0.98), weight_decay=0.01)
     if args.optimizer:
-        optimizer.load_state_dict(torch.load(args.optimizer, weights_only=False))
+        load_moments(args.optimizer, optimizer)
     folders, weights = zip(*(p.rsplit(":", 1) for p in args.pool), strict=True)
     pool = Pool([Path(f) for f in folders], [float(w) for w in weights])
     mixer = Mixer(
@@ -186,9 +189,10 @@ def main() -> None:
                 best = float(means.mean())
                 save_file(averaged.module.state_dict(), args.run / "best.safetensors")
             save_file(averaged.module.state_dict(), args.run / f"step{step:06d}.safetensors")
-            torch.save(optimizer.state_dict(), args.run / "optimizer.pt")
+            save_moments(args.run / "moments.safetensors", optimizer)
             measured = time.time()
     if args.rank == 0:
+        save_moments(args.run / "moments.safetensors", optimizer)
         save_file(averaged.module.state_dict(), args.run / "end.safetensors")
 
 

@@ -1,0 +1,42 @@
+"""Writes weights of the trainer as a model file of unbraid, float16.
+
+python -m studies.quartet.export WEIGHTS OUT.safetensors
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from unbraid.models.band_unet.config import BandUNetConfig
+from unbraid.models.band_unet.network import BandUNet
+from unbraid.zoo.checkpoint import save_checkpoint
+
+DATA = (
+    "made-up songs of bands and MIDI pieces (Groove MIDI, Freedoom; Growlybass, Swagbass, Black "
+    "And Green Guitars, MuldjordKit, Sonic Pi, Rumpf kit, Fluid R3, MuseScore General), "
+    "Everything is Free without Potassium, guitars of Carlos Viola Iborra; voices, of which "
+    "traces are left in the mixture as a first model leaves them"
+)
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("out", type=Path)
+    args = parser.parse_args()
+    state = load_file(args.weights)
+    channels = tuple(state[f"encoder.{n}.first.0.weight"].shape[0] for n in range(4))
+    hidden = state["memory.read.weight"].shape[0]
+    model = BandUNet(BandUNetConfig(channels=channels, hidden=hidden))
+    model.load_state_dict(state)
+    provenance = {"trained_with": "studies/quartet/train.py", "data": {"names": [DATA]}}
+    save_checkpoint(args.out, model, licence="MIT", provenance=provenance, dtype=torch.float16)
+
+
+if __name__ == "__main__":
+    main()
