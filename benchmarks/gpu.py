@@ -52,7 +52,7 @@ import numpy as np
 for name, size in (("first pass", 1), ("first pass of eight", 8), ("second pass of eight", 8)):
     batch = np.random.default_rng(0).standard_normal((size, 2, 44 * 44100), np.float32)
     tell("noise")
-    run_model(separator._ready.model, batch)
+    run_model(separator.model.model, batch)
     tell(name)
 del told["noise"]
 print(json.dumps(told))

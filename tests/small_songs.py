@@ -71,10 +71,10 @@ def floats(path: Path) -> np.ndarray:
 def main_with_stand_in() -> int:
     """The command line, for a process of its own, with `LowHigh` in place of every model."""
     from unbraid.cli.main import main
-    from unbraid.tracks import model
+    from unbraid.engines import prepare
 
     torch.set_num_threads(1)
-    model.load_to_run = lambda name, device, precision: LowHigh()  # type: ignore[assignment]
+    prepare.load_to_run = lambda name, device, precision: LowHigh()  # type: ignore[assignment]
     return main()
 
 

@@ -16,6 +16,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, SupportsFloat
 
+from unbraid.costs.model_cost import ModelCost, measure_cost, segment_seconds
 from unbraid.errors import SettingsError, UnbraidError
 from unbraid.models.base import SeparationModel, TensorModel
 from unbraid.separation.progress import CancelToken, Progress, Watch
@@ -23,7 +24,6 @@ from unbraid.separation.settings import SeparationSettings
 from unbraid.tracks import in_memory, inputs
 from unbraid.tracks.decode import Decoded, decode
 from unbraid.tracks.dry_run import estimate_track
-from unbraid.tracks.estimate import ModelCost, measure_cost, segment_seconds
 from unbraid.tracks.failures import attempted, naming
 from unbraid.tracks.in_memory import Signal
 from unbraid.tracks.job import TrackJob, TrackWatch
@@ -242,7 +242,7 @@ class Separator:
     ) -> TrackResult:
         """What a song would cost, without separating it: status "planned", or "failed".
 
-        Time is measured once, on noise; memory and disk are counted.
+        Time is measured on noise, that of the model once; memory and disk are counted.
         """
         (plan,) = self._plans([song], out, output)
         try:
@@ -338,7 +338,7 @@ class Separator:
 
     @cached_property
     def _cost(self) -> ModelCost:
-        return measure_cost(self.model)
+        return measure_cost(self.model, segment_s=self.settings.segment_s)
 
     @cached_property
     def _fingerprint(self) -> str:

@@ -15,18 +15,18 @@ import unbraid
 from small_composites import two_rate
 from small_songs import noise, write_song
 from stand_in_kernels import kernels
+from unbraid.costs.model_cost import measure_cost
 from unbraid.engines.choose import why_torch
 from unbraid.engines.load import load_to_run
 from unbraid.engines.native import model as native_model
 from unbraid.engines.native.model import NativeModel
+from unbraid.engines.prepare import prepare_model
 from unbraid.engines.torch.run import TorchModel
 from unbraid.errors import CheckpointError, SettingsError
 from unbraid.models.compose.two_rate import TwoRate
 from unbraid.models.hybrid_demucs.network import HybridDemucs, HybridDemucsConfig
 from unbraid.models.registry import weight_shapes
 from unbraid.models.spectrogram_demucs.network import SpectrogramDemucs, SpectrogramDemucsConfig
-from unbraid.tracks.estimate import measure_cost
-from unbraid.tracks.model import prepare_model
 from unbraid.zoo.checkpoint import save_checkpoint
 from unbraid.zoo.open import open_model
 from unbraid.zoo.public.th import read_th

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from unbraid.tracks.tuning import Choice, Trial
+    from unbraid.costs.tuning import Choice, Trial
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,11 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure, keep and show; returns the exit code."""
+    from unbraid.costs.sizes import parse_bytes
+    from unbraid.costs.tuning import choose, hardware, measure, save_choice
     from unbraid.engines.devices import candidate_devices
+    from unbraid.engines.prepare import prepare_model
     from unbraid.errors import SettingsError
-    from unbraid.tracks.estimate import parse_bytes
-    from unbraid.tracks.model import prepare_model
-    from unbraid.tracks.tuning import choose, hardware, measure, save_choice
 
     if not 0 < options.seconds < 1e6:
         raise SettingsError(f"--seconds is more than 0, got {options.seconds:g}")

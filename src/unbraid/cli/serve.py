@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _settings(options: argparse.Namespace) -> ServerSettings:
-    from unbraid.tracks.estimate import parse_bytes
+    from unbraid.costs.sizes import parse_bytes
     from unbraid.web.limits import Limits
     from unbraid.web.serve import ServerSettings
 

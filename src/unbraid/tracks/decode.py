@@ -15,11 +15,11 @@ from unbraid.audio.container import shown
 from unbraid.audio.files import AudioInfo, probe, read_blocks
 from unbraid.audio.resample import resampled_length
 from unbraid.closing import Closing
+from unbraid.costs.sizes import disk_bytes, shown_bytes
 from unbraid.errors import AudioReadError, AudioWriteError
 from unbraid.separation.progress import CancelToken, Progress
 from unbraid.separation.streaming import Loudness
 from unbraid.side_by_side import ahead
-from unbraid.tracks.estimate import disk_bytes, shown_bytes
 from unbraid.tracks.failures import naming_the_disk
 from unbraid.tracks.job import UNWATCHED_TRACK, Delivery, TrackJob, TrackWatch
 from unbraid.tracks.names import OutputPlan
@@ -185,7 +185,8 @@ def _check_space(
     """Refuse now what would fill the disk after an hour."""
     rate = delivery.sample_rate
     written = resampled_length(samples, info.sample_rate, rate)
-    need = disk_bytes(written, info.channels, job.parts, delivery.format, rate)
+    stems, files = len(job.parts.stems), len(job.parts.names)
+    need = disk_bytes(written, info.channels, stems, files, delivery.format, rate)
     free = shutil.disk_usage(plan.root).free
     if need > free:
         raise AudioWriteError(

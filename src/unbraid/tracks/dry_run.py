@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from unbraid.audio.files import probe
+from unbraid.costs.file_cost import file_seconds
+from unbraid.costs.model_cost import ModelCost, memory_bytes, separation_seconds
+from unbraid.costs.sizes import disk_bytes
 from unbraid.errors import AudioReadError
 from unbraid.tracks.decode import find_done
-from unbraid.tracks.estimate import ModelCost, disk_bytes, memory_bytes, separation_seconds
 from unbraid.tracks.job import TrackJob
 from unbraid.tracks.names import OutputPlan
 from unbraid.tracks.result import TrackResult
@@ -30,9 +32,23 @@ def estimate_track(job: TrackJob, plan: OutputPlan, cost: Callable[[], ModelCost
     delivery = job.delivery(info)
     rate, groups = delivery.sample_rate, len(delivery.channel_map.groups)
     seconds = info.duration_s or 0.0
-    disk = disk_bytes(int(seconds * rate), info.channels, job.parts, delivery.format, rate)
+    disk = disk_bytes(
+        int(seconds * rate),
+        info.channels,
+        len(job.parts.stems),
+        len(job.parts.names),
+        delivery.format,
+        rate,
+    )
     source = int(seconds * info.sample_rate) * info.channels * 4
     wall = separation_seconds(cost(), job.model, job.settings, seconds, groups)
+    wall += seconds * file_seconds(
+        delivery.format,
+        rate,
+        info.channels,
+        len(job.parts.names),
+        lossy_check=job.parts.complete,
+    )
     return TrackResult(
         input=str(plan.track.path),
         status="planned",

@@ -13,10 +13,10 @@ import numpy as np
 from unbraid import arrays
 from unbraid.arrays import as_array, is_tensor
 from unbraid.audio.channels import default_channel_names
+from unbraid.engines.prepare import ReadyModel
 from unbraid.errors import AudioError, SettingsError, ShapeError
 from unbraid.separation.progress import UNWATCHED, Watch
 from unbraid.separation.settings import SeparationSettings
-from unbraid.tracks.model import ReadyModel
 from unbraid.tracks.route import Route, map_channels, meter_blocks
 from unbraid.tracks.settings import SAMPLE_RATES_HZ
 from unbraid.tracks.spool import Spool

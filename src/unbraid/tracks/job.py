@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 
 from unbraid.audio.files import AudioInfo
 from unbraid.audio.write import AudioFormat
+from unbraid.engines.prepare import ReadyModel
 from unbraid.separation.progress import Watch
 from unbraid.separation.settings import SeparationSettings
-from unbraid.tracks.model import ReadyModel
 from unbraid.tracks.names import OutputPlan
 from unbraid.tracks.records import SourceContent, check_free, load_record
 from unbraid.tracks.route import ChannelMap, map_channels

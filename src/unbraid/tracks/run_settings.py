@@ -6,14 +6,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from unbraid.costs.fit import fit_batch, fit_segment
+from unbraid.costs.sizes import parse_bytes
+from unbraid.costs.tuning import Choice, load_choice
 from unbraid.engines.devices import free_gpu_bytes
+from unbraid.engines.prepare import ReadyModel, prepare_model
 from unbraid.errors import SettingsError
 from unbraid.models.base import SeparationModel, TensorModel
 from unbraid.separation.settings import SeparationSettings
 from unbraid.threads import set_threads
-from unbraid.tracks.estimate import fit_batch, fit_segment, parse_bytes
-from unbraid.tracks.model import ReadyModel, prepare_model
-from unbraid.tracks.tuning import Choice, load_choice
 
 
 @dataclass(frozen=True)

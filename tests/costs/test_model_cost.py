@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+
 import pytest
 import torch
 
 from small_songs import LowHigh
+from unbraid.audio.formats import AudioFormat
+from unbraid.costs import fit, model_cost
+from unbraid.costs.file_cost import file_seconds
+from unbraid.costs.fit import fit_batch, fit_segment
+from unbraid.costs.model_cost import ModelCost, measure_cost, memory_bytes, separation_seconds
+from unbraid.costs.sizes import parse_bytes
+from unbraid.engines.prepare import prepare_model
 from unbraid.errors import SettingsError
 from unbraid.separation.settings import SeparationSettings
-from unbraid.tracks import estimate
-from unbraid.tracks.estimate import (
-    ModelCost,
-    fit_batch,
-    fit_segment,
-    measure_cost,
-    memory_bytes,
-    parse_bytes,
-    separation_seconds,
-)
-from unbraid.tracks.model import prepare_model
 
 
 def test_memory_of_a_pass_is_counted_and_the_same_each_time():
@@ -82,14 +81,53 @@ def test_what_is_no_size_is_refused(text):
     "free, batch", [(10**12, 16), (24_000_000, 4), (12_000_000, 2), (10**6, 1)]
 )
 def test_a_batch_is_as_large_as_free_memory_allows(free, batch, monkeypatch):
-    monkeypatch.setattr(estimate, "_WORKSPACE", 0)
-    monkeypatch.setattr(estimate, "memory_now", lambda device: 3e8)  # is not asked for again
+    monkeypatch.setattr(model_cost, "_WORKSPACE", 0)
+    for module in (fit, model_cost):
+        monkeypatch.setattr(module, "memory_now", lambda device: 3e8)  # is not asked for again
     ready = prepare_model(LowHigh(), "cpu")
-    monkeypatch.setattr(estimate, "measure_cost", lambda ready, timed: ModelCost(None, 5e6))
+    monkeypatch.setattr(fit, "measure_cost", lambda ready, timed: ModelCost(None, 5e6))
     assert fit_batch(ready, SeparationSettings(), free).batch_size == batch
 
 
 def test_a_batch_is_no_longer_than_a_card_needs(monkeypatch):
     ready = prepare_model(LowHigh(), "cpu")
-    monkeypatch.setattr(estimate, "measure_cost", lambda ready, timed: ModelCost(None, 5e6))
+    monkeypatch.setattr(fit, "measure_cost", lambda ready, timed: ModelCost(None, 5e6))
     assert fit_batch(ready, SeparationSettings(segment_s=44.0), 10**13).batch_size == 8
+
+
+def test_what_only_the_first_pass_takes_is_not_counted():
+    class LateStarter(LowHigh):
+        started = False
+
+        def __call__(self, mixture):
+            if not self.started:
+                self.started = True
+                time.sleep(1.0)
+            return super().__call__(mixture)
+
+    cost = measure_cost(prepare_model(LateStarter(), "cpu"))
+    assert 0 < cost.seconds_per_s < 1.0
+
+
+def test_passes_are_timed_in_segments_as_long_as_those_of_the_song(monkeypatch):
+    lengths = []
+
+    def timed(model, noise):
+        lengths.append(noise.shape[-1] / 44100)
+        return 0.1
+
+    monkeypatch.setattr(model_cost, "pass_seconds", timed)
+
+    class Long(LowHigh):
+        spec = replace(LowHigh.spec, segment_samples=10 * 44100)
+
+    measure_cost(prepare_model(Long(), "cpu"))
+    measure_cost(prepare_model(Long(), "cpu"), segment_s=3.0)
+    assert lengths == pytest.approx([1, 1, 10, 1, 1, 3], rel=0.01)
+
+
+@pytest.mark.parametrize("name", ["wav", "flac", "mp3"])
+def test_files_take_more_time_the_more_there_are(name):
+    chosen = AudioFormat(name, "16" if name != "mp3" else None)
+    one, many = (file_seconds(chosen, 44100, 2, n, lossy_check=True) for n in (1, 64))
+    assert 0 < one < many

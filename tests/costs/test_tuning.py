@@ -10,10 +10,11 @@ import torch
 
 import unbraid
 from small_songs import LowHigh, noise
+from unbraid.costs import tuning
+from unbraid.costs.tuning import Choice, Trial, choose, load_choice, measure, save_choice
+from unbraid.engines.prepare import ReadyModel
+from unbraid.engines.ready import as_model
 from unbraid.errors import SettingsError
-from unbraid.tracks import tuning
-from unbraid.tracks.model import ReadyModel
-from unbraid.tracks.tuning import Choice, Trial, choose, load_choice, measure, save_choice
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +23,7 @@ def _own_cache(monkeypatch, tmp_path):
 
 
 def ready(device: str = "cpu") -> ReadyModel:
-    return ReadyModel(LongSegments(), "lowhigh", device, "auto")
+    return ReadyModel(as_model(LongSegments()), "lowhigh", device, "auto")
 
 
 class LongSegments(LowHigh):
@@ -52,7 +53,7 @@ def test_threads_segments_and_batches_are_tried_and_threads_are_left_as_they_wer
 
 def test_threads_are_always_tried_and_all_else_within_the_time(monkeypatch):
     monkeypatch.setattr(tuning, "_cores", lambda: 4)
-    slow = replace(ready(), model=Slow())
+    slow = replace(ready(), model=as_model(Slow()))
     trials = measure(lambda device: slow, ["cpu"], budget_s=0.001)
     assert [t.choice for t in trials] == [Choice("cpu", threads) for threads in (1, 2, 4)]
 
@@ -111,9 +112,11 @@ def test_a_choice_of_another_device_moves_the_model_only_where_none_was_asked_fo
 
     def prepare(model, device="auto", precision="auto"):
         moved.append(device)
-        return ReadyModel(model, "lowhigh", "cpu" if device == "auto" else device, precision)
+        return ReadyModel(
+            as_model(model), "lowhigh", "cpu" if device == "auto" else device, precision
+        )
 
-    monkeypatch.setattr("unbraid.api.prepare_model", prepare)
+    monkeypatch.setattr("unbraid.tracks.run_settings.prepare_model", prepare)
     save_choice(Choice("mps", 2, 2), ready().fingerprint())
     assert unbraid.Separator(LongSegments(), threads="auto").device == "mps"
     assert moved == ["auto", "mps"]

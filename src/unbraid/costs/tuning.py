@@ -17,20 +17,20 @@ from pathlib import Path
 
 from unbraid.atomic import write_text
 from unbraid.cache_root import cache_root
-from unbraid.engines.choose import why_torch
-from unbraid.engines.cost import pass_seconds, probe_noise
-from unbraid.engines.devices import gpu_names
-from unbraid.models.base import SeparationModel
-from unbraid.models.compose.bag import Bag
-from unbraid.separation.settings import SeparationSettings
-from unbraid.threads import get_threads, processors, set_threads
-from unbraid.tracks.estimate import (
+from unbraid.costs.model_cost import (
     ModelCost,
     measure_cost,
     memory_bytes,
     segment_seconds,
 )
-from unbraid.tracks.model import ReadyModel
+from unbraid.engines.choose import why_torch
+from unbraid.engines.cost import pass_seconds, probe_noise
+from unbraid.engines.devices import gpu_names
+from unbraid.engines.prepare import ReadyModel
+from unbraid.models.base import SeparationModel
+from unbraid.models.compose.bag import Bag
+from unbraid.separation.settings import SeparationSettings
+from unbraid.threads import get_threads, processors, set_threads
 from unbraid.version import __version__
 
 _PROBE_S = 1.0

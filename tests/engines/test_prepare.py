@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from small_songs import LowHigh
+from unbraid.engines.prepare import prepare_model
 from unbraid.engines.ready import as_model
 from unbraid.engines.torch.run import TorchModel
 from unbraid.models.compose.bag import Bag
-from unbraid.tracks.model import prepare_model
 
 
 def fingerprint(model) -> str:
