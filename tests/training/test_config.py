@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from unbraid.errors import SettingsError
+from unbraid.models.registry import build_model
 from unbraid.training.config import Recipe
 from unbraid.training.recipes import (
     find_recipes,
@@ -128,3 +130,27 @@ def test_files_that_are_no_recipes_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(SettingsError, match="holds no recipes"):
         find_recipes(str(tmp_path / "empty"))
+
+
+def test_the_small_systems_have_one_budget_and_one_way_of_training():
+    recipes = {n: read_recipe(path) for n, path in find_recipes("systems-small").items()}
+    assert len({recipe.model.architecture for recipe in recipes.values()}) == len(recipes)
+    shared = plain_recipe(read_recipe("small-system"))
+    for name, recipe in recipes.items():
+        with torch.device("meta"):
+            network = build_model(recipe.model.architecture, recipe.model.settings)
+        count = sum(weight.numel() for weight in network.parameters())
+        assert 2e6 <= count <= 3e6, (name, count)
+        assert (network.spec.sample_rate, network.spec.channels) == (44100, 2), name
+        own = plain_recipe(recipe)
+        assert all(
+            own[key] == shared[key] for key in shared.keys() - {"description", "model", "loss"}
+        )
+
+
+def test_every_classic_system_has_a_recipe_at_its_size():
+    small = {
+        read_recipe(path).model.architecture for path in find_recipes("systems-small").values()
+    }
+    whole = {read_recipe(path).model.architecture for path in find_recipes("systems").values()}
+    assert small - {"hybrid_demucs"} <= whole
