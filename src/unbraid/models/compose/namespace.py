@@ -17,7 +17,6 @@ _PRODUCTS = 1 << 19
 class Arrays:
     """Operations on arrays of numpy, float32."""
 
-    stack = staticmethod(np.stack)
     concatenate = staticmethod(np.concatenate)
     rfft = staticmethod(np.fft.rfft)
 
@@ -44,6 +43,11 @@ class Arrays:
         return padded
 
     @staticmethod
+    def windows(x: np.ndarray, samples: int, step: int) -> np.ndarray:
+        """Overlapping stretches of the last axis, (..., count, samples); a view."""
+        return np.lib.stride_tricks.sliding_window_view(x, samples, -1)[..., ::step, :]
+
+    @staticmethod
     def filtered(x: np.ndarray, before: int, blocks: int, step: int, matrix: np.ndarray) -> Any:
         """Windows of x, `step` apart, `before` samples early, each times a matrix, in a row.
 
@@ -68,13 +72,15 @@ class Arrays:
     ) -> np.ndarray:
         """`function(signal, its estimates)` for each channel of each item, on several threads.
 
-        (b c t) and (b s c t) -> (b s c t); the function has (t) and (s t), and gives (s t).
+        (b c t) and (b s c t) -> (b s c t); the function takes (t) and (s t), and gives s signals.
         """
         result = np.empty(estimates.shape, np.float32)
 
         def run(place: tuple[int, int]) -> None:
             item, channel = place
-            result[item, :, channel] = function(mixture[place], estimates[item, :, channel])
+            stems = function(mixture[place], estimates[item, :, channel])
+            for number, stem in enumerate(stems):
+                result[item, number, channel] = stem
 
         with ThreadPoolExecutor(get_threads(), "unbraid-masks") as threads:
             list(threads.map(run, np.ndindex(mixture.shape[:2])))
@@ -88,8 +94,7 @@ class Tensors:
         import torch
 
         self._torch = torch
-        self.stack, self.rfft = torch.stack, torch.fft.rfft
-        self.irfft, self.concatenate = torch.fft.irfft, torch.cat
+        self.rfft, self.irfft, self.concatenate = torch.fft.rfft, torch.fft.irfft, torch.cat
 
     def constant(self, values: Any, like: Any) -> Any:
         """Numbers as a tensor that goes with `like`."""
@@ -104,6 +109,11 @@ class Tensors:
         """Silence around the last axis."""
         return self._torch.nn.functional.pad(x, (before, after))
 
+    @staticmethod
+    def windows(x: Any, samples: int, step: int) -> Any:
+        """Overlapping stretches of the last axis, (..., count, samples); a view."""
+        return x.unfold(-1, samples, step)
+
     def filtered(self, x: Any, before: int, blocks: int, step: int, matrix: np.ndarray) -> Any:
         """As `Arrays.filtered`; in float32 also under autocast: what a filter loses is lost."""
         with self._torch.autocast(x.device.type, enabled=False):
@@ -112,10 +122,9 @@ class Tensors:
             made = padded.unfold(-1, len(matrix), step) @ self.constant(matrix, x)
             return made.flatten(-2)
 
-    @staticmethod
-    def by_signal(function: Callable[[Any, Any], Any], mixture: Any, estimates: Any) -> Any:
+    def by_signal(self, function: Callable[[Any, Any], Any], mixture: Any, estimates: Any) -> Any:
         """`function` on all signals at once."""
-        return function(mixture, estimates.movedim(1, 0)).movedim(0, 1)
+        return self._torch.stack(function(mixture, estimates.unbind(1)), 1)
 
 
 def namespace(x: Any) -> Any:

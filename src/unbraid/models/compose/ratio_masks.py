@@ -105,26 +105,24 @@ class _Frames:
     def __init__(self, xp: Any, frame_samples: int, samples: int) -> None:
         self._xp, self._hop, self._samples = xp, frame_samples // 2, samples
 
-    def shared_out(self, signal: Any, estimates: Any) -> Any:
-        """(*c t) and (s *c t) -> (s *c t)."""
+    def shared_out(self, signal: Any, estimates: Any) -> list[Any]:
+        """(*c t) and (s *c t) -> s signals (*c t)."""
         window = self._xp.constant(_window(2 * self._hop), signal)
         sizes = [abs(self._spectrum(estimate, window)) for estimate in estimates]
         spectrum = self._spectrum(signal, window) / sum(sizes[1:], sizes[0] + SILENCE)
-        return self._xp.stack([self._signal(size * spectrum, window) for size in sizes])
+        return [self._signal(size * spectrum, window) for size in sizes]
 
     def _spectrum(self, signal: Any, window: Any) -> Any:
         """(..., t) -> (..., frames, freq), complex."""
         hop = self._hop
         padded = self._xp.pad(signal, hop, hop + -self._samples % hop)
-        halves = padded.reshape(*signal.shape[:-1], -1, hop)
-        frames = self._xp.concatenate([halves[..., :-1, :], halves[..., 1:, :]], -1)
-        return self._xp.rfft(frames * window)
+        return self._xp.rfft(self._xp.windows(padded, 2 * hop, hop) * window)
 
     def _signal(self, spectrum: Any, window: Any) -> Any:
         """(..., frames, freq) -> (..., t)."""
         hop = self._hop
-        frames = self._xp.irfft(spectrum, 2 * hop) * window
-        total = frames[..., 1:, :hop] + frames[..., :-1, hop:]
+        frames = self._xp.irfft(spectrum, 2 * hop)
+        total = frames[..., 1:, :hop] * window[:hop] + frames[..., :-1, hop:] * window[hop:]
         return total.reshape(*spectrum.shape[:-2], -1)[..., : self._samples]
 
 
