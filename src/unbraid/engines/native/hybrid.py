@@ -15,9 +15,10 @@ import numpy as np
 from jaxtyping import Float32
 
 from unbraid.engines.native.core import Meeting, Parting
-from unbraid.engines.native.library import find, kernels, pointer
+from unbraid.engines.native.library import find, kernels
 from unbraid.engines.native.rows import SpecDecoder, SpecEncoder
 from unbraid.engines.native.sheets import Pool, Sheet
+from unbraid.engines.native.spectra import HOPS, Spectra
 from unbraid.engines.native.steps import TimeDecoder, TimeEncoder
 from unbraid.engines.native.weights import Weights
 from unbraid.threads import get_threads
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["NativeHybridDemucs", "find", "fits", "memory_bytes"]
 
-_HOPS = 4  # in a frame of the STFT
-_WINDOWS = 1.5  # sum of the squared windows that cover a sample
 _UNITS = 16  # an LSTM has whole vectors of these, whatever the processor
 
 
@@ -51,8 +50,7 @@ def fits(config: HybridDemucsConfig) -> bool:
         and even
         and not looks_far
         and not config.residual_decoder
-        and not config.magnitude
-        and not config.delayed_stft
+        and not (config.magnitude and config.wiener_iterations > 0)
         and config.split_levels == 0
     )
 
@@ -65,7 +63,7 @@ def memory_bytes(config: HybridDemucsConfig, samples: int) -> int:
 def _floats(config: HybridDemucsConfig, samples: int) -> int:
     """The most that lives at once: the largest of what each level needs beside the skips that are
     kept meanwhile."""
-    frames = math.ceil(samples * _HOPS / config.n_fft)
+    frames = math.ceil(samples * HOPS / config.n_fft)
     rows, stride = config.n_fft // 2, config.stride
     spec, time = [], []
     for level in range(config.outer_levels):
@@ -89,8 +87,11 @@ def _floats(config: HybridDemucsConfig, samples: int) -> int:
             sum(spec) + sum(time[: level + 1]) + gate * time[level] + ahead * time[above],
             waves + sum(spec[: level + 1]) + gate * spec[level] + ahead * spec[above],
         ]
-    needs += [sum(spec) + 2 * time[0] + waves, waves + spec[0] + stems]
-    return int(1.05 * max(needs)) + (1 << 18)
+    kept, turned = 0, stems
+    if config.magnitude:  # the mixture's spectrogram, for its phase; stems without and with it
+        kept, turned = Sheet.size(rows, frames, 2 * config.audio_channels), stems + stems // 2
+    needs += [sum(spec) + 2 * time[0] + waves, waves + spec[0] + turned]
+    return int(1.05 * (max(needs) + kept)) + (1 << 18)
 
 
 class NativeHybridDemucs:
@@ -143,10 +144,7 @@ class NativeHybridDemucs:
             )
             for n in range(outer)
         ]
-        window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(config.n_fft) / config.n_fft)
-        root = math.sqrt(config.n_fft)
-        self._window = (window / root).astype(np.float32)
-        self._inverse_window = (window / root / _WINDOWS).astype(np.float32)
+        self._spectra = Spectra(config)
 
     def __call__(self, mixture: Float32[np.ndarray, "b c t"]) -> Float32[np.ndarray, "b s c t"]:
         """Separate songs, one after the other: together they would only share the cache."""
@@ -159,7 +157,7 @@ class NativeHybridDemucs:
 
     def _separate(self, song: Float32[np.ndarray, "c t"]) -> Float32[np.ndarray, "s c t"]:
         pool, threads, samples = self._pool, self.threads, song.shape[1]
-        x = self._spectrum(song)
+        x, phase = self._spectra.enter(song, pool, threads)
         t = pool.sheet(1, samples, len(song))
         t.inner[0] = song.T
         x_mean, x_std = _standardize(x, threads)
@@ -187,8 +185,8 @@ class NativeHybridDemucs:
         for spec_decoder in inner_spec:
             x = spec_decoder(x, x_skips.pop(), pool, threads)
         x = outermost_spec.signal(x, (x_std, x_mean), pool, threads)
-        estimates = self._waves(x, t, t_std, t_mean)
-        pool.give(x, t)
+        estimates = self._spectra.leave(x, phase, t, (t_std, t_mean), pool, threads)
+        pool.give(t)
         return estimates.reshape(len(self.config.stems), -1, samples)
 
     def _core(self, x: Sheet, t: Sheet) -> None:
@@ -202,47 +200,6 @@ class NativeHybridDemucs:
             y = decoder(y, skips.pop(), pool, threads)
         self._parting(y, x, t, pool, threads)
 
-    def _spectrum(self, song: Float32[np.ndarray, "c t"]) -> Sheet:
-        """`AlignedSTFT` and `ComplexAsChannels`: (n_fft / 2, frames, 2 * channels)."""
-        n_fft, samples = self.config.n_fft, song.shape[1]
-        hop = n_fft // _HOPS
-        frames, edge = math.ceil(samples / hop), 3 * hop // 2
-        padded = _reflected(song, edge, edge + frames * hop - samples)
-        signal = np.ascontiguousarray(padded.T)
-        x = self._pool.sheet(n_fft // 2, frames, 2 * len(song))
-        kernels().stft(
-            pointer(signal),
-            len(song),
-            pointer(self._window),
-            n_fft,
-            frames,
-            x.at(),
-            x.row_stride,
-            self.threads,
-        )
-        return x
-
-    def _waves(self, x: Sheet, t: Sheet, gain: float, offset: float) -> Float32[np.ndarray, "sc t"]:
-        """Inverse STFT of the rows, and the time branch."""
-        n_fft = self.config.n_fft
-        waves = np.empty((t.width, t.steps), np.float32)
-        kernels().inverse_stft(
-            x.at(),
-            x.row_stride,
-            t.width,
-            pointer(self._inverse_window),
-            n_fft,
-            x.steps,
-            3 * (n_fft // _HOPS) // 2,
-            t.at(),
-            gain,
-            offset,
-            pointer(waves),
-            t.steps,
-            self.threads,
-        )
-        return waves
-
 
 def _standardize(x: Sheet, threads: int) -> tuple[float, float]:
     """Zero mean, unit deviation; mean and deviation as they were."""
@@ -254,14 +211,3 @@ def _standardize(x: Sheet, threads: int) -> tuple[float, float]:
     gain = 1 / (1e-5 + std)
     kernels().scale(x.at(), x.rows, x.steps, x.width, x.row_stride, mean, gain, threads)
     return mean, std
-
-
-def _reflected(x: np.ndarray, left: int, right: int) -> np.ndarray:
-    """Padded by reflection; as `models.stft.pad_reflect`, short signals included."""
-    missing = max(left, right) - x.shape[1] + 1
-    if missing > 0:
-        zeros_right = min(right, missing)
-        zeros_left = missing - zeros_right
-        x = np.pad(x, [(0, 0), (zeros_left, zeros_right)])
-        left, right = left - zeros_left, right - zeros_right
-    return np.pad(x, [(0, 0), (left, right)], mode="reflect")
