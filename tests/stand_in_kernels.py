@@ -18,7 +18,7 @@ class Shares:
         self.config, self.threads = config, threads
         self.seen_threads = []
 
-    def __call__(self, mixture):
+    def __call__(self, mixture, memory=None):
         assert mixture.dtype == np.float32 and mixture.flags.c_contiguous
         self.seen_threads.append(self.threads)
         stems = len(self.config.stems)

@@ -146,6 +146,16 @@ def test_threads_are_those_that_are_set_when_a_pass_begins(file):
     assert model._engine.result().seen_threads == [1, 2]
 
 
+def test_estimates_are_the_callers_until_they_are_taken_back(file):
+    model, mixture = load_to_run(file), noise(0.1).astype(np.float32)[None]
+    estimates = model(mixture)
+    assert model._spare is None
+    model.take_back(estimates)
+    assert np.shares_memory(model._spare, estimates)
+    model(mixture)
+    assert model._spare is None
+
+
 def test_arrays_give_arrays_and_tensors_tensors(file):
     model, mixture = load_to_run(file), noise(0.1).astype(np.float32)[None]
     assert (model(mixture) == model(torch.from_numpy(mixture)).numpy()).all()

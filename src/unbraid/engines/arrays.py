@@ -38,6 +38,10 @@ class ArrayModel(ABC):
         """By default any length."""
         return samples
 
+    def take_back(self, estimates: Any) -> None:
+        """By default they are left to the garbage collector."""
+        del estimates
+
     def pass_bytes(self, samples: int) -> int:
         """By default mixture and estimates."""
         return 4 * samples * self.spec.channels * (1 + len(self.spec.stems))

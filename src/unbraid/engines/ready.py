@@ -60,6 +60,10 @@ class OneByOne:
         """That of the model."""
         return self._model.valid_samples(samples)
 
+    def take_back(self, estimates: Any) -> None:
+        """Handed to the model."""
+        self._model.take_back(estimates)
+
     def pass_bytes(self, samples: int) -> int:
         """That of the model."""
         return self._model.pass_bytes(samples)

@@ -78,6 +78,11 @@ class SeparationModel(Protocol):
         """
         ...
 
+    def take_back(self, estimates: Any) -> None:
+        """Estimates of an earlier pass that nobody will look at again: the model may use their
+        memory for the next one. Calling it is optional; fresh memory costs time."""
+        ...
+
     def pass_bytes(self, samples: int) -> int:
         """Memory of one pass over `samples`, the weights not counted; an upper bound."""
         ...

@@ -125,7 +125,8 @@ def run_pass(
     with closing(passes):
         for batch, finished, estimates in passes:
             _add_all(running, batch, estimates, shares, weights)
-            del estimates  # before the next pass makes as many
+            model.take_back(estimates)  # their memory is that of the next pass
+            del estimates
             work.advance(sum(segment.length for segment in batch))
             yield from running.take(finished)
 

@@ -253,6 +253,16 @@ def test_a_processor_without_its_instructions_is_told(monkeypatch: pytest.Monkey
         library._open.cache_clear()
 
 
+def test_memory_that_is_given_is_written_to_and_changes_nothing() -> None:
+    model, song = make_model(), make_song(9_000)
+    run = native.NativeHybridDemucs(model.config, weights_of(model), 1)
+    wanted = run(song)
+    memory = np.full(wanted.size + 7, np.nan, np.float32)
+    found = run(song, memory)
+    assert np.array_equal(found, wanted) and np.shares_memory(found, memory)
+    assert not np.shares_memory(run(song, memory[:5]), memory)  # too little: fresh memory
+
+
 def test_what_a_pass_gave_stays_what_it_is_while_somebody_has_it() -> None:
     model = make_model()
     run = native.NativeHybridDemucs(model.config, weights_of(model), 1)

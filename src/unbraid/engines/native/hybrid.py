@@ -146,16 +146,29 @@ class NativeHybridDemucs:
         ]
         self._spectra = Spectra(config)
 
-    def __call__(self, mixture: Float32[np.ndarray, "b c t"]) -> Float32[np.ndarray, "b s c t"]:
-        """Separate songs, one after the other: together they would only share the cache."""
+    def __call__(
+        self,
+        mixture: Float32[np.ndarray, "b c t"],
+        memory: Float32[np.ndarray, " n"] | None = None,
+    ) -> Float32[np.ndarray, "b s c t"]:
+        """Separate songs, one after the other: together they would only share the cache.
+
+        Args:
+            mixture: the songs.
+            memory: for the estimates of a single song, if it is large enough.
+        """
+        if len(mixture) > 1:
+            memory = None
         needed = _floats(self.config, mixture.shape[2])
         if self._pool.floats < needed:
             self._pool = Pool(needed)
         self._pool.forget()
-        estimates = [self._separate(song) for song in mixture]
+        estimates = [self._separate(song, memory) for song in mixture]
         return estimates[0][None] if len(estimates) == 1 else np.stack(estimates)
 
-    def _separate(self, song: Float32[np.ndarray, "c t"]) -> Float32[np.ndarray, "s c t"]:
+    def _separate(
+        self, song: Float32[np.ndarray, "c t"], memory: np.ndarray | None
+    ) -> Float32[np.ndarray, "s c t"]:
         pool, threads, samples = self._pool, self.threads, song.shape[1]
         x, phase = self._spectra.enter(song, pool, threads)
         t = pool.sheet(1, samples, len(song))
@@ -185,7 +198,11 @@ class NativeHybridDemucs:
         for spec_decoder in inner_spec:
             x = spec_decoder(x, x_skips.pop(), pool, threads)
         x = outermost_spec.signal(x, (x_std, x_mean), pool, threads)
-        estimates = self._spectra.leave(x, phase, t, (t_std, t_mean), pool, threads)
+        size = t.width * t.steps
+        if memory is None or memory.size < size:
+            memory = np.empty(size, np.float32)
+        estimates = memory[:size].reshape(t.width, t.steps)
+        self._spectra.leave(x, phase, t, (t_std, t_mean), estimates, pool, threads)
         pool.give(t)
         return estimates.reshape(len(self.config.stems), -1, samples)
 

@@ -73,6 +73,7 @@ class NativeModel(ArrayModel):
         self._engine = packer.submit(made, self._config, state, get_threads())
         packer.shutdown(wait=False)
         self._lock = threading.Lock()
+        self._spare: np.ndarray | None = None
 
     @property
     def spec(self) -> ModelSpec:
@@ -93,8 +94,14 @@ class NativeModel(ArrayModel):
         with self._lock:
             engine = self._engine.result()
             engine.threads = get_threads()
-            estimates: np.ndarray = engine(mixture)
+            spare, self._spare = self._spare, None
+            estimates: np.ndarray = engine(mixture, spare)
             return estimates
+
+    def take_back(self, estimates: Any) -> None:
+        """Kept for the next pass, which may write to them."""
+        if isinstance(estimates, np.ndarray) and estimates.flags.c_contiguous:
+            self._spare = estimates.reshape(-1)
 
 
 def _array(stored: StoredModel, name: str) -> np.ndarray:

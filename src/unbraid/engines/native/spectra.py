@@ -67,14 +67,13 @@ class Spectra:
         return x, z
 
     def leave(
-        self, x: Sheet, mixture: Sheet | None, t: Sheet, affine: tuple[float, float], pool: Pool,
-        threads: int,
-    ) -> Float32[np.ndarray, "sc t"]:  # fmt: skip
-        """Inverse STFT of the rows, plus the time branch times a gain and plus an offset."""
+        self, x: Sheet, mixture: Sheet | None, t: Sheet, affine: tuple[float, float],
+        waves: Float32[np.ndarray, "sc t"], pool: Pool, threads: int,
+    ) -> None:  # fmt: skip
+        """`waves` <- inverse STFT of the rows, plus the time branch times a gain and an offset."""
         if mixture is not None:
             x = self._turned(x, mixture, pool)
         gain, offset = affine
-        waves = np.empty((t.width, t.steps), np.float32)
         kernels().inverse_stft(
             x.at(),
             x.row_stride,
@@ -95,7 +94,6 @@ class Spectra:
             added = t.inner[0, : self._hop].T * np.float32(gain) + np.float32(offset)
             first[:] = (first - added) * self._first_hop[: first.shape[1]] + added
         pool.give(x)
-        return waves
 
     def _turned(self, x: Sheet, mixture: Sheet, pool: Pool) -> Sheet:
         """Magnitudes (rows, frames, stems * channels) with the phase of the mixture."""

@@ -69,6 +69,9 @@ class TorchModel:
         valid: int = self.module.valid_samples(samples)
         return valid
 
+    def take_back(self, estimates: Any) -> None:
+        """Torch has memory of its own."""
+
     def pass_bytes(self, samples: int) -> int:
         """The most bytes of tensors that are alive at once during a pass."""
         return live_bytes(self, samples)

@@ -215,6 +215,9 @@ class Bag:
         """Any length will do: members pad themselves when the whole bag is called at once."""
         return samples
 
+    def take_back(self, estimates: Any) -> None:
+        """Members are given back what they made by whoever runs them one by one."""
+
     def pass_bytes(self, samples: int) -> int:
         """Memory of one pass of its first member; they run one after the other."""
         return int(self.member(0).pass_bytes(samples))

@@ -88,6 +88,9 @@ class Composite:
         """How many samples each member sees of `samples`."""
         return dict.fromkeys(self.members, samples)
 
+    def take_back(self, estimates: Any) -> None:
+        """What is joined is made of fresh memory."""
+
     def pass_bytes(self, samples: int) -> int:
         """Memory of one pass over `samples`: that of all members, and the estimates once more."""
         own = 4 * samples * self.spec.channels * len(self.spec.stems)
