@@ -119,9 +119,9 @@ def test_a_link_out_of_the_root_is_not_followed(separator, song, out, tmp_path):
 def test_files_of_a_run_that_died_between_two_of_them_are_known_as_ours(
     separator, song, out, monkeypatch
 ):
-    from unbraid.tracks import track
+    from unbraid.tracks import write
 
-    real, calls = track.publish, []
+    real, calls = write.publish, []
 
     def dies_at_the_second(temporary, final):
         calls.append(final)
@@ -129,7 +129,7 @@ def test_files_of_a_run_that_died_between_two_of_them_are_known_as_ours(
             raise KeyboardInterrupt
         real(temporary, final)
 
-    monkeypatch.setattr(track, "publish", dies_at_the_second)
+    monkeypatch.setattr(write, "publish", dies_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         separator.separate_file(song, out)
     monkeypatch.undo()
