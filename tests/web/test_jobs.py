@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from unbraid.web.choices import JobSettings
 from unbraid.web.jobs import JobStore, Live
+from unbraid.web.messages import SongFacts
+
+SETTINGS = JobSettings("mini")
 
 
 @pytest.fixture
@@ -17,7 +21,7 @@ def store(tmp_path: Path):
 
 def add(store: JobStore, *ids: str, **more: object) -> None:
     for id in ids:
-        assert store.add(id, f"Song {id}.mp3", ".mp3", {"model": "mini"}, **more) is not None
+        assert store.add(id, f"Song {id}.mp3", ".mp3", SETTINGS, **more) is not None
 
 
 def test_jobs_run_in_the_order_they_came(store):
@@ -63,18 +67,18 @@ def test_a_final_job_does_not_change_its_mind(store):
 def test_only_failed_and_cancelled_jobs_are_retried_and_forget_what_was(store):
     add(store, "a")
     store.claim()
-    store.learn("a", {"samples": 5})
+    store.learn("a", SongFacts(samples=5))
     store.requeue("a", crashed=True)
     store.claim()
     store.finish("a", "failed", "It broke.")
     assert store.retry("a", 10)
     job = store.get("a")
-    assert (job.status, job.error, job.crashes, job.facts) == ("queued", None, 0, {})
+    assert (job.status, job.error, job.crashes, job.facts) == ("queued", None, 0, SongFacts())
 
 
 def test_the_queue_takes_no_more_than_it_may(store):
     add(store, "a", "b", most_waiting=2)
-    assert store.add("c", "c", "", {}, most_waiting=2) is None
+    assert store.add("c", "c", "", SETTINGS, most_waiting=2) is None
     assert store.ids() == {"a", "b"}
     store.cancel_waiting("a")
     add(store, "c", most_waiting=2)
@@ -83,7 +87,7 @@ def test_the_queue_takes_no_more_than_it_may(store):
 
 def test_search_is_for_parts_of_names_in_any_case_and_knows_no_patterns(store):
     for id, name in enumerate(("Straße 100%.mp3", "strasse.mp3", "a_b.mp3", "a\\b.mp3", "ΩΣ.wav")):
-        store.add(str(id), name, "", {})
+        store.add(str(id), name, "", SETTINGS)
     found = {q: [job.name for job in store.find(q)[0]] for q in ("STRASSE", "%", "_", "\\", "ως")}
     assert found == {
         "STRASSE": ["strasse.mp3", "Straße 100%.mp3"],
@@ -128,3 +132,11 @@ def test_the_database_is_in_wal_mode(store, tmp_path):
     with sqlite3.connect(tmp_path / "jobs.sqlite3") as other:
         assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     other.close()
+
+
+def test_facts_add_up_and_those_of_another_version_are_ignored(store):
+    add(store, "a")
+    store.learn("a", SongFacts(samples=5, parts=("drums", "bass")))
+    store.learn("a", SongFacts(gain_db=-1.0))
+    assert store.get("a").facts == SongFacts(samples=5, parts=("drums", "bass"), gain_db=-1.0)
+    assert SongFacts.from_plain({"samples": 5, "mood": "blue"}) == SongFacts(samples=5)

@@ -263,13 +263,13 @@ def test_downloads_are_the_bytes_of_the_server(browser, server, tmp_path):
         assert any(archive.read(name) == drums.read_bytes() for name in archive.namelist())
 
 
-def test_what_is_done_can_be_heard_while_the_rest_is_taken_apart(browser, server):
+def test_what_is_done_can_be_heard_while_the_rest_is_separated(browser, server):
     job = server.upload(DEMO, residual="true")
     browser.open(f"{server.url}/songs/{job['id']}")
     browser.wait("return document.querySelector('#work:not([hidden])')")
     browser.wait(f"return window.unbraid?.mixer && {MIXER}.player.ready > 5 * 44100", 120)
     assert browser.run("return document.getElementById('work-told').textContent").startswith(
-        "Taking"
+        "Separating"
     )
     browser.click("#play")
     browser.wait(f"return {MIXER}.position > 1")

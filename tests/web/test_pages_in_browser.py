@@ -65,7 +65,7 @@ def wait_for_library(browser, *names, seconds=120):
 
 def test_a_song_goes_in_and_its_parts_come_out(browser, server, songs):
     open_home(browser, server)
-    assert "will be here" in browser.run(
+    assert "will appear here" in browser.run(
         "return document.getElementById('library-empty').innerText"
     )
     browser.type("#files", str(songs["First take"]))
@@ -94,7 +94,7 @@ def test_files_and_folders_can_be_dropped_and_what_is_no_song_is_left_out(
     browser.drop_files("#drop", folder, songs["First take"])
     wait_for_library(browser, "First take", "One", "Two")
     hint = browser.run("return document.getElementById('drop-hint').textContent")
-    assert hint == "3 songs added. 1 file is no song and was left out."
+    assert hint == "3 songs added. 1 file is not audio and was skipped."
     assert len(server.jobs("succeeded")) == 3
     assert browser.complaints() == []
 
@@ -111,7 +111,7 @@ def test_the_choices_of_the_form_are_those_of_the_job_and_are_kept(browser, serv
     )
     open_home(browser, server)  # another visit
     told = browser.run("return document.getElementById('options-told').textContent")
-    assert told == "drums and the rest · FLAC · 2 passes"
+    assert told == "drums and no_drums · FLAC · 2 passes"
     browser.type("#files", str(songs["First take"]))
     wait_for_library(browser, "First take")
     (job,) = server.jobs()
@@ -138,7 +138,7 @@ def test_a_song_in_the_works_can_be_stopped_and_tried_again(browser, server):
     row = "document.querySelector('#queue-list .row')"
     percent = f"Number({row}.querySelector('canvas').getAttribute('aria-valuenow'))"
     browser.wait(f"return {row}?.dataset.status === 'running' && {percent} > 5", 60)
-    assert "Taking it apart" in texts(browser, QUEUE)[0]
+    assert "Separating" in texts(browser, QUEUE)[0]
     browser.click("#queue-list button")
     browser.wait(f"return {row}.dataset.status === 'canceled'", 30)
     assert "Stopped." in texts(browser, QUEUE)[0]
@@ -164,7 +164,9 @@ def test_a_real_song_survives_reloading_the_page_and_killing_the_server(browser,
         open_home(browser, server)
         browser.wait(f"return {row}?.dataset.status === 'running' && {percent} >= 6")
         server.kill()
-        browser.wait("return document.getElementById('away').textContent.includes('Lost touch')")
+        browser.wait(
+            "return document.getElementById('away').textContent.includes('Lost connection')"
+        )
         server.start()
         browser.wait("return document.getElementById('away').textContent === ''", 30)
         browser.wait(f"return {row}?.dataset.status === 'running'", 60)
@@ -231,7 +233,7 @@ def test_times_and_sizes_are_words_for_musicians(browser, server):
     open_home(browser, server)
 
     def words(call):
-        return browser.resolve(f"import('/static/words.js').then(w => w.{call})")
+        return browser.resolve(f"import('/static/format.js').then(w => w.{call})")
 
     assert [words(f"timeLeft({s})") for s in (4, 34, 70, 130, 7200)] == [
         "a few seconds left",
@@ -248,7 +250,7 @@ def test_times_and_sizes_are_words_for_musicians(browser, server):
         "+6.0 dB",
     ]
     assert words("partName('no_vocals')") == "Without vocals"
-    assert words("stateOf({status: 'queued', position: 3})") == "2 songs before it"
+    assert words("stateOf({status: 'queued', position: 3})") == "2 songs ahead"
     assert words("stateOf({status: 'failed', error: 'It is empty.'})") == "It is empty."
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import zipfile
 from dataclasses import replace
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -12,9 +14,10 @@ from web_songs import RATE, as_file, noise
 
 from unbraid.errors import AudioError, Cancelled, UnbraidError
 from unbraid.separation.progress import CancelToken
+from unbraid.web.messages import ReadRequest
 from unbraid.web.music import key_of, tempo_bpm
 from unbraid.web.pcm import find_part, read_samples
-from unbraid.web.reader import ReadRequest, loudest_start, read_song
+from unbraid.web.reader import loudest_start, read_song
 from unbraid.web.worker import read_apart
 
 
@@ -35,20 +38,20 @@ def request_for(tmp_path):
 def test_a_song_is_known_once_it_is_read(request_for, tmp_path):
     signal = noise(3 * RATE + 17)
     facts = read_song(request_for(signal))
-    assert facts["samples"] == len(signal) and facts["channels"] == 2
-    assert (facts["sample_rate"], facts["bit_depth"]) == (RATE, "16")
-    assert -20 < facts["loudness_lufs"] < -10
+    assert facts.samples == len(signal) and facts.channels == 2
+    assert (facts.sample_rate, facts.bit_depth) == (RATE, "16")
+    assert -20 < facts.loudness_lufs < -10
     samples, _ = read_samples(find_part(tmp_path, "original"), 0, len(signal))
     assert np.array_equal(samples, soundfile.read(tmp_path / "original.wav", dtype="int16")[0])
 
 
 def test_songs_for_opus_are_played_at_its_rate(request_for):
     facts = read_song(request_for(noise(RATE), format="opus"))
-    assert (facts["sample_rate"], facts["samples"], facts["bit_depth"]) == (48000, 48000, None)
+    assert (facts.sample_rate, facts.samples, facts.bit_depth) == (48000, 48000, None)
 
 
 def test_silence_has_no_loudness(request_for):
-    assert read_song(request_for(np.zeros((RATE, 1), np.float32)))["loudness_lufs"] is None
+    assert read_song(request_for(np.zeros((RATE, 1), np.float32))).loudness_lufs is None
 
 
 def test_a_song_that_is_too_long_by_its_header_is_refused_unread(request_for):
@@ -78,9 +81,9 @@ def test_a_preview_is_cut_from_the_loudest_middle(request_for, tmp_path):
     signal[30 * RATE : 36 * RATE] *= 8
     signal[: 2 * RATE] *= 9  # louder still, but not in the middle
     facts = read_song(request_for(signal, preview_s=6.0))
-    assert facts["preview_start_s"] == pytest.approx(30.0, abs=0.51)
-    assert facts["seconds_whole"] == 60 and facts["samples"] == 6 * RATE
-    start = round(facts["preview_start_s"] * RATE)
+    assert facts.preview_start_s == pytest.approx(30.0, abs=0.51)
+    assert facts.seconds_whole == 60 and facts.samples == 6 * RATE
+    start = round(facts.preview_start_s * RATE)
     excerpt = soundfile.read(tmp_path / "excerpt.wav")[0]
     whole = soundfile.read(tmp_path / "original.wav")[0]
     assert np.array_equal(excerpt, whole[start : start + 6 * RATE])
@@ -88,7 +91,7 @@ def test_a_preview_is_cut_from_the_loudest_middle(request_for, tmp_path):
 
 def test_a_preview_of_a_short_song_is_all_of_it(request_for):
     facts = read_song(request_for(noise(RATE), preview_s=20.0))
-    assert (facts["samples"], facts["preview_start_s"]) == (RATE, 0)
+    assert (facts.samples, facts.preview_start_s) == (RATE, 0)
     assert loudest_start(np.ones(3), 10, 31, 20) <= 11
 
 
@@ -153,3 +156,40 @@ def test_silence_has_neither_tempo_nor_key():
 def test_the_folder_of_the_song_is_all_that_is_written(request_for, tmp_path):
     read_song(request_for(noise(RATE)))
     assert {p.name for p in tmp_path.iterdir()} == {"original.wav", "listen", "peaks.json"}
+
+
+def packed(count: int, size: int) -> bytes:
+    file = BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for index in range(count):
+            archive.writestr(f"{index}.wav", b"\0" * size)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        packed(3, 1_000_000),
+        b"\x1f\x8b\x08" + bytes(100),
+        b"7z\xbc\xaf\x27\x1c" + bytes(100),
+        b"#EXTM3U\nhttp://127.0.0.1/x.mp3\n",
+        b"\xef\xbb\xbf  #EXTM3U8\n",
+        b"[playlist]\nFile1=/etc/passwd\n",
+        b"ffconcat version 1.0\nfile /etc/passwd\n",
+        b'<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash">',
+        b"<!DOCTYPE html><script>",
+        b"root:x:0:0:root:/root:/bin/bash\n" * 9,
+        b"%PDF-1.7 ....",
+        b"\x7fELF\x02\x01\x01" + bytes(99),
+        b"MZ" + bytes(99),
+        b"\x89PNG\r\n\x1a\n" + bytes(99),
+        b"<svg onload=alert(1)>",
+    ],
+)
+def test_what_is_not_a_song_is_refused_and_opens_no_other_file(request_for, tmp_path, content):
+    request = request_for(noise(RATE))
+    (tmp_path / "original.wav").write_bytes(content)
+    before = {path.name for path in tmp_path.iterdir()}
+    with pytest.raises(AudioError):
+        read_song(request)
+    assert {path.name for path in tmp_path.iterdir()} <= before | {"listen"}

@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 from web_songs import LIMITS, MODELS, RATE, STEMS, as_file, noise, separated
 
 from unbraid.web.app import make_app
+from unbraid.web.choices import JobSettings
 from unbraid.web.security import host_names
 from unbraid.web.service import Service
 from unbraid.web.storage import Storage
@@ -204,7 +205,7 @@ def test_songs_go_when_their_time_is_over_and_the_demo_stays(tmp_path):
     limits = replace(LIMITS, keep_days=1e-9)
     service = Service(Storage(tmp_path), limits, MODELS, devices=())
     old = separated(service)
-    service.store.add("f" * 20, "demo.ogg", ".ogg", {}, demo=True)
+    service.store.add("f" * 20, "demo.ogg", ".ogg", JobSettings("mini"), demo=True)
     service.store.cancel_waiting("f" * 20)
     time.sleep(0.01)
     with TestClient(make_app(service, host_names("localhost"), False), "http://localhost"):

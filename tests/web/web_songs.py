@@ -10,6 +10,7 @@ import soundfile
 from unbraid.web.choices import JobSettings, Model
 from unbraid.web.jobs import Job
 from unbraid.web.limits import Limits
+from unbraid.web.messages import SongFacts
 from unbraid.web.peaks import PeakMeter, write_peaks
 from unbraid.web.service import Service
 
@@ -48,12 +49,19 @@ def separated(service: Service, name: str = "A song.wav", samples: int = RATE) -
         meters[part] = PeakMeter()
         meters[part].push(signal.T)
     write_peaks(folder / "peaks.json", RATE, meters)
-    settings = JobSettings("mini").as_row()
+    settings = JobSettings("mini")
     service.store.add(id, name, ".wav", settings, bytes=service.storage.used_bytes(id))
     claimed = service.store.claim()
     assert claimed is not None and claimed.id == id
-    facts = {"parts": list(STEMS), "stems": list(STEMS), "samples": samples, "channels": 2,
-             "sample_rate": RATE, "bit_depth": "16", "seconds_audio": samples / RATE}  # fmt: skip
+    facts = SongFacts(
+        parts=STEMS,
+        stems=STEMS,
+        samples=samples,
+        channels=2,
+        sample_rate=RATE,
+        bit_depth="16",
+        seconds_audio=samples / RATE,
+    )
     service.store.learn(id, facts)
     service.store.finish(id, "succeeded")
     return service.job(id)

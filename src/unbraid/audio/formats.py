@@ -31,6 +31,10 @@ _TRAITS = {
     "ogg": _Traits((), 8),
     "opus": _Traits((), 8, (6, 512), 256),
 }
+FORMATS = tuple(_TRAITS)
+"""Names of all formats."""
+BIT_DEPTHS = tuple(dict.fromkeys(depth for traits in _TRAITS.values() for depth in traits.depths))
+"""All bit depths; lossy formats have none."""
 
 
 @dataclass(frozen=True)

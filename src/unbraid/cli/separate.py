@@ -40,16 +40,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_what(group: argparse._ArgumentGroup) -> None:
+    from unbraid.audio.formats import BIT_DEPTHS, FORMATS
+
     add = group.add_argument
     add("--stems", metavar="A,B", help="write only these stems")
     add("--two-stems", metavar="NAME", help="write NAME and no_NAME, which sum to the original")
     add("--residual", action="store_true", help="add a residual: all parts sum to the original")
-    formats = ("wav", "flac", "mp3", "m4a", "ogg", "opus")
-    add("--format", choices=formats, default="wav", help="file format (%(default)s)")
+    add("--format", choices=FORMATS, default="wav", help="file format (%(default)s)")
     add("--mp3", dest="format", action="store_const", const="mp3", help="same as --format mp3")
     add("--flac", dest="format", action="store_const", const="flac", help="same as --format flac")
-    depths = ("16", "24", "32f")
-    add("--bit-depth", choices=depths, help="bits a sample (the source's, at least 16)")
+    add("--bit-depth", choices=BIT_DEPTHS, help="bits a sample (the source's, at least 16)")
     add("--int24", action="store_true", help="same as --bit-depth 24")
     add("--float32", action="store_true", help="same as --bit-depth 32f")
     add("--bitrate", metavar="KBPS", type=int, help="for mp3, m4a and opus (320, 256, 256)")

@@ -6,18 +6,28 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Body, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
+from unbraid.audio.formats import BIT_DEPTHS, FORMATS
 from unbraid.tracks.names import safe_name
 from unbraid.version import __version__
+from unbraid.web.answers import (
+    ERRORS,
+    FORM,
+    Health,
+    JobList,
+    JobView,
+    LimitsView,
+    ModelView,
+    ServerSettings,
+    file_answer,
+)
 from unbraid.web.archive import stream_zip
-from unbraid.web.choices import BIT_DEPTHS, FORMATS
-from unbraid.web.describe import ERRORS, FILE, FORM, JOB, tell_of_errors
 from unbraid.web.jobs import STATUSES, Job
 from unbraid.web.mix import parse_gains, render_mix
 from unbraid.web.pages import add_pages
@@ -72,36 +82,34 @@ def make_app(service: Service, names: frozenset[str], any_address: bool) -> Fast
     _add_sound(app, service)
     _add_downloads(app, service)
     add_pages(app)
-    tell_of_errors(app)
     return app
 
 
 def _add_server(app: FastAPI, service: Service) -> None:
     @app.get("/healthz")
-    async def health() -> dict[str, Any]:
+    async def health() -> Health:
         """Whether the server is up, and what its workers do."""
-        return {"status": "ok", "version": __version__, "workers": service.workers.states()}
+        return Health("ok", __version__, service.workers.states())
 
     @app.get("/api/settings")
-    async def settings() -> dict[str, Any]:
+    async def settings() -> ServerSettings:
         """What a song may be separated with, and what this server takes."""
         limits = service.limits
-        return {
-            "version": __version__,
-            "models": [model.shown() for model in service.models.values()],
-            "formats": list(FORMATS),
-            "bit_depths": list(BIT_DEPTHS),
-            "limits": {
-                "upload_bytes": limits.upload_bytes,
-                "seconds": limits.seconds,
-                "queue": limits.queue,
-            },
-            "needs_key": service.keys.needed,
-        }
+        return ServerSettings(
+            version=__version__,
+            models=[
+                ModelView(m.name, m.description, m.stems, m.licence, m.default)
+                for m in service.models.values()
+            ],
+            formats=FORMATS,
+            bit_depths=BIT_DEPTHS,
+            limits=LimitsView(limits.upload_bytes, limits.seconds, limits.queue),
+            needs_key=service.keys.needed,
+        )
 
     @app.post("/api/login", status_code=204, responses=ERRORS)
     async def login(key: Annotated[str, Body(embed=True, max_length=1000)]) -> Response:
-        """Trade the key for a cookie."""
+        """Exchange the key for a cookie."""
         response = Response(status_code=204)
         if service.keys.needed:
             service.keys.login(key)
@@ -116,33 +124,32 @@ def _add_server(app: FastAPI, service: Service) -> None:
 
 
 def _add_jobs(app: FastAPI, service: Service) -> None:
-    @app.post("/api/jobs", status_code=201, openapi_extra=FORM, responses=ERRORS | JOB(201))
-    async def create(request: Request) -> JSONResponse:
-        """Send a song: it waits for its turn."""
+    @app.post("/api/jobs", status_code=201, openapi_extra=FORM, responses=ERRORS)
+    async def create(request: Request, response: Response) -> JobView:
+        """Upload a song and queue it."""
         service.check_room()
         path = service.storage.arriving()
         upload = await receive_upload(request, path, service.limits, service.storage.free_bytes)
         job = service.create(upload, known_suffix(upload.name))
-        return JSONResponse(
-            service.show(job), 201, headers={"Location": f"/api/jobs/{job.id}"}
-        )  # fmt: skip
+        response.headers["Location"] = f"/api/jobs/{job.id}"
+        return service.show(job)
 
     @app.get("/api/jobs", responses=ERRORS)
     async def find(
         query: Annotated[str, Query(max_length=200, description="part of the name")] = "",
-        status: Annotated[str, Query(max_length=100, description="some, with commas")] = "",
+        status: Annotated[str, Query(max_length=100, description="separated by commas")] = "",
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
         offset: Annotated[int, Query(ge=0, le=_LARGEST)] = 0,
-    ) -> dict[str, Any]:
+    ) -> JobList:
         """Songs by name and status, newest first."""
         statuses = [name for name in status.split(",") if name]
         if not set(statuses) <= set(STATUSES):
             raise Refusal(422, "bad_status", f"A status is one of {', '.join(STATUSES)}.")
         jobs, total = service.store.find(query, statuses, limit, offset)
-        return {"jobs": [service.show(job) for job in jobs], "total": total}
+        return JobList([service.show(job) for job in jobs], total)
 
-    @app.get("/api/jobs/{id}", responses=ERRORS | JOB(200))
-    async def get(id: str) -> dict[str, Any]:
+    @app.get("/api/jobs/{id}", responses=ERRORS)
+    async def get(id: str) -> JobView:
         """One song."""
         return service.show(service.job(id))
 
@@ -152,18 +159,18 @@ def _add_jobs(app: FastAPI, service: Service) -> None:
         service.delete(id)
         return Response(status_code=204)
 
-    @app.post("/api/jobs/{id}/cancel", responses=ERRORS | JOB(200))
-    def cancel(id: str) -> dict[str, Any]:
-        """Stop a song that waits or runs."""
+    @app.post("/api/jobs/{id}/cancel", responses=ERRORS)
+    def cancel(id: str) -> JobView:
+        """Stop a song that is queued or running."""
         return service.show(service.cancel(id))
 
-    @app.post("/api/jobs/{id}/retry", responses=ERRORS | JOB(200))
-    def retry(id: str) -> dict[str, Any]:
-        """Try again what failed or was stopped."""
+    @app.post("/api/jobs/{id}/retry", responses=ERRORS)
+    def retry(id: str) -> JobView:
+        """Try a song again that failed or was stopped."""
         return service.show(service.retry(id))
 
-    @app.post("/api/jobs/{id}/full", status_code=201, responses=ERRORS | JOB(201))
-    def full(id: str) -> dict[str, Any]:
+    @app.post("/api/jobs/{id}/full", status_code=201, responses=ERRORS)
+    def full(id: str) -> JobView:
         """Separate the whole song of a preview."""
         return service.show(service.create_full(id))
 
@@ -171,20 +178,20 @@ def _add_jobs(app: FastAPI, service: Service) -> None:
 def _add_events(app: FastAPI, service: Service) -> None:
     @app.get(
         "/api/events",
-        responses=ERRORS | FILE("text/event-stream"),
+        responses=ERRORS | file_answer("text/event-stream"),
         response_class=StreamingResponse,
     )
     async def all_events() -> StreamingResponse:
-        """News of all songs, as server-sent events: job, deleted."""
+        """Changes of all songs, as server-sent events: job, deleted."""
         return _news(service, None)
 
     @app.get(
         "/api/jobs/{id}/events",
-        responses=ERRORS | FILE("text/event-stream"),
+        responses=ERRORS | file_answer("text/event-stream"),
         response_class=StreamingResponse,
     )
     async def job_events(id: str) -> StreamingResponse:
-        """News of one song, its state first, until it has come to its end."""
+        """Changes of one song, its state first, until it has ended."""
         service.job(id)
         return _news(service, id)
 
@@ -203,11 +210,11 @@ def _news(service: Service, id: str | None) -> StreamingResponse:
 def _add_sound(app: FastAPI, service: Service) -> None:
     @app.get(
         "/api/jobs/{id}/stems/{part}",
-        responses=ERRORS | FILE(*_MEDIA.values(), "application/octet-stream"),
+        responses=ERRORS | file_answer(*_MEDIA.values(), "application/octet-stream"),
         response_class=FileResponse,
     )
     def stem(request: Request, id: str, part: str, download: bool = False) -> Response:
-        """The file of a part, or `original`; in ranges, if asked."""
+        """The file of a part, or `original`; ranges are supported."""
         job = service.job(id)
         path = service.part_file(job, part)
         is_upload = part == ORIGINAL
@@ -225,14 +232,16 @@ def _add_sound(app: FastAPI, service: Service) -> None:
 
     @app.get("/api/jobs/{id}/peaks", responses=ERRORS)
     def peaks(id: str) -> FileResponse:
-        """What waveforms are drawn from."""
+        """Peaks, from which waveforms are drawn."""
         path = service.storage.song(service.job(id).id) / "peaks.json"
         if not path.is_file():
             raise not_ready()
         return FileResponse(path, media_type="application/json")
 
     @app.get(
-        "/api/jobs/{id}/pcm/{part}", responses=ERRORS | FILE("audio/wav"), response_class=Response
+        "/api/jobs/{id}/pcm/{part}",
+        responses=ERRORS | file_answer("audio/wav"),
+        response_class=Response,
     )
     def pcm(
         id: str,
@@ -247,23 +256,25 @@ def _add_sound(app: FastAPI, service: Service) -> None:
 
 def _add_downloads(app: FastAPI, service: Service) -> None:
     @app.get(
-        "/api/jobs/{id}/mix", responses=ERRORS | FILE(*_MEDIA.values()), response_class=Response
+        "/api/jobs/{id}/mix",
+        responses=ERRORS | file_answer(*_MEDIA.values()),
+        response_class=Response,
     )
     def mix(
         id: str,
         gains: Annotated[str, Query(max_length=1000, description="such as drums:1,bass:0.5")],
         format: Annotated[str, Query(json_schema_extra={"enum": list(FORMATS)})] = "wav",
     ) -> Response:
-        """The parts added up, each with its gain."""
+        """The sum of the parts, each with its gain."""
         job = service.job(id)
         if format not in FORMATS:
             raise Refusal(422, "bad_format", f"A format is one of {', '.join(FORMATS)}.")
         if job.status != "succeeded":
             raise not_ready()
-        chosen = parse_gains(gains, job.facts["parts"])
+        chosen = parse_gains(gains, job.facts.parts)
         files = {service.part_sound(job, part): gain for part, gain in chosen.items()}
         target = service.storage.arriving().with_suffix(f".{format}")
-        render_mix(files, target, format, job.facts.get("bit_depth"))
+        render_mix(files, target, format, job.facts.bit_depth)
         size = target.stat().st_size
         return StreamingResponse(
             _once(target),
@@ -276,7 +287,7 @@ def _add_downloads(app: FastAPI, service: Service) -> None:
 
     @app.get(
         "/api/jobs/{id}/zip",
-        responses=ERRORS | FILE("application/zip"),
+        responses=ERRORS | file_answer("application/zip"),
         response_class=StreamingResponse,
     )
     def archive(id: str) -> StreamingResponse:
@@ -284,7 +295,7 @@ def _add_downloads(app: FastAPI, service: Service) -> None:
         job = service.job(id)
         if job.status != "succeeded":
             raise not_ready()
-        paths = [(part, service.part_file(job, part)) for part in job.facts["parts"]]
+        paths = [(part, service.part_file(job, part)) for part in job.facts.parts]
         files = {_file_name(job, part, path.suffix): path for part, path in paths}
         name = f"{_bare_name(job)} (stems).zip"
         return StreamingResponse(
@@ -306,7 +317,7 @@ def _bare_name(job: Job) -> str:
 
 
 def _file_name(job: Job, part: str, suffix: str) -> str:
-    preview = " (preview)" if job.settings.get("preview") else ""
+    preview = " (preview)" if job.settings.preview else ""
     return f"{_bare_name(job)}{preview} - {part}{suffix}"
 
 
@@ -325,7 +336,7 @@ async def _on_bad_request(request: Request, error: Exception) -> JSONResponse:
     first = error.errors()[0]
     where = ".".join(str(piece) for piece in first["loc"][1:] if isinstance(piece, str))
     what = f"{where}: {first['msg']}" if where else str(first["msg"])
-    return JSONResponse(error_body("bad_request", f"This cannot be: {what[:300]}."), 422)
+    return JSONResponse(error_body("bad_request", f"Not possible: {what[:300]}."), 422)
 
 
 async def _on_http_error(request: Request, error: Exception) -> JSONResponse:

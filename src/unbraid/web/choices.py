@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from unbraid.audio.formats import BIT_DEPTHS, FORMATS
 from unbraid.errors import SettingsError
 from unbraid.tracks.settings import OutputSettings, choose_parts
 from unbraid.web.refusals import Refusal
 
-FORMATS = ("wav", "flac", "mp3", "m4a", "ogg", "opus")
-BIT_DEPTHS = ("16", "24", "32f")
 MOST_SHIFTS = 10
 LARGEST_OVERLAP = 0.9
 PREVIEW_S = 20.0
@@ -40,16 +39,6 @@ class Model:
     description: str = ""
     default: bool = False
 
-    def shown(self) -> dict[str, Any]:
-        """As the API shows it."""
-        return {
-            "name": self.name,
-            "description": self.description,
-            "stems": list(self.stems),
-            "licence": self.licence,
-            "default": self.default,
-        }
-
 
 @dataclass(frozen=True)
 class JobSettings:
@@ -61,8 +50,8 @@ class JobSettings:
         two_stems: this one and its complement.
         format, bit_depth: of the files.
         shifts, overlap: see `SeparationSettings`.
-        residual: also what no stem holds.
-        preview: only some seconds from the loudest middle.
+        residual: also a file of the residual.
+        preview: only some seconds, the loudest of the middle.
     """
 
     model: str

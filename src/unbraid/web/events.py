@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict
 from typing import Any
 
+from unbraid.web.answers import JobView
 from unbraid.web.refusals import Refusal
 
 HEARTBEAT_S = 15.0
@@ -73,12 +75,12 @@ class Hub:
         return Listener(id)  # it counts from when its stream begins, which may never be
 
     async def stream(
-        self, listener: Listener, show: Callable[[str], dict[str, Any] | None]
+        self, listener: Listener, show: Callable[[str], JobView | None]
     ) -> AsyncIterator[bytes]:
         """Events of a listener until it leaves, or its one job has come to an end.
 
         Args:
-            show: a job by its id, as the API gives it; None if it is no more.
+            show: a job by its id, as the API gives it; None if it was deleted.
         """
         self._listeners.add(listener)
         try:
@@ -94,8 +96,8 @@ class Hub:
                     if job is None:
                         yield _event(_DELETED, {"id": id})
                     else:
-                        yield _event(_JOB, job)
-                    if listener.id is not None and (job is None or job["finished"] is not None):
+                        yield _event(_JOB, asdict(job))
+                    if listener.id is not None and (job is None or job.finished is not None):
                         return
         finally:
             self._listeners.discard(listener)

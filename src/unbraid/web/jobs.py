@@ -12,14 +12,18 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-FINAL = ("succeeded", "failed", "canceled")
-STATUSES = ("queued", "running", *FINAL)
+from unbraid.web.choices import JobSettings
+from unbraid.web.messages import End, SongFacts, Stage
+
+Status = Literal["queued", "running"] | End
+FINAL: tuple[End, ...] = ("succeeded", "failed", "canceled")
+STATUSES: tuple[Status, ...] = ("queued", "running", *FINAL)
 _VERSION = 1
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -47,7 +51,7 @@ CREATE INDEX IF NOT EXISTS jobs_by_status ON jobs (status, number);
 class Live:
     """How far a running job has come; in memory only."""
 
-    stage: str = "reading"
+    stage: Stage = "reading"
     progress: float = 0.0
     seconds_left: float | None = None
     samples_ready: int = 0
@@ -63,7 +67,7 @@ class Job:
         name: the file's name as its owner knows it; shown, never used as a path.
         status: one of `STATUSES`.
         suffix: of the upload, one of the known ones, or "".
-        settings: as `choices.JobSettings` has them.
+        settings: how it is separated.
         facts: what is known of the song and its stems by now.
         error: why it failed, in a sentence.
         created, started, finished: seconds since 1970.
@@ -76,10 +80,10 @@ class Job:
     number: int
     id: str
     name: str
-    status: str
+    status: Status
     suffix: str
-    settings: dict[str, Any]
-    facts: dict[str, Any]
+    settings: JobSettings
+    facts: SongFacts
     error: str | None
     created: float
     started: float | None
@@ -121,7 +125,7 @@ class JobStore:
         id: str,
         name: str,
         suffix: str,
-        settings: Mapping[str, Any],
+        settings: JobSettings,
         *,
         bytes: int = 0,
         demo: bool = False,
@@ -134,9 +138,11 @@ class JobStore:
             self._db.execute(
                 "INSERT INTO jobs (id, name, folded, status, suffix, settings, created, bytes,"
                 " demo) VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?)",
-                (id, name, name.casefold(), suffix, json.dumps(dict(settings)), time.time(), bytes,
-                 int(demo)),
-            )  # fmt: skip
+                (
+                    *(id, name, name.casefold(), suffix, json.dumps(settings.as_row())),
+                    *(time.time(), bytes, int(demo)),
+                ),
+            )
             return self.get(id)
 
     def get(self, id: str) -> Job | None:
@@ -234,14 +240,14 @@ class JobStore:
             if id in self._live:
                 self._live[id] = live
 
-    def learn(self, id: str, facts: Mapping[str, Any], bytes: int | None = None) -> None:
+    def learn(self, id: str, facts: SongFacts, bytes: int | None = None) -> None:
         """Add what has become known of a song."""
         with self._write():
             job = self.get(id)
             if job is not None:
                 self._db.execute(
                     "UPDATE jobs SET facts = ?, bytes = ? WHERE id = ?",
-                    (json.dumps({**job.facts, **facts}), bytes or job.bytes, id),
+                    (json.dumps(job.facts.with_more(facts).known()), bytes or job.bytes, id),
                 )
 
     def finish(self, id: str, status: str, error: str | None = None) -> bool:
@@ -306,8 +312,8 @@ class JobStore:
         job = Job(
             **{
                 **values,
-                "settings": json.loads(row["settings"]),
-                "facts": json.loads(row["facts"]),
+                "settings": JobSettings.from_row(json.loads(row["settings"])),
+                "facts": SongFacts.from_plain(json.loads(row["facts"])),
                 "demo": bool(row["demo"]),
             }
         )

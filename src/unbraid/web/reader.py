@@ -1,19 +1,13 @@
 """A process of its own in which an uploaded file is decoded for the first time.
 
 Decoders are large and files may be hostile, so this process may take only so much memory and time,
-holds no secrets, and nothing but its song ends with it. It tells what it finds in lines of JSON:
-
-    {"progress": 0.3}
-    {"facts": {…}}                  the song is sound, and this is known of it
-    {"refused": "one sentence"}     it is not
-
-Run by the worker, with one JSON object on stdin.
+holds no secrets, and nothing but its song ends with it. The worker starts it with a `ReadRequest`
+on stdin; it answers on stdout with `ReadProgress`, then `Learned` or `Refused`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import shutil
@@ -21,9 +15,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -34,6 +27,16 @@ from unbraid.audio.resample import resample_blocks
 from unbraid.audio.write import AudioFormat, AudioWriter
 from unbraid.errors import AudioError, UnbraidError
 from unbraid.tracks.settings import OutputSettings, choose_format, choose_rate
+from unbraid.web.messages import (
+    Learned,
+    Message,
+    ReadProgress,
+    ReadRequest,
+    Refused,
+    SongFacts,
+    from_line,
+    to_line,
+)
 from unbraid.web.music import key_of, tempo_bpm
 from unbraid.web.pcm import ORIGINAL, copy_part, find_part, read_samples
 from unbraid.web.peaks import PeakMeter, write_peaks
@@ -44,41 +47,13 @@ _MIDDLE = 0.7  # the loudest moment is looked for in this much of the song
 _DISK_EVERY = 64
 
 
-@dataclass(frozen=True)
-class ReadRequest:
-    """What to read.
-
-    Attributes:
-        path: the upload.
-        song: folder of the song.
-        format, bit_depth: of the stems to be.
-        preview_s: length of the excerpt to cut out; None for the whole song.
-        most_s: songs longer than this are refused.
-        free_bytes: disk that must stay free.
-        most_bytes, most_cpu_s: memory and time of this process.
-    """
-
-    path: str
-    song: str
-    format: str
-    bit_depth: str | None
-    preview_s: float | None
-    most_s: float
-    free_bytes: int
-    most_bytes: int
-    most_cpu_s: float
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self))
-
-
-def read_song(request: ReadRequest) -> dict[str, Any]:
+def read_song(request: ReadRequest) -> SongFacts:
     """Decode the song once, within its limits, and learn what the mixer and the queue need.
 
     Leaves a listening copy and peaks in the song's folder, and the excerpt of a preview.
 
     Returns:
-        facts of the song, as the API names them.
+        what is known of the song now.
     Raises:
         AudioError: if it is no sound, too long, or there is no room for it.
     """
@@ -89,13 +64,16 @@ def read_song(request: ReadRequest) -> dict[str, Any]:
     output = OutputSettings(format=request.format, bit_depth=request.bit_depth)
     chosen = choose_format(output, info)
     rate = choose_rate(output, info.sample_rate, info.sample_rate, chosen)
-    facts: dict[str, Any] = {"bit_depth": chosen.depth}
+    facts = SongFacts(bit_depth=chosen.depth)
     source = path
     if request.preview_s is not None:
         source = song / "excerpt.wav"
         start, whole = _cut_excerpt(request, info, source)
-        facts["preview_start_s"] = start / info.sample_rate
-        facts["seconds_whole"] = whole / info.sample_rate
+        facts = replace(
+            facts,
+            preview_start_s=start / info.sample_rate,
+            seconds_whole=whole / info.sample_rate,
+        )
         info = probe(source)
     peaks, meter = PeakMeter(), LoudnessMeter(rate, info.channels)
     blocks = resample_blocks(
@@ -108,15 +86,14 @@ def read_song(request: ReadRequest) -> dict[str, Any]:
         raise AudioError(f"{shown(path)} holds no sound")
     write_peaks(song / "peaks.json", rate, {ORIGINAL: peaks})
     loudness = meter.loudness_lufs()
-    return {
-        **facts,
-        **_music(song, peaks.samples, rate),
-        "samples": peaks.samples,
-        "seconds_audio": peaks.samples / rate,
-        "sample_rate": rate,
-        "channels": info.channels,
-        "loudness_lufs": round(loudness, 1) if math.isfinite(loudness) else None,
-    }
+    return replace(
+        facts.with_more(_music(song, peaks.samples, rate)),
+        samples=peaks.samples,
+        seconds_audio=peaks.samples / rate,
+        sample_rate=rate,
+        channels=info.channels,
+        loudness_lufs=round(loudness, 1) if math.isfinite(loudness) else None,
+    )
 
 
 def _read(path: Path, request: ReadRequest, info: AudioInfo) -> Iterator[np.ndarray]:
@@ -133,7 +110,7 @@ def _read(path: Path, request: ReadRequest, info: AudioInfo) -> Iterator[np.ndar
             raise AudioError(f"{shown(path)} changes its number of channels midway")
         if info.duration_s and time.monotonic() - told > 0.25:
             told = time.monotonic()
-            _tell({"progress": min(1.0, samples / info.sample_rate / info.duration_s)})
+            _tell(ReadProgress(min(1.0, samples / info.sample_rate / info.duration_s)))
         yield np.nan_to_num(block, nan=0.0, posinf=1.0, neginf=-1.0)
 
 
@@ -181,18 +158,17 @@ def loudest_start(energies: np.ndarray, step: int, samples: int, count: int) -> 
     return min((margin + int(np.argmax(middle))) * step, samples - count)
 
 
-def _music(song: Path, samples: int, sample_rate: int) -> dict[str, Any]:
-    """Tempo and key, by some minutes from the middle."""
+def _music(song: Path, samples: int, sample_rate: int) -> SongFacts:
+    """Tempo and key, from the middle minutes of the song."""
     path = find_part(song, ORIGINAL)
     if path is None:
-        return {}
+        return SongFacts()
     count = min(samples, _MUSIC_S * sample_rate)
     signal, _ = read_samples(path, (samples - count) // 2, count)
     mono = signal.mean(axis=1, dtype=np.float32) / np.float32(32768)
-    found: dict[str, Any] = {"tempo_bpm": None, "key": None}
     with contextlib.suppress(ValueError, FloatingPointError, IndexError):
-        found = {"tempo_bpm": tempo_bpm(mono, sample_rate), "key": key_of(mono, sample_rate)}
-    return found
+        return SongFacts(tempo_bpm=tempo_bpm(mono, sample_rate), key=key_of(mono, sample_rate))
+    return SongFacts()
 
 
 def _too_long(seconds: float | None, most_s: float) -> str:
@@ -208,10 +184,10 @@ def _free(path: Path) -> int:
     return shutil.disk_usage(path.parent).free
 
 
-def _tell(message: dict[str, Any]) -> None:
+def _tell(message: Message) -> None:
     try:
-        print(json.dumps(message), flush=True)
-    except BrokenPipeError:  # the worker is gone, and nobody wants to know any more
+        print(to_line(message), end="", flush=True)
+    except BrokenPipeError:  # the worker is gone: nobody is listening
         os._exit(1)
 
 
@@ -248,17 +224,18 @@ def _end_with_the_worker() -> None:
 
 def main() -> int:
     """Read one request from stdin, and answer it."""
-    request = ReadRequest(**json.loads(sys.stdin.readline()))
+    request = from_line(sys.stdin.readline())
+    assert isinstance(request, ReadRequest)
     _bound(request)
     threading.Thread(target=_end_with_the_worker, daemon=True).start()
     try:
-        _tell({"facts": read_song(request)})
+        _tell(Learned(read_song(request)))
     except UnbraidError as error:
-        _tell({"refused": plain_sentence(error, Path(request.path))})
+        _tell(Refused(plain_sentence(error, Path(request.path))))
     except MemoryError:
-        _tell({"refused": "This file takes more memory than this server gives to a song."})
+        _tell(Refused("This file needs more memory than this server allows for a song."))
     except OSError as error:
-        _tell({"refused": f"This song cannot be kept: {(error.strerror or 'disk error').lower()}."})
+        _tell(Refused(f"This song cannot be stored: {(error.strerror or 'disk error').lower()}."))
     return 0
 
 

@@ -1,6 +1,8 @@
 """Who may ask, and from where: checked for every request before anything else looks at it.
 
 - The Host is ours, so that no page whose name was bent to this address can read answers.
+  (Starlette's TrustedHostMiddleware knows names only: here any IP address may be allowed, two Host
+  headers are refused, and the answer is this API's own JSON.)
 - Requests that a browser makes for another site are refused: by Origin, and by Sec-Fetch-Site.
 - With a key, everything below /api wants it, by header or by a cookie that `POST /api/login` sets.
 """

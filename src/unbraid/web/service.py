@@ -6,11 +6,12 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from unbraid.web.answers import JobView, show_job
 from unbraid.web.choices import JobSettings, Model, choose
 from unbraid.web.events import Hub
 from unbraid.web.jobs import Job, JobStore
@@ -20,7 +21,6 @@ from unbraid.web.refusals import Refusal, not_found
 from unbraid.web.security import Keys
 from unbraid.web.storage import ID, Storage, new_id
 from unbraid.web.upload import Upload
-from unbraid.web.views import show_job
 from unbraid.web.workers import Workers
 
 _SWEEP_S = 600.0
@@ -86,12 +86,12 @@ class Service:
             raise not_found(_NO_SONG)
         return job
 
-    def show(self, job: Job) -> dict[str, Any]:
+    def show(self, job: Job) -> JobView:
         """A job as the API gives it."""
         return show_job(job, self.store.position(job))
 
-    def show_id(self, id: str) -> dict[str, Any] | None:
-        """The same, by its id; None if it is no more."""
+    def show_id(self, id: str) -> JobView | None:
+        """The same, by its id; None if it was deleted."""
         job = self.store.get(id)
         return None if job is None else self.show(job)
 
@@ -129,9 +129,9 @@ class Service:
             Refusal: 404, 409 if the job is no preview, 429.
         """
         preview = self.job(id)
-        if not preview.settings.get("preview"):
-            raise Refusal(409, "no_preview", "This song was separated whole already.")
-        settings = JobSettings.from_row({**preview.settings, "preview": False})
+        if not preview.settings.preview:
+            raise Refusal(409, "no_preview", "The whole song has been separated already.")
+        settings = replace(preview.settings, preview=False)
         new = new_id()
         try:
             self.storage.share(id, new, preview.suffix)
@@ -147,7 +147,7 @@ class Service:
             Refusal: 404, or 409 if it has ended already.
         """
         if self.job(id).is_final:
-            raise Refusal(409, "has_ended", "This song has been dealt with already.")
+            raise Refusal(409, "has_ended", "This song has already ended.")
         if self.store.cancel_waiting(id):
             self._on_change(id)
         else:
@@ -163,7 +163,7 @@ class Service:
         job = self.job(id)
         if job.status not in ("failed", "canceled"):
             raise Refusal(
-                409, "not_failed", "Only a song that failed or was stopped can be retried."
+                409, "not_failed", "Only a song that failed or was stopped can be tried again."
             )
         if not self.store.retry(id, self.limits.queue):
             raise self._queue_full()
@@ -192,7 +192,7 @@ class Service:
             path = self.storage.original(job.id, job.suffix)
         else:
             self._check_part(job, part)
-            extension = JobSettings.from_row(job.settings).output().extension
+            extension = job.settings.output().extension
             path = self.storage.song(job.id) / "stems" / f"{part}.{extension}"
         if not path.is_file():
             raise not_found(_NO_SONG)
@@ -204,21 +204,21 @@ class Service:
         Raises:
             Refusal: 404, 409 if none are there yet, 422 if it is too many at once.
         """
-        rate = job.facts.get("sample_rate")
+        facts = job.facts
+        rate = facts.sample_rate
         if rate is None:
             raise not_ready()
         if count > MOST_SECONDS * rate:
             raise Refusal(422, "too_many_samples", f"Ask for at most {MOST_SECONDS:g} s at once.")
-        if job.status == "running" and part in job.facts.get("parts", []):
+        if job.status == "running" and facts.channels is not None and part in facts.parts:
             unfinished = read_unfinished(
-                self.storage.song(job.id), part, job.facts["stems"], job.facts["channels"],
-                start, count,
+                self.storage.song(job.id), part, facts.stems, facts.channels, start, count
             )  # fmt: skip
             if unfinished is None:
                 raise not_ready()
             return unfinished, rate
         path = self.part_sound(job, part)
-        return read_samples(path, start, min(count, max(0, job.facts["samples"] - start)))
+        return read_samples(path, start, min(count, max(0, (facts.samples or 0) - start)))
 
     def part_sound(self, job: Job, part: str) -> Path:
         """A file in which one can seek to any sample of a part.
@@ -228,7 +228,7 @@ class Service:
         """
         if part != ORIGINAL:
             self._check_part(job, part)
-        elif "samples" not in job.facts:
+        elif job.facts.samples is None:
             raise not_ready()
         path = find_part(self.storage.song(job.id), part)
         if path is None:
@@ -242,7 +242,7 @@ class Service:
     def _check_part(self, job: Job, part: str) -> None:
         if job.status != "succeeded":
             raise not_ready()
-        if part not in job.facts.get("parts", []):
+        if part not in job.facts.parts:
             raise not_found("This song has no such part.")
 
     def _add(self, id: str, name: str, suffix: str, settings: JobSettings, demo: bool) -> Job:
@@ -250,7 +250,7 @@ class Service:
             id,
             name,
             suffix,
-            settings.as_row(),
+            settings,
             bytes=self.storage.used_bytes(id),
             demo=demo,
             most_waiting=self.limits.queue,

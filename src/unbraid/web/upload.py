@@ -22,7 +22,6 @@ from starlette.requests import ClientDisconnect, Request
 
 from unbraid.web.limits import Limits
 from unbraid.web.refusals import Refusal
-from unbraid.web.sniff import HEAD_BYTES, refuse_reason
 
 _FORM_BYTES = 64 << 10  # all that is not the file
 _FIELDS, _FIELD_BYTES = 20, 1000
@@ -61,7 +60,7 @@ async def receive_upload(
         limits: sizes and times.
         free_bytes: space of the disk that `path` is on.
     Raises:
-        Refusal: if it is no such form, too large, too slow, no song, or there is no room; `path`
+        Refusal: if it is no such form, too large, too slow, or there is no room; `path`
             is then gone.
     """
     body = _Body(request, limits)
@@ -145,7 +144,6 @@ class _Form:
         self.size = 0
         self._fields: dict[str, str] = {}
         self._name: str | None = None
-        self._head = b""
         self._file = file
         self._limits = limits
         self._all = 0
@@ -202,7 +200,6 @@ class _Form:
             raise Refusal(422, "no_file", "There is no song in this form: its field is 'file'.")
         if self.size == 0:
             raise Refusal(422, "empty", "This file is empty.")
-        self._check_kind()
         return Upload(path, shown_name(self._name), self._fields, self.size)
 
     def _on_part(self) -> None:
@@ -243,10 +240,6 @@ class _Form:
         if self.size > self._limits.upload_bytes:
             raise _too_large(self._limits)
         self.buffer += data[start:end]
-        if len(self._head) < HEAD_BYTES:
-            self._head += data[start : min(end, start + HEAD_BYTES - len(self._head))]
-            if len(self._head) == HEAD_BYTES:
-                self._check_kind()
 
     def _on_part_end(self) -> None:
         if self._field is not None:
@@ -254,11 +247,6 @@ class _Form:
 
     def _on_end(self) -> None:
         self._ended = True
-
-    def _check_kind(self) -> None:
-        reason = refuse_reason(self._head)
-        if reason is not None:
-            raise Refusal(415, "not_a_song", f"This file is {reason}.")
 
 
 def shown_name(name: str) -> str:

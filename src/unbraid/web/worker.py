@@ -1,11 +1,7 @@
-"""The process that separates, one for each device: takes jobs on stdin, tells of them on stdout.
+"""The process that separates, one for each device: takes orders on stdin, answers on stdout.
 
-    in   {"job": {…}}                 separate this song
-         {"cancel": ID}               stop it
-    out  {"ready": DEVICE}            the model is loaded
-         {"id", "stage", "progress", "seconds_left", "samples_ready"}
-         {"id", "facts": {…}}         something is known of the song
-         {"id", "end": "succeeded" | "failed" | "canceled", "error"}
+The messages are those of `messages`: `Order` and `Cancel` in; `Ready`, `Progress`, `Learned` and
+`Ended` out.
 
 When stdin closes, the server is gone, and the process ends at once, whatever it is doing: the
 server that starts next will queue the job again.
@@ -14,55 +10,49 @@ server that starts next will queue the job again.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import queue
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, cast
 
 from unbraid.errors import Cancelled, UnbraidError
-from unbraid.separation.progress import CancelToken, Progress
+from unbraid.separation.progress import CancelToken
+from unbraid.separation.progress import Progress as Step
 from unbraid.tracks.settings import choose_parts
 from unbraid.tracks.spool import SpoolView
 from unbraid.web.choices import PREVIEW_S, JobSettings
+from unbraid.web.messages import (
+    Cancel,
+    End,
+    Ended,
+    Learned,
+    Message,
+    Order,
+    Progress,
+    ReadProgress,
+    ReadRequest,
+    Ready,
+    Refused,
+    SongFacts,
+    Stage,
+    from_line,
+    to_line,
+)
 from unbraid.web.pcm import ORIGINAL, copy_part, end_view, find_part, publish_view, read_part
 from unbraid.web.peaks import PeakMeter, meter_peaks, write_peaks
 from unbraid.web.processes import environment, python
-from unbraid.web.reader import ReadRequest, plain_sentence
+from unbraid.web.reader import plain_sentence
 
-_STAGES = {"read": "separating", "separate": "separating", "write": "writing"}
+_STAGES: dict[str, Stage] = {"read": "separating", "separate": "separating", "write": "writing"}
 _READ, _SEPARATED = 0.05, 0.95
 _NICE = 5  # pages answer first
-
-
-@dataclass(frozen=True)
-class Order:
-    """A job as the worker gets it.
-
-    Attributes:
-        id: of the job.
-        model: name or path.
-        settings: as `JobSettings.as_row` gives them.
-        path: the upload.
-        song: folder of the song.
-        most_s, free_bytes, read_s, read_bytes: see `Limits`.
-    """
-
-    id: str
-    model: str
-    settings: dict[str, Any]
-    path: str
-    song: str
-    most_s: float
-    free_bytes: int
-    read_s: float
-    read_bytes: int
 
 
 class Worker:
@@ -86,17 +76,17 @@ class Worker:
     def listen(self, lines: IO[str]) -> None:
         """Take orders until the server is gone; then end the process."""
         for line in lines:
-            message = json.loads(line)
-            if "job" in message:
-                order = Order(**message["job"])
-                self._cancel[order.id] = CancelToken()
-                self.orders.put(order)
-            elif message.get("cancel") in self._cancel:
-                self._cancel[message["cancel"]].cancel()
+            message = from_line(line)
+            if isinstance(message, Order):
+                self._cancel[message.id] = CancelToken()
+                self.orders.put(message)
+            elif isinstance(message, Cancel) and message.id in self._cancel:
+                self._cancel[message.id].cancel()
         os._exit(0)
 
-    def tell(self, message: dict[str, Any]) -> None:
-        self._out.write(json.dumps(message) + "\n")
+    def tell(self, message: Message) -> None:
+        """Send a message to the server."""
+        self._out.write(to_line(message))
         self._out.flush()
 
     def run(self) -> None:
@@ -107,9 +97,9 @@ class Worker:
                 return
             end, error = self._work(order)
             self._cancel.pop(order.id, None)
-            self.tell({"id": order.id, "end": end, "error": error})
+            self.tell(Ended(order.id, end, error))
 
-    def _work(self, order: Order) -> tuple[str, str | None]:
+    def _work(self, order: Order) -> tuple[End, str | None]:
         try:
             self._separate(order, self._cancel[order.id])
             return "succeeded", None
@@ -119,16 +109,16 @@ class Worker:
             return "failed", plain_sentence(error, Path(order.path))
         except Exception as error:
             print(f"unbraid worker: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
-            return "failed", f"Something in unbraid went wrong ({type(error).__name__})."
+            return "failed", f"An unexpected error occurred ({type(error).__name__})."
 
     def _separate(self, order: Order, cancel: CancelToken) -> None:
-        settings = JobSettings.from_row(order.settings)
+        settings = order.settings
         facts = self._read(order, settings, cancel)
         self._progress(order, "separating", _READ, None)
         separator = self.separator(order.model, settings.overlap, settings.shifts)
         parts_to_be = choose_parts(settings.output(), separator.spec.stems)
-        facts |= {"parts": list(parts_to_be.names), "stems": list(parts_to_be.stems)}
-        self.tell({"id": order.id, "facts": facts})
+        facts = replace(facts, parts=parts_to_be.names, stems=parts_to_be.stems)
+        self.tell(Learned(facts, order.id))
         song = Path(order.song)
         source = song / "excerpt.wav" if settings.preview else Path(order.path)
         views: list[SpoolView] = []
@@ -138,7 +128,7 @@ class Worker:
             publish_view(song, view)
 
         separator.on_progress = lambda step: self._on_step(order, step, views)
-        output = replace(settings.output(), bit_depth=facts["bit_depth"])
+        output = replace(settings.output(), bit_depth=facts.bit_depth)
         try:
             result = separator.separate_file(
                 source, song / "stems", output, cancel=cancel, on_stems=on_stems
@@ -150,27 +140,27 @@ class Worker:
         for part, path in result.outputs.items():
             cancel.check()
             parts[part] = self._listen_copy(song, part, path, facts)
-        write_peaks(song / "peaks.json", facts["sample_rate"], parts)
-        end = {
-            "null_test_db": result.null_test_db,
-            "gain_db": result.gain_db,
-            "notes": list(result.notes),
-            "seconds_wall": result.seconds_wall,
-        }
-        self.tell({"id": order.id, "facts": end})
+        write_peaks(song / "peaks.json", facts.sample_rate or 0, parts)
+        end = SongFacts(
+            null_test_db=result.null_test_db,
+            gain_db=result.gain_db,
+            notes=result.notes,
+            seconds_wall=result.seconds_wall,
+        )
+        self.tell(Learned(end, order.id))
 
-    def _listen_copy(self, song: Path, part: str, path: Path, facts: dict[str, Any]) -> PeakMeter:
+    def _listen_copy(self, song: Path, part: str, path: Path, facts: SongFacts) -> PeakMeter:
         """The peaks of a written part; one that cannot be read from anywhere is copied first."""
         if path.suffix in (".wav", ".flac"):
             return meter_peaks(read_part(path))
         from unbraid.audio.files import read_blocks
 
         blocks = copy_part(
-            read_blocks(path), song / "listen", part, facts["sample_rate"], facts["channels"]
+            read_blocks(path), song / "listen", part, facts.sample_rate or 0, facts.channels or 0
         )
         return meter_peaks(blocks)
 
-    def _read(self, order: Order, settings: JobSettings, cancel: CancelToken) -> dict[str, Any]:
+    def _read(self, order: Order, settings: JobSettings, cancel: CancelToken) -> SongFacts:
         self._progress(order, "reading", 0.0, None)
         request = ReadRequest(
             path=order.path,
@@ -203,7 +193,7 @@ class Worker:
             self._loaded = (key, separator)
         return self._loaded[1]
 
-    def _on_step(self, order: Order, step: Progress, views: list[SpoolView]) -> None:
+    def _on_step(self, order: Order, step: Step, views: list[SpoolView]) -> None:
         fraction = _READ + (_SEPARATED - _READ) * step.fraction
         ready = views[0].samples if views else 0
         self._progress(order, _STAGES[step.stage], fraction, step.seconds_left, ready)
@@ -211,7 +201,7 @@ class Worker:
     def _progress(
         self,
         order: Order,
-        stage: str,
+        stage: Stage,
         fraction: float,
         seconds_left: float | None,
         samples_ready: int = 0,
@@ -220,20 +210,16 @@ class Worker:
         if fraction not in (0.0, _READ, _SEPARATED) and now - self._told < 0.25:
             return
         self._told = now
-        self.tell(
-            {
-                "id": order.id,
-                "stage": stage,
-                "progress": round(fraction, 4),
-                "seconds_left": None if seconds_left is None else round(seconds_left, 1),
-                "samples_ready": samples_ready,
-            }
-        )
+        left = None if seconds_left is None else round(seconds_left, 1)
+        self.tell(Progress(order.id, stage, round(fraction, 4), left, samples_ready))
 
 
 def read_apart(
-    request: ReadRequest, most_s: float, cancel: CancelToken, on_progress: Any
-) -> dict[str, Any]:
+    request: ReadRequest,
+    most_s: float,
+    cancel: CancelToken,
+    on_progress: Callable[[float], object],
+) -> SongFacts:
     """Read a song in a process of its own, which is ended when it takes too long.
 
     Raises:
@@ -255,7 +241,7 @@ def read_apart(
     end = time.monotonic() + most_s
     try:
         with suppress(OSError):  # if it has died already, it says nothing, which is told below
-            process.stdin.write(request.to_json() + "\n")
+            process.stdin.write(to_line(request))
             process.stdin.flush()
         while True:
             cancel.check()
@@ -267,13 +253,13 @@ def read_apart(
                 continue
             if line is None:
                 raise UnbraidError("This file could not be read: it is damaged or too large")
-            message = json.loads(line)
-            if "facts" in message:
-                facts: dict[str, Any] = message["facts"]
-                return facts
-            if "refused" in message:
-                raise UnbraidError(message["refused"])
-            on_progress(message["progress"])
+            message = from_line(line)
+            if isinstance(message, Learned):
+                return message.facts
+            if isinstance(message, Refused):
+                raise UnbraidError(message.reason)
+            if isinstance(message, ReadProgress):
+                on_progress(message.fraction)
     finally:
         process.kill()
         process.wait()
@@ -305,9 +291,9 @@ def main() -> int:
     worker = Worker(options.device, options.threads, out)
     threading.Thread(target=worker.listen, args=(sys.stdin,), daemon=True).start()
     try:
-        worker.tell({"ready": worker.separator(options.model, 0.25, 0).device})
+        worker.tell(Ready(worker.separator(options.model, 0.25, 0).device))
     except UnbraidError as error:
-        worker.tell({"ready": options.device, "problem": str(error)})
+        worker.tell(Ready(options.device, str(error)))
     worker.run()
     return 0
 

@@ -6,31 +6,41 @@ its job is queued again once, and fails the second time.
 
 from __future__ import annotations
 
-import json
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from unbraid.web.choices import Model
 from unbraid.web.jobs import Job, JobStore, Live
 from unbraid.web.limits import Limits
+from unbraid.web.messages import (
+    Cancel,
+    End,
+    Ended,
+    Learned,
+    Message,
+    Order,
+    Progress,
+    Ready,
+    SongFacts,
+    from_line,
+    to_line,
+)
 from unbraid.web.processes import environment, python
 from unbraid.web.storage import Storage
-from unbraid.web.worker import Order
 
 _CRASHES = 1  # a job whose worker died may try once more
 _CANCEL_S = 10.0
 _BACKOFF_S = (0.5, 30.0)
 _LOOK_S = 0.5
 CRASHED = (
-    "The separation broke off twice; perhaps the computer ran out of memory. "
-    "Close other programs, or try a smaller model."
+    "The separation crashed twice, perhaps because the computer ran out of memory. "
+    "Close other programs or try a smaller model."
 )
-STUCK = "The separation made no progress for a long time and was given up."
+STUCK = "The separation made no progress for a long time and was stopped."
 
 
 @dataclass
@@ -113,10 +123,10 @@ class Workers:
     def order(self, job: Job) -> Order:
         """A job as a worker takes it."""
         limits = self.limits
-        model = self.models.get(job.settings["model"])
+        model = self.models.get(job.settings.model)
         return Order(
             id=job.id,
-            model=model.source if model is not None else job.settings["model"],
+            model=model.source if model is not None else job.settings.model,
             settings=job.settings,
             path=str(self.storage.original(job.id, job.suffix)),
             song=str(self.storage.song(job.id)),
@@ -126,12 +136,12 @@ class Workers:
             read_bytes=limits.read_bytes,
         )
 
-    def ended(self, id: str, status: str, error: str | None) -> None:
+    def ended(self, id: str, status: End, error: str | None) -> None:
         """A job has come to its end."""
         if id not in self._doomed:
             if status != "succeeded":
                 self.storage.clear_results(id)
-            self.store.learn(id, {}, self.storage.used_bytes(id))
+            self.store.learn(id, SongFacts(), self.storage.used_bytes(id))
             self.store.finish(id, status, error)
         self._let_go(id)
 
@@ -206,7 +216,7 @@ class _Worker:
                 return
             self._current = _Current(job.id, time.monotonic())
             self._crew.storage.clear_results(job.id)
-            self._send({"job": asdict(self._crew.order(job))})
+            self._send(self._crew.order(job))
         self._crew.on_change(job.id)
 
     def cancel(self, id: str) -> bool:
@@ -215,7 +225,7 @@ class _Worker:
                 return False
             if self._current.cancelled is None:
                 self._current.cancelled = time.monotonic()
-                self._send({"cancel": id})
+                self._send(Cancel(id))
             return True
 
     def look(self, most_silent_s: float) -> None:
@@ -230,11 +240,11 @@ class _Worker:
                 current.stuck = True
                 self._process.kill()
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def _send(self, message: Message) -> None:
         process = self._process
         if process is not None and process.stdin is not None:
             with suppress(OSError):  # it has died, which its thread will notice
-                process.stdin.write(json.dumps(message) + "\n")
+                process.stdin.write(to_line(message))
                 process.stdin.flush()
 
     def _run(self) -> None:
@@ -263,7 +273,7 @@ class _Worker:
             if self._crew.stopping.is_set():
                 process.kill()
         for line in process.stdout:
-            self._hear(json.loads(line))
+            self._hear(from_line(line))
         process.wait()
         process.stdout.close()
         with suppress(OSError):
@@ -274,22 +284,22 @@ class _Worker:
         if current is not None:
             self._crew.crashed(current)
 
-    def _hear(self, message: dict[str, Any]) -> None:
-        crew, id = self._crew, message.get("id", "")
+    def _hear(self, message: Message) -> None:
+        crew = self._crew
         with self._lock:
             if self._current is not None:
                 self._current.heard = time.monotonic()
-        if "ready" in message:
-            self._ready = True
-        elif "facts" in message:
-            crew.store.learn(id, message["facts"])
-            crew.on_change(id)
-        elif "end" in message:
-            crew.ended(id, message["end"], message["error"])
-            with self._lock:
-                self._current = None
-        else:
-            del message["id"]
-            crew.store.report(id, Live(**message))
-            crew.on_change(id)
+        match message:
+            case Ready():
+                self._ready = True
+            case Learned(facts, id):
+                crew.store.learn(id, facts)
+                crew.on_change(id)
+            case Ended(id, status, error):
+                crew.ended(id, status, error)
+                with self._lock:
+                    self._current = None
+            case Progress(id, stage, progress, seconds_left, samples_ready):
+                crew.store.report(id, Live(stage, progress, seconds_left, samples_ready))
+                crew.on_change(id)
         self.take_next()

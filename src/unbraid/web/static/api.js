@@ -53,7 +53,7 @@ function refusalFrom(status, text) {
     told = JSON.parse(text).error;
   } catch { /* not from our server: a proxy in between, say */ }
   if (status === 401) askForKey();
-  const fallback = status >= 500 ? "The server had a problem of its own. Try again in a moment."
+  const fallback = status >= 500 ? "The server had an internal error. Try again in a moment."
     : status === 413 ? "This file is too large." : "The server did not accept this.";
   return new ApiError(told?.message || fallback, status, told?.code || "");
 }
@@ -117,7 +117,7 @@ function askForKey() {
       body: JSON.stringify({ key: form.elements.key.value }),
     });
     if (response.ok) location.reload();
-    else dialog.querySelector("[role=alert]").textContent = "That is not the key. Try again.";
+    else dialog.querySelector("[role=alert]").textContent = "Wrong key. Try again.";
   });
   dialog.showModal();
 }

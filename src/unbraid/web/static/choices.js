@@ -1,6 +1,6 @@
-// What to do with the songs that come: model, parts, format, care, preview. Remembered in this browser.
+// Settings for new songs: model, stems, format, quality, preview. Remembered in this browser.
 import { byId, h } from "./dom.js";
-import { partClass, partName } from "./words.js";
+import { partClass, partName } from "./format.js";
 
 const KEPT = "unbraid.choices";
 const FORMATS = {
@@ -88,7 +88,7 @@ export class Choices {
     byId("two").hidden = split !== "two";
     byId("some").hidden = split !== "some";
     byId("residual-choice").hidden = split === "two";
-    const parts = split === "two" ? `${two} and the rest`
+    const parts = split === "two" ? `${two} and no_${two}`
       : split === "some" ? some.join(", ") : this.model.stems.join(", ");
     const care = shifts === "0" ? [] : [`${shifts} passes`];
     byId("options-told").textContent = [parts, format.toUpperCase(), ...care].join(" · ");

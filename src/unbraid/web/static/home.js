@@ -1,4 +1,4 @@
-// The page of all songs: what is dropped goes into the queue, what is ready into the library.
+// The page of all songs: dropped files go into the queue, finished songs into the library.
 import { call, listen } from "./api.js";
 import { Braid } from "./braid.js";
 import { Choices } from "./choices.js";
@@ -7,7 +7,7 @@ import { droppedFiles, songsOf } from "./files.js";
 import { drawIcons } from "./icons.js";
 import { libraryRow, WorkRow } from "./rows.js";
 import { Uploads } from "./uploads.js";
-import { counted, songName } from "./words.js";
+import { counted, songName } from "./format.js";
 
 const PAGE = 50;
 const works = new Map(); // id -> WorkRow
@@ -133,7 +133,7 @@ async function loadLibrary() {
   byId("more").hidden = total <= jobs.length;
   byId("library-empty").hidden = jobs.length > 0;
   byId("library-empty").textContent = library.query
-    ? `No song of yours is called “${library.query}”.` : "Songs that have been taken apart will be here.";
+    ? `No songs match “${library.query}”.` : "Separated songs will appear here.";
 }
 
 function connectSearch() {
@@ -201,18 +201,18 @@ function takeWith(uploads) {
   const hint = byId("drop-hint");
   return ({ files, leftOut }) => {
     uploads.add(files);
-    const out = leftOut === 1 ? "1 file is no song and was left out." : `${leftOut} files are no songs and were left out.`;
+    const out = leftOut === 1 ? "1 file is not audio and was skipped." : `${leftOut} files are not audio and were skipped.`;
     const left = leftOut ? ` ${out}` : "";
     const told = `${counted(files.length, "song")} added.${left}`;
     announce(told);
-    if (leftOut || !files.length) setText(hint, files.length ? told : `There was no song in that.${left}`);
+    if (leftOut || !files.length) setText(hint, files.length ? told : `No songs found.${left}`);
   };
 }
 
-/** Whoever came over the network sends songs to another computer, and should know which. */
+/** Guests from the network upload to another computer, and should know which. */
 function tellWhere() {
   if (["localhost", "127.0.0.1", "[::1]"].includes(location.hostname)) return;
-  setText(byId("drop-hint"), `One song, several, or a whole folder. They go to ${location.hostname} and no further.`);
+  setText(byId("drop-hint"), `One song, several, or a whole folder. They are uploaded to ${location.hostname}.`);
 }
 
 async function start() {
@@ -236,7 +236,7 @@ async function start() {
     onJob: (job) => { hear(job.id); showJob(job); },
     onDeleted: (id) => { hear(id); forget(id); },
     onAway: () => {
-      setText(byId("away"), "Lost touch with the unbraid server; trying again.");
+      setText(byId("away"), "Lost connection to the unbraid server; reconnecting.");
       call("GET", "/api/jobs?limit=1").catch(() => {}); // back, but locked now?
     },
   });

@@ -1,7 +1,7 @@
 // One lane for each part: its name, mute, solo, fader and level on the left, its waveform on the right.
 import { h, setText } from "./dom.js";
 import { LOUDEST } from "./mix.js";
-import { decibels, partClass, partName } from "./words.js";
+import { decibels, partClass, partName } from "./format.js";
 import { drawWave } from "./waves.js";
 
 const SOFTEST_DB = -40; // the lowest step of a fader: off
@@ -32,7 +32,7 @@ export class Lane {
     this.mute = press("M", "Mute", () => this.mix.toggleMute(this.part));
     this.solo = press("S", "Solo", () => this.mix.toggleSolo(this.part));
     this.fader = h("input", { type: "range", min: SOFTEST_DB, max: LOUDEST_DB.toFixed(1), step: "0.5",
-      "aria-label": `Volume of ${name}`, title: "Double click: as it was",
+      "aria-label": `Volume of ${name}`, title: "Double-click to reset",
       oninput: () => this.mix.setGain(this.part, toGain(Number(this.fader.value))),
       ondblclick: () => this.mix.setGain(this.part, 1) });
     this.told = h("span", { class: "told" });

@@ -8,7 +8,7 @@ import { Mix } from "./mix.js";
 import { Player } from "./player.js";
 import { Ruler } from "./ruler.js";
 import { scaleOf } from "./waves.js";
-import { clock, partName } from "./words.js";
+import { clock, partName } from "./format.js";
 
 const gainOf = (job) => 10 ** ((job.gain_db || 0) / 20);
 
@@ -124,7 +124,7 @@ export class Mixer extends EventTarget {
       if (playing) this.dispatchEvent(new Event("playing"));
     }
     play.classList.toggle("waiting", waiting);
-    if (waiting) announce("Waiting for the sound.");
+    if (waiting) announce("Loading sound.");
     this.showTime();
     if (playing && !this.frame) this.frame = requestAnimationFrame(() => this.tick());
   }

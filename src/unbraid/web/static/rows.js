@@ -1,9 +1,9 @@
-// Rows of songs: one for each song in the works, one for each that is ready. A row is made once and
-// then changed in place, so that the focus stays where it is.
+// Rows of songs: one for each song being processed, one for each that is ready. A row is made once
+// and then changed in place, so that the focus stays where it is.
 import { Braid } from "./braid.js";
 import { h, setText } from "./dom.js";
 import { icon } from "./icons.js";
-import { clock, dayOf, fileSize, partClass, partName, songName, stateOf } from "./words.js";
+import { clock, dayOf, fileSize, partClass, partName, songName, stateOf } from "./format.js";
 
 const songUrl = (id) => `/songs/${encodeURIComponent(id)}`;
 
@@ -12,7 +12,7 @@ function button(text, drawing, onclick, { wordy = false, label = text, ...more }
     title: wordy ? null : text, onclick, ...more }, icon(drawing), wordy ? text : null);
 }
 
-/** A song on its way: sent, waiting, taken apart, or stopped on the way. */
+/** A song that is uploading, queued, being separated, failed or stopped. */
 export class WorkRow {
   /** on: { cancel, retry, remove } are called with this row's job. */
   constructor(name, on) {
@@ -30,9 +30,9 @@ export class WorkRow {
 
   /** While it is on its way to the server. */
   showSending(fraction, onStop) {
-    setText(this.told, fraction < 1 ? `Sending · ${Math.floor(100 * fraction)} %` : "Checking the file");
+    setText(this.told, fraction < 1 ? `Uploading · ${Math.floor(100 * fraction)} %` : "Checking the file");
     this.progress(0, { sent: fraction });
-    this.offer("sending", () => [button("Stop", "close", onStop, { label: `Stop sending ${this.name.textContent}` })]);
+    this.offer("sending", () => [button("Stop", "close", onStop, { label: `Stop uploading ${this.name.textContent}` })]);
   }
 
   /** When the server did not take it. */
@@ -93,7 +93,7 @@ export function libraryRow(job, on) {
   if (job.demo) facts.unshift(h("span", { class: "badge" }, "Demo"));
   const actions = [
     job.settings?.preview
-      ? button("Whole song", "song", () => on.whole(job), { wordy: true, label: `Take the whole of ${job.name} apart` })
+      ? button("Whole song", "song", () => on.whole(job), { wordy: true, label: `Separate the whole of ${job.name}` })
       : null,
     button("Delete", "trash", () => on.remove(job), { label: `Delete ${job.name}` }),
   ];

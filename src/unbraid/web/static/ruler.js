@@ -1,6 +1,6 @@
 // The time ruler: ticks, the position, and the loop, which is dragged out on it.
 import { byId, colour, setText } from "./dom.js";
-import { clock, fineClock } from "./words.js";
+import { clock, fineClock } from "./format.js";
 
 const SHORTEST_S = 0.25;
 const DRAG_PX = 5; // less is a click

@@ -1,11 +1,11 @@
-// The page of one song: its progress while it is taken apart, then the mixer.
+// The page of one song: its progress during the separation, then the mixer.
 import { call, listen } from "./api.js";
 import { Braid } from "./braid.js";
 import { announce, byId, confirmed, h, onSchemeChange, setText } from "./dom.js";
 import { drawIcons } from "./icons.js";
 import { Mixer } from "./mixer.js";
-import { showAbout, showDownloads, showFacts } from "./take.js";
-import { songName, stateOf } from "./words.js";
+import { showAbout, showDownloads, showFacts } from "./downloads.js";
+import { songName, stateOf } from "./format.js";
 
 const id = decodeURIComponent(location.pathname.split("/").filter(Boolean)[1] || "");
 const base = `/api/jobs/${encodeURIComponent(id)}`;
@@ -51,7 +51,7 @@ function show(job) {
   showFacts(job);
   showWork(job);
   if (was && was !== job.status) announce(stateOf(job));
-  // What is there can be heard while the rest is still taken apart.
+  // Finished seconds can be heard while the rest is still being separated.
   const canPlay = job.parts.length > 0 && (job.status === "succeeded" || job.samples_ready > 0);
   if (canPlay && !page.mixer) attempt(openMixer);
   else page.mixer?.setJob(job);
@@ -110,7 +110,7 @@ async function start() {
     page.settings = await call("GET", "/api/settings");
     show(await call("GET", base));
   } catch (error) {
-    setText(byId("name"), error.status === 404 ? "This song is not here any more" : "This song cannot be shown");
+    setText(byId("name"), error.status === 404 ? "This song was deleted" : "This song cannot be shown");
     if (error.status !== 404) complain(error.message);
     return;
   }

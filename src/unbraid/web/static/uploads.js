@@ -2,7 +2,7 @@
 import { upload } from "./api.js";
 import { announce } from "./dom.js";
 import { WorkRow } from "./rows.js";
-import { fileSize } from "./words.js";
+import { fileSize } from "./format.js";
 
 const AT_ONCE = 2;
 
@@ -23,7 +23,7 @@ export class Uploads {
       this.list.append(item.row.element);
       const limit = this.limits.upload_bytes;
       if (limit && file.size > limit) {
-        this.refuse(item, `This file has ${fileSize(file.size)}; ${fileSize(limit)} is the most this server takes.`);
+        this.refuse(item, `This file is too large: ${fileSize(file.size)}; the limit is ${fileSize(limit)}.`);
       } else {
         item.row.showSending(0, () => this.stop(item));
         this.waiting.push(item);

@@ -1,9 +1,8 @@
-// What can be taken away: single parts, the mix as it is heard, everything as a zip; and what is known
-// of the song.
+// Downloads: single stems, the current mix, everything as a zip; and the facts about the song.
 import { formatName } from "./choices.js";
 import { byId, h, setText } from "./dom.js";
 import { icon } from "./icons.js";
-import { clock, decibels, fileSize, partClass, partName, shapeOf } from "./words.js";
+import { clock, decibels, fileSize, partClass, partName, shapeOf } from "./format.js";
 
 /** Links to the files of a job, and to the mix, which follows the faders. */
 export function showDownloads(job, base, mix, formats) {
@@ -28,14 +27,14 @@ function followMix(base, mix, format) {
   if (!heard.length) {
     link.removeAttribute("href");
     link.setAttribute("aria-disabled", "true");
-    setText(byId("take-mix-told"), "All parts are silent.");
+    setText(byId("take-mix-told"), "All stems are silent.");
     return;
   }
   link.removeAttribute("aria-disabled");
   const gains = heard.map(([part, gain]) => `${part}:${Number(gain.toFixed(4))}`).join(",");
   link.href = `${base}/mix?${new URLSearchParams({ gains, format })}`;
   const told = heard.map(([part, gain]) => (gain === 1 ? partName(part) : `${partName(part)} ${decibels(gain)}`));
-  setText(byId("take-mix-told"), mix.untouched ? "As the faders stand: all parts." : `As the faders stand: ${told.join(", ")}.`);
+  setText(byId("take-mix-told"), mix.untouched ? "All stems, unchanged." : `${told.join(", ")}.`);
 }
 
 /** The line below the name: length, tempo, key, loudness, where they are known. */
@@ -50,7 +49,7 @@ export function showFacts(job) {
   byId("facts").replaceChildren(...facts.map((fact) => h("span", {}, fact)));
 }
 
-/** The settings it was taken apart with, and how well the parts add up. */
+/** The settings of the separation, and how exactly the stems sum to the original. */
 export function showAbout(job, models) {
   const { settings } = job;
   const model = models.find((one) => one.name === settings.model);
@@ -60,8 +59,8 @@ export function showAbout(job, models) {
     ["Quality", Number(settings.shifts) ? `${settings.shifts} passes` : "One pass"],
     ["File format", formatName(settings.format)],
     ["On disk", fileSize(job.bytes)],
-    ["Null test (parts − song)", nullTest(job)],
-    ["All parts scaled by", job.gain_db ? decibels(10 ** (job.gain_db / 20)) : null],
+    ["Null test (stems − original)", nullTest(job)],
+    ["All stems scaled by", job.gain_db ? decibels(10 ** (job.gain_db / 20)) : null],
   ];
   byId("about-list").replaceChildren(...rows.filter(([, value]) => value).map(([name, value]) =>
     h("div", {}, h("dt", {}, name), h("dd", {}, value))));
@@ -70,5 +69,5 @@ export function showAbout(job, models) {
 function nullTest(job) {
   const db = job.null_test_db;
   if (db == null) return null;
-  return db < -180 ? "exactly nothing left" : `${db.toFixed(0).replace("-", "−")} dB`;
+  return db < -180 ? "exact" : `${db.toFixed(0).replace("-", "−")} dB`;
 }

@@ -1,4 +1,4 @@
-// Numbers and states in words a musician uses.
+// How numbers, stems and states of songs are written.
 
 /** 64.2 -> "1:04"; hours only where there are some. */
 export function clock(seconds) {
@@ -12,7 +12,7 @@ export function clock(seconds) {
 /** 64.2 -> "1:04.2", for the ends of loops. */
 export const fineClock = (seconds) => `${clock(seconds)}.${Math.floor((seconds % 1) * 10)}`;
 
-/** How long it will take, no more exactly than anyone can know. */
+/** The time left, rounded as coarsely as the estimate deserves. */
 export function timeLeft(seconds) {
   if (seconds == null || !Number.isFinite(seconds)) return "";
   if (seconds < 10) return "a few seconds left";
@@ -39,14 +39,14 @@ export function decibels(gain) {
 /** "no_vocals" -> "Without vocals", "drums" -> "Drums". */
 export function partName(part) {
   if (part === "original") return "Original";
-  if (part === "residual") return "The rest";
+  if (part === "residual") return "Residual";
   const name = part.startsWith("no_") ? `without ${part.slice(3)}` : part.replaceAll("_", " ");
   return name.charAt(0).toUpperCase() + name.slice(1);
 }
 
 const KNOWN = ["drums", "bass", "other", "vocals", "guitar", "piano", "residual", "original"];
 
-/** The class that carries a part's colour. */
+/** The CSS class that carries the colour of a stem. */
 export function partClass(part) {
   if (part.startsWith("no_")) return "part-other";
   return `part-${KNOWN.includes(part) ? part : "residual"}`;
@@ -55,22 +55,22 @@ export function partClass(part) {
 /** The name of a song without the ending of its file. */
 export const songName = (name) => name.replace(/\.[a-z0-9]{2,4}$/i, "") || name;
 
-/** What is happening to a song that is not ready. */
+/** What is happening to a song. */
 export function stateOf(job) {
   if (job.status === "failed") return job.error || "Something went wrong with this song.";
   if (job.status === "canceled") return "Stopped.";
   if (job.status === "succeeded") return "Ready.";
   if (job.status === "queued") {
     if (job.position == null || job.position < 1) return "Waiting";
-    if (job.position === 1) return "Next in line";
-    return job.position === 2 ? "One song before it" : `${job.position - 1} songs before it`;
+    if (job.position === 1) return "Next";
+    return `${counted(job.position - 1, "song")} ahead`;
   }
-  if (job.stage === "reading") return "Listening to the song";
-  if (job.stage === "writing") return "Writing the files";
-  if (job.stage === "waiting") return "Getting ready";
+  if (job.stage === "reading") return "Reading";
+  if (job.stage === "writing") return "Writing files";
+  if (job.stage === "waiting") return "Starting";
   const percent = `${Math.floor(100 * (job.progress || 0))} %`;
   const left = timeLeft(job.seconds_left);
-  return `Taking it apart · ${percent}${left ? ` · ${left}` : ""}`;
+  return `Separating · ${percent}${left ? ` · ${left}` : ""}`;
 }
 
 /** "today", "yesterday", "3 May", "3 May 2024", in the reader's own language where it is a date. */
