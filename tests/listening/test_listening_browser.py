@@ -34,7 +34,7 @@ def served(tmp_path):
     def serve(**settings):
         _, folder = small_study(tmp_path, **settings)
         server = ListeningServer(folder, port=0)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread = threading.Thread(target=server.serve_forever)
         thread.start()
         started.append((server, thread))
         return server, folder
@@ -43,8 +43,8 @@ def served(tmp_path):
     yield serve
     for server, thread in started:
         server.shutdown()
-        server.server_close()
         thread.join()
+        server.close()
 
 
 def current_trial(browser, study):

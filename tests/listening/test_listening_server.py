@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from small_studies import small_study
 
+pytest.importorskip("fastapi")
+
 from unbraid.listening.server import ListeningServer
 from unbraid.listening.store import Rating, Store
 
@@ -21,7 +23,7 @@ from unbraid.listening.store import Rating, Store
 def server(tmp_path_factory):
     _, folder = small_study(tmp_path_factory.mktemp("served"))
     with ListeningServer(folder, port=0) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server
         server.shutdown()
@@ -38,7 +40,7 @@ def ask(server, method, path, body=None, **headers):
     response = connection.getresponse()
     data = response.read()
     connection.close()
-    return response.status, dict(response.headers), data
+    return response.status, response.headers, data
 
 
 def join(server):

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unbraid.cli.types import named_folder
-from unbraid.errors import SettingsError
 
 if TYPE_CHECKING:
     from unbraid.listening.stimuli import Mixtures, ModelSystem
@@ -139,14 +138,7 @@ def _build(options: argparse.Namespace) -> int:
 def _serve(options: argparse.Namespace) -> int:
     from unbraid.listening.server import ListeningServer
 
-    try:
-        server = ListeningServer(
-            Path(options.study), options.host, options.port, options.allow_host
-        )
-    except (OSError, OverflowError) as error:
-        raise SettingsError(
-            f"cannot listen on {options.host}:{options.port}: {error}; try another --port"
-        ) from None
+    server = ListeningServer(Path(options.study), options.host, options.port, options.allow_host)
     with server:
         print(f"{server.study.settings.title}: {server.url} (Ctrl-C ends it)", flush=True)
         server.serve_forever()

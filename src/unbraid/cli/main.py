@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 _EXTRAS = {
     "torch": "torch",
-    "mido": "train",
+    "mido": "songs",
     "python_stretch": "train",
     "scipy": "train",
     "fastapi": "web",
@@ -68,7 +68,7 @@ _EXTRAS = {
 }
 """Optional packages -> the extra that installs them."""
 
-_EXTRA_OF_COMMAND = {"train": "train", "data": "train", "serve": "web", "export": "onnx"}
+_EXTRA_OF_COMMAND = {"train": "train", "data": "songs", "serve": "web", "export": "onnx"}
 
 
 def _missing(package: str, arguments: Sequence[str]) -> str:

@@ -5,6 +5,11 @@ from __future__ import annotations
 from unbraid.listening.study import Study, public_view
 from unbraid.pages.page import Page
 
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; "
+    "media-src 'self' file: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'"
+)
+
 
 def study_page(study: Study) -> Page:
     """The page of a study, to be written as `index.html`; its sounds are in `audio/`."""
@@ -15,4 +20,5 @@ def study_page(study: Study) -> Page:
         template="study.html",
         scripts=("listen.js",),
         styles=("listen.css",),
+        values={"policy": POLICY},
     )

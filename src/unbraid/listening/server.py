@@ -1,4 +1,4 @@
-"""The page of a study and its ratings over HTTP, for a local network; nothing but the stdlib.
+"""The page of a study and its ratings over HTTP, for a local network.
 
     GET  /                            the page
     GET  /audio/NAME                  a sound of the study, with ranges
@@ -7,41 +7,45 @@
     GET  /api/raters/TOKEN            {"playlist", "ratings"}: to resume
     PUT  /api/raters/TOKEN/ratings    one answer -> 204
 
-Only files that the study lists are served, by name; no path is ever joined from a request. Requests
-with a Host that is not ours, or an Origin that is not the Host, are refused, so that no page from
-elsewhere can read or rate.
+Only files that the study lists are served, by name; no path is ever joined from a request. The
+Host, the Origin and the headers of answers are those of the web app (`web.security`). Nothing is
+logged: the ratings are the log, and addresses of raters are not kept.
 """
 
 from __future__ import annotations
 
 import json
-import re
+import socket
 from collections.abc import Collection, Mapping
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import uvicorn
+from fastapi import APIRouter, Depends, FastAPI, Request
+from starlette.responses import FileResponse, Response
+
+from unbraid.closing import Closing
+from unbraid.errors import SettingsError
+from unbraid.listening.page import POLICY
 from unbraid.listening.store import FILE, Rating, Store
 from unbraid.listening.study import Study, load_study
-from unbraid.version import __version__
+from unbraid.web.refusals import Refusal, answer_refusals, not_found
+from unbraid.web.security import Guard, Keys, host_names
 
 _LARGEST_BODY = 16_384
 _LONGEST_BACKGROUND = 4_000
-_TOKEN = re.compile(r"/api/raters/([A-Za-z0-9_-]{20,40})(/ratings)?")
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
-class ListeningServer(ThreadingHTTPServer):
-    """Serves one study.
+class ListeningServer(Closing):
+    """Serves one study; bound to its port at once.
 
     Args:
         folder: of the study.
         host, port: where to listen; port 0 takes a free one.
         allowed_hosts: names under which raters may reach it, besides the loopback's and `host`.
+    Raises:
+        SettingsError: if the folder holds no study, or the port cannot be had.
     """
-
-    daemon_threads = True
 
     def __init__(
         self,
@@ -50,167 +54,132 @@ class ListeningServer(ThreadingHTTPServer):
         port: int = 8010,
         allowed_hosts: Collection[str] = (),
     ) -> None:
-        self.study: Study = load_study(folder)
+        self.study = load_study(folder)
         self.public = folder / "public"
         self.store = Store(folder / FILE)
-        self.page = (self.public / "index.html").read_bytes()
-        super().__init__((host, port), _Handler)
-        self.names = {"127.0.0.1", "localhost", "[::1]", host.lower()} | {
-            name.lower() for name in allowed_hosts
-        }
+        app = FastAPI(openapi_url=None, redirect_slashes=False)
+        app.add_middleware(
+            Guard, names=host_names(host, allowed_hosts), any_address=False, keys=Keys(None)
+        )
+        answer_refusals(app)
+        app.include_router(_routes(self.study, self.public, self.store))
+        try:
+            self._socket = socket.create_server((host.strip("[]"), port), family=_family(host))
+        except (OSError, OverflowError) as error:
+            raise SettingsError(
+                f"cannot listen on {host}:{port}: {error}; try another --port"
+            ) from None
+        self.server_address = self._socket.getsockname()[:2]
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                ws="none",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=30,
+                timeout_graceful_shutdown=3,
+            )
+        )
 
     @property
     def url(self) -> str:
         """Where the page is."""
-        host, port = self.server_address[:2]
-        return f"http://{host!s}:{port}/"
+        host, port = self.server_address
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that went away in the middle is nothing to tell."""
+    def serve_forever(self) -> None:
+        """Answer until `shutdown`, or Ctrl-C."""
+        self._server.run(sockets=[self._socket])
+
+    def shutdown(self) -> None:
+        """Ask `serve_forever` to return; from any thread."""
+        self._server.should_exit = True
+
+    def close(self) -> None:
+        """Give the port back."""
+        self._socket.close()
 
 
-class _Refused(Exception):
-    def __init__(self, status: HTTPStatus, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server: ListeningServer
-    protocol_version = "HTTP/1.1"
-    server_version = f"unbraid/{__version__}"
-    sys_version = ""
-    timeout = 30
+async def _small_body(request: Request) -> dict[str, Any]:
+    """The body of a request: a small JSON object."""
+    length = request.headers.get("content-length", "")
+    if not length.isdecimal() or int(length) > _LARGEST_BODY:
+        raise Refusal(413, "too_large", "The body is small and states its length.")
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise Refusal(415, "not_json", "The body is application/json.")
+    try:
+        content = json.loads(await request.body())
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise Refusal(400, "not_json", "The body is a JSON object.")
+    return content
 
-    def do_GET(self) -> None:
-        self._answer(self._get)
 
-    def do_HEAD(self) -> None:
-        self._answer(self._get)
+_Body = Annotated[dict[str, Any], Depends(_small_body)]
 
-    def do_POST(self) -> None:
-        self._answer(self._post)
 
-    def do_PUT(self) -> None:
-        self._answer(self._put)
+def _routes(study: Study, public: Path, store: Store) -> APIRouter:
+    router = APIRouter()
 
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: the ratings are the log, and addresses of raters are not kept."""
+    def playlist_of(token: str) -> int:
+        playlist = store.playlist(token)
+        if playlist is None:
+            raise not_found()
+        return playlist
 
-    def _answer(self, method: Any) -> None:
-        try:
-            self._check_sender()
-            method()
-        except _Refused as refusal:
-            self.close_connection = True  # a body that was not read would be the next request
-            self._send_json({"error": str(refusal)}, refusal.status)
+    @router.api_route("/", methods=["GET", "HEAD"])
+    @router.api_route("/index.html", methods=["GET", "HEAD"])
+    def page() -> FileResponse:
+        headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-store"}
+        return FileResponse(public / "index.html", headers=headers)
 
-    def _check_sender(self) -> None:
-        host = (self.headers.get("Host") or "").lower()
-        if re.sub(r":\d+$", "", host) not in self.server.names:
-            raise _Refused(HTTPStatus.MISDIRECTED_REQUEST, f"no site of the name {host!r} is here")
-        origin = self.headers.get("Origin")
-        if origin is not None and origin.lower().partition("://")[2] != host:
-            raise _Refused(HTTPStatus.FORBIDDEN, "requests come from the page itself")
+    @router.get("/favicon.ico")
+    def icon() -> Response:
+        return Response(media_type="image/x-icon")
 
-    def _get(self) -> None:
-        path = self.path.partition("?")[0]
-        if path in ("/", "/index.html"):
-            self._send(self.server.page, "text/html; charset=utf-8")
-        elif path == "/favicon.ico":
-            self._send(b"", "image/x-icon")
-        elif path == "/api/hello":
-            self._send_json({"study": self.server.study.id})
-        elif path.startswith("/audio/"):
-            self._send_audio(path.removeprefix("/audio/"))
-        else:
-            token, playlist = self._rater(path, "")
-            ratings = [vars(rating) for rating in self.server.store.ratings(token)]
-            self._send_json({"playlist": playlist, "ratings": ratings})
+    @router.api_route("/audio/{name}", methods=["GET", "HEAD"])
+    def sound(name: str) -> FileResponse:
+        if name not in study.sounds:
+            raise not_found("There is no such sound.")
+        headers = {"Cache-Control": "private, max-age=86400"}
+        return FileResponse(public / "audio" / name, media_type="audio/flac", headers=headers)
 
-    def _post(self) -> None:
-        if self.path != "/api/raters":
-            raise _Refused(HTTPStatus.NOT_FOUND, "there is nothing here")
-        background = self._body().get("background", {})
+    @router.get("/api/hello")
+    def hello() -> dict[str, str]:
+        return {"study": study.id}
+
+    @router.post("/api/raters", status_code=201)
+    def join(body: _Body) -> dict[str, Any]:
+        background = body.get("background", {})
         if not isinstance(background, dict) or len(json.dumps(background)) > _LONGEST_BACKGROUND:
-            raise _Refused(HTTPStatus.BAD_REQUEST, "background is a small object")
-        token, playlist = self.server.store.join(background)
-        self._send_json({"token": token, "playlist": playlist}, HTTPStatus.CREATED)
+            raise Refusal(400, "bad_background", "The background is a small object.")
+        token, playlist = store.join(background)
+        return {"token": token, "playlist": playlist}
 
-    def _put(self) -> None:
-        token, playlist = self._rater(self.path, "/ratings")
-        self.server.store.rate(token, checked_rating(self.server.study, playlist, self._body()))
-        self._send(b"", None, HTTPStatus.NO_CONTENT)
+    @router.get("/api/raters/{token}")
+    def rater(token: str) -> dict[str, Any]:
+        playlist = playlist_of(token)
+        return {"playlist": playlist, "ratings": [vars(r) for r in store.ratings(token)]}
 
-    def _rater(self, path: str, rest: str) -> tuple[str, int]:
-        match = _TOKEN.fullmatch(path)
-        playlist = self.server.store.playlist(match[1]) if match else None
-        if match is None or playlist is None or (match[2] or "") != rest:
-            raise _Refused(HTTPStatus.NOT_FOUND, "there is nothing here")
-        return match[1], playlist
+    @router.put("/api/raters/{token}/ratings", status_code=204)
+    def rate(token: str, body: _Body) -> None:
+        store.rate(token, checked_rating(study, playlist_of(token), body))
 
-    def _body(self) -> dict[str, Any]:
-        length = self.headers.get("Content-Length", "")
-        if not length.isdecimal() or int(length) > _LARGEST_BODY:
-            raise _Refused(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is small and has a length"
-            )
-        if self.headers.get_content_type() != "application/json":
-            raise _Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body is application/json")
-        try:
-            content = json.loads(self.rfile.read(int(length)))
-        except (ValueError, RecursionError):
-            raise _Refused(HTTPStatus.BAD_REQUEST, "the body is no JSON") from None
-        if not isinstance(content, dict):
-            raise _Refused(HTTPStatus.BAD_REQUEST, "the body is a JSON object")
-        return content
-
-    def _send_audio(self, name: str) -> None:
-        if name not in self.server.study.sounds:
-            raise _Refused(HTTPStatus.NOT_FOUND, "there is no such sound")
-        data = (self.server.public / "audio" / name).read_bytes()
-        match = _RANGE.fullmatch(self.headers.get("Range", "").strip())
-        if match is None or not (match[1] or match[2]):
-            self._send(data, "audio/flac", extra={"Accept-Ranges": "bytes"}, cached=True)
-            return
-        first = int(match[1]) if match[1] else max(0, len(data) - int(match[2]))
-        last = min(int(match[2]), len(data) - 1) if match[1] and match[2] else len(data) - 1
-        if first > last:
-            raise _Refused(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "beyond the end")
-        where = {"Content-Range": f"bytes {first}-{last}/{len(data)}", "Accept-Ranges": "bytes"}
-        piece = data[first : last + 1]
-        self._send(piece, "audio/flac", HTTPStatus.PARTIAL_CONTENT, where, cached=True)
-
-    def _send_json(self, content: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> None:
-        self._send(json.dumps(content).encode(), "application/json", status)
-
-    def _send(
-        self,
-        body: bytes,
-        kind: str | None,
-        status: HTTPStatus = HTTPStatus.OK,
-        extra: Mapping[str, str] | None = None,
-        *,
-        cached: bool = False,
-    ) -> None:
-        self.send_response(status)
-        if kind is not None:
-            self.send_header("Content-Type", kind)
-        if status != HTTPStatus.NO_CONTENT:
-            self.send_header("Content-Length", str(len(body)))
-        self.send_header("Cache-Control", "private, max-age=86400" if cached else "no-store")
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header("Referrer-Policy", "no-referrer")
-        self.send_header("X-Frame-Options", "DENY")
-        for name, value in (extra or {}).items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+    return router
 
 
 def checked_rating(study: Study, playlist: int, content: Mapping[str, Any]) -> Rating:
-    """An answer as it came, if it fits the study and the rater's playlist."""
+    """An answer as it came, if it fits the study and the rater's playlist.
+
+    Raises:
+        Refusal: 400 if it does not.
+    """
     trial = study.trial(playlist, str(content.get("trial")))
     value, listened = content.get("value"), content.get("listened_s", 0)
     low, high = study.settings.scale
@@ -225,7 +194,7 @@ def checked_rating(study: Study, playlist: int, content: Mapping[str, Any]) -> R
         and 0 <= listened < 86_400
     )
     if not fits or trial is None or value is None:
-        raise _Refused(HTTPStatus.BAD_REQUEST, "this answer does not fit the study")
+        raise Refusal(400, "bad_answer", "This answer does not fit the study.")
     return Rating(
         trial.id, str(content["sound"]), str(content["question"]), float(value), float(listened)
     )

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import Body, FastAPI, Query, Request
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, Response, StreamingResponse
 
 from unbraid.audio.formats import BIT_DEPTHS, FORMATS
 from unbraid.tracks.names import safe_name
@@ -32,7 +30,7 @@ from unbraid.web.jobs import STATUSES, Job
 from unbraid.web.mix import parse_gains, render_mix
 from unbraid.web.pages import add_pages
 from unbraid.web.pcm import ORIGINAL, as_wav
-from unbraid.web.refusals import Refusal, error_body
+from unbraid.web.refusals import Refusal, answer_refusals
 from unbraid.web.security import COOKIE, Guard
 from unbraid.web.service import Service, not_ready
 from unbraid.web.storage import known_suffix
@@ -73,9 +71,7 @@ def make_app(service: Service, names: frozenset[str], any_address: bool) -> Fast
         redoc_url=None,
     )
     app.add_middleware(Guard, names=names, any_address=any_address, keys=service.keys)
-    app.add_exception_handler(Refusal, _on_refusal)
-    app.add_exception_handler(RequestValidationError, _on_bad_request)
-    app.add_exception_handler(HTTPException, _on_http_error)
+    answer_refusals(app)
     _add_server(app, service)
     _add_jobs(app, service)
     _add_events(app, service)
@@ -324,23 +320,3 @@ def _file_name(job: Job, part: str, suffix: str) -> str:
 def _attached(name: str) -> dict[str, str]:
     quoted = FileResponse("", filename=name).headers["content-disposition"]
     return {"Content-Disposition": quoted}
-
-
-async def _on_refusal(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, Refusal)
-    return JSONResponse(error.body(), error.status, error.headers)
-
-
-async def _on_bad_request(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    where = ".".join(str(piece) for piece in first["loc"][1:] if isinstance(piece, str))
-    what = f"{where}: {first['msg']}" if where else str(first["msg"])
-    return JSONResponse(error_body("bad_request", f"Not possible: {what[:300]}."), 422)
-
-
-async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)
-    codes = {404: "not_found", 405: "not_allowed"}
-    body = error_body(codes.get(error.status_code, "refused"), f"{error.detail}.")
-    return JSONResponse(body, error.status_code, dict(error.headers or {}))
