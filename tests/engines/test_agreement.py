@@ -78,7 +78,7 @@ def leaves(stored: StoredModel) -> list[StoredModel]:
     return [leaf for name in stored.config.members for leaf in leaves(stored.member(name))]
 
 
-def agree(path: Path | str, tmp_path: Path) -> None:
+def agree(path: Path | str, tmp_path: Path, graph_db: float = LAW_DB) -> None:
     """By hand, as one segment, by every engine that has no reason not to, and as a graph."""
     model, stored = unbraid.load_model(path), open_model(path)
     # A length that needs no padding, which Demucs would hear when it normalizes.
@@ -103,7 +103,7 @@ def agree(path: Path | str, tmp_path: Path) -> None:
         assert "cannot be exported" in str(error) or "bag" in str(error)
         return
     graph = unbraid.load_model(tmp_path / "model.onnx")
-    assert deviation_db(graph(mixture), wanted) < LAW_DB
+    assert deviation_db(graph(mixture), wanted) < graph_db
 
 
 @pytest.mark.parametrize("architecture", [*NETWORKS, *sorted({*COMPOSITES} - {"bag"})])
@@ -114,7 +114,7 @@ def test_a_model_called_by_hand_gives_what_the_engines_give(architecture, tmp_pa
 
 @pytest.mark.slow
 def test_so_does_the_bundled_model(tmp_path):
-    agree("mini", tmp_path)
+    agree("mini", tmp_path, graph_db=-100.0)  # onnxruntime itself is 106 dB off there
 
 
 def test_the_bundled_model_is_finished_when_it_is_called(tmp_path):
