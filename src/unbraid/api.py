@@ -56,7 +56,7 @@ class Separator:
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         overlap, shifts, seed, segment_s: see `SeparationSettings`.
         on_progress: called with `Progress`; its fraction is that of the whole song.
-        precision, threads, max_memory, batch_size: see `RunSettings`.
+        precision, threads, max_memory, batch_size, model_config: see `RunSettings`.
         progress: draw progress on stderr.
     Attributes:
         model: the model, ready to run: `name`, `licence`, `device`, `engine`.
@@ -83,12 +83,15 @@ class Separator:
         threads: int | str | None = None,
         max_memory: int | str | None = None,
         batch_size: int | None = None,
+        model_config: str | Path | None = None,
         progress: bool = False,
     ) -> None:
         self._arguments = {name: value for name, value in locals().items() if name != "self"}
         batch = 1 if batch_size is None else batch_size
         settings = SeparationSettings(segment_s, overlap, shifts, seed, batch_size=batch)
-        self.run_settings = RunSettings(device, precision, threads, max_memory, batch_size)
+        self.run_settings = RunSettings(
+            device, precision, threads, max_memory, batch_size, model_config
+        )
         self.model, self.settings = self.run_settings.prepare(model, settings)
         self.spec = self.model.model.spec
         self.on_progress = show_progress if progress and on_progress is None else on_progress

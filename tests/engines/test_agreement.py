@@ -23,6 +23,10 @@ from unbraid.zoo.stored import StoredModel
 LAW_DB = -110.0
 HYBRID = {"segment_s": 0.5, "width": 8, "lstm_from": 6, "attention_from": 6}
 UNET = {"n_fft": 256, "hop": 64, "frames": 32, "bins": 64, "width": 8, "depth": 3}
+ROFORMER = {
+    "segment_s": 0.5, "width": 16, "depth": 1, "heads": 2, "head_width": 8, "n_fft": 128,
+    "window": 128, "hop": 32, "mask_growth": 1,
+}  # fmt: skip
 SMALL: dict[str, Any] = {
     "hybrid_demucs": HYBRID,
     "spectrogram_demucs": {**HYBRID, "width": 4},
@@ -47,6 +51,19 @@ SMALL: dict[str, Any] = {
     "mdx_net": {"segment_s": 0.5, "n_ffts": [512, 384, 512, 384], "hop": 128, "bins": 128,
                 "levels": 2, "width": 4, "layers": 1},
     "mask_unet": {**UNET, "exponent": 0.75, "wiener_iterations": 1, "above": "average"},
+    "htdemucs": {"segment_s": 0.5, "width": 8, "bottleneck": 16, "heads": 2,
+                 "transformer_layers": 2},
+    "bs_roformer": {**ROFORMER, "bands": [5] * 13},
+    "mel_band_roformer": {**ROFORMER, "mel_bands": 8},
+    "scnet": {"segment_s": 0.5, "widths": [4, 8, 16], "n_fft": 256, "window": 256, "hop": 64,
+              "dual_paths": 2, "band_shares": [0.3, 0.3, 0.4], "band_strides": [1, 2, 4],
+              "band_kernels": [3, 2, 4]},
+    "tfc_tdf": {"segment_s": 0.5, "n_fft": 256, "hop": 64, "used_bins": 128, "subbands": 2,
+                "width": 8, "growth": 4, "scales": 2, "blocks": 1, "bottleneck": 2},
+    "complement": {"model": {"architecture": "hybrid_demucs",
+                             "config": {**HYBRID, "stems": ["vocals"]}}},
+    "ensemble": {"models": [{"architecture": "hybrid_demucs", "config": HYBRID},
+                            {"architecture": "demucs", "config": {"width": 4, "depth": 4}}]},
 }  # fmt: skip
 """Settings that make each architecture small; one that is not here is built by its defaults."""
 

@@ -85,6 +85,7 @@ def test_output_is_that_of_the_public_implementation(case):
     check_output(case, filled(model), 1e-6, model.config.audio_channels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "stems", "given", "keys", "parameters"),
     [

@@ -245,7 +245,7 @@ PACKAGES: dict[str, Writer] = {
     "a function as class": lambda path: write_th(path, klass=name("os", "system")),
     "a storage as class": lambda path: write_th(path, klass=name("torch", "HalfStorage")),
     "a class of the next family": lambda path: write_th(
-        path, klass=name("demucs.htdemucs", "HTDemucs")
+        path, klass=name("demucs.xdemucs", "XDemucs")
     ),
     "no package": lambda path: write_zip(path, b"\x80\x02]."),
     "no weights": lambda path: write_th(path, state=b"N"),
@@ -449,7 +449,7 @@ def entry(shape: list[int], start: int, stop: int, kind: str = "F32") -> dict[st
 SAFETENSORS: dict[str, Writer] = {
     "a foreign class": public(klass="os.system"),
     "a class by another path": public(klass="demucs.demucs.capture_init"),
-    "a class of the next family": public(klass="demucs.htdemucs.HTDemucs"),
+    "a class of the next family": public(klass="demucs.xdemucs.XDemucs"),
     "no class": raw({"__metadata__": {"args": "[]"}, "x": entry([1], 0, 4)}, bytes(4)),
     "arguments of no JSON": public(kwargs="__import__('os')"),
     "arguments that are a list": public(kwargs="[]"),

@@ -1,9 +1,10 @@
-"""List the models that can be used by name, show the card of one, fetch or import one.
+"""Choose a model: list those that have a name, show the card of one, fetch or import one.
 
-unbraid models list              all names: bundled, public bags, public single models
+unbraid models                   which model for what, then all names
+unbraid models list              the same: bundled, public bags, public single models
 unbraid models show NAME         what a model is, what it was trained on, its licence
 unbraid models pull NAME         fetch a public model into the cache (UNBRAID_CACHE)
-unbraid models import FILE -o F  a public .th or .safetensors into unbraid's own format
+unbraid models import FILE -o F  a public .th, .ckpt or .safetensors into unbraid's own format
 """
 
 from __future__ import annotations
@@ -12,7 +13,11 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from unbraid.zoo.cards import ModelCard
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,10 +58,36 @@ def _show(name: str | None, as_json: bool) -> int:
     cards = {card.name: card for card in list_models()}
     if name is not None and name not in cards:
         raise UnknownModel(f"no model of the name {name!r}; known are {', '.join(cards)}")
+    if name is None and not as_json:
+        print(_which(cards.values()))
     for card in cards.values() if name is None else [cards[name]]:
         line = _facts(card) if as_json else _line(card)
         print(line if name is None or as_json else card.text or line)
     return 0
+
+
+_USES = ("fast, on any CPU", "four stems", "vocals", "six stems", "karaoke", "drum kit")
+"""What people look for, most of them first."""
+
+
+def _which(cards: Iterable[ModelCard]) -> str:
+    """The recommended models, by what they are for."""
+    lines = ["Which model?", ""]
+    recommended = [card for card in cards if card.use in _USES]
+    for card in sorted(recommended, key=lambda card: _USES.index(card.use)):
+        size = "" if card.size_mb is None else f"{card.size_mb:.0f} MB"
+        work = f"{card.work:g} x work" if card.work else ""
+        licence = card.licence or "not stated"
+        lines.append(f"  {card.use:17} -m {card.name:15} {size:>7} {work:>11}  {licence}")
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "Work is compared with one Hybrid Demucs (hdemucs_mmi). Licences are those of the",
+            "weights, as stated. `unbraid models show NAME` has scores, sources and leaks.",
+            "",
+        ]
+    )
 
 
 def _pull(name: str) -> int:
@@ -93,7 +124,7 @@ def _meter() -> Callable[..., None]:
 
 def _facts(card: object) -> str:
     names = ("name", "kind", "stems", "licence", "size_mb", "local", "trained_on")
-    more = ("musdb_test_seen", "segment_s", "summary")
+    more = ("musdb_test_seen", "segment_s", "summary", "scores", "use", "work")
     return json.dumps({name: getattr(card, name, None) for name in (*names, *more)})
 
 
@@ -102,7 +133,7 @@ def _line(card: object) -> str:
     size, licence = getattr(card, "size_mb", None), getattr(card, "licence", "")
     megabytes = "     ?" if size is None else f"{size:6.1f}"
     notes = [] if getattr(card, "local", True) else ["not fetched yet"]
-    notes += ["MUSDB test set in training"] * getattr(card, "musdb_test_seen", False)
+    notes += ["MUSDB test set in training"] * (getattr(card, "musdb_test_seen", False) is True)
     said = f" ({'; '.join(notes)})" if notes else ""
     return (
         f"{name:23} {megabytes} MB  {licence:10} {stems}\n"

@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("inputs", metavar="INPUT", nargs="+", help="an audio file or video, a folder, or a pattern")
     add("-o", "--out", metavar="DIR", default="separated", help="output folder (%(default)s)")
     add("-m", "--model", "-n", metavar="NAME|PATH", default="mini", help="model (%(default)s)")
+    add("--config", metavar="FILE", help="the YAML of a .ckpt (the one beside it)")
     add("--repo", metavar="DIR", help="folder that holds the model")
     _add_what(parser.add_argument_group("what is written"))
     _add_how(parser.add_argument_group("how it is separated"))
@@ -130,6 +131,7 @@ def run(options: argparse.Namespace) -> int:
         precision=options.precision,
         threads=options.threads,
         max_memory=options.max_memory,
+        model_config=options.config,
     )
     plans = separator.plan(tracks, options.out, output)
     part, parts = options.shard

@@ -19,7 +19,11 @@ Load = Callable[[StoredModel], Any]
 
 
 def load_model(
-    name: str | Path = "mini", device: str = "cpu", *, on_download: OnDownload | None = None
+    name: str | Path = "mini",
+    device: str = "cpu",
+    *,
+    config: str | Path | None = None,
+    on_download: OnDownload | None = None,
 ) -> Any:
     """Load a model by name or path, without ever executing code from a file.
 
@@ -29,6 +33,7 @@ def load_model(
     Args:
         name: a name that `list_models` knows; or a file, a folder, or a name in a folder.
         device: where to put it, as torch names devices.
+        config: the YAML of a file of weights alone, where it does not lie beside it.
         on_download: called as `(file, bytes there, bytes in all or None)`.
     Returns:
         the whole model, which takes (b c t) and returns (b s c t), arrays or tensors alike: where
@@ -39,7 +44,7 @@ def load_model(
         ModelError: if it is a public one that cannot be fetched; says what to fetch from where.
         CheckpointError: if its file is damaged, altered or refused.
     """
-    return load_module(open_model(name, on_download=on_download), device)
+    return load_module(open_model(name, config=config, on_download=on_download), device)
 
 
 def load_module(stored: StoredModel, device: str = "cpu") -> Any:
@@ -62,6 +67,7 @@ def load_to_run(
     device: str = "cpu",
     precision: str = "auto",
     *,
+    config: str | Path | None = None,
     on_download: OnDownload | None = None,
 ) -> SeparationModel:
     """As `load_model`, but by whatever runs the model fastest there.
@@ -69,7 +75,7 @@ def load_to_run(
     Raises:
         SettingsError: if UNBRAID_RUNTIME asks for an engine that cannot run here.
     """
-    stored = open_model(name, on_download=on_download)
+    stored = open_model(name, config=config, on_download=on_download)
     if stored.architecture != "bag":
         stored.digest.start()  # beside the packing, which reads the same bytes
     return load(stored, device, precision)

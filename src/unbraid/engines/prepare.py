@@ -49,11 +49,14 @@ def prepare_model(
     model: SeparationModel | TensorModel | str | Path,
     device: str = "auto",
     precision: str = "auto",
+    config: str | Path | None = None,
 ) -> ReadyModel:
     """Load a model by name or path, or take one as it is.
 
     A model that is passed in stays where it is when `device` is "auto", and is moved otherwise.
 
+    Args:
+        config: the YAML of a file of weights alone, where it does not lie beside it.
     Raises:
         SettingsError: if the device is not there or does not compute in `precision`.
         ModelError: if there is no such model, or its file is refused.
@@ -64,7 +67,7 @@ def prepare_model(
         check_precision(precision, place)
         if exported and precision not in ("auto", "fp32"):
             raise SettingsError(f"an exported model computes in fp32, not in {precision}")
-        loaded = as_model(load_to_run(model, place, precision), precision, fast=True)
+        loaded = as_model(load_to_run(model, place, precision, config=config), precision, fast=True)
         licence = loaded.licence if isinstance(loaded, OnnxModel) else _licence(model)
         return ReadyModel(loaded, _short_name(model), place, precision, licence)
     if is_module(model) and device != "auto":

@@ -23,6 +23,8 @@ class ModelSpec:
         channels: audio channels, of mixture and estimates.
         segment_samples: the length one forward pass is meant for, in samples at `sample_rate`.
         longest_samples: the longest input a forward pass can take; None if there is no limit.
+        normalize: whether songs are brought to mean 0 and deviation 1 before the model, as it was
+            trained; False for models that take songs as they are.
     """
 
     stems: tuple[str, ...]
@@ -30,6 +32,7 @@ class ModelSpec:
     channels: int
     segment_samples: int
     longest_samples: int | None = None
+    normalize: bool = True
 
 
 @runtime_checkable

@@ -39,6 +39,11 @@ NETWORKS: dict[str, str] = {
     "res_u_net": "unbraid.models.res_u_net ResUNet",
     "mdx_net": "unbraid.models.mdx_net MDXNet",
     "mask_unet": "unbraid.models.mask_unet MaskUNet",
+    "htdemucs": "unbraid.models.htdemucs HTDemucs",
+    "bs_roformer": "unbraid.models.roformer BSRoformer",
+    "mel_band_roformer": "unbraid.models.roformer MelBandRoformer",
+    "scnet": "unbraid.models.scnet SCNet",
+    "tfc_tdf": "unbraid.models.tfc_tdf TFCTDF",
 }
 """Name -> folder and class NAME; the folder has NAMEConfig in config.py and NAME in network.py."""
 
@@ -47,6 +52,8 @@ COMPOSITES: dict[str, str] = {
     "chain": "unbraid.models.compose.chain Chain",
     "ratio_masks": "unbraid.models.compose.ratio_masks RatioMasks",
     "two_rate": "unbraid.models.compose.two_rate TwoRate",
+    "complement": "unbraid.models.compose.complement Complement",
+    "ensemble": "unbraid.models.compose.ensemble Ensemble",
 }
 """Name -> file and class NAME of a model made of models; the file has NAMEConfig, too."""
 

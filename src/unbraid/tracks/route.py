@@ -148,7 +148,7 @@ class Route:
         return separate_blocks(
             self.model,
             lambda: model_blocks(source(), self.channel_map, self.source_rate, model_rate),
-            loudness,
+            loudness if self.model.spec.normalize else None,
             self.settings,
             samples=resampled_length(samples, self.source_rate, model_rate),
             scratch_dir=scratch_dir,

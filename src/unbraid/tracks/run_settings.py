@@ -30,6 +30,7 @@ class RunSettings:
         max_memory: bytes, or a text such as "2GB": segments are shortened to stay below it. On a
             GPU it is the device's memory.
         batch_size: segments in one pass; None for as many as a GPU has room for, one on the CPU.
+        model_config: the YAML of a file of weights alone, where it does not lie beside it.
     Raises:
         SettingsError: for a value that cannot be.
     """
@@ -39,6 +40,7 @@ class RunSettings:
     threads: int | str | None = None
     max_memory: int | str | None = None
     batch_size: int | None = None
+    model_config: str | Path | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.threads, int) and self.threads not in (None, "auto"):
@@ -63,12 +65,12 @@ class RunSettings:
         """
         if isinstance(self.threads, int):
             set_threads(self.threads)
-        ready = prepare_model(model, self.device, self.precision)
+        ready = prepare_model(model, self.device, self.precision, self.model_config)
         choice = load_choice(ready.fingerprint) if self.threads == "auto" else None
         if choice is not None:
             set_threads(choice.threads)
             if self.device == "auto" and choice.device != ready.device:
-                ready = prepare_model(model, choice.device, self.precision)
+                ready = prepare_model(model, choice.device, self.precision, self.model_config)
         if self.max_bytes is not None:
             settings = fit_segment(ready, settings, self.max_bytes)
         if self.batch_size is None:

@@ -1,4 +1,4 @@
-"""Bags in files: a YAML that names models, their weights and their segment; and folders of them."""
+"""Bags and ensembles in files: a YAML that names models and their weights; and folders of them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,13 @@ class BagRecipe:
         models: names of its members, with repetitions.
         weights: models x stems; None for equal ones.
         segment_s: the members' segment in place of their own, in seconds.
+        ensemble: how an ensemble combines its members, as `EnsembleConfig` names it; "" for a bag.
     """
 
     models: tuple[str, ...]
     weights: tuple[tuple[float, ...], ...] | None = None
     segment_s: float | None = None
+    ensemble: str = ""
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -76,8 +78,12 @@ def read_recipe(path: Path) -> BagRecipe | ChainRecipe:
 def _recipe(content: Any) -> BagRecipe:
     if not isinstance(content, dict) or not isinstance(content.get("models"), list):
         raise CheckpointError("not a bag: it has no list of models")
-    if unknown := sorted(str(key) for key in content.keys() - {"models", "weights", "segment"}):
-        raise CheckpointError(f"a bag has models, weights and a segment, not {unknown[0]!r:.80}")
+    known = {"models", "weights", "ensemble" if "ensemble" in content else "segment"}
+    if unknown := sorted(str(key) for key in content.keys() - known):
+        raise CheckpointError(
+            "a bag has models, weights and a segment, an ensemble has an algorithm (ensemble: "
+            f"avg_wave), models and weights, not {unknown[0]!r:.80}"
+        )
     names = content["models"]
     if not 1 <= len(names) <= 64:
         raise CheckpointError(f"a bag holds 1 to 64 models, got {len(names)}")
@@ -95,6 +101,7 @@ def _recipe(content: Any) -> BagRecipe:
         models=tuple(names),
         weights=tuple(tuple(map(float, row)) for row in weights) if weights is not None else None,
         segment_s=None if segment in (None, "", "null", "~") else float(str(segment)),
+        ensemble=str(content.get("ensemble", "")),
     )
 
 

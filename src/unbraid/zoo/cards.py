@@ -28,9 +28,13 @@ class ModelCard:
         local: whether it can be loaded without fetching anything.
         kind: "bundled", "bag" or "single".
         trained_on: what it learnt from, in words.
-        musdb_test_seen: whether MUSDB18's test set was among it, so that scores on it say nothing.
+        musdb_test_seen: whether MUSDB18's test set was among it, so that scores on it say nothing;
+            None if that is not known.
         segment_s: seconds of audio in one pass; None: the file says.
         files: addresses of its files, if it is a public one.
+        scores: published figures, each with the name of its benchmark.
+        use: what it is recommended for.
+        work: computation for a second of sound, compared with one Hybrid Demucs; 0 if not known.
     """
 
     name: str
@@ -43,9 +47,12 @@ class ModelCard:
     local: bool = True
     kind: str = "bundled"
     trained_on: str = ""
-    musdb_test_seen: bool = False
+    musdb_test_seen: bool | None = False
     segment_s: float | None = None
     files: tuple[str, ...] = ()
+    scores: tuple[str, ...] = ()
+    use: str = ""
+    work: float = 0.0
 
 
 def bundled_files() -> dict[str, Path]:
@@ -70,6 +77,7 @@ def bundled_card(path: Path) -> ModelCard:
         size_mb=path.stat().st_size / 1e6,
         trained_on=str(info.provenance.get("trained_on", "")),
         segment_s=spec.segment_samples / spec.sample_rate,
+        use="fast, on any CPU",
     )
 
 
@@ -89,24 +97,33 @@ def public_card(name: str) -> ModelCard:
         stems=members[0].stems,
         licence=members[0].licence,
         summary=bag.summary if bag else f"{members[0].kind}.",
+        scores=tuple(score for member in members for score in member.scores),
+        use=bag.use if bag else members[0].use,
+        work=bag.work if bag else members[0].work,
         text="",
         size_mb=None if None in sizes else sum(size for size in sizes if size is not None),
         local=all(target.exists() for target in targets),
         kind="bag" if bag else "single",
         trained_on=members[0].trained_on,
-        musdb_test_seen=any(member.musdb_test_seen for member in members),
+        musdb_test_seen=_any_seen(members),
         segment_s=bag.recipe.segment_s if bag else None,
         files=tuple(member.address for member in members),
     )
     return _with_text(card, members)
 
 
+def _any_seen(members: list[CatalogModel]) -> bool | None:
+    """Whether any member has seen the test set; None if that is not known."""
+    seen = {member.musdb_test_seen for member in members}
+    return True if True in seen else None if None in seen else False
+
+
 def _with_text(card: ModelCard, members: list[CatalogModel]) -> ModelCard:
-    seen = (
-        "MUSDB18's test set was in its training: any score on it is leaked and says nothing."
-        if card.musdb_test_seen
-        else "MUSDB18's test set was not in its training, as its authors state."
-    )
+    seen = {
+        True: "MUSDB18's test set was in its training: any score on it is leaked and says nothing.",
+        False: "MUSDB18's test set was not in its training, as its authors state.",
+        None: "Whether MUSDB18's test set was in its training is not known.",
+    }[card.musdb_test_seen]
     size = "not known before it is fetched" if card.size_mb is None else f"{card.size_mb:.0f} MB"
     lines = [
         f"# {card.name}",
@@ -119,6 +136,8 @@ def _with_text(card: ModelCard, members: list[CatalogModel]) -> ModelCard:
         f"- licence of the weights: {card.licence}",
         f"- size: {size}; {'in' if card.local else 'not yet in'} {card.path}",
         *([f"- segment: {card.segment_s:g} s"] if card.segment_s else []),
+        *(f"- published SDR in dB, {score}" for score in card.scores),
+        *([f"- work: {card.work:g} times that of one Hybrid Demucs"] if card.work else []),
         *(f"- {member.name}: {member.kind}, {member.address}" for member in members),
         "",
     ]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unbraid.zoo.bags import BagRecipe
+from unbraid.zoo.public.msst import Settings
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -17,6 +18,7 @@ else:  # the same reader, under the name it had before it joined the standard li
     import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
 
 _FILE = Path(__file__).with_name("catalog.toml")
+_COMMUNITY = Path(__file__).with_name("community.toml")
 
 
 @dataclass(frozen=True)
@@ -24,37 +26,54 @@ class CatalogModel:
     """A public model: one file.
 
     Attributes:
-        name: its signature.
-        file: below the root of all addresses.
+        name: its signature, or our name for it.
+        file: its address, or what follows the root of addresses.
         kind: what it is, in words.
-        trained_on, musdb_test_seen: what it learnt from, and whether MUSDB18's test set was there.
+        trained_on, musdb_test_seen: what it learnt from, and whether MUSDB18's test set was there;
+            None if that is not known.
         stems, licence: of the model and its weights.
-        size_mb: of the file, in 10^6 bytes, from its number of parameters; None if not known.
+        size_mb: of the file, in 10^6 bytes, perhaps from its number of parameters; None if not
+            known.
+        size_bytes: of the file, exactly; None if not known.
+        sha256: of the file; "" if it is not known, or stands in its name.
+        settings: of the network, for a file of weights alone.
+        scores: published figures, each with the name of its benchmark.
+        use: what it is recommended for.
+        work: computation for a second of sound, compared with one Hybrid Demucs; 0 if not known.
     """
 
     name: str
     file: str
     kind: str
     trained_on: str
-    musdb_test_seen: bool
+    musdb_test_seen: bool | None
     stems: tuple[str, ...]
     licence: str
     size_mb: float | None
+    size_bytes: int | None = None
+    sha256: str = ""
+    settings: Settings | None = None
+    scores: tuple[str, ...] = ()
+    use: str = ""
+    work: float = 0.0
 
     @property
     def file_name(self) -> str:
         return self.file.rpartition("/")[2]
 
     @property
-    def hash8(self) -> str:
-        """First 8 digits of the SHA-256 of the file."""
-        return self.file_name.partition("-")[2].partition(".")[0]
+    def known_hash(self) -> str:
+        """First digits of the SHA-256 of the file, as many as are known."""
+        named = "" if "://" in self.file else self.file_name.partition("-")[2].partition(".")[0]
+        return self.sha256 or named
 
     @property
     def address(self) -> str:
         """Where the file is; `UNBRAID_MIRROR` names another root."""
-        root = os.environ.get("UNBRAID_MIRROR") or load_catalog().root
-        return root.rstrip("/") + "/" + self.file
+        mirror = os.environ.get("UNBRAID_MIRROR")
+        if "://" in self.file:
+            return f"{mirror.rstrip('/')}/{self.file_name}" if mirror else self.file
+        return (mirror or load_catalog().root).rstrip("/") + "/" + self.file
 
 
 @dataclass(frozen=True)
@@ -64,32 +83,47 @@ class CatalogBag:
     name: str
     recipe: BagRecipe
     summary: str
+    use: str = ""
+    work: float = 0.0
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """All public models and bags, and names of later ones that are not built yet."""
+    """All public models and bags.
+
+    Attributes:
+        root: where the addresses of Demucs's own models start.
+        models, bags: by name.
+        doubtful: size of a file whose origin is in doubt -> what to say when one opens it.
+    """
 
     root: str
     models: dict[str, CatalogModel]
     bags: dict[str, CatalogBag]
-    later: frozenset[str]
+    doubtful: dict[int, str]
 
     def members(self, name: str) -> list[CatalogModel]:
         """The files that a name stands for, each once; none for an unknown name."""
         names = self.bags[name].recipe.models if name in self.bags else (name,)
         return [self.models[member] for member in dict.fromkeys(names) if member in self.models]
 
+    def by_file(self, file_name: str) -> CatalogModel | None:
+        """The model whose file has this name, if any."""
+        found = (model for model in self.models.values() if model.file_name == file_name)
+        return next(found, None)
+
 
 @functools.cache
 def load_catalog() -> Catalog:
     """The catalog that ships with the package."""
     data = tomllib.loads(_FILE.read_text(encoding="utf-8"))
+    community = tomllib.loads(_COMMUNITY.read_text(encoding="utf-8"))
     return Catalog(
         root=data["root"],
-        models={name: _model(name, entry, data) for name, entry in data["models"].items()},
+        models={name: _model(name, entry, data) for name, entry in data["models"].items()}
+        | {name: _community_model(name, entry) for name, entry in community["models"].items()},
         bags={name: _bag(name, entry) for name, entry in data["bags"].items()},
-        later=frozenset(data["later"]),
+        doubtful={entry["bytes"]: entry["note"] for entry in community["doubtful"]},
     )
 
 
@@ -102,9 +136,39 @@ def _model(name: str, entry: dict[str, Any], data: dict[str, Any]) -> CatalogMod
         kind=entry["kind"],
         trained_on=training["text"],
         musdb_test_seen=training["musdb_test_seen"],
-        stems=tuple(data["stems"]),
+        stems=tuple(entry.get("stems", data["stems"])),
         licence=data["licence"],
         size_mb=parameters * 2 / 1e6 or None,
+        sha256=entry.get("sha256", ""),
+        scores=tuple(entry.get("scores", ())),
+        work=float(entry.get("work", 0)),
+    )
+
+
+def _community_model(name: str, entry: dict[str, Any]) -> CatalogModel:
+    stems, complement = tuple(entry["stems"]), entry.get("complement", "")
+    config = {
+        **entry["settings"],
+        "stems": stems,
+        "segment_s": entry["segment"] / 44100,
+        "normalize": entry.get("normalize", False),
+    }
+    seen = entry["musdb_test_seen"]
+    return CatalogModel(
+        name=name,
+        file=entry["file"],
+        kind=entry["summary"],
+        trained_on=entry["trained_on"],
+        musdb_test_seen=None if seen == "unknown" else seen,
+        stems=(*stems, complement) if complement else stems,
+        licence=entry["licence"],
+        size_mb=entry["bytes"] / 1e6,
+        size_bytes=entry["bytes"],
+        sha256=entry["sha256"],
+        settings=Settings(entry["architecture"], config, complement, 1 - 1 / entry["passes"]),
+        scores=tuple(entry["scores"]),
+        use=entry.get("use", ""),
+        work=float(entry.get("work", 0)),
     )
 
 
@@ -113,6 +177,8 @@ def _bag(name: str, entry: dict[str, Any]) -> CatalogBag:
     recipe = BagRecipe(
         models=tuple(entry["models"]),
         weights=None if weights is None else tuple(tuple(map(float, row)) for row in weights),
-        segment_s=float(entry["segment_s"]),
+        segment_s=float(entry["segment_s"]) if "segment_s" in entry else None,
     )
-    return CatalogBag(name, recipe, entry["summary"])
+    return CatalogBag(
+        name, recipe, entry["summary"], entry.get("use", ""), float(entry.get("work", 0))
+    )

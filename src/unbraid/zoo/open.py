@@ -1,7 +1,8 @@
 """From a name or a path to a model as plain data; nothing is run, and no torch is loaded.
 
 name     bundled ("mini"), or public ("mdx", "e51eebcc"): fetched once into the cache
-file     unbraid's own, a public .th or .safetensors, the YAML of a bag: told by its content;
+file     unbraid's own, a public .th, .ckpt or .safetensors, the YAML of a bag: told by its content;
+         weights alone have the YAML of their settings beside them, or given as `config`;
          FILE.onnx, as `unbraid export` writes it
 folder   with one model or bag; FOLDER/NAME picks one of several
 """
@@ -9,12 +10,14 @@ folder   with one model or bag; FOLDER/NAME picks one of several
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from unbraid.errors import CheckpointError, ModelError, SettingsError, UnknownModel
 from unbraid.models.compose.bag import BagConfig
 from unbraid.models.compose.chain import ChainConfig
+from unbraid.models.compose.ensemble import EnsembleConfig
 from unbraid.models.registry import Member, did_you_mean, make_config
 from unbraid.zoo.bags import BagRecipe, find_in_folder, names_in_folder, only_in_folder, read_recipe
 from unbraid.zoo.cards import ModelCard, bundled_card, bundled_files, public_card
@@ -23,9 +26,11 @@ from unbraid.zoo.chains import ChainRecipe
 from unbraid.zoo.download import CannotFetch, OnDownload, cache_dir, fetch
 from unbraid.zoo.hashes import Digest
 from unbraid.zoo.header import read_info, read_metadata, stored_tensors
+from unbraid.zoo.public.package import naming
 from unbraid.zoo.public.safetensors import read_public_safetensors
-from unbraid.zoo.public.th import read_th
+from unbraid.zoo.public.th import is_package, package_of, read_torch_file
 from unbraid.zoo.public.torch_zip import LEGACY_START
+from unbraid.zoo.public.weights import bare_weights, find_settings, stored_weights
 from unbraid.zoo.stored import Renamed, StoredModel
 
 __all__ = [
@@ -54,7 +59,9 @@ def list_models() -> list[ModelCard]:
     ]
 
 
-def open_model(name: str | Path, *, on_download: OnDownload | None = None) -> StoredModel:
+def open_model(
+    name: str | Path, *, config: str | Path | None = None, on_download: OnDownload | None = None
+) -> StoredModel:
     """A model by name or path, as plain data. Code in a file is never executed.
 
     A public model that is not in the cache is fetched first; the log "unbraid" has a line of it,
@@ -62,6 +69,7 @@ def open_model(name: str | Path, *, on_download: OnDownload | None = None) -> St
 
     Args:
         name: a name that `list_models` knows; or a file, a folder, or a name in a folder.
+        config: the YAML of a file of weights alone, where it does not lie beside it.
         on_download: called as `(file, bytes there, bytes in all or None)`.
     Raises:
         UnknownModel: if there is no such model.
@@ -75,31 +83,34 @@ def open_model(name: str | Path, *, on_download: OnDownload | None = None) -> St
         return StoredModel("exported", None, {}, path, Digest([path]))
     if path.suffix in _YAML:
         return _open_yaml(path, _MOST_NESTED, on_download)
-    return open_file(path)
+    return open_file(path, None if config is None else Path(config))
 
 
-def open_file(path: Path) -> StoredModel:
+def open_file(path: Path, config: Path | None = None) -> StoredModel:
     """The model in a file, told by its first bytes, whatever its name.
 
+    Args:
+        config: the YAML of a file of weights alone.
     Raises:
         CheckpointError: if it is damaged, refused, or no model at all.
     """
     start = _first_bytes(path)
     if start.startswith((b"PK\x03\x04", b"PK\x05\x06", LEGACY_START)):
-        return read_th(path).stored()
+        content = read_torch_file(path)
+        if is_package(content):
+            return package_of(path, content).stored()
+        return _open_weights(path, _tensors(path, content), config)
     if start[8:9] == b"{":
         if "unbraid" in (metadata := read_metadata(path)):
             return _open_own(path)
         if "klass" in metadata:
             return read_public_safetensors(path).stored()
-        raise CheckpointError(
-            f"{path}: a safetensors file that does not say what model it holds; weights alone go "
-            "with unbraid.from_official"
-        )
+        return _open_weights(path, stored_tensors(path), config)
     if start.startswith(b"\x80"):
         raise CheckpointError(f"{path}: a bare pickle, which no public model is; it was not read")
     raise CheckpointError(
-        f"{path}: not a model; known are unbraid's and Demucs's safetensors and Demucs's .th"
+        f"{path}: not a model; known are unbraid's safetensors, Demucs's safetensors and .th, and "
+        "the .ckpt and .safetensors of community models"
     )
 
 
@@ -109,6 +120,23 @@ def _first_bytes(path: Path) -> bytes:
             return file.read(32)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _tensors(path: Path, content: Any) -> Mapping[str, Any]:
+    with naming(path):
+        return bare_weights(content)
+
+
+def _open_weights(path: Path, state: Mapping[str, Any], config: Path | None) -> StoredModel:
+    """Weights alone: their settings stand in a YAML, or in the catalog."""
+    catalog, size = load_catalog(), path.stat().st_size
+    known = catalog.by_file(path.name)
+    if note := catalog.doubtful.get(size):
+        _log.warning("%s: %s", path, note)
+    settings = None if known is None or known.size_bytes != size else known.settings
+    if config is not None or settings is None:
+        settings = find_settings(path, config)
+    return stored_weights(path, state, settings, known.licence if known else "")
 
 
 def _open_own(path: Path) -> StoredModel:
@@ -142,8 +170,12 @@ def _open_bag(where: str | Path, recipe: BagRecipe, paths: Sequence[Path]) -> St
     members = {str(number): opened[path] for number, path in enumerate(paths)}
     kinds = tuple(Member(model.architecture, model.config) for model in members.values())
     try:
+        if recipe.ensemble:
+            combined = EnsembleConfig(kinds, recipe.ensemble, recipe.weights)
+            digest = Digest(paths, (recipe.ensemble, recipe.weights))
+            return StoredModel("ensemble", combined, {}, Path(where), digest, members=members)
         config = BagConfig(kinds, recipe.weights, recipe.segment_s)
-    except ModelError as error:
+    except (ModelError, SettingsError) as error:
         raise CheckpointError(f"{where}: {error}") from error
     digest = Digest(paths, config.facts)
     return StoredModel("bag", config, {}, Path(where), digest, members=members)
@@ -213,11 +245,10 @@ def licence_of(name: str | Path) -> str:
     members = load_catalog().members(str(name)) if path is None else []
     if members:
         return members[0].licence
-    known = {model.file_name: model for model in load_catalog().models.values()}
     if path is None or path.suffix in (*_YAML, ONNX_SUFFIX):
         return ""
-    if path.name in known:
-        return known[path.name].licence
+    if (known := load_catalog().by_file(path.name)) is not None:
+        return known.licence
     try:
         return read_info(path).licence
     except ModelError:
@@ -240,7 +271,7 @@ def pull(name: str, *, on_download: OnDownload | None = None) -> list[Path]:
             continue
         _log.warning("fetching %s for %s into %s", member.address, name, target.parent)
         try:
-            fetch(member.address, target, member.hash8, on_download=on_download)
+            fetch(member.address, target, member.known_hash, on_download=on_download)
         except CannotFetch as error:
             missing = [m.address for m, t in zip(members, targets, strict=True) if not t.exists()]
             raise ModelError(
@@ -268,8 +299,6 @@ def _local_path(name: str | Path) -> Path | None:
 
 def _unknown(name: str) -> str:
     catalog = load_catalog()
-    if name in catalog.later:
-        return f"{name} is a model of the v4 family, which unbraid does not run yet"
     known = [*bundled_files(), *catalog.bags]
     near = did_you_mean(name, {*known, *catalog.models})
     return (

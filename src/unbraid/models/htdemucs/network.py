@@ -25,12 +25,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.errors import SegmentTooLong
-from unbraid.models.base import ModelSpec
 from unbraid.models.htdemucs.config import HTDemucsConfig
 from unbraid.models.htdemucs.transformer import CrossDomainTransformer
 from unbraid.models.layers.embedding import FrequencyEmbedding
 from unbraid.models.layers.init import rescale_convolutions
 from unbraid.models.layers.stft import AlignedSTFT, pack_complex, unpack_complex
+from unbraid.models.network import GraphEnds, Network, no_graph
 from unbraid.models.spectral.layers import (
     SpecDecoderLayer,
     SpecEncoderLayer,
@@ -41,7 +41,7 @@ from unbraid.models.spectral.parts import standardize
 from unbraid.shapes import Estimates, Mixture
 
 
-class HTDemucs(nn.Module):
+class HTDemucs(Network):
     """Hybrid Transformer Demucs. (b c t) -> (b s c t).
 
     Any t >= 1; where `config.pad_to_segment` is set, up to the segment outside of training.
@@ -76,11 +76,6 @@ class HTDemucs(nn.Module):
             CrossDomainTransformer(config) if config.transformer_layers else None
         )
 
-    @property
-    def spec(self) -> ModelSpec:
-        """Stems, rate, channels, segment and the longest input."""
-        return self.config.spec
-
     def valid_samples(self, samples: int) -> int:
         """The segment it was trained on, if it pads to it; else any length.
 
@@ -105,6 +100,10 @@ class HTDemucs(nn.Module):
         features, waves = self.network(pack_complex(self.stft(mixture)), mixture)
         spectra = self.stft.inverse(unpack_complex(features), mixture.shape[-1])
         return (spectra + waves)[..., :samples]
+
+    def graph_ends(self, mixture: Tensor) -> GraphEnds:
+        """Not yet: nobody has tried its transformer in a graph."""
+        raise no_graph("an HT Demucs runs in torch alone so far")
 
     def network(
         self, features: Float[Tensor, "b p f n"], mixture: Mixture

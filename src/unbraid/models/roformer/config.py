@@ -42,6 +42,7 @@ class RoformerConfig:
         mask_hidden_layers, mask_growth: of the networks that make masks; hidden layers have
             `mask_growth * width` features.
         attention_dropout, dropout: in training, of the attention and of feed-forward layers.
+        normalize: as in `ModelSpec`.
     """
 
     stems: tuple[str, ...] = ("vocals",)
@@ -66,6 +67,7 @@ class RoformerConfig:
     mask_growth: int = 4
     attention_dropout: float = 0.0
     dropout: float = 0.0
+    normalize: bool = False
 
     def __post_init__(self) -> None:
         ranges = {**_RANGES, "audio_channels": (1, 2), "attention_dropout": (0, 0.99)}
@@ -91,6 +93,7 @@ class RoformerConfig:
             sample_rate=self.sample_rate,
             channels=self.audio_channels,
             segment_samples=whole_samples(self.segment_s, self.sample_rate),
+            normalize=self.normalize,
         )
 
     @property

@@ -26,9 +26,9 @@ from einops import rearrange
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
-from unbraid.models.base import ModelSpec
 from unbraid.models.layers.plain_stft import PlainSTFT
 from unbraid.models.layers.roformer import FeatureAttention, GatedAttention, RMSNorm, Transformer
+from unbraid.models.network import GraphEnds, Network, no_graph
 from unbraid.models.roformer.bands import Bands
 from unbraid.models.roformer.config import BSRoformerConfig, MelBandRoformerConfig, RoformerConfig
 from unbraid.shapes import Estimates, Mixture, Spectrogram
@@ -37,7 +37,7 @@ Grid = Float[Tensor, "b n k d"]
 """Tokens: (batch, frames, bands, width)."""
 
 
-class Roformer(nn.Module):
+class Roformer(Network):
     """What both RoFormers are. (b c t) -> (b s c t) for any t >= 1."""
 
     def __init__(self, config: RoformerConfig, norm_each: bool) -> None:
@@ -48,15 +48,6 @@ class Roformer(nn.Module):
         self.layers = nn.ModuleList(_block(config, norm_each) for _ in range(config.depth))
         self.final_norm = nn.Identity() if norm_each else RMSNorm(config.width)
         self.mask_estimators = nn.ModuleList(MaskEstimator(config) for _ in config.stems)
-
-    @property
-    def spec(self) -> ModelSpec:
-        """Stems, rate, channels and segment; any length is fine."""
-        return self.config.spec
-
-    def valid_samples(self, samples: int) -> int:
-        """Any length will do."""
-        return samples
 
     def forward(self, mixture: Mixture) -> Estimates:
         """Separate songs: (batch, channels, samples) -> (batch, stems, channels, samples)."""
@@ -69,6 +60,10 @@ class Roformer(nn.Module):
                 masked[..., 0, :] = 0
             stems.append(self.stft.inverse(masked, mixture.shape[-1]))
         return torch.stack(stems, dim=1)
+
+    def graph_ends(self, mixture: Tensor) -> GraphEnds:
+        """Not yet: its transform has frames that the graph of an export has not."""
+        raise no_graph("a RoFormer runs in torch alone so far")
 
     def _attend(self, x: Grid) -> Grid:
         """All blocks, alternating between the axes."""

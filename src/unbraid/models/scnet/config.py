@@ -42,6 +42,7 @@ class SCNetConfig:
         dual_paths: layers of the separation network; even. `expansion` widens their LSTMs.
         masks: make masks of the mixture instead of spectrograms.
         standardize: bring each spectrogram to mean 0 and deviation 1, and the output back.
+        normalize: as in `ModelSpec`.
     """
 
     stems: tuple[str, ...] = ("drums", "bass", "other", "vocals")
@@ -63,6 +64,7 @@ class SCNetConfig:
     expansion: int = 1
     masks: bool = False
     standardize: bool = False
+    normalize: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self, _RANGES)
@@ -95,6 +97,7 @@ class SCNetConfig:
             sample_rate=self.sample_rate,
             channels=self.audio_channels,
             segment_samples=whole_samples(self.segment_s, self.sample_rate),
+            normalize=self.normalize,
         )
 
     def band_rows(self) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:

@@ -24,9 +24,9 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unbraid.models.base import ModelSpec
 from unbraid.models.layers.plain_stft import PlainSTFT
 from unbraid.models.layers.stft import pack_complex, unpack_complex
+from unbraid.models.network import GraphEnds, Network, no_graph
 from unbraid.models.scnet.config import SCNetConfig
 from unbraid.models.scnet.paths import SeparationNet
 from unbraid.models.spectral.parts import standardize
@@ -37,7 +37,7 @@ OtherMap = Float[Tensor, "b c2 f2 n"]
 """Other features, or other rows."""
 
 
-class SCNet(nn.Module):
+class SCNet(Network):
     """Sparse compression network. (b c t) -> (b s c t) for any t >= 1."""
 
     def __init__(self, config: SCNetConfig) -> None:
@@ -71,15 +71,6 @@ class SCNet(nn.Module):
             for level in reversed(levels)
         )
 
-    @property
-    def spec(self) -> ModelSpec:
-        """Stems, rate, channels and segment; any length is fine."""
-        return self.config.spec
-
-    def valid_samples(self, samples: int) -> int:
-        """Any length will do."""
-        return samples
-
     def forward(self, mixture: Mixture) -> Estimates:
         """Separate songs: (batch, channels, samples) -> (batch, stems, channels, samples)."""
         samples = mixture.shape[-1]
@@ -108,6 +99,10 @@ class SCNet(nn.Module):
         if self.config.standardize:
             x = x * std + mean
         return rearrange(x, "b (s p) f n -> b s p f n", s=len(self.config.stems))
+
+    def graph_ends(self, mixture: Tensor) -> GraphEnds:
+        """Not yet: its transform has a window that the graph of an export has not."""
+        raise no_graph("an SCNet runs in torch alone so far")
 
     def _missing(self, samples: int) -> int:
         """Zeros that make the number of frames even; at least one."""

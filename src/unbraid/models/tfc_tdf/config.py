@@ -38,6 +38,7 @@ class TFCTDFConfig:
         bottleneck: how many times narrower the linear maps over frequency are inside.
         norm: "instance", "batch", "group" (of `norm_groups`) or "none".
         activation: "gelu", "relu" or "elu" (of `elu_alpha`).
+        normalize: as in `ModelSpec`.
     """
 
     stems: tuple[str, ...] = ("vocals", "instrumental")
@@ -59,6 +60,7 @@ class TFCTDFConfig:
     norm_groups: int = 4
     activation: str = "gelu"
     elu_alpha: float = 1.0
+    normalize: bool = False
 
     def __post_init__(self) -> None:
         choices = {
@@ -88,6 +90,7 @@ class TFCTDFConfig:
             sample_rate=self.sample_rate,
             channels=self.audio_channels,
             segment_samples=whole_samples(self.segment_s, self.sample_rate),
+            normalize=self.normalize,
         )
 
     def level_width(self, level: int) -> int:

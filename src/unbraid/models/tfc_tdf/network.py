@@ -20,9 +20,9 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unbraid.models.base import ModelSpec
 from unbraid.models.layers.plain_stft import PlainSTFT
 from unbraid.models.layers.stft import pack_complex, unpack_complex
+from unbraid.models.network import GraphEnds, Network, no_graph
 from unbraid.models.tfc_tdf.config import TFCTDFConfig
 from unbraid.shapes import Estimates, Mixture
 
@@ -30,7 +30,7 @@ Map = Float[Tensor, "b c n f"]
 """Features: time before frequency."""
 
 
-class TFCTDF(nn.Module):
+class TFCTDF(Network):
     """TFC-TDF v3. (b c t) -> (b s c t) for any t >= 1."""
 
     def __init__(self, config: TFCTDFConfig) -> None:
@@ -51,11 +51,6 @@ class TFCTDF(nn.Module):
             nn.Conv2d(width, parts * len(config.stems), 1, bias=False),
         )
 
-    @property
-    def spec(self) -> ModelSpec:
-        """Stems, rate, channels and segment."""
-        return self.config.spec
-
     def valid_samples(self, samples: int) -> int:
         """The next length whose frames halve on every level."""
         config = self.config
@@ -73,6 +68,10 @@ class TFCTDF(nn.Module):
         stems = unpack_complex(self.network(pack_complex(spectrum[:, :, :used])))
         stems = F.pad(stems, (0, 0, 0, spectrum.shape[2] - used))
         return self.stft.inverse(stems, padded.shape[-1])[..., :samples]
+
+    def graph_ends(self, mixture: Tensor) -> GraphEnds:
+        """Not yet: its transform has frames that the graph of an export has not."""
+        raise no_graph("a TFC-TDF runs in torch alone so far")
 
     def network(self, x: Float[Tensor, "b p f n"]) -> Float[Tensor, "b s p f n"]:
         """Everything between the STFT and its inverse, in real numbers."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from unbraid.errors import CheckpointError
 from unbraid.models.demucs import public as public_demucs
+from unbraid.models.htdemucs import public as public_htdemucs
 from unbraid.models.hybrid_demucs import public as public_hdemucs
 from unbraid.zoo.stored import is_float
 
@@ -38,6 +39,7 @@ PUBLIC_CLASSES: dict[str, PublicClass] = {
     "Demucs": PublicClass(
         public_demucs.DEFAULTS, public_demucs.to_ours, public_demucs.mend_old_names
     ),
+    "HTDemucs": PublicClass(public_htdemucs.DEFAULTS, public_htdemucs.to_ours),
 }
 """Public class name -> what we know of it. The one table; a name that is not here is refused."""
 
@@ -45,11 +47,14 @@ _PUBLIC_NAMES: dict[str, Callable[[Collection[str], Any], dict[str, str]]] = {
     "hybrid_demucs": public_hdemucs.public_names,
     "spectrogram_demucs": public_hdemucs.public_names,
     "demucs": public_demucs.public_names,
+    "htdemucs": public_htdemucs.public_names,
 }
 
 
 def names_of(architecture: str, own: Collection[str], config: Any) -> dict[str, str]:
     """Our name -> public name of every weight of a model of ours, in the public order."""
+    if architecture not in _PUBLIC_NAMES:
+        return {name: name for name in own}  # the other networks name theirs as public ones do
     return _PUBLIC_NAMES[architecture](own, config)
 
 

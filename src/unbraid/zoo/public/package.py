@@ -26,11 +26,9 @@ CLASS_PATHS: dict[str, str] = {
     "demucs.hdemucs.HDemucs": "HDemucs",
     "demucs.demucs.Demucs": "Demucs",
     "demucs.wdemucs.WDemucs": "HDemucs",
+    "demucs.htdemucs.HTDemucs": "HTDemucs",
 }
 """Path of a class as public files name it -> its name here. Looked up, never imported."""
-
-LATER_CLASSES = frozenset({"demucs.htdemucs.HTDemucs"})
-"""Known, but of a later family that is not built here yet."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +121,6 @@ def class_of(path: str) -> str:
     Raises:
         CheckpointError: if it is not in the table.
     """
-    if path in LATER_CLASSES:
-        raise CheckpointError(f"it holds a {path}, of the v4 family, which is not supported yet")
     if path not in CLASS_PATHS:
         raise CheckpointError(
             f"it names the class {path!r:.120}, which is none of {', '.join(CLASS_PATHS)}; "

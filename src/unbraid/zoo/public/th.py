@@ -1,4 +1,4 @@
-"""Public `.th` packages: a dict with class, arguments and weights, written by `torch.save`."""
+"""Files of `torch.save`: public packages (class, arguments, weights), or weights alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from unbraid.errors import CheckpointError
 from unbraid.zoo.hashes import check_named_hash
 from unbraid.zoo.public.package import (
     CLASS_PATHS,
-    LATER_CLASSES,
     PublicModel,
     class_of,
 )
@@ -19,12 +18,12 @@ from unbraid.zoo.public.pickles import Maker
 from unbraid.zoo.public.torch_zip import LEGACY_START, read_torch_zip
 
 
-def read_th(path: Path) -> PublicModel:
-    """What the package at `path` holds; weights are read later.
+def read_torch_file(path: Path) -> Any:
+    """What the file at `path` holds, as plain data; weights are read later.
 
     Raises:
-        CheckpointError: if the file is damaged, altered, no such package, or names anything beyond
-            tensors, plain data and the known classes.
+        CheckpointError: if the file is damaged, altered, or names anything beyond tensors, plain
+            data and the known classes.
     """
     with path.open("rb") as file:
         if file.read(len(LEGACY_START)) == LEGACY_START:
@@ -32,7 +31,29 @@ def read_th(path: Path) -> PublicModel:
                 f"{path}: written by torch before 1.6; load and save it again with a newer one"
             )
     check_named_hash(path)
-    package = read_torch_zip(path, _names())
+    return read_torch_zip(path, _names())
+
+
+def read_th(path: Path) -> PublicModel:
+    """The public model in the package at `path`; weights are read later.
+
+    Raises:
+        CheckpointError: as `read_torch_file` and `package_of`.
+    """
+    return package_of(path, read_torch_file(path))
+
+
+def is_package(content: Any) -> bool:
+    """Whether a file's content says which class it is of, so that it needs no settings file."""
+    return isinstance(content, dict) and not content.keys().isdisjoint(("klass", "kwargs"))
+
+
+def package_of(path: Path, package: Any) -> PublicModel:
+    """The public model in what the file at `path` holds.
+
+    Raises:
+        CheckpointError: if it lacks class, arguments or weights, or has an unknown class.
+    """
     try:
         if not isinstance(package, dict):
             raise CheckpointError(f"a {type(package).__name__}, not a package of a model")
@@ -52,7 +73,7 @@ def read_th(path: Path) -> PublicModel:
 
 def _names() -> dict[str, Maker]:
     """All that a package may name beside tensors."""
-    classes = [*CLASS_PATHS, *LATER_CLASSES, "diffq.diffq.DiffQuantizer"]
+    classes = [*CLASS_PATHS, "diffq.diffq.DiffQuantizer"]
     named = {" ".join(path.rsplit(".", 1)): Maker(path) for path in classes}
     # Scores kept beside the weights may be numbers of NumPy; nobody needs their values here.
     for module in ("numpy.core.multiarray scalar", "numpy._core.multiarray scalar"):

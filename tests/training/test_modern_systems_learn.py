@@ -1,0 +1,82 @@
+"""Each of the newer architectures learns: its loss falls on one small batch."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from unbraid.models.registry import build_model
+from unbraid.training.recipes import read_recipe
+from unbraid.zoo.checkpoint import save_checkpoint
+from unbraid.zoo.open import open_model
+
+STEMS = ["drums", "vocals"]
+ROFORMER = {
+    "width": 16, "depth": 1, "heads": 2, "head_width": 8, "n_fft": 128, "window": 128, "hop": 32,
+    "mask_growth": 1, "silence_dc": False,
+}  # fmt: skip
+TINY = {
+    "htdemucs": {
+        "width": 8, "bottleneck": 16, "heads": 2, "transformer_layers": 2, "n_fft": 1024,
+        "depth": 2, "segment_s": 0.1,
+    },
+    "bs_roformer": {**ROFORMER, "bands": [5] * 13},
+    "mel_band_roformer": {**ROFORMER, "mel_bands": 8},
+    "scnet": {
+        "widths": [4, 8, 16], "n_fft": 256, "window": 256, "hop": 64, "dual_paths": 2,
+        "band_shares": [0.3, 0.3, 0.4], "band_strides": [1, 2, 4], "band_kernels": [3, 2, 4],
+    },
+    "tfc_tdf": {
+        "n_fft": 256, "hop": 64, "used_bins": 128, "subbands": 2, "width": 8, "growth": 4,
+        "scales": 2, "blocks": 1, "bottleneck": 2,
+    },
+}  # fmt: skip
+RECIPES = {
+    "htdemucs": "htdemucs",
+    "bs_roformer": "bs-roformer",
+    "mel_band_roformer": "mel-band-roformer",
+    "scnet": "scnet",
+    "tfc_tdf": "mdx23c",
+}
+
+
+def a_batch():
+    """A low and a high tone with noise: (2, 2 stems, 2 channels, 4096)."""
+    generator = torch.Generator().manual_seed(3)
+    steps = torch.arange(4096) / 44100
+    tones = torch.stack([torch.sin(2 * torch.pi * hertz * steps) for hertz in (300.0, 4000.0)])
+    noise = torch.randn(2, 2, 2, 4096, generator=generator)
+    return 0.3 * tones[None, :, None] + 0.05 * noise
+
+
+@pytest.mark.parametrize("architecture", TINY)
+def test_the_loss_falls_on_one_batch(architecture):
+    torch.manual_seed(0)
+    model = build_model(architecture, {"stems": STEMS, **TINY[architecture]}).train()
+    sources = a_batch()
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(25):
+        loss = (model(sources.sum(1)) - sources).abs().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.8 * losses[0], losses
+
+
+@pytest.mark.parametrize("architecture", TINY)
+def test_a_checkpoint_of_ours_keeps_config_and_weights(architecture, tmp_path):
+    model = build_model(architecture, {"stems": STEMS, **TINY[architecture]}).eval()
+    save_checkpoint(tmp_path / "model.safetensors", model)
+    stored = open_model(tmp_path / "model.safetensors")
+    assert stored.architecture == architecture
+    assert stored.config == model.config
+    assert set(stored.weights) == set(model.state_dict())
+
+
+@pytest.mark.parametrize("architecture", RECIPES)
+def test_a_recipe_of_its_own_ships(architecture):
+    recipe = read_recipe(RECIPES[architecture])
+    assert recipe.model.architecture == architecture
+    assert recipe.description
