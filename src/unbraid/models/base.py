@@ -35,6 +35,14 @@ class ModelSpec:
     normalize: bool = True
 
 
+@dataclass(frozen=True)
+class Member:
+    """A model inside a model: its architecture and its config dataclass."""
+
+    architecture: str
+    config: Any
+
+
 @runtime_checkable
 class TensorModel(Protocol):
     """A model that computes on tensors of torch: an `nn.Module`, or anything that acts like one."""

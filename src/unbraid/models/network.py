@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from unbraid.errors import ModelError
-from unbraid.models.base import ModelSpec
+from unbraid.models.base import Member, ModelSpec
 from unbraid.models.exported.config import ExportedConfig
-from unbraid.models.registry import Member
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from unbraid.errors import CheckpointError, SettingsError
+from unbraid.models.base import Member as Member
 
 if TYPE_CHECKING:
     from unbraid.models.network import Network
@@ -59,14 +60,6 @@ COMPOSITES: dict[str, str] = {
 
 GRAPHS: dict[str, str] = {"exported": "unbraid.models.exported Exported"}
 """What has a config alone: a network inside an ONNX file."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Member:
-    """A model inside a model: its architecture and its config dataclass."""
-
-    architecture: str
-    config: Any
 
 
 def architectures() -> tuple[str, ...]:
@@ -201,9 +194,8 @@ def build_network(architecture: str, config: Any) -> Network:
     """Make an untrained network of torch from a config dataclass."""
     made: Network
     if is_composite(architecture):
-        from unbraid.models.compose.network import ComposedNetwork
-
-        made = ComposedNetwork(architecture, config)
+        composed = importlib.import_module("unbraid.models.compose.network")
+        made = composed.ComposedNetwork(architecture, config)
     else:
         made = network_class(architecture)(config)
     return made

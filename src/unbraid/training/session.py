@@ -22,7 +22,6 @@ from typing import Any
 import torch
 from torch import nn
 
-import unbraid
 from unbraid.atomic import write_text
 from unbraid.errors import ModelError, SettingsError
 from unbraid.training.config import Recipe
@@ -38,6 +37,7 @@ from unbraid.training.state import RunState, make_averages, read_state
 from unbraid.training.steps import Stepper, make_optimizer, make_scaler, set_precision
 from unbraid.training.stopping import StopFlag, alone_in, stop_on_signals
 from unbraid.training.tables import plain_recipe
+from unbraid.version import __version__
 from unbraid.zoo.checkpoint import read_info
 from unbraid.zoo.open import find_model, licence_of, list_models
 
@@ -235,7 +235,7 @@ def _provenance(
     """What a checkpoint says of how it came about; the same for the same run, wherever it was."""
     names = [Path(root).name for root in about["data"]]
     return {
-        "trained_with": f"unbraid {unbraid.__version__}",
+        "trained_with": f"unbraid {__version__}",
         "torch": torch.__version__,
         "recipe": plain_recipe(recipe),
         "seed": recipe.seed,
@@ -284,7 +284,7 @@ def environment(team: Team) -> dict[str, str]:
     if device.startswith("cuda"):
         device = f"{device} ({torch.cuda.get_device_name(device)})"
     return {
-        "unbraid": unbraid.__version__,
+        "unbraid": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "system": platform.platform(terse=True),
