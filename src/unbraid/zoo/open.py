@@ -28,6 +28,7 @@ from unbraid.zoo.hashes import Digest
 from unbraid.zoo.header import read_info, read_metadata, stored_tensors
 from unbraid.zoo.public.package import naming
 from unbraid.zoo.public.safetensors import read_public_safetensors
+from unbraid.zoo.public.systems import stored_system
 from unbraid.zoo.public.th import is_package, package_of, read_torch_file
 from unbraid.zoo.public.torch_zip import LEGACY_START
 from unbraid.zoo.public.weights import bare_weights, find_settings, stored_weights
@@ -99,6 +100,8 @@ def open_file(path: Path, config: Path | None = None) -> StoredModel:
         content = read_torch_file(path)
         if is_package(content):
             return package_of(path, content).stored()
+        if config is None and (system := stored_system(path, content)) is not None:
+            return system
         return _open_weights(path, _tensors(path, content), config)
     if start[8:9] == b"{":
         if "unbraid" in (metadata := read_metadata(path)):

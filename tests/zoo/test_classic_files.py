@@ -1,0 +1,112 @@
+"""Weights of classic systems, in files laid out as their authors save them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from unbraid.engines.load import load_module
+from unbraid.errors import CheckpointError
+from unbraid.models.cac_unet.public import public_name as cac_name
+from unbraid.models.conv_tasnet.public import public_name as tasnet_name
+from unbraid.models.demucs_v2.public import public_name as demucs_name
+from unbraid.models.dprnn.public import public_name as dprnn_name
+from unbraid.models.open_unmix.public import public_name as unmix_name
+from unbraid.models.registry import build_model
+from unbraid.models.res_u_net.public import public_name as resunet_name
+from unbraid.models.x_umx.public import public_name as x_umx_name
+from unbraid.zoo.open import open_file
+
+MUSIC = {"basis": 16, "kernel": 8, "stride": 4, "width": 8, "hidden": 12, "blocks": 3, "repeats": 2}
+SPEECH = {
+    "stems": ("source 1", "source 2", "source 3"), "audio_channels": 1, "sample_rate": 8000,
+    "basis": 16, "width": 8,
+}  # fmt: skip
+RNN = {**SPEECH, "hidden": 6, "chunk": 20, "hop": 10, "repeats": 2}
+CONV = {
+    **SPEECH, "kernel": 16, "stride": 8, "hidden": 12, "skip_width": 10, "blocks": 3, "repeats": 2,
+    "bias": True, "rectified": False, "mask": "sigmoid", "mask_slope": True, "input_norm": "global",
+}  # fmt: skip
+UNMIX = {"n_fft": 512, "hop": 128, "bins": 100, "hidden": 16}
+CONV_ARGS = {"n_src": 3, "n_filters": 16, "bn_chan": 8, "hid_chan": 12, "skip_chan": 10,
+             "n_blocks": 3, "n_repeats": 2}  # fmt: skip
+RNN_ARGS = {"n_src": 3, "n_filters": 16, "bn_chan": 8, "hid_size": 6, "chunk_size": 20,
+            "n_repeats": 2}  # fmt: skip
+X_ARGS = {"sources": ["bass", "drums", "vocals", "other"], "in_chan": 512, "n_hop": 128,
+          "hidden_size": 16, "max_bin": 100, "window_length": 512}  # fmt: skip
+
+
+def _package(name, arguments):
+    return lambda state: {"model_name": name, "model_args": arguments, "state_dict": state}
+
+
+CASES = {
+    "vocals-b62c91ce": (
+        "open_unmix",
+        {**UNMIX, "stems": ("vocals",), "wiener_iterations": 0},
+        lambda own, config: unmix_name(own, config.stems)[1],
+        dict,
+    ),
+    "demucs": (
+        "demucs_v2", {"width": 4, "depth": 4}, lambda own, config: demucs_name(own), dict),
+    "tasnet": ("conv_tasnet", MUSIC, tasnet_name, dict),
+    "convtasnet": ("conv_tasnet", CONV, tasnet_name, _package("ConvTasNet", CONV_ARGS)),
+    "dprnn": ("dprnn", RNN, dprnn_name, _package("DPRNNTasNet", RNN_ARGS)),
+    "xumx": (
+        "x_umx", UNMIX, lambda own, config: x_umx_name(own, config.stems),
+        _package("XUMX", X_ARGS)),
+    "tfctdf vocals": (
+        "cac_unet",
+        {"stems": ("vocals",), "n_fft": 2048, "levels": 2, "width": 4, "layers": 2, "bias": True},
+        lambda own, config: "spec2spec." + cac_name(own),
+        lambda state: {"state_dict": {**state, "stft.stft.window": torch.ones(256)}, "epoch": 3},
+    ),
+}  # fmt: skip
+
+
+def _save(path, case):
+    architecture, settings, name, wrap = CASES[case]
+    torch.manual_seed(1)
+    model = build_model(architecture, settings).eval()
+    for value in model.state_dict().values():
+        value.add_(0.05 * torch.rand_like(value))
+    state = {name(own, model.config): value for own, value in model.state_dict().items()}
+    if case == "tasnet":
+        basis, channels, kernel = state["decoder.basis_signals.weight"].shape
+        flat = state["decoder.basis_signals.weight"].reshape(basis, channels * kernel).T
+        state["decoder.basis_signals.weight"] = flat.contiguous()
+        for key in [key for key in state if key.endswith(("gamma", "beta"))]:
+            state[key] = state[key][None, :, None]
+    norms = [key.replace("running_var", "num_batches_tracked") for key in state]
+    counts = {key: torch.tensor(7) for key in norms if key.endswith("num_batches_tracked")}
+    torch.save(wrap({**state, **counts}), path)
+    return model
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_file_gives_back_its_network(case, tmp_path):
+    model = _save(tmp_path / f"{case}.pth", case)
+    stored = open_file(tmp_path / f"{case}.pth")
+    assert stored.architecture == CASES[case][0]
+    assert stored.spec.stems == model.spec.stems
+    mixture = torch.randn(1, model.spec.channels, 3000)
+    with torch.no_grad():
+        assert torch.equal(load_module(stored)(mixture), model(mixture))
+
+
+def test_a_file_that_lacks_a_weight_is_refused_by_name(tmp_path):
+    _save(tmp_path / "demucs.th", "demucs")
+    state = torch.load(tmp_path / "demucs.th")
+    del state["decoder.3.2.bias"]
+    torch.save(state, tmp_path / "demucs.th")
+    with pytest.raises(CheckpointError, match=r"lacks decoder\.3\.2\.bias"):
+        dict(open_file(tmp_path / "demucs.th").weights)
+
+
+def test_resunet_files_have_their_names():
+    model = build_model(
+        "res_u_net", {"stems": ("vocals",), "joint": True, "blocks": 1, "middle": 1}
+    )
+    names = [resunet_name(own) for own in model.state_dict()]
+    assert len(set(names)) == len(names)
+    assert "decoder_block6.conv_block2.abn2.running_var" in names
