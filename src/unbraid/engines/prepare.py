@@ -67,12 +67,12 @@ def prepare_model(
         check_precision(precision, place)
         if exported and precision not in ("auto", "fp32"):
             raise SettingsError(f"an exported model computes in fp32, not in {precision}")
-        loaded = as_model(load_to_run(model, place, precision, config=config), precision, fast=True)
+        loaded = as_model(load_to_run(model, place, precision, config=config), precision)
         licence = loaded.licence if isinstance(loaded, OnnxModel) else _licence(model)
         return ReadyModel(loaded, _short_name(model), place, precision, licence)
     if is_module(model) and device != "auto":
         model.to(choose_device(device))  # type: ignore[union-attr]
-    ready = as_model(model, precision, fast=True)
+    ready = as_model(model, precision)
     place = ready.device if device == "auto" else choose_device(device)
     check_precision(precision, place)
     return ReadyModel(ready, type(model).__name__.lower(), place, precision)

@@ -10,22 +10,21 @@ from unbraid.models.compose.bag import Bag
 from unbraid.models.compose.namespace import namespace
 
 
-def as_model(model: Any, precision: str = "auto", *, fast: bool = False) -> SeparationModel:
+def as_model(model: Any, precision: str = "auto") -> SeparationModel:
     """What unbraid runs: the model itself if it keeps the whole contract, else one of torch around
     it; a bag with its members so.
 
     Args:
         model: a `SeparationModel`, a `TensorModel` on its device, or a `Bag` of such.
         precision: of models of torch; see `engines.torch.run`.
-        fast: run models of torch in the form that needs least work, where there is one.
     """
     if isinstance(model, Bag):
-        return model.mapped(lambda member: as_model(member, precision, fast=fast))
+        return model.mapped(lambda member: as_model(member, precision))
     if isinstance(model, SeparationModel):
         return model
     from unbraid.engines.torch.run import TorchModel
 
-    return TorchModel(model, precision, fast=fast)
+    return TorchModel(model, precision)
 
 
 class OneByOne:

@@ -19,7 +19,7 @@ from unbraid.engines.native.packing import (
 )
 from unbraid.engines.native.sheets import MARGIN, Pool, Sheet
 from unbraid.engines.native.weights import PackedBranch, Weights, numbered_branches
-from unbraid.engines.winograd import MIXING
+from unbraid.engines.native.winograd import MIXING
 
 
 class SpecEncoder:

@@ -20,7 +20,7 @@ from unbraid.engines.native.products import (
 )
 from unbraid.engines.native.sheets import Pool, Sheet
 from unbraid.engines.native.weights import Weights, numbered_branches
-from unbraid.engines.winograd import MIXING
+from unbraid.engines.native.winograd import MIXING
 
 _DEEP, _MANY = 128, 1 << 20
 """Hops from which on two outputs together are faster, by measurement; and weights that are better

@@ -27,7 +27,6 @@ def load(stored: StoredModel, device: str, precision: str, words: str = NAME) ->
     return TorchModel(
         build_module(stored).to(device),
         precision,
-        fast=True,
         engine=words,
         fingerprint=stored.fingerprint,
     )

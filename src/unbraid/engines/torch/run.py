@@ -13,7 +13,6 @@ from jaxtyping import Float32
 from torch import Tensor, nn
 
 from unbraid.engines.torch.cost import live_bytes
-from unbraid.engines.torch.inference import quicken
 from unbraid.models.base import ModelSpec, SeparationModel
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -26,7 +25,6 @@ class TorchModel:
         model: an `nn.Module`, or another `TensorModel`, on its device.
         precision: "auto": float32 as torch computes it by default (on CUDA its convolutions may use
             TF32); "fp32": float32 throughout; "bf16", "fp16": autocast to it.
-        fast: on the CPU in float32, run the form of the model that needs least work, if any.
         engine: what runs it, in words.
         fingerprint: computes the digest of the weights; None to compute it from the tensors.
     """
@@ -36,13 +34,11 @@ class TorchModel:
         model: Any,
         precision: str = "auto",
         *,
-        fast: bool = False,
         engine: str = "torch",
         fingerprint: Callable[[], str] | None = None,
     ) -> None:
         self.module, self.engine = model, engine
-        self._precision, self._fast, self._fingerprint = precision, fast, fingerprint
-        self._form: tuple[Any, Any] | None = None
+        self._precision, self._fingerprint = precision, fingerprint
 
     @property
     def spec(self) -> ModelSpec:
@@ -88,18 +84,8 @@ class TorchModel:
         with ExitStack() as stack:
             stack.enter_context(_evaluating(self.module))
             stack.enter_context(_computing_in(self._precision, mixture.device.type))
-            estimates: Tensor = self._fastest(mixture)(mixture).detach()
+            estimates: Tensor = self.module(mixture).detach()
         return estimates.float() if estimates.dtype.itemsize < 4 else estimates
-
-    def _fastest(self, mixture: Tensor) -> Any:
-        """The model, or its form for the CPU: made again when its weights have changed."""
-        plain = self._precision in ("auto", "fp32") and mixture.device.type == "cpu"
-        if not (self._fast and plain and isinstance(self.module, nn.Module)):
-            return self.module
-        weights = [(p.data_ptr(), p._version) for p in self.module.parameters()]
-        if self._form is None or self._form[0] != weights:
-            self._form = (weights, quicken(self.module))
-        return self._form[1]
 
 
 def run_on_device(

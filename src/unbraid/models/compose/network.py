@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -37,11 +36,6 @@ class ComposedNetwork(Network):
     def members(self) -> dict[str, Network]:
         """The networks by name."""
         return dict(self.named_children())  # type: ignore[arg-type]
-
-    def with_members(self, function: Callable[[Network], Any]) -> Any:
-        """The composite of other forms of its members."""
-        forms = {name: function(member) for name, member in self.members.items()}
-        return composite_class(self.architecture).of(self.config, forms)
 
     def valid_samples(self, samples: int) -> int:
         """As the composite says."""

@@ -1,4 +1,4 @@
-"""What both ways of running Hybrid Demucs on the CPU know of Winograd's algorithm F(4, 3)."""
+"""Winograd's algorithm F(4, 3) for convolutions of three taps."""
 
 from __future__ import annotations
 
