@@ -74,7 +74,7 @@ def main_with_stand_in() -> int:
     from unbraid.engines import prepare
 
     torch.set_num_threads(1)
-    prepare.load_to_run = lambda name, device, precision: LowHigh()  # type: ignore[assignment]
+    prepare.load_to_run = lambda name, device, precision, **more: LowHigh()  # type: ignore[assignment]
     return main()
 
 
