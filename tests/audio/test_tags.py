@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -115,3 +117,25 @@ def test_pictures_are_known_by_their_first_bytes():
     assert picture_type(picture("JPEG")) == "image/jpeg"
     assert picture_type(picture("WEBP")) == "image/webp"
     assert picture_type(b"nothing") is None
+
+
+@pytest.mark.parametrize("rate", [48000, 96000])
+def test_the_place_on_the_timeline_travels_from_wav_to_wav(tmp_path, rate):
+    """A recorder's time of day puts stems where the take lies in the session."""
+    start = Fraction(10 * 3600 * 44100 + 12345, 44100)
+    for name, kept in (("wav", start), ("flac", None)):
+        path = tmp_path / f"a.{name}"
+        with AudioWriter(path, FORMATS[name], rate, 2, tags=Tags(TEXT, start_s=start)) as writer:
+            writer.write(np.zeros((2, 480), np.int32))
+        found = read_tags(path)
+        assert found.text["title"] == TEXT["title"] and not {"time_reference"} & set(found.text)
+        if kept is None:
+            assert found.start_s is None
+        else:
+            assert abs(found.start_s - kept) <= Fraction(1, 2 * rate)
+            assert read(path)[0].shape == (2, 480)
+
+
+def test_a_time_reference_that_is_none_is_left_out(tmp_path):
+    path = _tagged(tmp_path, "wav", Tags({"title": "x"}))
+    assert b"bext" not in path.read_bytes() and read_tags(path).start_s is None

@@ -87,6 +87,8 @@ class FFmpegEncoder:
             "mp4": {"movie_timescale": str(sample_rate), "brand": "M4A "},
             "opus": {"fflags": "+bitexact"},  # else each file has a number drawn at random
         }
+        if recipe.muxer == "wav" and tags is not None and tags.start_s is not None:
+            options["wav"]["write_bext"] = "1"
         self._container = open_output(sink, recipe.muxer, options.get(recipe.muxer, {}))
         stream = self._container.add_stream(recipe.codec, rate=sample_rate)
         assert isinstance(stream, AudioStream)

@@ -72,6 +72,9 @@ def start(container: OutputContainer, stream: AudioStream, tags: Tags | None) ->
         stream.metadata.update(ogg_comments(tags))
     else:
         container.metadata.update(_encodable(tags))
+        if muxer == "wav" and tags.start_s is not None:
+            reference = round(tags.start_s * stream.codec_context.sample_rate)
+            container.metadata["time_reference"] = str(reference)
     image = _open_cover(tags.cover) if muxer not in ("wav", "opus") else None
     if image is None or tags.cover is None:
         container.start_encoding()

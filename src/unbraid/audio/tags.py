@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
@@ -53,11 +54,14 @@ class Tags:
         text: by FFmpeg's generic names in lower case: title, artist, album, album_artist, track, ….
         cover: bytes of the front cover's image file; None if there is none.
         cover_type: its MIME type, such as "image/jpeg"; None without a cover.
+        start_s: place of the first sample on the timeline of a session, in seconds after midnight:
+            the time reference of a Broadcast Wave file (EBU Tech 3285); None if there is none.
     """
 
     text: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     cover: bytes | None = None
     cover_type: str | None = None
+    start_s: Fraction | None = None
 
 
 def read_tags(path: str | PathLike[str]) -> Tags:
@@ -71,7 +75,8 @@ def read_tags(path: str | PathLike[str]) -> Tags:
     container, source = open_container(Path(path))
     try:
         cover = _cover(container)
-        return Tags(MappingProxyType(_text(container)), cover, picture_type(cover))
+        text = MappingProxyType(_text(container))
+        return Tags(text, cover, picture_type(cover), _start_s(container))
     finally:
         container.close()
         source.close()
@@ -88,6 +93,15 @@ def picture_type(data: bytes | None) -> str | None:
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image/webp"
     return next((kind for magic, kind in _PICTURES.items() if data.startswith(magic)), None)
+
+
+def _start_s(container: InputContainer) -> Fraction | None:
+    """The time reference counts samples of the file's own rate."""
+    reference = container.metadata.get("time_reference", "")
+    rates = [stream.rate for stream in container.streams.audio[:1] if stream.codec_context]
+    if not re.fullmatch(r"[0-9]{1,18}", reference) or int(reference) == 0 or not any(rates):
+        return None
+    return Fraction(int(reference), rates[0])
 
 
 def _text(container: InputContainer) -> dict[str, str]:
