@@ -29,6 +29,7 @@ from unbraid.tracks.in_memory import Signal
 from unbraid.tracks.job import TrackJob, TrackWatch
 from unbraid.tracks.names import InputTrack, OutputPlan, plan_outputs
 from unbraid.tracks.pipeline import OnFree, Steps, run_pipeline
+from unbraid.tracks.pipes import copied_pipes
 from unbraid.tracks.progress_bar import show_progress
 from unbraid.tracks.result import TrackResult, failed
 from unbraid.tracks.run_settings import RunSettings
@@ -145,19 +146,24 @@ class Separator:
         out: str | os.PathLike[str] = "separated",
         output: OutputSettings = _DEFAULT_OUTPUT,
         *,
+        stream: int | None = None,
         cancel: CancelToken | None = None,
         on_stems: Callable[[SpoolView], None] | None = None,
     ) -> TrackResult:
         """Separate a file into files below `out`, all of them or none, in constant memory.
 
         Args:
+            path: the file; a named pipe is copied to a temporary file first.
+            stream: which of several audio streams, counted from 1; None takes the one that players
+                take by default.
             on_stems: called once, before the first stems are there, with a view by which any
                 process can listen to those that are ready.
         Raises:
             UnbraidError: if it cannot be read, separated or written.
         """
-        (plan,) = self.plan([InputTrack(Path(path))], out, output)
-        return self.separate_planned(plan, output, cancel=cancel, on_stems=on_stems)
+        with copied_pipes([InputTrack(Path(path), stream=stream)]) as tracks:
+            (plan,) = self.plan(tracks, out, output)
+            return self.separate_planned(plan, output, cancel=cancel, on_stems=on_stems)
 
     def separate_planned(
         self,
@@ -369,10 +375,13 @@ def separate(
     model: SeparationModel | TensorModel | str | Path = "mini",
     output: OutputSettings = _DEFAULT_OUTPUT,
     device: str = "auto",
+    stream: int | None = None,
 ) -> TrackResult:
     """Separate one file into files below `out`, with everything else as it is by default.
 
+    Args:
+        stream: which of several audio streams, counted from 1.
     Raises:
         UnbraidError: if it cannot be read, separated or written.
     """
-    return Separator(model, device).separate_file(path, out, output)
+    return Separator(model, device).separate_file(path, out, output, stream=stream)

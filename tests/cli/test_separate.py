@@ -69,6 +69,20 @@ def test_a_bad_song_stops_no_other_and_is_one_line(unbraid_main, song, tmp_path)
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("wrong", ["0", "-1", "x", "1.5"])
+def test_a_stream_has_a_number_from_1_on(unbraid_main, song, wrong):
+    code, _, err = unbraid_main("song.wav", "--stream", wrong)
+    assert code == 2 and "--stream" in err
+
+
+def test_a_stream_that_is_not_there_is_told(unbraid_main, song):
+    code, out, err = unbraid_main("song.wav", "--stream", 2, "--json")
+    assert code == 1
+    assert "'song.wav' has 1 audio stream, no number 2" in err
+    code, out, _ = unbraid_main("song.wav", "--stream", 1, "--json", "--report")
+    assert code == 0 and json.loads(out)["stream"] == 1
+
+
 def test_a_folder_is_mirrored(unbraid_main, tmp_path):
     write_song(tmp_path / "music" / "a.wav", noise(0.1))
     write_song(tmp_path / "music" / "live" / "a.wav", noise(0.1))

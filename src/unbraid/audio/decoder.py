@@ -10,28 +10,29 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.packet import Packet
-from av.stream import Discard
 
 from unbraid.audio.channels import default_channel_names
 from unbraid.audio.container import Source, open_container, open_regular, shown
+from unbraid.audio.frames import Conformer, to_float
 from unbraid.audio.ogg import link_starts
 from unbraid.audio.pcm import PcmDecoder, PcmLayout, judge
 from unbraid.audio.pcm_headers import read_header
+from unbraid.audio.streams import candidates, delay_s, keep_only, stream_names
 from unbraid.closing import Closing
 from unbraid.errors import AudioReadError
 
 MAX_CHANNELS = 64
+MIN_SAMPLE_RATE = 1000  # no recording has less; a header that says so is damaged
 MAX_SAMPLE_RATE = 6_144_000  # eight times 768 kHz; FFmpeg gives DSD at an eighth of its rate
-
-_MAX_RATE_RATIO = 64
 
 # Guards against damaged files that a demuxer reads in circles. Even silence in Monkey's Audio packs
 # no more than 80,000 samples in a byte.
+_MOST_STREAMS = 8
+_SILENT_SAMPLES = 1 << 16
 _FREE_SAMPLES, _SAMPLES_PER_BYTE = 1 << 24, 1 << 17
 _FREE_PACKETS, _PACKETS_PER_BYTE = 1 << 16, 8
 
@@ -51,14 +52,21 @@ _LOSSLESS = frozenset(
     }
     | {"tta", "wavpack", "wmalossless"}
 )
-_DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
-_INTEGER_SCALES = {"u8": 2.0**-7, "s16": 2.0**-15, "s32": 2.0**-31, "s64": 2.0**-63}
+
+
+class _NoSound(AudioReadError):
+    """A stream that holds nothing to decode."""
 
 
 class Decoder(Closing):
     """One sound file, or a part of one, open for decoding; a context manager.
 
     The first frame is decoded at once, as only that tells the true sample rate and channels.
+
+    Args:
+        path: the file.
+        part: first byte and end of a part of it; None for the whole file.
+        stream: which of several audio streams, counted from 1; None for the one that players take.
 
     Attributes:
         container, codec: names, as FFmpeg has them.
@@ -68,25 +76,50 @@ class Decoder(Closing):
         bit_depth: bits of a sample if lossless (DSD counts as 24), None if lossy.
         is_float, is_lossless: kind of the samples.
         duration_s: length by the header, an estimate; None if unknown.
+        stream: number of the audio stream, counted from 1.
+        stream_names: title or language of every audio stream; empty where it has none.
+        delay_s: how long after the picture of a video the sound starts; `blocks` begins with as
+            much silence.
     Raises:
-        AudioReadError: if there is no sound to decode.
+        AudioReadError: if there is no sound to decode, or no such stream.
     """
 
-    def __init__(self, path: Path, part: tuple[int, int | None] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        part: tuple[int, int | None] | None = None,
+        *,
+        stream: int | None = None,
+    ) -> None:
         self._path = path
         # FFmpeg drops the links of a chained Ogg file that differ from the first: read each alone.
         own, *self._later_links = _links(path) if part is None else [part]
-        self._container, self._source = open_container(path, *own)
+        tried = 0
+        while True:
+            self._container, self._source = open_container(path, *own)
+            try:
+                order = candidates(self._container, stream, path)
+                self._start(order[tried])
+                return
+            except _NoSound:
+                self.close()
+                tried += 1  # nobody asked for this one: another stream may have sound
+                if tried == min(len(order), _MOST_STREAMS):
+                    raise
+            except BaseException:
+                self.close()
+                raise
+
+    def _start(self, stream: AudioStream) -> None:
         self._damage = 0
-        try:
-            stream = self._best_stream()
-            self._layout, self._pcm = self._own_pcm(stream)
-            self._frames = self._decode(stream)
-            self._first = self._first_frame()
-            self._describe(stream, self._first)
-        except BaseException:
-            self.close()
-            raise
+        self.stream = self._container.streams.audio.index(stream) + 1
+        self.stream_names = stream_names(self._container)
+        keep_only(self._container, stream)
+        self._layout, self._pcm = self._own_pcm(stream)
+        self._frames = self._decode(stream)
+        self._first = self._first_frame()
+        self.delay_s = delay_s(self._container, self._first)
+        self._describe(stream, self._first)
 
     def close(self) -> None:
         """Close the file. Twice is fine."""
@@ -99,12 +132,15 @@ class Decoder(Closing):
         Raises:
             AudioReadError: if the disk fails, or the sound changes so that it cannot be followed.
         """
-        conformer = _Conformer(self._path, self._first)
+        silent = round(self.delay_s * self.sample_rate)
+        for begin in range(0, silent, _SILENT_SAMPLES):
+            yield np.zeros((self.channels, min(_SILENT_SAMPLES, silent - begin)), np.float32)
+        conformer = Conformer(self._path, self._first)
         for frame in self._all_frames():
             for conformed in conformer.conform(frame):
-                yield _to_float(conformed)
+                yield to_float(conformed)
         for conformed in conformer.flush():
-            yield _to_float(conformed)
+            yield to_float(conformed)
 
     def _all_frames(self) -> Iterator[AudioFrame]:
         yield self._first
@@ -116,15 +152,6 @@ class Decoder(Closing):
                 continue  # a link that is damaged throughout is left out like any damaged stretch
             with link:
                 yield from link._all_frames()
-
-    def _best_stream(self) -> AudioStream:
-        stream = self._container.streams.best("audio")
-        if not isinstance(stream, AudioStream):
-            raise AudioReadError(f"{shown(self._path)} holds no audio stream")
-        for other in self._container.streams:
-            if other.index != stream.index:
-                other.discard = Discard.all  # so that the pictures of a video are not even read
-        return stream
 
     def _own_pcm(self, stream: AudioStream) -> tuple[PcmLayout | None, PcmDecoder | None]:
         """How PCM samples lie in the file, and a decoder if FFmpeg takes them for something else.
@@ -171,9 +198,9 @@ class Decoder(Closing):
         name = shown(self._path)
         first = next(self._frames, None)
         if first is None and self._damage:
-            raise AudioReadError(f"{name} is damaged: no sound could be decoded")
+            raise _NoSound(f"{name} is damaged: no sound could be decoded")
         if first is None:
-            raise AudioReadError(f"{name} holds no sound: its audio stream has no samples")
+            raise _NoSound(f"{name} holds no sound: its audio stream has no samples")
         return first
 
     def _describe(self, stream: AudioStream, first: AudioFrame) -> None:
@@ -196,7 +223,8 @@ class Decoder(Closing):
             known = self.is_lossless and not is_dsd
             self.bit_depth = _bit_depth(stream, first) if known else 24 if is_dsd else None
         own_s = layout.duration_s if layout is not None else None
-        self.duration_s = own_s or _duration_s(stream, self._container.duration)
+        duration_s = own_s or _duration_s(stream, self._container.duration)
+        self.duration_s = duration_s + self.delay_s if duration_s is not None else None
 
     def _decode(self, stream: AudioStream) -> Iterator[AudioFrame]:
         """Every frame that decodes; damaged packets are left out, as FFmpeg does."""
@@ -239,10 +267,10 @@ class Decoder(Closing):
             raise AudioReadError(
                 f"{shown(self._path)} has {channels} channels; unbraid takes 1 to {MAX_CHANNELS}"
             )
-        if not 1 <= sample_rate <= MAX_SAMPLE_RATE:
+        if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE:
             raise AudioReadError(
                 f"{shown(self._path)} has a sample rate of {sample_rate} Hz; "
-                f"unbraid takes 1 to {MAX_SAMPLE_RATE} Hz"
+                f"unbraid takes {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz"
             )
 
 
@@ -250,86 +278,6 @@ def _links(path: Path) -> list[tuple[int, int | None]]:
     with open_regular(path) as file:
         starts = link_starts(file)
     return list(zip(starts, [*starts[1:], None], strict=True))
-
-
-class _Conformer:
-    """Brings frames that change rate or channels midway to those of the first frame."""
-
-    def __init__(self, path: Path, first: AudioFrame) -> None:
-        self._path = path
-        self._layout = first.layout
-        self._target = (first.sample_rate, first.layout.nb_channels)
-        self._current = self._target
-        self._resampler: av.AudioResampler | None = None
-
-    def conform(self, frame: AudioFrame) -> Iterator[AudioFrame]:
-        kind = (frame.sample_rate, frame.layout.nb_channels)
-        if kind != self._current:
-            yield from self.flush()
-            self._current = kind
-            self._resampler = None if kind == self._target else self._converter(frame)
-        if self._resampler is None:
-            yield frame
-            return
-        frame.pts = None  # the graph would fill gaps between stamps of the old rate
-        yield from self._run(frame)
-
-    def flush(self) -> Iterator[AudioFrame]:
-        if self._resampler is not None:
-            yield from self._run(None)
-            self._resampler = None
-            self._current = self._target
-
-    def _converter(self, frame: AudioFrame) -> av.AudioResampler:
-        rates = sorted((frame.sample_rate, self._target[0]))
-        if rates[1] > _MAX_RATE_RATIO * rates[0]:
-            raise self._cannot_follow(frame)
-        return av.AudioResampler(format="fltp", layout=self._layout, rate=self._target[0])
-
-    def _run(self, frame: AudioFrame | None) -> list[AudioFrame]:
-        assert self._resampler is not None
-        try:
-            return self._resampler.resample(frame)
-        except Exception as error:
-            raise self._cannot_follow(frame) from error
-
-    def _cannot_follow(self, frame: AudioFrame | None) -> AudioReadError:
-        now = f" to {frame.sample_rate} Hz, {frame.layout.name}" if frame is not None else ""
-        return AudioReadError(
-            f"{shown(self._path)} changes midway from {self._target[0]} Hz, "
-            f"{self._layout.name}{now}; convert it to one format first"
-        )
-
-
-def _to_float(frame: AudioFrame) -> np.ndarray:
-    """Samples of a frame as float32 (channels, samples); exact for integers of up to 24 bits."""
-    samples = _samples(frame)
-    kind = frame.format.name.removesuffix("p")
-    if kind not in _INTEGER_SCALES:
-        with np.errstate(over="ignore", invalid="ignore"):  # doubles beyond float32 become infinite
-            return samples.astype(np.float32, copy=False)
-    floats = samples.astype(np.float32)
-    if kind == "u8":
-        floats -= 128
-    floats *= np.float32(_INTEGER_SCALES[kind])
-    return floats
-
-
-def _samples(frame: AudioFrame) -> np.ndarray:
-    """Samples of a frame as they are, (channels, samples)."""
-    # PyAV 18 looks for planes beyond the last one: harmless up to 8 channels, not above.
-    channels = frame.layout.nb_channels
-    kind = frame.format.name.removesuffix("p")
-    if frame.format.is_planar and channels > 8:
-        frame.pts = None
-        (frame,) = av.AudioResampler(format=kind).resample(frame)
-    dtype = np.dtype(_DTYPES[kind])
-    if not frame.format.is_planar:
-        count = frame.samples * channels  # the plane itself may be longer
-        rows = np.frombuffer(memoryview(frame.planes[0]), dtype, count).reshape(-1, channels)
-        return np.asarray(rows.T)
-    planes = [memoryview(plane) for plane in frame.planes[:channels]]
-    return np.stack([np.frombuffer(plane, dtype, count=frame.samples) for plane in planes])
 
 
 def _channel_names(frame: AudioFrame) -> tuple[str, ...]:

@@ -30,6 +30,11 @@ class AudioInfo:
         is_float: lossless, with floating point samples.
         is_lossless: PCM or a lossless codec.
         duration_s: length in seconds by the header; an estimate, None if the header does not tell.
+        stream: number of the audio stream that is read, counted from 1.
+        stream_names: title or language of every audio stream, empty where it has none; as many as
+            there are streams.
+        delay_s: how long after the picture of a video its sound starts. What is read begins with
+            as much silence, so that sample 0 is the first picture.
     """
 
     path: Path
@@ -42,20 +47,28 @@ class AudioInfo:
     is_float: bool
     is_lossless: bool
     duration_s: float | None
+    stream: int = 1
+    stream_names: tuple[str, ...] = ("",)
+    delay_s: float = 0.0
 
 
-def probe(path: str | PathLike[str]) -> AudioInfo:
+def probe(path: str | PathLike[str], *, stream: int | None = None) -> AudioInfo:
     """Tell what the sound file at `path` is, from its header and its first samples.
 
+    Args:
+        path: the file.
+        stream: which of several audio streams, counted from 1; None takes the one that players
+            take: the first of those marked as default, else the first.
     Raises:
-        AudioReadError: if it is missing, empty, not audio, or holds no sound that decodes.
+        AudioReadError: if it is missing, empty, not audio, or holds no sound that decodes, or no
+            stream of that number.
     """
-    with Decoder(Path(path)) as decoder:
+    with Decoder(Path(path), stream=stream) as decoder:
         return _info(Path(path), decoder)
 
 
 def read_blocks(
-    path: str | PathLike[str], block_samples: int = BLOCK_SAMPLES
+    path: str | PathLike[str], block_samples: int = BLOCK_SAMPLES, *, stream: int | None = None
 ) -> Iterator[np.ndarray]:
     """Read a whole file in constant memory, sample for sample as FFmpeg decodes it.
 
@@ -66,6 +79,7 @@ def read_blocks(
     Args:
         path: the file; only it is opened, never anything it points at.
         block_samples: length of a block.
+        stream: which of several audio streams, as for `probe`.
     Returns:
         float32 arrays (channels, block_samples), full scale at ±1, values beyond kept.
     Raises:
@@ -74,24 +88,27 @@ def read_blocks(
     """
     if block_samples < 1:
         raise SettingsError(f"a block has at least 1 sample, got {block_samples}")
-    return _read_blocks(Path(path), block_samples)
+    return _read_blocks(Path(path), block_samples, stream)
 
 
-def read(path: str | PathLike[str]) -> tuple[Signal, int]:
+def read(path: str | PathLike[str], *, stream: int | None = None) -> tuple[Signal, int]:
     """Read a whole file into memory.
 
+    Args:
+        path: the file.
+        stream: which of several audio streams, as for `probe`.
     Returns:
         the signal (channels, samples), full scale at ±1, and its sample rate.
     Raises:
         AudioReadError: as `read_blocks`.
     """
-    with Decoder(Path(path)) as decoder:
+    with Decoder(Path(path), stream=stream) as decoder:
         blocks = list(recut(decoder.blocks(), decoder.channels, BLOCK_SAMPLES))
         return np.concatenate(blocks, axis=1), decoder.sample_rate
 
 
-def _read_blocks(path: Path, block_samples: int) -> Iterator[np.ndarray]:
-    with Decoder(path) as decoder:
+def _read_blocks(path: Path, block_samples: int, stream: int | None) -> Iterator[np.ndarray]:
+    with Decoder(path, stream=stream) as decoder:
         yield from recut(decoder.blocks(), decoder.channels, block_samples)
 
 
@@ -107,4 +124,7 @@ def _info(path: Path, decoder: Decoder) -> AudioInfo:
         is_float=decoder.is_float,
         is_lossless=decoder.is_lossless,
         duration_s=decoder.duration_s,
+        stream=decoder.stream,
+        stream_names=decoder.stream_names,
+        delay_s=decoder.delay_s,
     )

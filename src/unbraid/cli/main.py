@@ -137,7 +137,10 @@ def _without_dashes(arguments: list[str]) -> list[str]:
     if "--" not in arguments:
         return arguments
     end = arguments.index("--")
-    names = [f"./{name}" if name.startswith("-") else name for name in arguments[end + 1 :]]
+    names = [
+        f"./{name}" if name.startswith("-") and name != "-" else name
+        for name in arguments[end + 1 :]
+    ]
     return arguments[:end] + names
 
 

@@ -30,11 +30,12 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """All options of the command."""
     add = parser.add_argument
-    add("inputs", metavar="INPUT", nargs="+", help="an audio file or video, a folder, or a pattern")
+    add("inputs", metavar="INPUT", nargs="+", help="an audio file, video, folder, pattern, or -")
     add("-o", "--out", metavar="DIR", default="separated", help="output folder (%(default)s)")
     add("-m", "--model", "-n", metavar="NAME|PATH", default="mini", help="model (%(default)s)")
     add("--config", metavar="FILE", help="the YAML of a .ckpt (the one beside it)")
     add("--repo", metavar="DIR", help="folder that holds the model")
+    add("--stream", metavar="N", type=_count, help="which audio stream of a video (its default)")
     _add_what(parser.add_argument_group("what is written"))
     _add_how(parser.add_argument_group("how it is separated"))
     _add_run(parser.add_argument_group("the run"))
@@ -119,8 +120,9 @@ def run(options: argparse.Namespace) -> int:
     from unbraid.api import Separator
     from unbraid.cli.display import make_display
     from unbraid.tracks.inputs import find_inputs
+    from unbraid.tracks.pipes import copied_pipes
 
-    tracks = find_inputs(options.inputs, Path(options.out))
+    tracks = find_inputs(options.inputs, Path(options.out), stream=options.stream)
     separator = Separator(
         model=options.model if options.repo is None else Path(options.repo) / options.model,
         device=options.device,
@@ -133,20 +135,25 @@ def run(options: argparse.Namespace) -> int:
         max_memory=options.max_memory,
         model_config=options.config,
     )
-    plans = separator.plan(tracks, options.out, output)
-    part, parts = options.shard
-    mine = plans[part - 1 :: parts]
-    with make_display(len(mine), quiet=options.quiet) as display:
-        if options.verbose:
-            model = separator.model
-            display.note(f"{model.name} runs on {model.device} in {model.engine}")
-        elif (missing := _missing_kernels(separator)) is not None:
-            display.note(missing)
-        if options.segment is None and separator.settings.segment_s is not None:
-            display.note(f"segments of {separator.settings.segment_s:g} s, to stay in memory")
-        results = _run_all(separator, plans, mine, output, options, display)
-        display.summary(results)
+    with copied_pipes(tracks) as ready:
+        plans = separator.plan(ready, options.out, output)
+        part, parts = options.shard
+        mine = plans[part - 1 :: parts]
+        with make_display(len(mine), quiet=options.quiet) as display:
+            _say_how(separator, options, display)
+            results = _run_all(separator, plans, mine, output, options, display)
+            display.summary(results)
     return 1 if any(result.status == "failed" for result in results) else 0
+
+
+def _say_how(separator: Separator, options: argparse.Namespace, display: Display) -> None:
+    if options.verbose:
+        model = separator.model
+        display.note(f"{model.name} runs on {model.device} in {model.engine}")
+    elif (missing := _missing_kernels(separator)) is not None:
+        display.note(missing)
+    if options.segment is None and separator.settings.segment_s is not None:
+        display.note(f"segments of {separator.settings.segment_s:g} s, to stay in memory")
 
 
 def _run_all(
@@ -211,12 +218,18 @@ def _with_report(
 ) -> TrackResult:
     """Write the page; stems without their page are told as a failure."""
     from unbraid.song_page.report import report_path, write_song_report
+    from unbraid.tracks.pipes import plain_mixture
 
     path = report_path(plan, output.filename)
     try:
-        write_song_report(
-            result, path, separator=separator, output=output, overwrite=output.overwrite
-        )
+        with plain_mixture(plan.track) as mixture:
+            write_song_report(
+                replace(result, input=str(mixture)),
+                path,
+                separator=separator,
+                output=output,
+                overwrite=output.overwrite,
+            )
     except (UnbraidError, OSError) as error:
         return replace(result, status="failed", error=f"the report was not written: {error}")
     return result

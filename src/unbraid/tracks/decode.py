@@ -78,15 +78,15 @@ def decode(
     done = find_done(job, plan)
     if done is not None:
         return done
-    info = probe(plan.track.path)
-    content = _look(plan.track.path, load_record(plan))
+    info = probe(plan.track.file, stream=plan.track.stream)
+    content = _look(plan.track.file, load_record(plan))
     job.check_free(plan, content)
     delivery = job.delivery(info)
     scratch = Scratch(plan.root)
     try:
         watch.tell(Progress("read", 0.0, None))
         with naming_the_disk(plan):
-            sound, loudness = _take_in(job, plan.track.path, info, delivery, scratch, watch.cancel)
+            sound, loudness = _take_in(job, plan.track.file, info, delivery, scratch, watch.cancel)
             _check_space(job, plan, info, delivery, sound.samples)
     except BaseException:
         scratch.close()
@@ -107,7 +107,8 @@ def find_done(job: TrackJob, plan: OutputPlan) -> TrackResult | None:
         return None
     begun = time.monotonic()
     record = load_record(plan)
-    if not is_done(plan, record, job.request, _look(plan.track.path, record)):
+    request = plan.track.request(job.request)
+    if not is_done(plan, record, request, _look(plan.track.file, record)):
         return None
     return TrackResult(
         input=str(plan.track.path),
@@ -147,7 +148,7 @@ def _checked(
     path: Path, info: AudioInfo, sound: Spool, cancel: CancelToken | None
 ) -> Iterator[np.ndarray]:
     """Blocks of the file; each is written to the spool if a model can take it."""
-    with closing(ahead(read_blocks(path))) as blocks:
+    with closing(ahead(read_blocks(path, stream=info.stream))) as blocks:
         for block in blocks:
             if cancel is not None:
                 cancel.check()

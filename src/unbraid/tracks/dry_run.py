@@ -28,7 +28,7 @@ def estimate_track(job: TrackJob, plan: OutputPlan, cost: Callable[[], ModelCost
     done = find_done(job, plan)
     if done is not None:
         return done
-    info = probe(plan.track.path)
+    info = probe(plan.track.file, stream=plan.track.stream)
     delivery = job.delivery(info)
     rate, groups = delivery.sample_rate, len(delivery.channel_map.groups)
     seconds = info.duration_s or 0.0
@@ -56,6 +56,7 @@ def estimate_track(job: TrackJob, plan: OutputPlan, cost: Callable[[], ModelCost
         seconds_audio=info.duration_s,
         sample_rate=rate,
         channels=info.channels,
+        stream=info.stream,
         estimate={
             "seconds_wall": round(wall, 1),
             "memory_mb": round(memory_bytes(cost(), job.model, job.settings) / 1e6),

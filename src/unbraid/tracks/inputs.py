@@ -5,31 +5,57 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from unbraid.audio.suffixes import EXTENSIONS
 from unbraid.tracks.names import InputTrack
-from unbraid.tracks.records import FOLDER, written_paths
+from unbraid.tracks.pipes import STANDARD_INPUT
+from unbraid.tracks.records import FOLDER, written_paths, written_stamps
 
 
-def find_inputs(arguments: Sequence[str], root: Path) -> list[InputTrack]:
+def find_inputs(
+    arguments: Sequence[str], root: Path, *, stream: int | None = None
+) -> list[InputTrack]:
     """All songs that the arguments mean, each once, sorted by path.
 
-    An argument is a file, a folder (walked through, hidden names left out) or a pattern. A file
-    that is really named like a pattern, such as "song [live].mp3", is that file. Songs in a folder
-    keep their sub-folders. What is not there becomes a track with a problem, so that the others go
-    on.
+    An argument is a file, "-" for standard input, a folder (searched, without hidden names) or a
+    pattern. A file that is really named like a pattern, such as "song [live].mp3", is that file;
+    one that is named "-" is "./-". Songs in a folder keep their sub-folders. What is not there
+    becomes a track with a problem, so that the others go on. Of several links to one file one is
+    taken, the file itself if it is among them, and a note of its track names the others.
 
     Args:
         arguments: as given.
-        root: output root, whose stems are not songs. Nor are those of other runs that are met on a
-            walk; a folder of them that is itself an argument is meant.
+        root: output root, whose stems are not songs. Nor are those of other runs that are met in a
+            folder, renamed ones included; a folder of stems that is itself an argument is meant.
+        stream: audio stream of all songs, counted from 1; None for the one that players take.
     """
-    found: dict[str, InputTrack] = {}
+    found: dict[str, dict[str, InputTrack]] = {}
     for argument in arguments:
         for track in _tracks_of(argument, root):
-            found.setdefault(os.path.realpath(track.path), track)
-    return sorted(found.values(), key=lambda track: os.fsencode(track.path))
+            names = found.setdefault(os.path.realpath(track.path), {})
+            names.setdefault(os.path.abspath(track.path), track)  # noqa: PTH100
+    tracks = [replace(_chosen([*names.values()]), stream=stream) for names in found.values()]
+    return sorted(tracks, key=lambda track: os.fsencode(track.path))
+
+
+def _chosen(names: list[InputTrack]) -> InputTrack:
+    """One of several names of the same file, with a note about the others."""
+    first, *others = sorted(
+        names, key=lambda track: (_is_link(track.path), os.fsencode(track.path))
+    )
+    if not others:
+        return first
+    listed = ", ".join(repr(str(track.path)) for track in others)
+    return replace(first, notes=(f"this file is also linked as {listed}; separated once",))
+
+
+def _is_link(path: Path) -> bool:
+    try:
+        return path.is_symlink()
+    except (OSError, ValueError):
+        return False
 
 
 def identities(tracks: Iterable[InputTrack]) -> list[tuple[int, int]]:
@@ -37,7 +63,7 @@ def identities(tracks: Iterable[InputTrack]) -> list[tuple[int, int]]:
     found = []
     for track in tracks:
         try:
-            stat = track.path.stat()
+            stat = track.file.stat()
         except (OSError, ValueError):
             continue
         found.append((stat.st_dev, stat.st_ino))
@@ -49,6 +75,9 @@ def _tracks_of(argument: str, root: Path) -> Iterator[InputTrack]:
         yield InputTrack(Path(), problem=f"{argument!r} is no name of a file")
         return
     path = Path(argument)
+    if argument == "-":
+        yield InputTrack(STANDARD_INPUT)
+        return
     if _exists(path) or not glob.has_magic(argument):
         yield from _tracks_at(path, root)
         return
@@ -80,8 +109,8 @@ def _walk(top: Path, root: Path) -> Iterator[InputTrack]:
     """Songs below a folder. Links to folders are followed, but no folder is entered twice."""
     real_root = os.path.realpath(root)
     inside = _is_below(os.path.realpath(top), real_root)
-    ours = {os.path.realpath(path) for path in written_paths(root)}
-    entered = set()
+    roots, entered = [root], set()
+    songs: list[Path] = []
     for folder, folders, names in os.walk(top, followlinks=True):
         real = os.path.realpath(folder)
         if real in entered or (real == real_root and not inside):
@@ -89,14 +118,32 @@ def _walk(top: Path, root: Path) -> Iterator[InputTrack]:
             continue
         entered.add(real)
         if FOLDER.parts[0] in folders and folder != os.fspath(top):  # where another run wrote
-            ours |= {os.path.realpath(path) for path in written_paths(Path(folder))}
+            roots.append(Path(folder))
         folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            suffix = Path(name).suffix.lstrip(".").lower()
-            path = Path(folder, name)
-            if name.startswith(".") or suffix not in EXTENSIONS or os.path.realpath(path) in ours:
-                continue
-            yield InputTrack(path, path.relative_to(top).parent.parts)
+        songs += [Path(folder, name) for name in names if _is_song(name)]
+    written, moved = _ours(roots)
+    songs = [path for path in songs if os.path.realpath(path) not in written]
+    # Stems that were renamed or moved are no songs either, unless there is nothing else.
+    for path in [path for path in songs if _stamp(path) not in moved] or songs:
+        yield InputTrack(path, path.relative_to(top).parent.parts)
+
+
+def _is_song(name: str) -> bool:
+    return not name.startswith(".") and Path(name).suffix.lstrip(".").lower() in EXTENSIONS
+
+
+def _ours(roots: Sequence[Path]) -> tuple[set[str], set[tuple[int, int]]]:
+    """Real paths of the stems that were written below these output roots, and their stamps."""
+    paths = {os.path.realpath(path) for root in roots for path in written_paths(root)}
+    return paths, {stamp for root in roots for stamp in written_stamps(root)}
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _is_below(path: str, root: str) -> bool:

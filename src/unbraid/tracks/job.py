@@ -18,7 +18,7 @@ from unbraid.tracks.route import ChannelMap, map_channels
 from unbraid.tracks.settings import OutputSettings, Parts, choose_format, choose_parts, choose_rate
 from unbraid.tracks.spool import SpoolView
 
-STEMS_REVISION = 1
+STEMS_REVISION = 2
 """Raised when the same model and settings give other stems than before: records end with it."""
 
 

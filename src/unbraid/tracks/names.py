@@ -33,11 +33,34 @@ class InputTrack:
         path: the file.
         folder: names of the folders, below the output root, that mirror where it was found.
         problem: why it cannot be a song, known before it is opened; None for all others.
+        stream: which of several audio streams, counted from 1; None for the one that players take.
+        copy: the file to read where `path` is a pipe that was copied; None for all others.
+        notes: what a listener should know about how it was found, in sentences.
     """
 
     path: Path
     folder: tuple[str, ...] = ()
     problem: str | None = None
+    stream: int | None = None
+    copy: Path | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def file(self) -> Path:
+        """The file that is read."""
+        return self.path if self.copy is None else self.copy
+
+    @property
+    def name(self) -> str:
+        """What the song is called: its file name, "stdin" or "pipe"."""
+        path = self.path.as_posix()
+        if path in ("-", "/dev/stdin"):
+            return "stdin"
+        return "pipe" if re.fullmatch(r"/(dev|proc/\w+)/fd/\d+", path) else self.path.name
+
+    def request(self, request: str) -> str:
+        """The digest of a request, for this song: another stream gives other stems."""
+        return request if self.stream is None else f"{request} stream {self.stream}"
 
 
 @dataclass(frozen=True)
@@ -170,7 +193,7 @@ def plan_outputs(
             "model": model,
         }
         tried: set[str] = set()
-        for attempt, name in enumerate(_track_names(track.path)):
+        for attempt, name in enumerate(_track_names(Path(track.name))):
             group, files = _render(template, {**values, "track": name}, parts, track.folder)
             key = unicodedata.normalize("NFC", group).casefold()
             if key not in taken:

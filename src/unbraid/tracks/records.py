@@ -77,6 +77,18 @@ def written_paths(root: Path) -> Iterator[Path]:
             yield root / name
 
 
+def written_stamps(root: Path) -> set[tuple[int, int]]:
+    """(size, mtime_ns) of every file that any record below `root` calls ours.
+
+    They tell our files also under another name: a rename changes neither.
+    """
+    return {
+        (written.size, written.mtime_ns)
+        for path in (root / FOLDER).glob("*.json")
+        for written in _read(path).files.values()
+    }
+
+
 def save_record(
     plan: OutputPlan, finished: Mapping[str, Path], request: str, source: SourceContent
 ) -> None:

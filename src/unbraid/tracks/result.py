@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from unbraid.audio.container import shown
 from unbraid.tracks.names import OutputPlan
 
 
@@ -24,6 +25,7 @@ class TrackResult:
             the written parts are not meant to add up.
         gain_db: the gain that all stems share; 0 if they fit as they are.
         sample_rate, channels: of the written files.
+        stream: the audio stream that was separated, counted from 1; a video may have several.
         notes: what a listener should know, in sentences.
         error: why it failed, in one line.
         estimate: of a dry run: seconds_wall, memory_mb and disk_mb it would take.
@@ -39,6 +41,7 @@ class TrackResult:
     gain_db: float | None = None
     sample_rate: int | None = None
     channels: int | None = None
+    stream: int | None = None
     notes: tuple[str, ...] = ()
     error: str | None = None
     estimate: dict[str, float] | None = None
@@ -70,8 +73,12 @@ class TrackResult:
 
 def failed(plan: OutputPlan, error: str) -> TrackResult:
     """The result of a song that could not be separated."""
+    track = plan.track
     return TrackResult(
-        input=str(plan.track.path), status="failed", error=error, peak_rss_mb=peak_rss_mb()
+        input=str(track.path),
+        status="failed",
+        error=error.replace(shown(track.file), shown(track.path)),
+        peak_rss_mb=peak_rss_mb(),
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 
 from unbraid.atomic import publish
+from unbraid.audio.files import AudioInfo
 from unbraid.audio.tags import read_tags
 from unbraid.separation.progress import Progress
 from unbraid.tracks.decode import Decoded
@@ -43,6 +45,7 @@ def write(separated: Separated) -> TrackResult:
         gain_db=20.0 * math.log10(encoded.gain),
         sample_rate=decoded.delivery.sample_rate,
         channels=info.channels,
+        stream=info.stream,
         notes=tuple(_notes(decoded, encoded)),
     )
 
@@ -61,7 +64,7 @@ def _encode(separated: Separated) -> Encoded:
         sample_rate=decoded.delivery.sample_rate,
         seed=job.settings.seed,
     )
-    tags = read_tags(decoded.plan.track.path)
+    tags = read_tags(decoded.plan.track.file)
     encoded = encoder.run(decoded.scratch.folder, tags, watch.cancel)
     watch.tell(Progress("write", 1.0, None))
     return encoded
@@ -72,14 +75,16 @@ def _publish(decoded: Decoded, encoded: Encoded) -> None:
     plan = decoded.plan
     for part in encoded.files:
         plan.path(part).parent.mkdir(parents=True, exist_ok=True)
-    save_record(plan, encoded.files, decoded.job.request, decoded.content)
+    request = plan.track.request(decoded.job.request)
+    save_record(plan, encoded.files, request, decoded.content)
     for part, path in encoded.files.items():
         publish(path, plan.path(part))
 
 
 def _notes(decoded: Decoded, encoded: Encoded) -> list[str]:
     job, info, delivery = decoded.job, decoded.info, decoded.delivery
-    output, notes = job.output, []
+    track = decoded.plan.track
+    output, notes = job.output, [*track.notes, *_notes_of_source(info, track.stream)]
     if encoded.saturated:
         notes.append(
             f"{encoded.saturated} samples were beyond full scale and were cut off "
@@ -96,3 +101,22 @@ def _notes(decoded: Decoded, encoded: Encoded) -> list[str]:
     if output.residual and output.two_stems:
         notes.append(f"{job.parts.closing} already holds what is left; no residual is written")
     return notes
+
+
+def _notes_of_source(info: AudioInfo, asked: int | None) -> Iterator[str]:
+    count = len(info.stream_names)
+    if count > 1 and asked is None:
+        others = ", ".join(
+            f"{number} {name}".rstrip()
+            for number, name in enumerate(info.stream_names, 1)
+            if number != info.stream
+        )
+        yield (
+            f"audio stream {info.stream} of {count} was separated; "
+            f"--stream takes another one ({others})"
+        )
+    if info.delay_s:
+        yield (
+            f"the audio starts {info.delay_s:.3f} s after the picture; the stems begin with as "
+            "much silence, so that they stay aligned with the video"
+        )
