@@ -9,7 +9,6 @@ Nothing heavy is imported before a command runs, so that help appears at once.
 from __future__ import annotations
 
 import glob
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ from unbraid.cli.commands import (
 )
 from unbraid.cli.defaults import with_defaults
 from unbraid.cli.memory import use_large_pages
+from unbraid.cli.streams import keep_streams, lost_output
 from unbraid.errors import SettingsError, UnbraidError
 from unbraid.version import __version__
 
@@ -33,8 +33,20 @@ OK, SOME_FAILED, INTERRUPTED = 0, 1, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line; returns the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    """Run one command line; returns the exit code.
+
+    Without `argv` it is that of this process, and its standard streams are made safe.
+    """
+    output = keep_streams() if argv is None else None
+    code = _run(list(sys.argv[1:] if argv is None else argv))
+    lost = lost_output(output)
+    if lost is None or code != OK:
+        return code
+    print(f"unbraid: {lost}", file=sys.stderr)
+    return SOME_FAILED
+
+
+def _run(arguments: list[str]) -> int:
     try:
         return _dispatch(list(arguments))
     except SystemExit as end:
@@ -50,9 +62,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"unbraid: {_missing(error.name, arguments)}", file=sys.stderr)
         return WRONG_REQUEST
-    except BrokenPipeError:  # the reader of our output has gone, which is its right
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
 
 
 _EXTRAS = {
@@ -103,7 +112,6 @@ def _dispatch(arguments: list[str]) -> int:
         options = parser.parse_intermixed_args(_without_dashes(arguments))
     _stop_politely()
     code: int = module.run(options)
-    sys.stdout.flush()
     return code
 
 

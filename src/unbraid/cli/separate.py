@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
@@ -186,7 +185,7 @@ def _run_all(
             results.append(result)
             display.end(result)
             if options.json:
-                _print_json(result)
+                print(json.dumps(result.as_dict(), default=str), flush=True)
     return results
 
 
@@ -204,13 +203,6 @@ def _missing_kernels(separator: Separator) -> str | None:
         f"{reason}, so separating takes several times as long; with a C++ compiler at hand, "
         "installing unbraid again builds the kernels"
     )
-
-
-def _print_json(result: TrackResult) -> None:
-    try:
-        print(json.dumps(result.as_dict(), default=str), flush=True)
-    except BrokenPipeError:  # nobody reads any more; the songs are still wanted
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _with_report(
