@@ -5,7 +5,9 @@ import pytest
 
 from data.datasets import RATE, STEMS, make_dataset, noise, signal_of, write
 from unbraid.data.check import LEVEL_POINTS, check_dataset
-from unbraid.errors import SettingsError
+from unbraid.data.excerpts import Excerpts, ExcerptSettings
+from unbraid.data.index import build_index
+from unbraid.errors import SettingsError, UnbraidError
 
 
 def test_levels_are_those_of_the_files(tmp_path):
@@ -97,3 +99,50 @@ def test_the_whole_dataset_is_looked_over(tmp_path):
 def test_a_root_without_splits_is_said(tmp_path):
     with pytest.raises(SettingsError, match="no folder 'train'"):
         check_dataset(tmp_path)
+
+
+def odd_tracks() -> dict[str, np.ndarray]:
+    """What a track's bass holds; its drums hold the opposite or nothing."""
+    sound = noise(2000, 7)
+    apart = np.stack([sound[0], -sound[0]])  # silent once it is averaged to mono
+    return {
+        "fine": sound,
+        "silent": sound * 0,
+        "constant": sound * 0 + 0.25,
+        "out of phase": apart,
+        "one sample": sound[:, :1],
+        "two samples": np.array([[0.5, -0.5]] * 2, np.float32),
+        "not a number": sound * np.float32(np.nan),
+    }
+
+
+@pytest.mark.parametrize("name", odd_tracks())
+def test_a_dataset_is_refused_by_its_check_where_training_refuses_it(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("UNBRAID_CACHE", str(tmp_path / "cache"))
+    signal = odd_tracks()[name]
+    write(tmp_path / "train/A/bass.wav", signal, subtype="FLOAT")
+    write(tmp_path / "train/A/drums.wav", 0 * np.nan_to_num(signal), subtype="FLOAT")
+    (track,) = check_dataset(tmp_path).tracks
+    refused = None
+    try:
+        Excerpts(build_index([tmp_path], "train", STEMS), STEMS, RATE, 2)
+    except UnbraidError as error:
+        refused = str(error)
+    assert (refused is None) == (track.problem is None) == (name in ("fine", "two samples"))
+    if "sample" in name and refused:
+        assert "too short" in refused and "too short" in track.problem
+    elif refused and name != "not a number":
+        assert "silent" in refused and "silent" in track.problem
+
+
+def test_a_stem_is_trained_however_its_files_and_the_recipe_spell_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("UNBRAID_CACHE", str(tmp_path / "cache"))
+    root = make_dataset(tmp_path, {"A": 1000}, stems=("Bass", "DRUMS", "Mixture"))
+    for stems in (("bass", "drums"), ("Drums", "Bass")):
+        index = build_index([root], "train", stems)
+        assert index.stems == stems and index.tracks[0].mixture is not None
+        settings = ExcerptSettings(excerpt_s=0.1, normalize=False)
+        item = Excerpts(index, stems, RATE, 2, settings)[0]
+        for source, stem in zip(item, stems, strict=True):
+            file = root / "train/A" / {"bass": "Bass.wav", "drums": "DRUMS.wav"}[stem.lower()]
+            np.testing.assert_array_equal(source, signal_of(file)[:, : item.shape[-1]])

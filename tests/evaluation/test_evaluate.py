@@ -75,6 +75,18 @@ def test_estimates_pair_by_name_whatever_the_format(tmp_path):
     assert after.stems["bass"].nsdr == pytest.approx(before.stems["bass"].nsdr, abs=1e-3)
 
 
+def test_the_spelling_of_stems_and_of_the_mixture_changes_no_score(tmp_path):
+    references, estimates = make_tracks(tmp_path, ("A",))
+    before = run((references, estimates), tmp_path / "out").tracks[0]
+    (references / "A" / "bass.wav").rename(references / "A" / "BASS.wav")
+    (estimates / "A" / "drums.wav").rename(estimates / "A" / "Drums.wav")
+    write(references / "A" / "Mix.wav", sound(9))
+    after = run((references, estimates), tmp_path / "again").tracks[0]
+    assert {name: stem.nsdr for name, stem in after.stems.items()} == {
+        name: stem.nsdr for name, stem in before.stems.items()
+    }
+
+
 def test_what_is_missing_fails_its_track_and_what_is_extra_is_noted(tmp_path):
     references, estimates = make_tracks(tmp_path, ("A", "B", "C"))
     (estimates / "A" / "drums.wav").unlink()

@@ -57,14 +57,15 @@ def _about_scores(
 
 
 def _about_stems(folder: Path, out: Path, options: argparse.Namespace) -> None:
+    from unbraid.data.tracks import MIXTURE
     from unbraid.listening.stimuli import stem_files
     from unbraid.song_page.hints import hints_of_files
     from unbraid.song_page.page import SongReport, write_report
     from unbraid.version import __version__
 
     files = stem_files(folder)
-    mixture = Path(options.mixture) if options.mixture else files.pop("mixture", None)
-    files.pop("mixture", None)
+    of_folder = files.pop(MIXTURE, None)
+    mixture = Path(options.mixture) if options.mixture else of_folder
     if mixture is None or not files:
         what = "holds neither scores nor stems" if not files else "needs the song: --mixture FILE"
         raise SettingsError(f"{str(folder)!r} {what}")

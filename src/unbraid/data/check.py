@@ -1,7 +1,7 @@
 """What a dataset holds, and what may be wrong with it: levels, silence, clipping, likeness.
 
 Unlike `build_index`, which stops at the first file that cannot be trained on, this looks at every
-track and says all that it finds.
+track and says all that it finds. What both refuse is judged in `unbraid.data.fitness`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 
 from unbraid.audio.files import probe, read_blocks
 from unbraid.audio.loudness import LoudnessMeter
+from unbraid.data.fitness import MonoLevels, why_unfit
 from unbraid.data.sound_files import with_channels
 from unbraid.data.tracks import SPLITS, Track, dataset_tracks
 from unbraid.errors import SettingsError, UnbraidError
@@ -192,6 +193,7 @@ def _looked_at(track: Track, split: str) -> TrackCheck:
     meters = {name: _Meter(sample_rate, channels) for name in (*track.stems, MIXTURE)}
     pairs = list(itertools.combinations(track.stems, 2))
     products = dict.fromkeys(pairs, 0.0)
+    mono = MonoLevels()
     lengths = dict.fromkeys(files, 0)
     error_power = 0.0
     for blocks in _in_step(files):
@@ -205,7 +207,9 @@ def _looked_at(track: Track, split: str) -> TrackCheck:
             error_power += float(np.square(wide[MIXTURE] - total, dtype=np.float64).sum())
         for name in track.stems:
             meters[name].push(wide[name])
-        meters[MIXTURE].push(wide.get(MIXTURE, total))
+        mixture = wide.get(MIXTURE, total)
+        mono.push(mixture)
+        meters[MIXTURE].push(mixture)
         for one, two in pairs:
             products[one, two] += float(np.vdot(wide[one], wide[two]))
     if len(set(lengths.values())) > 1:
@@ -227,6 +231,7 @@ def _looked_at(track: Track, split: str) -> TrackCheck:
         mixture=parts[MIXTURE],
         correlations=correlations,
         sum_error_db=_relative_db(error_power, powers[MIXTURE]) if track.mixture else None,
+        problem=why_unfit(mono.samples, mono.std),
     )
     return TrackCheck(**{**vars(found), "notes": tuple(_notes(found))})
 
@@ -304,8 +309,6 @@ def _relative_db(power: float, of: float) -> float:
 def _notes(track: TrackCheck) -> Iterator[str]:
     """What one may want to know about a track."""
     assert track.mixture is not None
-    if track.mixture.rms_db is None:
-        yield "the mixture is silent throughout; it cannot be normalized"
     for name, part in track.stems.items():
         if part.rms_db is None:
             yield f"{name} is silent throughout"
@@ -335,7 +338,10 @@ def _notes_of_all(tracks: Sequence[TrackCheck]) -> Iterator[str]:
     for name in sorted(stems):
         lacking = sum(name not in track.stems for track in whole)
         if lacking:
-            yield f"{lacking} of {len(whole)} tracks have no {name}"
+            yield (
+                f"{lacking} of {len(whole)} tracks have no {name}; a recipe that trains it needs "
+                'data.missing = "silence"'
+            )
     seen: dict[str, str] = {}
     for track in whole:
         other = seen.setdefault(track.name, track.split)

@@ -28,6 +28,7 @@ from unbraid.data.excerpt_places import (
     faster,
     least_peak,
 )
+from unbraid.data.fitness import why_unfit
 from unbraid.data.index import IndexedTrack, TrackIndex
 from unbraid.data.repitch import RepitchSettings, repitch, repitched_samples
 from unbraid.data.sound_files import read_stretch
@@ -223,10 +224,11 @@ class Excerpts(torch.utils.data.Dataset[Tensor]):
                 f"the index knows the stems {', '.join(index.stems)}; got {', '.join(unknown)}"
             )
         for track in index.tracks:
-            if self.settings.normalize and not track.std > 0:
+            problem = why_unfit(track.samples, track.std) if self.settings.normalize else None
+            if problem is not None:
                 raise SettingsError(
-                    f"{shown(track.folder)} has a silent mixture, which cannot be normalized; "
-                    "take the track out of the dataset"
+                    f"{shown(track.folder)} cannot be trained on: {problem}; take the track out of "
+                    "the dataset"
                 )
 
 

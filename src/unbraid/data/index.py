@@ -25,8 +25,9 @@ from unbraid.atomic import write_text
 from unbraid.audio.container import shown
 from unbraid.audio.loudness import LoudnessMeter
 from unbraid.cache_root import cache_root
+from unbraid.data.fitness import MonoLevels
 from unbraid.data.sound_files import SoundFile, blocks_of, look_at, stamp, with_channels
-from unbraid.data.tracks import Track, dataset_tracks
+from unbraid.data.tracks import Track, dataset_tracks, part_name
 from unbraid.errors import AudioReadError, SettingsError
 
 Missing = Literal["error", "silence"]
@@ -240,10 +241,10 @@ def _wanted(
         stems = sorted({name for _, track in found for name in track.stems})
         if not stems:
             raise SettingsError(f"{shown(found[0][1].folder)} and all others hold no stems")
-    if not stems or len(set(stems)) < len(stems):
+    if not stems or len(set(map(part_name, stems))) < len(stems):
         raise SettingsError(f"give each stem once, and at least one, got {list(stems)}")
     for _, track in found:
-        lacking = [name for name in stems if name not in track.stems]
+        lacking = [name for name in stems if part_name(name) not in track.stems]
         if len(lacking) == len(stems) or (lacking and missing == "error"):
             there = ", ".join(track.stems) or "none"
             raise SettingsError(
@@ -256,8 +257,9 @@ def _index_track(
     track: Track, root: int, wanted: Sequence[str], missing: Missing, kept: _Kept
 ) -> IndexedTrack:
     # Without a file of the mixture every stem counts, as it is their sum.
-    names = track.stems if track.mixture is None else [n for n in wanted if n in track.stems]
-    stems = {name: kept.file(track.stems[name]) for name in names}
+    spelled = {part_name(name): name for name in wanted}
+    names = [name for name in track.stems if track.mixture is None or name in spelled]
+    stems = {spelled.get(name, name): kept.file(track.stems[name]) for name in names}
     mixture = None if track.mixture is None else kept.file(track.mixture)
     first, *others = [*([mixture] if mixture else []), *stems.values()]
     for other in others:
@@ -291,21 +293,16 @@ def _check_alike(first: SoundFile, other: SoundFile) -> None:
 
 def _levels(track: IndexedTrack) -> tuple[float, float, float]:
     """Mean and unbiased deviation of the mono mixture, and loudness of the mixture."""
-    count, total, squares = 0, 0.0, 0.0
+    mono = MonoLevels()
     meter: LoudnessMeter | None = None
     for block in mixture_blocks(track):
-        mono = block.mean(axis=0, dtype=np.float64)
-        count += len(mono)
-        total += float(mono.sum())
-        squares += float(np.square(mono).sum())
-        if not math.isfinite(squares):
+        mono.push(block)
+        if not mono.is_finite:
             source = track.mixture.path if track.mixture else track.folder
             raise AudioReadError(f"{shown(source)} holds samples that are no finite numbers")
         meter = meter or LoudnessMeter(track.sample_rate, block.shape[0])
         meter.push(block)
-    mean = total / count
-    variance = max(0.0, squares - count * mean * mean) / max(1, count - 1)
-    return mean, math.sqrt(variance), meter.loudness_lufs() if meter else -math.inf
+    return mono.mean, mono.std, meter.loudness_lufs() if meter else -math.inf
 
 
 class _Kept:

@@ -12,7 +12,7 @@ import soundfile
 from jaxtyping import Float32
 
 from unbraid.audio.container import shown
-from unbraid.audio.files import probe, read, read_blocks
+from unbraid.audio.files import AudioInfo, probe, read, read_blocks
 from unbraid.audio.resample import resample, resampled_length
 from unbraid.audio.signal import Signal
 from unbraid.errors import AudioReadError
@@ -72,7 +72,7 @@ def look_at(path: Path) -> SoundFile:
     path = Path(path).absolute()
     size, mtime_ns = stamp(path)
     info = probe(path)
-    samples = _header_samples(path, info.sample_rate, info.channels)
+    samples = _header_samples(path, info)
     seekable = samples is not None
     if samples is None:
         samples = sum(block.shape[1] for block in read_blocks(path))
@@ -200,13 +200,21 @@ def with_channels(signal: Signal, channels: int) -> Float32[np.ndarray, "d t"]:
     return np.concatenate([signal, missing])
 
 
-def _header_samples(path: Path, sample_rate: int, channels: int) -> int | None:
-    """The length by the header, if it is true and any sample can be read alone; else None."""
+def _header_samples(path: Path, info: AudioInfo) -> int | None:
+    """The length by the header, if it is true and any sample can be read alone; else None.
+
+    libsndfile reads single stretches, so it has to see the same file as FFmpeg does.
+    """
     try:
         with soundfile.SoundFile(path) as sound:
             kind = sound.subtype in _EXACT_SEEKS and sound.format in _EXACT_CONTAINERS
-            same = (sound.samplerate, sound.channels) == (sample_rate, channels)
-            if not (kind and same and sound.seekable() and sound.frames > 0):
+            length = round((info.duration_s or 0.0) * info.sample_rate)
+            theirs = (sound.samplerate, sound.channels, sound.frames)
+            same = theirs == (info.sample_rate, info.channels, length)
+            is_float = sound.subtype == "FLOAT"
+            if not (kind and same and is_float == info.is_float and sound.seekable()):
+                return None
+            if sound.frames < 1:
                 return None
             sound.seek(sound.frames - 1)
             return int(sound.frames) if len(sound.read(1)) == 1 else None

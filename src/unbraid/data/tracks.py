@@ -1,5 +1,8 @@
 """Songs with their stems, as folders: ROOT/{train,valid,test}/TRACK/{mixture,STEM}.SUFFIX
 
+Upper and lower case of a part's name make no difference: Vocals.wav holds the stem "vocals", and
+Mixture.wav, Mix.wav and Full Mix.wav the mixture.
+
 MUSDB18-HQ is laid out like this, but for its validation set: that is 14 songs of `train`, known by
 name. A missing mixture is the sum of the stems.
 """
@@ -7,6 +10,7 @@ name. A missing mixture is the sum of the stems.
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,6 +20,9 @@ from unbraid.audio.suffixes import EXTENSIONS
 from unbraid.errors import SettingsError
 
 MIXTURE = "mixture"
+_MIXTURES = frozenset({"mixture", "mix", "mixdown", "full mix", "fullmix"})
+"""Names under which programs and people save the whole song."""
+
 SPLITS = ("train", "valid", "test")
 
 MUSDB_VALIDATION = (
@@ -44,7 +51,7 @@ class Track:
     Attributes:
         name: path below the root, with slashes, composed (NFC) characters.
         folder: where it is.
-        stems: name to file, sorted by name; without the mixture.
+        stems: name, in lower case, to file, sorted by name; without the mixture.
         mixture: its file, if there is one.
         problem: why it cannot be used, known before anything is opened; None for all others.
     """
@@ -133,13 +140,23 @@ def _read_track(top: Path, folder: Path, names: list[str]) -> Track:
     name = _composed(below if below != "." else folder.resolve().name)
     parts: dict[str, Path] = {}
     for file in names:
-        stem = _composed(Path(file).stem)
+        stem = part_name(Path(file).stem)
         if stem in parts:
             problem = f"there are two files of {stem}: {parts[stem].name} and {file}; keep one"
             return Track(name, folder, problem=problem)
         parts[stem] = folder / file
     mixture = parts.pop(MIXTURE, None)
     return Track(name, folder, dict(sorted(parts.items())), mixture)
+
+
+def part_name(text: str) -> str:
+    """The name of a part however it is spelled: in lower case, composed, "mixture" for the mixture.
+
+    >>> part_name("Vocals"), part_name("MIX"), part_name("Full_Mix")
+    ('vocals', 'mixture', 'mixture')
+    """
+    name = _composed(_composed(text).casefold().strip())
+    return MIXTURE if re.sub(r"[ _-]+", " ", name) in _MIXTURES else name
 
 
 def _composed(text: str) -> str:

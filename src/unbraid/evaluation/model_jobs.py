@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from unbraid.audio.write import AudioFormat, AudioWriter
-from unbraid.data.tracks import MIXTURE, Track
+from unbraid.data.tracks import MIXTURE, Track, part_name
 from unbraid.errors import AudioError, EvaluationError
 from unbraid.evaluation.evaluate import Job, stamp_files
 from unbraid.evaluation.pairs import PairReader, TrackPair, pair_tracks
@@ -57,9 +57,10 @@ def _job(
         mixture = track.mixture or _write_sum(track, scratch / f"{MIXTURE}.wav")
         folder = scratch / "estimates" if keep is None else keep / track.name
         try:
-            estimates = dict(separate(mixture, folder))
+            made = separate(mixture, folder)
         except OSError as error:
             raise AudioError(f"its estimates cannot be written: {error}") from error
+        estimates = {part_name(stem): path for stem, path in made.items()}
         (pair,) = pair_tracks([track], [Track(track.name, folder, estimates)], stems)
         if pair.problem is not None:
             raise EvaluationError(pair.problem)

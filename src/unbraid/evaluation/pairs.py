@@ -17,7 +17,7 @@ import numpy as np
 
 from unbraid.audio.files import AudioInfo, probe, read_blocks
 from unbraid.audio.resample import resample_blocks
-from unbraid.data.tracks import Track
+from unbraid.data.tracks import Track, part_name
 from unbraid.errors import EvaluationError, SettingsError
 from unbraid.evaluation.frames import Pair
 
@@ -76,7 +76,7 @@ def left_over(references: Sequence[Track], estimates: Sequence[Track]) -> list[s
 
 def _pair(reference: Track, estimate: Track | None, stems: Sequence[str] | None) -> TrackPair:
     pair = TrackPair(reference.name, reference.stems)
-    wanted = list(reference.stems if stems is None else stems)
+    wanted = list(reference.stems if stems is None else map(part_name, stems))
     problem = reference.problem
     if not reference.stems and problem is None:
         problem = "its folder of references holds no stem but the mixture"

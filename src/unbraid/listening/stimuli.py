@@ -14,6 +14,7 @@ from unbraid.audio.files import probe, read_blocks
 from unbraid.audio.loudness import integrated_loudness
 from unbraid.audio.resample import resample
 from unbraid.audio.signal import Signal
+from unbraid.data.tracks import MIXTURE, part_name
 from unbraid.errors import SettingsError
 from unbraid.pages.previews import read_spans
 
@@ -67,7 +68,7 @@ class FolderSystem:
         Raises:
             SettingsError: if there is none.
         """
-        found = stem_files(self.root / track).get(stem)
+        found = stem_files(self.root / track).get(part_name(stem))
         if found is None:
             raise SettingsError(f"{self.name} has no {stem!r} of {track!r} in {str(self.root)!r}")
         return found
@@ -84,8 +85,8 @@ class Mixtures:
 
     def excerpt(self, track: str, start_s: float, seconds: float) -> Signal:
         files = stem_files(self.references.root / track)
-        if "mixture" in files:
-            return read_piece(files["mixture"], start_s, seconds)
+        if MIXTURE in files:
+            return read_piece(files[MIXTURE], start_s, seconds)
         pieces = [read_piece(path, start_s, seconds) for path in files.values()]
         samples = min(piece.shape[1] for piece in pieces)
         total: Signal = np.stack([piece[:, :samples] for piece in pieces]).sum(axis=0)
@@ -133,11 +134,11 @@ class ModelSystem:
 
 
 def stem_files(folder: Path) -> dict[str, Path]:
-    """Stem to file, of the sound files in a folder."""
+    """Stem, in lower case, to file, of the sound files in a folder."""
     if not folder.is_dir():
         return {}
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
-    return {path.stem: path for path in reversed(files)}
+    return {part_name(path.stem): path for path in reversed(files)}
 
 
 def read_piece(path: Path, start_s: float, seconds: float) -> Signal:
