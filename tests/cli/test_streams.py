@@ -1,6 +1,6 @@
 """Standard streams that are closed, full, or read by nobody: the songs are separated all the same.
 
-Every run is a process of its own, started by a shell.
+Every run is a process of its own, started by a shell, with the bundled model.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ import pytest
 
 from small_songs import noise, write_song
 
-SMALL = Path(__file__).parents[1] / "small_songs.py"
-
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32" or not Path("/dev/full").exists(), reason="needs a shell and /dev/full"
 )
@@ -24,18 +22,18 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def shell(tmp_path, monkeypatch):
-    """Runs `$UNBRAID ...` with a stand-in for the model, on two songs of the names a and b."""
+    """Runs lines of a shell, beside two songs of the names a and b."""
     monkeypatch.chdir(tmp_path)
     for name in ("a.wav", "b.wav"):
         write_song(tmp_path / name, noise(0.1))
 
     def run(line: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        command = f"{sys.executable} {SMALL}"
+        command = f"{sys.executable} -m unbraid"
         return subprocess.run(
             ["bash", "-c", line.replace("unbraid", command)],
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=250,
             env={**os.environ, **variables},
         )
 
@@ -49,7 +47,7 @@ def stems() -> int:
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-", "--json 2>&-", "2>/dev/full"])
 def test_without_somewhere_to_print_all_songs_are_separated(shell, closed):
     run = shell(f"unbraid a.wav b.wav {closed}")
-    assert (run.returncode, stems()) == (0, 4)
+    assert (run.returncode, stems()) == (0, 8)
     assert "Traceback" not in run.stderr
     if closed == "--json 2>&-":
         assert [json.loads(line)["status"] for line in run.stdout.splitlines()] == ["done"] * 2
@@ -60,13 +58,13 @@ def test_without_somewhere_to_print_all_songs_are_separated(shell, closed):
 )
 def test_a_reader_that_goes_away_stops_nothing(shell, end, unbuffered):
     run = shell(f"unbraid a.wav b.wav {end}; exit ${{PIPESTATUS[0]}}", PYTHONUNBUFFERED=unbuffered)
-    assert (run.returncode, stems()) == (0, 4)
+    assert (run.returncode, stems()) == (0, 8)
     assert "Traceback" not in run.stderr and "Exception ignored" not in run.stderr
 
 
 def test_results_that_are_lost_on_a_full_disk_are_a_failure(shell):
     run = shell("unbraid a.wav b.wav --json --quiet > /dev/full")
-    assert (run.returncode, stems()) == (1, 4)
+    assert (run.returncode, stems()) == (1, 8)
     assert run.stderr == "unbraid: standard output cannot be written: no space left on device\n"
 
 
@@ -86,7 +84,7 @@ def test_an_error_that_nobody_can_read_still_is_the_exit_code(shell):
 def test_a_name_that_the_terminal_cannot_show_stops_nothing(shell):
     Path("a.wav").rename("音 ☃.wav")
     run = shell("unbraid *.wav", PYTHONIOENCODING="ascii", LC_ALL="C")
-    assert (run.returncode, stems()) == (0, 4)
+    assert (run.returncode, stems()) == (0, 8)
     assert "\\u97f3" in run.stderr
 
 

@@ -162,7 +162,7 @@ def test_silent_mixtures_cannot_be_normalized(tmp_path):
     root = make_dataset(tmp_path, {"A": RATE})
     for stem in STEMS:
         write(root / f"train/A/{stem}.wav", np.zeros((2, RATE), np.float32))
-    with pytest.raises(SettingsError, match="A' has a silent mixture"):
+    with pytest.raises(SettingsError, match="A' cannot be trained on: its mixture is silent"):
         excerpts(root, ExcerptSettings(1.0, 1.0))
     assert not excerpts(root)[0].any()
 

@@ -77,3 +77,10 @@ def test_an_offset_beyond_half_a_second_is_refused():
 def test_offsets_that_do_not_match_the_shifts_are_refused():
     with pytest.raises(SettingsError, match=r"\(2, or 6 for 3 models\), got 3"):
         lane_starts(SeparationSettings(shifts=2, shift_offsets=[1, 2, 3]), 20, members=3)
+
+
+@pytest.mark.parametrize("segment_s", [0, -1, float("nan"), float("inf"), 3600.1, 1e12])
+def test_a_segment_lasts_an_hour_at_most(segment_s):
+    with pytest.raises(SettingsError, match="at most 3600 seconds"):
+        SeparationSettings(segment_s=segment_s)
+    SeparationSettings(segment_s=3600)

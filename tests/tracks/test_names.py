@@ -109,3 +109,68 @@ def test_outputs_lie_below_the_root_whatever_names_are(name, folder):
         assert not any(part.startswith(".") or len(part.encode()) > 255 for part in parts)
         assert not any(c in file for c in "\n\r\0\\")
     assert plan.path("low").relative_to(ROOT)
+
+
+def all_files(found) -> list[str]:
+    names = [name for plan in found for name in (*plan.files.values(), plan.page)]
+    return [name.casefold() for name in names]
+
+
+@pytest.mark.parametrize(
+    ("songs", "template"),
+    [
+        (("hum.wav", "hum_no.wav"), "{track}_{stem}.{ext}"),
+        (("hum_no.wav", "hum.wav"), "{track}_{stem}.{ext}"),
+        (("a.wav", "a no.wav", "A NO.mp3"), "{track} {stem}.{ext}"),
+        (("a.wav", "no_a.wav"), "{stem}_{track}.{ext}"),
+        (("a.flac", "a_.flac", "a__.flac"), "{track}_{stem}.{ext}"),
+    ],
+)
+def test_no_two_songs_share_a_file_though_their_patterns_differ(songs, template):
+    parts = ("vocals", "no_vocals", "_vocals", "vocals_no", "no vocals")
+    found = plans(*songs, template=template, parts=parts)
+    names = all_files(found)
+    assert len(set(names)) == len(names)
+    assert plans(*songs, template=template, parts=parts) == found
+
+
+def test_a_file_is_never_where_another_song_needs_a_folder():
+    tracks = [InputTrack(Path("x/a.wav")), InputTrack(Path("x/b.wav"), ("a", "low"))]
+    for order in (tracks, tracks[::-1]):
+        found = plan_outputs(
+            order, ROOT, "{track}/{stem}", parts=("low", "high"), ext="wav", model="m"
+        )
+        names = all_files(found)
+        assert not any(f"{name}/" in other for name in names for other in names)
+
+
+@pytest.mark.parametrize("parts", [("a/b", "a_b"), ("Drums", "drums")])
+def test_two_parts_that_would_share_a_file_are_told(parts):
+    with pytest.raises(SettingsError, match="would share the file"):
+        plans("song.wav", parts=parts)
+
+
+@pytest.mark.parametrize(
+    ("template", "page"),
+    [
+        ("{track}/{stem}.{ext}", "song/report.html"),
+        ("{stem}/{track}.{ext}", "report/song.html"),
+        ("{track} {stem}.{ext}", "song report.html"),
+        ("{stem}.{track}", "report.song.html"),
+    ],
+)
+def test_a_report_is_named_as_the_parts_are(template, page):
+    assert plans("song.wav", template=template)[0].page == page
+
+
+@given(
+    st.lists(st.text("ab_ .no", min_size=1, max_size=6), min_size=2, max_size=6, unique=True),
+    st.sampled_from(
+        ["{track}_{stem}.{ext}", "{track}/{stem}.{ext}", "{stem}{track}", "{track}{stem}.{ext}"]
+    ),
+)
+def test_all_files_of_a_run_are_distinct_whatever_songs_are_called(names, template):
+    found = plans(*(f"in/{name}.wav" for name in names), template=template, parts=("a", "no_a"))
+    names = all_files(found)
+    assert len(set(names)) == len(names)
+    assert not any(other.startswith(f"{name}/") for name in names for other in names)

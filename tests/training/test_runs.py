@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 
@@ -90,6 +91,20 @@ def test_a_run_in_pieces_is_a_run_in_one(tmp_path, small_recipe, small_data):
         assert train(small_recipe, "--data", small_data, "--run", tmp_path / "b", *more) == 0
     a, b = (load_file(tmp_path / x / "checkpoints/last.safetensors") for x in "ab")
     assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_a_run_goes_on_with_its_own_tracks_wherever_they_are(
+    tmp_path, small_recipe, small_data, capsys
+):
+    run, step = tmp_path / "run", ["--max-steps", "1"]
+    assert train(small_recipe, "--data", small_data, "--run", run, *step) == 0
+    moved = shutil.copytree(small_data, tmp_path / "moved")
+    assert train("--data", moved, "--run", run, "--max-steps", "2") == 0
+    (moved / "train" / "song 0").rename(moved / "train" / "another song")
+    capsys.readouterr()
+    for more in (["--data", moved], ["--data", small_data, "--data-weights", "2"]):
+        assert train(*more, "--run", run, "--max-steps", "3") == 2
+        assert "holds a run" in capsys.readouterr().err
 
 
 def test_accumulating_and_recomputing_change_nothing_but_rounding(

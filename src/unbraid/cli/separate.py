@@ -209,15 +209,14 @@ def _with_report(
     plan: OutputPlan, result: TrackResult, separator: Separator, output: OutputSettings
 ) -> TrackResult:
     """Write the page; stems without their page are told as a failure."""
-    from unbraid.song_page.report import report_path, write_song_report
+    from unbraid.song_page.report import write_song_report
     from unbraid.tracks.pipes import plain_mixture
 
-    path = report_path(plan, output.filename)
     try:
         with plain_mixture(plan.track) as mixture:
             write_song_report(
                 replace(result, input=str(mixture)),
-                path,
+                plan.root / plan.page,
                 separator=separator,
                 output=output,
                 overwrite=output.overwrite,

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 
 from unbraid.errors import SettingsError
 
+LONGEST_SEGMENT_S = 3600.0
+"""No machine takes more in one pass; `split=False` puts a whole song through, however long."""
+
 
 @dataclass(frozen=True)
 class SeparationSettings:
     """Segments, overlap, shifts. The only place with the program's defaults.
 
     Attributes:
-        segment_s: seconds of audio in one forward pass; None for the model's own length.
+        segment_s: seconds of audio in one forward pass, at most `LONGEST_SEGMENT_S`; None for the
+            model's own length.
         overlap: share of a segment that the next one covers again, in [0, 1).
         shifts: how many randomly shifted copies of the song are separated and averaged; 0 for none,
             which is the song as it is. Each costs a whole separation more.
@@ -44,10 +48,10 @@ class SeparationSettings:
     batch_size: int = 1
 
     def __post_init__(self) -> None:
-        if self.segment_s is not None and not (0 < self.segment_s < math.inf):
+        if self.segment_s is not None and not (0 < self.segment_s <= LONGEST_SEGMENT_S):
             raise SettingsError(
-                f"a segment is longer than 0 seconds, got {self.segment_s}; "
-                "leave it out to use the model's own"
+                f"a segment is longer than 0 and at most {LONGEST_SEGMENT_S:g} seconds, "
+                f"got {self.segment_s:g}; leave it out to use the model's own"
             )
         if not 0 <= self.overlap < 1:
             raise SettingsError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unbraid.errors import SettingsError
@@ -17,7 +17,6 @@ from unbraid.version import __version__
 if TYPE_CHECKING:
     from unbraid.api import OutputSettings, Separator, TrackResult
     from unbraid.audio.signal import Signal
-    from unbraid.tracks.names import OutputPlan
 
 FILENAME = "report.html"
 
@@ -63,15 +62,6 @@ def write_song_report(
     )
     write_report(report, path, overwrite=overwrite)
     return path
-
-
-def report_path(plan: OutputPlan, template: str) -> Path:
-    """`report.html` where the folder of the stems is the song's own, else named after the song."""
-    folder = os.path.commonpath([PurePosixPath(name).parent for name in plan.files.values()])
-    name = FILENAME
-    if "{track}" not in template.partition("{stem}")[0].rpartition("/")[0]:
-        name = f"{PurePosixPath(plan.group.replace('*', '')).stem.strip('-_. ')}.{name}"
-    return plan.root / folder / name
 
 
 def song_hints(

@@ -72,12 +72,21 @@ class OutputPlan:
         root: the output root.
         group: relative pattern that all parts of the song share; names its record.
         files: part to relative path below the root, as POSIX.
+        ext: extension of the files, without its dot.
     """
 
     track: InputTrack
     root: Path
     group: str
     files: dict[str, str]
+    ext: str = ""
+
+    @property
+    def page(self) -> str:
+        """Relative path of the song's report, named as its parts are: "report" is its stem."""
+        folder, _, name = self.group.replace("*", "report").rpartition("/")
+        bare = name.removesuffix(f".{self.ext}") if self.ext else name
+        return f"{folder}/{bare}.html" if folder else f"{bare}.html"
 
     def path(self, part: str) -> Path:
         """Where `part` is written."""
@@ -171,8 +180,8 @@ def plan_outputs(
 ) -> list[OutputPlan]:
     """Give every part of every song its file.
 
-    Songs that would share names are told apart in the order given: the second "song" becomes
-    "song.mp3" (its own file name), the next "song (2)".
+    All files of the run are known and distinct. Songs that would share a file are told apart in
+    the order given: the second "song" becomes "song.mp3" (its own file name), the next "song (2)".
 
     Args:
         tracks: all songs of the request, so that names do not depend on which are done here.
@@ -182,10 +191,10 @@ def plan_outputs(
         ext: extension of the files, without its dot.
         model: name of the model.
     Raises:
-        SettingsError: if the template gives two songs the same names.
+        SettingsError: if the template gives two songs, or two parts of one, the same file.
     """
     plans: list[OutputPlan] = []
-    taken: dict[str, Path] = {}
+    taken = _Taken()
     for track in tracks:
         values = {
             "trackext": track.path.suffix.lstrip("."),
@@ -193,20 +202,68 @@ def plan_outputs(
             "model": model,
         }
         tried: set[str] = set()
-        for attempt, name in enumerate(_track_names(Path(track.name))):
+        for name in _track_names(Path(track.name)):
             group, files = _render(template, {**values, "track": name}, parts, track.folder)
-            key = unicodedata.normalize("NFC", group).casefold()
-            if key not in taken:
+            plan = OutputPlan(track, root, group, files, ext)
+            other = taken.other(plan)
+            if other is None:
                 break
-            tried.add(key)
-            if attempt > 2 and len(tried) == 1:  # other names for the track change nothing
+            if group in tried:  # other names for the track change nothing
                 raise SettingsError(
-                    f"the template {template!r} gives {taken[key]} and {track.path} the same "
-                    "names; put {track} into it"
+                    f"the template {template!r} gives {other} and {track.path} the same names; "
+                    "put {track} into it"
                 )
-        taken[key] = track.path
-        plans.append(OutputPlan(track=track, root=root, group=group, files=files))
+            tried.add(group)
+        taken.add(plan)
+        plans.append(plan)
     return plans
+
+
+class _Taken:
+    """All files of a run, as a disk compares them that knows no case; and the folders above them.
+
+    The songs' reports count too, so that names are the same with and without them.
+    """
+
+    def __init__(self) -> None:
+        self._files: dict[str, Path] = {}
+        self._folders: dict[str, Path] = {}
+
+    def add(self, plan: OutputPlan) -> None:
+        """Take the files of a song.
+
+        Raises:
+            SettingsError: if two of its parts share a file.
+        """
+        for key in _keys(plan):
+            if key in self._files:
+                raise SettingsError(
+                    f"two parts of {plan.track.path} would share the file {key}; "
+                    "choose another template"
+                )
+            self._files[key] = plan.track.path
+            for folder in _above(key):
+                self._folders[folder] = plan.track.path
+
+    def other(self, plan: OutputPlan) -> Path | None:
+        """A song of which a file is in the way of one of these; None if there is none."""
+        for key in _keys(plan):
+            other = self._files.get(key) or self._folders.get(key)
+            for folder in _above(key):
+                other = other or self._files.get(folder)
+            if other is not None:
+                return other
+        return None
+
+
+def _keys(plan: OutputPlan) -> list[str]:
+    names = (*plan.files.values(), plan.page)
+    return [unicodedata.normalize("NFC", name).casefold() for name in names]
+
+
+def _above(key: str) -> list[str]:
+    parts = key.split("/")
+    return ["/".join(parts[:end]) for end in range(1, len(parts))]
 
 
 def _track_names(path: Path) -> Iterator[str]:

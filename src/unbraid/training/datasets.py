@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,9 +44,18 @@ class RunData:
             "training_seconds": round(sum(t.duration_s for t in self.excerpts.tracks), 1),
             "validation_tracks": len(self.validation),
             "validation_seconds": round(sum(t.duration_s for t in self.validation), 1),
+            "tracks_digest": self.tracks_digest(),
             "excerpts": len(self.excerpts),
             "excerpt_seconds": round(self.excerpts.samples / self.sample_rate, 3),
         }
+
+    def tracks_digest(self) -> str:
+        """Changes with the training tracks: their names, lengths and stems, wherever they are."""
+        facts = [
+            [track.root, track.name, track.samples, track.sample_rate, sorted(track.stems)]
+            for track in self.excerpts.tracks
+        ]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
 def open_data(

@@ -117,6 +117,7 @@ def open_run(request: RunRequest, team: Team, listeners: Listeners) -> Run:
     feed = Feed(data.excerpts, recipe, team, data.sample_rate)
     resumed = (request.folder / STATE).exists()
     if resumed:
+        _check_same_data(about, data, request.folder)
         model, origin = new_model(recipe), about["origin"]
     else:
         model, origin = first_model(recipe)
@@ -184,6 +185,11 @@ def settle(request: RunRequest) -> tuple[Recipe, dict[str, Any]]:
     if not data:
         raise SettingsError("a run needs data: --data ROOT, with ROOT/train/TRACK/STEM.wav")
     weights = list(request.data_weights) if request.data_weights else about.get("data_weights")
+    if about and weights != about.get("data_weights"):
+        raise SettingsError(
+            f"{str(folder)!r} holds a run with the data weights {about.get('data_weights')}, now "
+            f"they are {weights}; give another --run, or leave them out"
+        )
     return recipe, {**about, "data": data, "data_weights": weights, "start": start}
 
 
@@ -197,6 +203,16 @@ def _check_same(asked: Recipe, kept: Recipe, folder: Path) -> None:
                 f"{str(folder)!r} holds a run with {key} = {old.get(key)!r}, now it is "
                 f"{new.get(key)!r}; give another --run, or leave it as it was"
             )
+
+
+def _check_same_data(about: dict[str, Any], data: RunData, folder: Path) -> None:
+    """A run goes on with the tracks it was begun with, though their folder may have moved."""
+    before = about.get("summary", {}).get("tracks_digest")
+    if before is not None and before != data.tracks_digest():
+        raise SettingsError(
+            f"{str(folder)!r} holds a run on other tracks than {', '.join(about['data'])} has; give "
+            "the data it was begun with, or start another --run with --start-from"
+        )
 
 
 def _flat(table: dict[str, Any], before: str = "") -> dict[str, Any]:
