@@ -26,6 +26,7 @@ from unbraid.web.answers import (
     file_answer,
 )
 from unbraid.web.archive import stream_zip
+from unbraid.web.http_rules import HttpRules, is_head, is_known
 from unbraid.web.jobs import STATUSES, Job
 from unbraid.web.mix import parse_gains, render_mix
 from unbraid.web.pages import add_pages
@@ -70,6 +71,7 @@ def make_app(service: Service, names: frozenset[str], any_address: bool) -> Fast
         docs_url=None,
         redoc_url=None,
     )
+    app.add_middleware(HttpRules)
     app.add_middleware(Guard, names=names, any_address=any_address, keys=service.keys)
     answer_refusals(app)
     _add_server(app, service)
@@ -222,7 +224,7 @@ def _add_sound(app: FastAPI, service: Service) -> None:
             stat_result=path.stat(),
             headers={"Cache-Control": "private, no-cache"},
         )
-        if request.headers.get("if-none-match") == response.headers["etag"]:
+        if is_known(response.headers["etag"], request.headers.get("if-none-match")):
             return Response(status_code=304, headers={"ETag": response.headers["etag"]})
         return response
 
@@ -257,6 +259,7 @@ def _add_downloads(app: FastAPI, service: Service) -> None:
         response_class=Response,
     )
     def mix(
+        request: Request,
         id: str,
         gains: Annotated[str, Query(max_length=1000, description="such as drums:1,bass:0.5")],
         format: Annotated[str, Query(json_schema_extra={"enum": list(FORMATS)})] = "wav",
@@ -269,6 +272,9 @@ def _add_downloads(app: FastAPI, service: Service) -> None:
             raise not_ready()
         chosen = parse_gains(gains, job.facts.parts)
         files = {service.part_sound(job, part): gain for part, gain in chosen.items()}
+        attached = _attached(_file_name(job, "mix", f".{format}"))
+        if is_head(request.scope):  # nothing is rendered for its length alone
+            return Response(media_type=_MEDIA[format], headers=attached)
         target = service.storage.arriving().with_suffix(f".{format}")
         render_mix(files, target, format, job.facts.bit_depth)
         size = target.stat().st_size
@@ -277,7 +283,7 @@ def _add_downloads(app: FastAPI, service: Service) -> None:
             media_type=_MEDIA[format],
             headers={
                 "Content-Length": str(size),
-                **_attached(_file_name(job, "mix", f".{format}")),
+                **attached,
             },
         )
 

@@ -9,6 +9,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from unbraid.web.http_rules import allow_head
+
 
 class Refusal(Exception):
     """An answer other than the one asked for.
@@ -71,4 +73,6 @@ async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     codes = {404: "not_found", 405: "not_allowed"}
     body = error_body(codes.get(error.status_code, "refused"), f"{error.detail}.")
-    return JSONResponse(body, error.status_code, dict(error.headers or {}))
+    response = JSONResponse(body, error.status_code, dict(error.headers or {}))
+    allow_head(response.headers)
+    return response

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -20,11 +21,13 @@ from unbraid.web.app import make_app
 from unbraid.web.demo import add_demo
 from unbraid.web.limits import Limits
 from unbraid.web.offers import offered_models
-from unbraid.web.security import host_names, is_loopback
+from unbraid.web.refusals import error_body
+from unbraid.web.security import HEADERS, host_names, is_loopback
 from unbraid.web.service import Service
 from unbraid.web.storage import Storage, data_root
 
 _HEADER_S = 15.0
+_LINGER_S = 2.0  # after an answer to what was no request
 _LOOK_S = 0.2
 _HEADER_BYTES = 32 << 10
 _CONNECTIONS = 512
@@ -154,16 +157,21 @@ class _Server(uvicorn.Server):
 
 
 class _Protocol(H11Protocol):
-    """Cuts connections that do not come to the end of a request's headers."""
+    """Cuts connections that do not come to the end of a request's headers, or send too much."""
 
     _header_timer: asyncio.TimerHandle | None = None
+    _refused = False
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._wait_for_headers()
 
     def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return  # what still arrives after an answer that ended the connection
         super().data_received(data)
+        if self._refused:
+            return
         if self.conn.their_state is h11.IDLE:
             self._wait_for_headers()
         else:
@@ -176,6 +184,36 @@ class _Protocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
         super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no request, and headers without end with 431 (RFC 6585, section 5).
+
+        Closing at once would cut the answer off, as unread data resets the connection: so what
+        still comes is read and dropped for a moment.
+        """
+        too_long = len(self.conn.trailing_data[0]) > _HEADER_BYTES
+        status = 431 if too_long else 400
+        code, text = (
+            ("headers_too_long", f"Headers take {_HEADER_BYTES} bytes at most.")
+            if too_long
+            else ("bad_request", "This is no HTTP request.")
+        )
+        body = json.dumps(error_body(code, text)).encode()
+        headers = {
+            **HEADERS,
+            "Content-Type": "application/json",
+            "Content-Length": str(len(body)),
+            "Connection": "close",
+        }
+        event = h11.Response(status_code=status, headers=[*headers.items()])
+        with suppress(h11.LocalProtocolError):  # in the middle of an answer there is no other
+            for part in (event, h11.Data(data=body), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(part) or b"")
+        self._refused = True
+        self._stop_waiting()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(_LINGER_S, self.transport.close)
 
     def _wait_for_headers(self) -> None:
         if self._header_timer is None:
