@@ -149,6 +149,27 @@ def test_a_header_that_contradicts_itself_is_refused(tmp_path, content):
             look(path)
 
 
+@pytest.mark.parametrize(
+    "field", ["channel_count", "sample_rate", "sample_n_bytes", "sample_sig_bits"]
+)
+def test_a_header_that_lacks_a_field_is_read_or_refused_in_one_line(tmp_path, field):
+    path = tmp_path / "a.nist"
+    path.write_bytes(nist(16, 2, bytes(range(240))).replace(field.encode(), b"x" * len(field)))
+    try:
+        read(path)
+    except AudioReadError as error:
+        assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("rate", [0, 2**31, 2**32 - 1])
+def test_a_rate_beyond_all_is_refused_in_wide_samples_too(tmp_path, rate):
+    content = wav(wave_format(0xFFFE, 32, 8, valid=24), bytes(range(240)))
+    path = tmp_path / "a.wav"
+    path.write_bytes(content[:24] + rate.to_bytes(4, "little") + content[28:])
+    with pytest.raises(AudioReadError):
+        read(path)
+
+
 def test_the_length_by_the_header_is_never_more_than_the_file_holds(tmp_path):
     path = tmp_path / "a.wav"
     content = wav(wave_format(1, 16, 4), laid_out(integers(2, SAMPLES, 16), 2))

@@ -188,6 +188,8 @@ class Decoder(Closing):
             header = read_header(self._container.format.name, beside, stream.index)
             if header is None or not 1 <= header.channels <= MAX_CHANNELS:
                 return None
+            if not 1 <= header.sample_rate <= MAX_SAMPLE_RATE:
+                return None
             return judge(header, beside)
         except AudioReadError as error:
             raise AudioReadError(f"{shown(self._path)}: {error}") from None

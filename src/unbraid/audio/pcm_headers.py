@@ -72,7 +72,7 @@ def read_header(demuxer: str, file: Source, stream: int) -> PcmHeader | None:
             try:
                 file.seek(0)
                 return reader(file, stream)
-            except (struct.error, ValueError, OverflowError):
+            except (struct.error, LookupError, ValueError, OverflowError):
                 return None  # cut short: FFmpeg has its own opinion about that
     return None
 
