@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-m", "--model", "-n", metavar="NAME|PATH", default="mini", help="model (%(default)s)")
     add("--config", metavar="FILE", help="the YAML of a .ckpt (the one beside it)")
     add("--repo", metavar="DIR", help="folder that holds the model")
-    add("--stream", metavar="N", type=_count, help="which audio stream of a video (its default)")
+    add("--stream", metavar="N", type=types.count, help="which audio stream (that of players)")
     _add_what(parser.add_argument_group("what is written"))
     _add_how(parser.add_argument_group("how it is separated"))
     _add_run(parser.add_argument_group("the run"))

@@ -210,8 +210,8 @@ def _check_same_data(about: dict[str, Any], data: RunData, folder: Path) -> None
     before = about.get("summary", {}).get("tracks_digest")
     if before is not None and before != data.tracks_digest():
         raise SettingsError(
-            f"{str(folder)!r} holds a run on other tracks than {', '.join(about['data'])} has; give "
-            "the data it was begun with, or start another --run with --start-from"
+            f"{str(folder)!r} holds a run on other tracks than in {', '.join(about['data'])}; "
+            "give the data it was begun with, or another --run with --start-from"
         )
 
 
