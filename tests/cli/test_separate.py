@@ -234,7 +234,7 @@ def test_a_report_is_named_after_its_song_where_songs_share_a_folder(unbraid_mai
         write_song(tmp_path / f"{name}.wav", noise(0.1))
     code, _, _ = unbraid_main("a.wav", "b.wav", "--report", "--filename", "{track}-{stem}.{ext}")
     assert code == 0
-    assert {"a_report.html", "b_report.html"} <= set(files(Path("separated")))
+    assert {"a-report.html", "b-report.html"} <= set(files(Path("separated")))
 
 
 def test_a_page_of_someone_else_is_kept(unbraid_main, song):

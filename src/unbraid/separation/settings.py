@@ -50,8 +50,8 @@ class SeparationSettings:
     def __post_init__(self) -> None:
         if self.segment_s is not None and not (0 < self.segment_s <= LONGEST_SEGMENT_S):
             raise SettingsError(
-                f"a segment is longer than 0 and at most {LONGEST_SEGMENT_S:g} seconds, "
-                f"got {self.segment_s:g}; leave it out to use the model's own"
+                f"a segment is longer than 0 seconds and at most {LONGEST_SEGMENT_S:g}, "
+                f"got {self.segment_s}; leave it out to use the model's own"
             )
         if not 0 <= self.overlap < 1:
             raise SettingsError(
