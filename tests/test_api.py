@@ -482,6 +482,18 @@ def test_what_is_no_sample_rate_is_told(separator, rate, unchecked):
         separator.separate(noise(0.1), rate)
 
 
+@pytest.mark.parametrize("rate", [48000.0, np.int64(48000), np.float32(48000)])
+def test_an_output_rate_is_any_whole_number(rate):
+    output = OutputSettings(sample_rate=rate)
+    assert type(output.sample_rate) is int and output == OutputSettings(sample_rate=48000)
+
+
+@pytest.mark.parametrize("rate", [None, 44100.5, True, float("nan"), [48000], b"source"])
+def test_what_is_no_output_rate_is_told(rate, unchecked):
+    with pytest.raises(unbraid.SettingsError, match="whole number of Hz"):
+        OutputSettings(sample_rate=rate)
+
+
 def test_many_files_are_separated_by_their_paths(separator, tmp_path):
     for name in "ab":
         write_song(tmp_path / "songs" / f"{name}.wav", noise(0.2))

@@ -14,11 +14,11 @@ from unbraid import arrays
 from unbraid.arrays import as_array, is_tensor
 from unbraid.audio.channels import default_channel_names
 from unbraid.engines.prepare import ReadyModel
-from unbraid.errors import AudioError, SettingsError, ShapeError
+from unbraid.errors import AudioError, ShapeError
 from unbraid.separation.progress import UNWATCHED, Watch
 from unbraid.separation.settings import SeparationSettings
 from unbraid.tracks.route import Route, map_channels, meter_blocks
-from unbraid.tracks.settings import SAMPLE_RATES_HZ
+from unbraid.tracks.settings import whole_rate
 from unbraid.tracks.spool import Spool
 
 if TYPE_CHECKING:
@@ -126,24 +126,6 @@ def alike(signal: Signal, part: np.ndarray) -> Signal:
     if isinstance(signal, np.ndarray):
         return part.astype(signal.dtype)
     return arrays.alike(signal, part.copy()).to(signal.dtype)
-
-
-def whole_rate(value: Any) -> int:
-    """A sample rate as an int, from any kind of number that is whole.
-
-    Raises:
-        SettingsError: if it is not a whole number of Hz that sound can have.
-
-    >>> whole_rate(44100.0), whole_rate(np.int16(8000))
-    (44100, 8000)
-    """
-    lowest, highest = SAMPLE_RATES_HZ
-    number = isinstance(value, (int, float, np.integer, np.floating)) and value is not True
-    if not number or not lowest <= value <= highest or value != int(value):
-        raise SettingsError(
-            f"a sample rate is a whole number of Hz from {lowest} to {highest}, got {value!r}"
-        )
-    return int(value)
 
 
 def _route(ready: ReadyModel, settings: SeparationSettings, channels: int, rate: int) -> Route:

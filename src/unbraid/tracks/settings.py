@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from unbraid.audio.container import shown
 from unbraid.audio.files import AudioInfo
@@ -57,7 +60,7 @@ class OutputSettings:
             raise SettingsError(
                 f"clip_mode is one of {', '.join(CLIP_MODES)}, got {self.clip_mode!r}"
             )
-        _check_rate(self.sample_rate)
+        object.__setattr__(self, "sample_rate", _rate(self.sample_rate))
         if self.stems is not None and not self.stems:
             raise SettingsError("stems names no stem; leave it out to write all of them")
         if self.stems is not None and self.two_stems is not None:
@@ -161,11 +164,27 @@ def _depth_of(info: AudioInfo) -> str:
     return "16" if (info.bit_depth or 16) <= 16 else "24"
 
 
-def _check_rate(rate: str | int) -> None:
-    if isinstance(rate, str):
-        if rate not in ("source", "model"):
-            raise SettingsError(f"sample_rate is source, model or a number of Hz, got {rate!r}")
-        return
+def _rate(rate: object) -> str | int:
+    if not isinstance(rate, str):
+        return whole_rate(rate)
+    if rate not in ("source", "model"):
+        raise SettingsError(f"sample_rate is source, model or a number of Hz, got {rate!r}")
+    return rate
+
+
+def whole_rate(value: Any) -> int:
+    """A sample rate as an int, from any kind of number that is whole.
+
+    Raises:
+        SettingsError: if it is not a whole number of Hz that sound can have.
+
+    >>> whole_rate(44100.0), whole_rate(np.int16(8000))
+    (44100, 8000)
+    """
     lowest, highest = SAMPLE_RATES_HZ
-    if not lowest <= rate <= highest:
-        raise SettingsError(f"sample_rate lies between {lowest} and {highest} Hz, got {rate}")
+    number = isinstance(value, (int, float, np.integer, np.floating)) and value is not True
+    if not number or not lowest <= value <= highest or value != int(value):
+        raise SettingsError(
+            f"a sample rate is a whole number of Hz from {lowest} to {highest}, got {value!r}"
+        )
+    return int(value)
