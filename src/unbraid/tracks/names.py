@@ -202,7 +202,7 @@ def plan_outputs(
             "model": model,
         }
         tried: set[str] = set()
-        for name in _track_names(Path(track.name)):
+        for attempt, name in enumerate(_track_names(Path(track.name))):
             group, files = _render(template, {**values, "track": name}, parts, track.folder)
             plan = OutputPlan(track, root, group, files, ext)
             other = taken.other(plan)
@@ -212,6 +212,11 @@ def plan_outputs(
                 raise SettingsError(
                     f"the template {template!r} gives {other} and {track.path} the same names; "
                     "put {track} into it"
+                )
+            if attempt > len(plans) + 2:  # a folder that mirrors the song's own is in the way
+                raise SettingsError(
+                    f"the template {template!r} gives {other} a file where {track.path} needs a "
+                    "folder; put .{ext} into it"
                 )
             tried.add(group)
         taken.add(plan)
