@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from starlette.responses import FileResponse, HTMLResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from unbraid.pages.page import environment
 from unbraid.web.refusals import not_found
 
 STATIC = Path(__file__).with_name("static")
@@ -60,22 +60,17 @@ def add_pages(app: FastAPI) -> None:
 
 def describe_api(schema: dict[str, Any]) -> str:
     """The OpenAPI description as a page without scripts."""
-    rows = []
-    for path, methods in schema["paths"].items():
-        for method, what in methods.items():
-            rows.append(_operation(method.upper(), path, what))
-    title = html.escape(f"{schema['info']['title']} {schema['info']['version']}")
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<link rel="stylesheet" href="/static/docs.css"></head><body><main>'
-        f"<h1>{title}</h1><p>{html.escape(schema['info'].get('description', ''))}</p>"
-        '<p>For programs: <a href="/openapi.json">openapi.json</a></p>'
-        f"{''.join(rows)}</main></body></html>"
-    )
+    operations = [
+        (method.upper(), path, what, _fields(what))
+        for path, methods in schema["paths"].items()
+        for method, what in methods.items()
+    ]
+    template = environment("unbraid.web").get_template("docs.html")
+    return template.render(info=schema["info"], operations=operations)
 
 
-def _operation(method: str, path: str, what: dict[str, Any]) -> str:
+def _fields(what: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Name, place and description of all that an operation takes."""
     fields = [
         (parameter["name"], parameter["in"], parameter.get("description", ""))
         for parameter in what.get("parameters", [])
@@ -83,20 +78,7 @@ def _operation(method: str, path: str, what: dict[str, Any]) -> str:
     for body in what.get("requestBody", {}).get("content", {}).values():
         for name, field in body.get("schema", {}).get("properties", {}).items():
             fields.append((name, "form", field.get("description", "")))
-    items = "".join(
-        f"<dt><code>{html.escape(name)}</code> <small>{where}</small></dt>"
-        f"<dd>{html.escape(text)}</dd>"
-        for name, where, text in fields
-    )
-    answers = "".join(
-        f"<li><code>{status}</code> {html.escape(answer.get('description', ''))}</li>"
-        for status, answer in what.get("responses", {}).items()
-    )
-    return (
-        f"<section><h2><code>{method} {html.escape(path)}</code></h2>"
-        f"<p>{html.escape(what.get('description') or what.get('summary', ''))}</p>"
-        f"{f'<dl>{items}</dl>' if items else ''}<ul>{answers}</ul></section>"
-    )
+    return fields
 
 
 def _page(name: str) -> FileResponse:
