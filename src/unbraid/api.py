@@ -19,6 +19,7 @@ from typing import Any, SupportsFloat
 from unbraid.costs.model_cost import ModelCost, measure_cost, segment_seconds
 from unbraid.errors import SettingsError, UnbraidError
 from unbraid.models.base import SeparationModel, TensorModel
+from unbraid.models.default import DEFAULT_MODEL
 from unbraid.separation.progress import CancelToken, Progress, Watch
 from unbraid.separation.settings import SeparationSettings
 from unbraid.tracks import in_memory, inputs
@@ -72,7 +73,7 @@ class Separator:
 
     def __init__(
         self,
-        model: SeparationModel | TensorModel | str | Path = "mini",
+        model: SeparationModel | TensorModel | str | Path = DEFAULT_MODEL,
         device: str = "auto",
         overlap: float = 0.25,
         shifts: int = 0,
@@ -372,7 +373,7 @@ def separate(
     path: str | os.PathLike[str],
     out: str | os.PathLike[str] = "separated",
     *,
-    model: SeparationModel | TensorModel | str | Path = "mini",
+    model: SeparationModel | TensorModel | str | Path = DEFAULT_MODEL,
     output: OutputSettings = _DEFAULT_OUTPUT,
     device: str = "auto",
     stream: int | None = None,

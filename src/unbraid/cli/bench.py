@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from unbraid.models.default import DEFAULT_MODEL
+
 if TYPE_CHECKING:
     from unbraid.costs.tuning import Choice, Trial
 
@@ -20,7 +22,14 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """`unbraid bench [--model NAME]`."""
     add = parser.add_argument
-    add("-m", "--model", "-n", metavar="NAME|PATH", default="mini", help="model (%(default)s)")
+    add(
+        "-m",
+        "--model",
+        "-n",
+        metavar="NAME|PATH",
+        default=DEFAULT_MODEL,
+        help="model (%(default)s)",
+    )
     add("--device", metavar="auto|cpu|cuda[:N]|mps", default="auto", help="(%(default)s)")
     add("--seconds", metavar="S", type=float, default=2.0, help="for the trials (%(default)s)")
     add("--max-memory", metavar="SIZE", help="leave out what takes more, such as 2GB")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from unbraid.cli import types
 from unbraid.errors import SettingsError, UnbraidError
+from unbraid.models.default import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from unbraid.api import OutputSettings, Separator, TrackResult
@@ -31,7 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("inputs", metavar="INPUT", nargs="+", help="an audio file, video, folder, pattern, or -")
     add("-o", "--out", metavar="DIR", default="separated", help="output folder (%(default)s)")
-    add("-m", "--model", "-n", metavar="NAME|PATH", default="mini", help="model (%(default)s)")
+    add(
+        "-m",
+        "--model",
+        "-n",
+        metavar="NAME|PATH",
+        default=DEFAULT_MODEL,
+        help="model (%(default)s)",
+    )
     add("--config", metavar="FILE", help="the YAML of a .ckpt (the one beside it)")
     add("--repo", metavar="DIR", help="folder that holds the model")
     add("--stream", metavar="N", type=types.count, help="which audio stream (that of players)")

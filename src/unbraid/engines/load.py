@@ -10,6 +10,7 @@ from typing import Any
 from unbraid.engines.choose import choose, engine_words
 from unbraid.models.base import SeparationModel
 from unbraid.models.compose.composite import engines_of
+from unbraid.models.default import DEFAULT_MODEL
 from unbraid.models.registry import composite_class, is_composite
 from unbraid.zoo.download import OnDownload
 from unbraid.zoo.open import open_model
@@ -19,7 +20,7 @@ Load = Callable[[StoredModel], Any]
 
 
 def load_model(
-    name: str | Path = "mini",
+    name: str | Path = DEFAULT_MODEL,
     device: str = "cpu",
     *,
     config: str | Path | None = None,

@@ -17,6 +17,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from unbraid.errors import SettingsError
+from unbraid.models.default import DEFAULT_MODEL
 from unbraid.web.app import make_app
 from unbraid.web.demo import add_demo
 from unbraid.web.limits import Limits
@@ -53,7 +54,7 @@ class ServerSettings:
     host: str = "127.0.0.1"
     port: int = 8000
     data: Path | None = None
-    model: str = "mini"
+    model: str = DEFAULT_MODEL
     devices: tuple[str, ...] = ("auto",)
     threads: int | None = None
     key: str | None = None

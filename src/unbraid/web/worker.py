@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from unbraid.errors import Cancelled, UnbraidError
+from unbraid.models.default import DEFAULT_MODEL
 from unbraid.separation.progress import CancelToken
 from unbraid.separation.progress import Progress as Step
 from unbraid.tracks.settings import choose_parts
@@ -281,7 +282,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--model", default="mini")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     options = parser.parse_args()
     if hasattr(os, "nice"):
         os.nice(_NICE)

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from unbraid.models.registry import make_config
+from unbraid.models.base import ModelSpec
+from unbraid.models.compose.chain import ChainConfig
+from unbraid.models.registry import Member, make_config
+from unbraid.zoo.bags import read_recipe
 from unbraid.zoo.catalog import CatalogModel, load_catalog
+from unbraid.zoo.chains import ChainRecipe
 from unbraid.zoo.download import cache_dir
-from unbraid.zoo.header import read_info
+from unbraid.zoo.header import CheckpointInfo, read_info
 
 _BUNDLED = Path(__file__).parent / "weights"
 
@@ -57,28 +61,56 @@ class ModelCard:
 
 def bundled_files() -> dict[str, Path]:
     """Name -> file of the models that ship with the package."""
-    return {path.stem: path for path in sorted(_BUNDLED.glob("*.safetensors"))}
+    found = [path for path in _BUNDLED.iterdir() if path.suffix in (".safetensors", ".yaml")]
+    return {path.stem: path for path in sorted(found)}
+
+
+def bundled_parts(path: Path) -> list[Path]:
+    """The files of weights of a bundled model: itself, or the links of a chain."""
+    if path.suffix != ".yaml":
+        return [path]
+    return [path.with_name(f"{name}.safetensors") for name in read_recipe(path).models]
+
+
+def bundled_licence(path: Path) -> str:
+    """The licence of a bundled model; of a chain those of its links, each by the link's name."""
+    parts = bundled_parts(path)
+    if len(parts) == 1:
+        return read_info(parts[0]).licence
+    return "; ".join(f"{part.stem}: {read_info(part).licence}" for part in parts)
 
 
 def bundled_card(path: Path) -> ModelCard:
     """The card of a model that ships with the package: the Markdown beside its file."""
-    info = read_info(path)
+    parts = bundled_parts(path)
+    infos = [read_info(part) for part in parts]
     card = path.with_suffix(".md")
     text = card.read_text(encoding="utf-8") if card.exists() else ""
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    spec = make_config(info.architecture, info.config).spec
+    spec = _bundled_spec(path, infos)
     return ModelCard(
         name=path.stem,
         path=path,
-        stems=info.stems,
-        licence=info.licence,
+        stems=spec.stems,
+        licence=bundled_licence(path),
         summary=lines[0] if lines else "",
         text=text,
-        size_mb=path.stat().st_size / 1e6,
-        trained_on=str(info.provenance.get("trained_on", "")),
+        size_mb=sum(part.stat().st_size for part in parts) / 1e6,
+        trained_on="; ".join(str(info.provenance.get("trained_on", "")) for info in infos),
         segment_s=spec.segment_samples / spec.sample_rate,
         use="fast, on any CPU",
     )
+
+
+def _bundled_spec(path: Path, infos: list[CheckpointInfo]) -> ModelSpec:
+    members = [
+        Member(info.architecture, make_config(info.architecture, info.config)) for info in infos
+    ]
+    recipe = read_recipe(path) if path.suffix == ".yaml" else None
+    if not isinstance(recipe, ChainRecipe):
+        spec: ModelSpec = members[0].config.spec
+        return spec
+    return ChainConfig(tuple(members), recipe.stems).spec
 
 
 def public_card(name: str) -> ModelCard:

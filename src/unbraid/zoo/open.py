@@ -20,7 +20,7 @@ from unbraid.models.compose.chain import ChainConfig
 from unbraid.models.compose.ensemble import EnsembleConfig
 from unbraid.models.registry import Member, did_you_mean, make_config
 from unbraid.zoo.bags import BagRecipe, find_in_folder, names_in_folder, only_in_folder, read_recipe
-from unbraid.zoo.cards import ModelCard, bundled_card, bundled_files, public_card
+from unbraid.zoo.cards import ModelCard, bundled_card, bundled_files, bundled_licence, public_card
 from unbraid.zoo.catalog import load_catalog
 from unbraid.zoo.chains import ChainRecipe
 from unbraid.zoo.download import CannotFetch, OnDownload, cache_dir, fetch
@@ -248,6 +248,8 @@ def licence_of(name: str | Path) -> str:
     members = load_catalog().members(str(name)) if path is None else []
     if members:
         return members[0].licence
+    if path in bundled_files().values():
+        return bundled_licence(path)
     if path is None or path.suffix in (*_YAML, ONNX_SUFFIX):
         return ""
     if (known := load_catalog().by_file(path.name)) is not None:

@@ -116,7 +116,8 @@ class ArrayMaskUNet:
                     there = slice(first + rows.start, min(first + rows.stop, frames))
                     count = max(0, there.stop - there.start)
                     near = magnitudes[:, rows.start : rows.start + count]
-                    outputs = near / (1 + np.exp(-logits[:, :count]))
+                    with np.errstate(over="ignore"):  # a mask of 0
+                        outputs = near / (1 + np.exp(-logits[:, :count]))
                     shares[number, :, there] = _power(outputs, config.exponent)
 
                 network.run(images, keep, spread)

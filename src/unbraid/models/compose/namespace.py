@@ -17,6 +17,7 @@ _PRODUCTS = 1 << 19
 class Arrays:
     """Operations on arrays of numpy, float32."""
 
+    stack = staticmethod(np.stack)
     concatenate = staticmethod(np.concatenate)
     rfft = staticmethod(np.fft.rfft)
 
@@ -94,6 +95,7 @@ class Tensors:
         import torch
 
         self._torch = torch
+        self.stack = torch.stack
         self.rfft, self.irfft, self.concatenate = torch.fft.rfft, torch.fft.irfft, torch.cat
 
     def constant(self, values: Any, like: Any) -> Any:

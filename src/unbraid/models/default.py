@@ -1,0 +1,3 @@
+"""The model that runs when no other is named."""
+
+DEFAULT_MODEL = "quartet"
