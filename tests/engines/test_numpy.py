@@ -12,8 +12,11 @@ import pytest
 import torch
 
 from unbraid.engines.load import load_to_run
-from unbraid.engines.numpy import layers, mask_unet, products
+from unbraid.engines.numpy import band_unet, layers, mask_unet, products
 from unbraid.engines.numpy.winograd import filter_matrices
+from unbraid.models.band_unet.config import BandUNetConfig
+from unbraid.models.band_unet.network import BandUNet
+from unbraid.models.band_unet.weights import weight_shapes as band_shapes
 from unbraid.models.mask_unet.config import MaskUNetConfig
 from unbraid.models.mask_unet.network import MaskUNet
 from unbraid.models.mask_unet.weights import weight_shapes
@@ -132,6 +135,36 @@ def test_winograds_filters_are_filters(results, taps):
     mix, weights, join = filter_matrices(results, taps)
     found = join @ ((mix @ signal) * (weights @ kernel))
     np.testing.assert_allclose(found, np.correlate(signal, kernel, "valid"), atol=1e-12)
+
+
+BANDS = BandUNetConfig(n_fft=256, bands=32, channels=(4, 6, 8, 10), hidden=12, dense=2)
+
+
+def trained_bands() -> BandUNet:
+    torch.manual_seed(0)
+    network = BandUNet(BANDS).eval()
+    for name, weight in network.state_dict().items():
+        if name.endswith(("running_mean", "shift")):
+            weight.copy_(0.1 * torch.randn_like(weight))
+    return network
+
+
+@pytest.mark.parametrize("samples", [1, 700, 5000])
+@pytest.mark.usefixtures("_by")
+def test_bands_on_arrays_give_what_torch_gives(samples):
+    network, mixture = trained_bands(), song(samples)
+    state = {name: weight.numpy() for name, weight in network.state_dict().items()}
+    with torch.no_grad():
+        wanted = network(torch.from_numpy(mixture)[None])[0].numpy()
+    found = band_unet.ArrayBandUNet(BANDS, state).separate(mixture, range(3), 2)
+    assert error_db(found, wanted) < -110
+
+
+def test_shapes_of_a_network_over_bands_are_known_without_torch():
+    state = BandUNet(BANDS).state_dict()
+    found = band_shapes(BANDS)
+    assert found == {name: tuple(w.shape) for name, w in state.items()}
+    assert list(found) == list(state)
 
 
 def test_a_run_on_arrays_loads_no_torch(tmp_path: Path):

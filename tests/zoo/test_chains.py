@@ -10,9 +10,10 @@ import torch
 
 from unbraid.engines.load import load_model, load_to_run
 from unbraid.errors import CheckpointError
+from unbraid.models.default import DEFAULT_MODEL
 from unbraid.models.registry import build_model
 from unbraid.zoo.checkpoint import save_checkpoint
-from unbraid.zoo.open import open_model
+from unbraid.zoo.open import licence_of, list_models, open_model
 
 UNET = {
     "n_fft": 64,
@@ -94,3 +95,20 @@ def test_all_else_is_refused(folder, text, said):
     with pytest.raises(CheckpointError, match=said) as refused:
         open_model(write(folder, text))
     assert "\n" not in str(refused.value)
+
+
+def test_the_bundled_chain_has_a_card_with_the_licences_of_its_links():
+    card = next(card for card in list_models() if card.name == DEFAULT_MODEL)
+    assert card.stems == ("drums", "bass", "other", "vocals")
+    assert "quartet-rest: MIT" in card.licence
+    assert "questions there whether it covers the models are unanswered" in card.licence
+    assert licence_of(DEFAULT_MODEL) == card.licence
+    assert 40 < card.size_mb < 45
+    assert card.summary.startswith("Drums, bass, other and vocals")
+
+
+def test_the_bundled_chain_adds_up_without_torch():
+    model = load_to_run(DEFAULT_MODEL)
+    mixture = np.random.default_rng(0).standard_normal((1, 2, 30_000), np.float32)
+    assert model.engine.startswith("numpy")
+    np.testing.assert_allclose(model(mixture).sum(1), mixture, atol=1e-4)
