@@ -12,7 +12,7 @@ from unbraid.engines import prepare
 @pytest.fixture
 def unbraid_main(monkeypatch, tmp_path, capsys):
     """The command in `tmp_path`, a stand-in for models: arguments -> (code, stdout, stderr)."""
-    monkeypatch.setattr(prepare, "load_to_run", lambda name, device, precision: LowHigh())
+    monkeypatch.setattr(prepare, "load_to_run", lambda *place, **more: LowHigh())
     monkeypatch.chdir(tmp_path)
     handlers = {name: signal.getsignal(name) for name in (signal.SIGTERM, signal.SIGHUP)}
 
