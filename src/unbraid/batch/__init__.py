@@ -1,0 +1,8 @@
+"""Many songs, many workers, many machines: a library separated once, whatever happens on the way.
+
+    jobs -> claims -> worker -> journal
+
+A worker claims a song (`claims.py`), separates it, and writes one line about it to the journal
+(`journal.py`). All state lies in the output folder, so any number of processes on any number of
+machines that share it work together without a server.
+"""

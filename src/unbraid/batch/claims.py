@@ -1,0 +1,142 @@
+"""Claims: which worker has which song, as files in a shared folder.
+
+A claim is a file that one worker makes in one atomic step, and touches as long as it works. When a
+worker dies, its claims are no longer touched; after the lease another worker takes them over. Ages
+are measured by the clock of the file system, so the clocks of the machines may differ.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from unbraid.closing import Closing
+from unbraid.locks import locked
+
+LEASE_S = 60.0
+"""A claim that was not renewed for so long belongs to a worker that died."""
+
+
+class Claim(Closing):
+    """One song, held until `close()`."""
+
+    def __init__(self, path: Path, owner: str) -> None:
+        self._path, self._owner = path, owner
+
+    def is_held(self) -> bool:
+        """Whether the claim is still ours: a worker that slept too long may have lost it."""
+        return _owner_of(self._path) == self._owner
+
+    def renew(self) -> None:
+        """Say that the worker is alive."""
+        if self.is_held():
+            os.utime(self._path)
+
+    def close(self) -> None:
+        """Give the song back."""
+        if self.is_held():
+            self._path.unlink(missing_ok=True)
+
+
+class Claims(Closing):
+    """The claims of one worker in a shared folder; a thread renews them until `close()`.
+
+    Args:
+        folder: where all workers keep their claims; made if needed.
+        owner: a name of this worker that no other has; None makes one.
+        lease_s: seconds after which a claim that is not renewed is free; the same for all workers.
+    """
+
+    def __init__(self, folder: Path, owner: str | None = None, lease_s: float = LEASE_S) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.owner = owner or f"{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._folder, self._lease_s = folder, lease_s
+        self._held: dict[Path, Claim] = {}
+        self._closed = threading.Event()
+        self._renewer = threading.Thread(target=self._keep_renewing, daemon=True)
+        self._renewer.start()
+
+    def take(self, key: str) -> Claim | None:
+        """Claim a song; None while another worker has it."""
+        path = self._folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.claim"
+        if not self._make(path) and not self._take_over(path):
+            return None
+        claim = Claim(path, self.owner)
+        self._held[path] = claim
+        return claim
+
+    def release(self, claim: Claim) -> None:
+        """Give a song back."""
+        self._held.pop(claim._path, None)
+        claim.close()
+
+    def close(self) -> None:
+        """Give all songs back."""
+        self._closed.set()
+        self._renewer.join()
+        for claim in list(self._held.values()):
+            self.release(claim)
+
+    def owners(self) -> Iterator[str]:
+        """The workers that hold a song now."""
+        now = self._now()
+        for path in sorted(self._folder.glob("*.claim")):
+            owner = _owner_of(path)
+            if owner and not self._is_stale(path, now):
+                yield owner
+
+    def _make(self, path: Path) -> bool:
+        """Make a claim in one step: the file has its content when it gets its name."""
+        draft = self._folder / f".{uuid.uuid4().hex}.draft"
+        draft.write_text(self.owner, "utf-8")
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            return False
+        finally:
+            draft.unlink()
+        return True
+
+    def _take_over(self, path: Path) -> bool:
+        """Take the claim of a dead worker; only one of several that try succeeds."""
+        if not self._is_stale(path, self._now()):
+            return False
+        with locked(self._folder / "take-over.lock"):
+            if not self._is_stale(path, self._now()):
+                return False
+            path.unlink(missing_ok=True)
+            return self._make(path)
+
+    def _is_stale(self, path: Path, now: float) -> bool:
+        try:
+            return now - path.stat().st_mtime > self._lease_s
+        except FileNotFoundError:
+            return False
+
+    def _now(self) -> float:
+        """The time as the file system has it."""
+        probe = self._folder / f".{self.owner}.now"
+        probe.touch()
+        now = probe.stat().st_mtime
+        probe.unlink(missing_ok=True)
+        return now
+
+    def _keep_renewing(self) -> None:
+        while not self._closed.wait(self._lease_s / 4):
+            for claim in list(self._held.values()):
+                try:
+                    claim.renew()
+                except OSError:  # the folder is out of reach for a moment; the lease decides
+                    time.sleep(0.1)
+
+
+def _owner_of(path: Path) -> str | None:
+    try:
+        return path.read_text("utf-8")
+    except OSError:
+        return None

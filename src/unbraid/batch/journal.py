@@ -1,0 +1,115 @@
+"""The journal of a batch: `batch.jsonl`, one line per finished attempt at a song.
+
+Lines are only ever appended, each in one write under a lock, so many workers can share the file and
+a crash costs at most the line that was being written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from unbraid.locks import locked
+
+FILE = "batch.jsonl"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One attempt at one song.
+
+    Attributes:
+        song: the input file.
+        key: which song of the batch it is: its place below the output folder.
+        request: digest of the model and all settings.
+        status: "done", "skipped" (was separated before) or "failed".
+        attempt: 1 for the first one.
+        time: seconds since 1970, when it ended.
+        worker: who did it.
+        source: size and modification time of the input, to see whether it has changed since.
+        outputs: stem -> file.
+        seconds_audio, seconds_wall: length of the song and time it took.
+        error: why it failed.
+    """
+
+    song: str
+    key: str
+    request: str
+    status: str
+    attempt: int
+    time: float
+    worker: str
+    source: tuple[int, int] | None = None
+    outputs: dict[str, str] = field(default_factory=dict)
+    seconds_audio: float | None = None
+    seconds_wall: float | None = None
+    error: str | None = None
+
+
+class Journal:
+    """The journal of one output folder.
+
+    It reads what other workers appended since the last look, so a look costs little.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / FILE
+        self._lock = folder / ".unbraid" / "batch" / "journal.lock"
+        self._read_bytes = 0
+        self._last: dict[tuple[str, str], Entry] = {}
+
+    def append(self, entry: Entry) -> None:
+        """Add one line, on disk before this returns."""
+        line = json.dumps(asdict(entry)).encode() + b"\n"
+        self._lock.parent.mkdir(parents=True, exist_ok=True)
+        with locked(self._lock), self.path.open("ab") as file:
+            if not _ends_with_a_line(self.path):
+                line = b"\n" + line  # a writer died in the middle of a line
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def last(self, key: str, request: str) -> Entry | None:
+        """The last attempt at a song with these settings."""
+        self._catch_up()
+        return self._last.get((key, request))
+
+    def entries(self) -> list[Entry]:
+        """The last attempt at every song, in the order of their first attempts."""
+        self._catch_up()
+        return list(self._last.values())
+
+    def _catch_up(self) -> None:
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self._read_bytes)
+                data = file.read()
+        except FileNotFoundError:
+            return
+        whole = data.rfind(b"\n") + 1
+        self._read_bytes += whole
+        for entry in _parsed(data[:whole]):
+            self._last[entry.key, entry.request] = entry
+
+
+def _ends_with_a_line(path: Path) -> bool:
+    with path.open("rb") as file:
+        if file.seek(0, os.SEEK_END) == 0:
+            return True
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
+
+
+def _parsed(data: bytes) -> Iterator[Entry]:
+    """The entries among the lines; a damaged line is left out."""
+    for line in data.splitlines():
+        try:
+            values: dict[str, Any] = json.loads(line)
+            source = values.get("source")
+            yield Entry(**{**values, "source": tuple(source) if source else None})
+        except (ValueError, TypeError, AttributeError):
+            continue
