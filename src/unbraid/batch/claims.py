@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import threading
 import time
 import uuid
@@ -23,7 +24,12 @@ LEASE_S = 60.0
 
 
 class Claim(Closing):
-    """One song, held until `close()`."""
+    """One song, held until `close()`.
+
+    Args:
+        path: the file of the claim.
+        owner: the worker that holds it.
+    """
 
     def __init__(self, path: Path, owner: str) -> None:
         self._path, self._owner = path, owner
@@ -54,7 +60,7 @@ class Claims(Closing):
 
     def __init__(self, folder: Path, owner: str | None = None, lease_s: float = LEASE_S) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.owner = owner or f"{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self.owner = owner or f"{platform.node()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._folder, self._lease_s = folder, lease_s
         self._held: dict[Path, Claim] = {}
         self._closed = threading.Event()
@@ -64,7 +70,7 @@ class Claims(Closing):
     def take(self, key: str) -> Claim | None:
         """Claim a song; None while another worker has it."""
         path = self._folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.claim"
-        if not self._make(path) and not self._take_over(path):
+        if not self._make(path, key) and not self._take_over(path, key):
             return None
         claim = Claim(path, self.owner)
         self._held[path] = claim
@@ -82,6 +88,16 @@ class Claims(Closing):
         for claim in list(self._held.values()):
             self.release(claim)
 
+    def give_up(self, owner: str) -> set[str]:
+        """Free the songs of a worker that is known to be dead; returns their keys."""
+        keys = set()
+        for path in sorted(self._folder.glob("*.claim")):
+            text = _read(path)
+            if text is not None and text.partition("\n")[0] == owner:
+                keys.add(text.partition("\n")[2])
+                path.unlink(missing_ok=True)
+        return keys
+
     def owners(self) -> Iterator[str]:
         """The workers that hold a song now."""
         now = self._now()
@@ -90,10 +106,10 @@ class Claims(Closing):
             if owner and not self._is_stale(path, now):
                 yield owner
 
-    def _make(self, path: Path) -> bool:
+    def _make(self, path: Path, key: str) -> bool:
         """Make a claim in one step: the file has its content when it gets its name."""
         draft = self._folder / f".{uuid.uuid4().hex}.draft"
-        draft.write_text(self.owner, "utf-8")
+        draft.write_text(f"{self.owner}\n{key}", "utf-8")
         try:
             os.link(draft, path)
         except FileExistsError:
@@ -102,7 +118,7 @@ class Claims(Closing):
             draft.unlink()
         return True
 
-    def _take_over(self, path: Path) -> bool:
+    def _take_over(self, path: Path, key: str) -> bool:
         """Take the claim of a dead worker; only one of several that try succeeds."""
         if not self._is_stale(path, self._now()):
             return False
@@ -110,7 +126,7 @@ class Claims(Closing):
             if not self._is_stale(path, self._now()):
                 return False
             path.unlink(missing_ok=True)
-            return self._make(path)
+            return self._make(path, key)
 
     def _is_stale(self, path: Path, now: float) -> bool:
         try:
@@ -136,6 +152,11 @@ class Claims(Closing):
 
 
 def _owner_of(path: Path) -> str | None:
+    text = _read(path)
+    return None if text is None else text.partition("\n")[0]
+
+
+def _read(path: Path) -> str | None:
     try:
         return path.read_text("utf-8")
     except OSError:

@@ -61,6 +61,7 @@ class Journal:
         self._lock = folder / ".unbraid" / "batch" / "journal.lock"
         self._read_bytes = 0
         self._last: dict[tuple[str, str], Entry] = {}
+        self._lines: list[Entry] = []
 
     def append(self, entry: Entry) -> None:
         """Add one line, on disk before this returns."""
@@ -78,6 +79,11 @@ class Journal:
         self._catch_up()
         return self._last.get((key, request))
 
+    def lines(self) -> list[Entry]:
+        """All attempts, in the order in which they ended."""
+        self._catch_up()
+        return self._lines
+
     def entries(self) -> list[Entry]:
         """The last attempt at every song, in the order of their first attempts."""
         self._catch_up()
@@ -94,6 +100,7 @@ class Journal:
         self._read_bytes += whole
         for entry in _parsed(data[:whole]):
             self._last[entry.key, entry.request] = entry
+            self._lines.append(entry)
 
 
 def _ends_with_a_line(path: Path) -> bool:

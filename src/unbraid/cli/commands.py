@@ -13,6 +13,7 @@ WRONG_REQUEST = 2
 
 COMMANDS = {
     "separate": "separate songs into stems (also without the word: unbraid song.mp3)",
+    "batch": "separate a library with many processes, and resume after anything",
     "models": "list, show, download or import models",
     "evaluate": "score estimates against references, or a model on a dataset",
     "train": "train a model with a recipe, or resume a run",

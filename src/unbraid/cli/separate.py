@@ -15,7 +15,7 @@ from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unbraid.cli import types
 from unbraid.errors import SettingsError, UnbraidError
@@ -43,12 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--config", metavar="FILE", help="the YAML of a .ckpt (the one beside it)")
     add("--repo", metavar="DIR", help="folder that holds the model")
     add("--stream", metavar="N", type=types.count, help="which audio stream (that of players)")
-    _add_what(parser.add_argument_group("what is written"))
-    _add_how(parser.add_argument_group("how it is separated"))
+    add_output_options(parser.add_argument_group("what is written"))
+    add_separation_options(parser.add_argument_group("how it is separated"))
     _add_run(parser.add_argument_group("the run"))
 
 
-def _add_what(group: argparse._ArgumentGroup) -> None:
+def add_output_options(group: argparse._ArgumentGroup) -> None:
+    """What is written; `output_settings` reads it."""
     from unbraid.audio.formats import BIT_DEPTHS, FORMATS
 
     add = group.add_argument
@@ -84,7 +85,8 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _add_how(group: argparse._ArgumentGroup) -> None:
+def add_separation_options(group: argparse._ArgumentGroup) -> None:
+    """How it is separated; `separator_arguments` reads it."""
     add = group.add_argument
     add("--segment", metavar="S", type=float, help="seconds per pass (the model's own)")
     add("--overlap", metavar="F", type=float, default=0.25, help="of segments (%(default)s)")
@@ -123,25 +125,14 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Separate; returns the exit code."""
-    output = _output_settings(options)
+    output = output_settings(options)
     from unbraid.api import Separator
     from unbraid.cli.display import make_display
     from unbraid.tracks.inputs import find_inputs
     from unbraid.tracks.pipes import copied_pipes
 
     tracks = find_inputs(options.inputs, Path(options.out), stream=options.stream)
-    separator = Separator(
-        model=options.model if options.repo is None else Path(options.repo) / options.model,
-        device=options.device,
-        overlap=options.overlap,
-        shifts=options.shifts,
-        seed=options.seed,
-        segment_s=options.segment,
-        precision=options.precision,
-        threads=options.threads,
-        max_memory=options.max_memory,
-        model_config=options.config,
-    )
+    separator = Separator(**separator_arguments(options))
     with copied_pipes(tracks) as ready:
         plans = separator.plan(ready, options.out, output)
         part, parts = options.shard
@@ -234,7 +225,24 @@ def _with_report(
     return result
 
 
-def _output_settings(options: argparse.Namespace) -> OutputSettings:
+def separator_arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of `unbraid.Separator`; plain values."""
+    model = options.model if options.repo is None else str(Path(options.repo) / options.model)
+    return {
+        "model": model,
+        "device": options.device,
+        "overlap": options.overlap,
+        "shifts": options.shifts,
+        "seed": options.seed,
+        "segment_s": options.segment,
+        "precision": options.precision,
+        "threads": options.threads,
+        "max_memory": options.max_memory,
+        "model_config": options.config,
+    }
+
+
+def output_settings(options: argparse.Namespace) -> OutputSettings:
     from unbraid.tracks.settings import OutputSettings
 
     depth = options.bit_depth

@@ -1,0 +1,60 @@
+"""What a batch is about: songs, where their stems go, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from unbraid.errors import SettingsError
+from unbraid.tracks.settings import OutputSettings
+
+LONGEST_PAUSE_S = 600.0
+
+
+@dataclass(frozen=True)
+class BatchRequest:
+    """A batch, as every worker gets it; plain values, so that it can be sent to other processes.
+
+    Attributes:
+        inputs: files, folders and patterns.
+        out: the output folder, which all workers share.
+        output: how stems are written.
+        separator: arguments of `unbraid.Separator`.
+        shard: (I, N): only every N-th song, from the I-th on.
+        retries: how often a song that failed is tried again.
+        first_pause_s: pause before the first retry; each further one is four times as long.
+        retry_failed: try songs again that failed for good in an earlier run.
+        lease_s: seconds after which the songs of a silent worker are taken over.
+        watch: keep looking for new songs until interrupted.
+        settle_s: a new file is taken when its size has not changed for so long.
+    Raises:
+        SettingsError: for values out of range.
+    """
+
+    inputs: tuple[str, ...]
+    out: Path
+    output: OutputSettings = field(default_factory=OutputSettings)
+    separator: Mapping[str, Any] = field(default_factory=dict)
+    shard: tuple[int, int] = (1, 1)
+    retries: int = 2
+    first_pause_s: float = 5.0
+    retry_failed: bool = False
+    lease_s: float = 60.0
+    watch: bool = False
+    settle_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.retries < 0:
+            raise SettingsError(f"a song is retried 0 times or more, got {self.retries}")
+        if not 1 <= self.lease_s <= 86_400:
+            raise SettingsError(f"a lease lasts 1 s to 1 day, got {self.lease_s:g} s")
+
+    def pause_s(self, attempt: int) -> float:
+        """Seconds to wait after a failed attempt, 1 for the first one.
+
+        >>> [BatchRequest((), Path()).pause_s(attempt) for attempt in (1, 2, 3)]
+        [5.0, 20.0, 80.0]
+        """
+        return min(LONGEST_PAUSE_S, self.first_pause_s * 4.0 ** (attempt - 1))

@@ -1,0 +1,167 @@
+"""Separate a whole library: any number of processes and machines, killed and resumed as you like.
+
+unbraid batch ~/Music -o stems                    run the command again to resume
+unbraid batch ~/Music -o stems --workers 2        the same command on other machines helps
+unbraid batch ~/Music -o stems --watch            also songs that are added later
+unbraid batch status stems                        how far it is
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unbraid.cli import separate, types
+from unbraid.errors import SettingsError
+from unbraid.models.default import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from unbraid.batch.journal import Entry
+    from unbraid.batch.request import BatchRequest
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """All options of the command."""
+    add = parser.add_argument
+    add("inputs", metavar="INPUT", nargs="+", help="files, folders or patterns; or: status OUT")
+    add("-o", "--out", metavar="DIR", help="output folder, which all workers share")
+    add(
+        "-m",
+        "--model",
+        "-n",
+        metavar="NAME|PATH",
+        default=DEFAULT_MODEL,
+        help="model (%(default)s)",
+    )
+    add("--config", metavar="FILE", help="the YAML of a .ckpt (the one beside it)")
+    add("--repo", metavar="DIR", help="folder that holds the model")
+    separate.add_output_options(parser.add_argument_group("what is written"))
+    separate.add_separation_options(parser.add_argument_group("how it is separated"))
+    _add_run(parser.add_argument_group("the batch"))
+
+
+def _add_run(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--workers", metavar="N", type=types.count, default=1, help="processes here (%(default)s)")
+    shard = "only share I of N of the songs, for job arrays"
+    add("--shard", metavar="I/N", type=types.shard, default=(1, 1), help=shard)
+    add("--retries", metavar="N", type=int, default=2, help="of a song that failed (%(default)s)")
+    pause = "pause before the first retry; each further one is four times as long (%(default)s)"
+    add("--pause", metavar="S", type=float, default=5.0, help=pause)
+    add("--retry-failed", action="store_true", help="try songs again that failed in an earlier run")
+    lease = "take over the songs of a worker that was silent for so long (%(default)s)"
+    add("--lease", metavar="S", type=float, default=60.0, help=lease)
+    add("--watch", action="store_true", help="keep looking for new songs until interrupted")
+    add("--overwrite", action="store_true", help="replace existing files")
+    add("--json", action="store_true", help="print the journal's line of each song on stdout")
+    add("--quiet", action="store_true", help="print nothing but errors on stderr")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the batch, or say how far it is; returns the exit code."""
+    if options.inputs[0] == "status" and not Path("status").exists():
+        return _status(options)
+    if options.out is None:
+        raise SettingsError("a batch needs an output folder: -o DIR")
+    from unbraid.batch.supervisor import run_workers
+
+    request = _request(options)
+    request.out.mkdir(parents=True, exist_ok=True)
+    with _Progress(request, quiet=options.quiet, as_json=options.json) as progress:
+        run_workers(request, options.workers, progress.tick)
+    return 1 if progress.failed else 0
+
+
+def _request(options: argparse.Namespace) -> BatchRequest:
+    from unbraid.batch.request import BatchRequest
+
+    options.skip_existing = True
+    return BatchRequest(
+        inputs=tuple(options.inputs),
+        out=Path(options.out),
+        output=separate.output_settings(options),
+        separator=separate.separator_arguments(options),
+        shard=options.shard,
+        retries=options.retries,
+        first_pause_s=options.pause,
+        retry_failed=options.retry_failed,
+        lease_s=options.lease,
+        watch=options.watch,
+    )
+
+
+class _Progress:
+    """Shows what the workers write into the journal."""
+
+    def __init__(self, request: BatchRequest, *, quiet: bool, as_json: bool) -> None:
+        from unbraid.batch.journal import Journal
+
+        self._journal, self._quiet, self._json = Journal(request.out), quiet, as_json
+        self._retries = request.retries
+        self._seen = len(self._journal.lines())
+        self._ended: dict[str, Entry] = {}
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.tick()
+        if not self._quiet and error[0] is None:
+            self._summary()
+
+    @property
+    def failed(self) -> list[Entry]:
+        """The songs that failed for good, in this run or an earlier one."""
+        return [entry for entry in self._journal.entries() if entry.status == "failed"]
+
+    def tick(self) -> None:
+        """Show the lines that are new."""
+        lines = self._journal.lines()
+        for entry in lines[self._seen :]:
+            self._ended[entry.key] = entry
+            if self._json:
+                print(json.dumps(vars(entry)), flush=True)
+            if not self._quiet:
+                print(self._line(entry), file=sys.stderr, flush=True)
+        self._seen = len(lines)
+
+    def _line(self, entry: Entry) -> str:
+        if entry.status != "failed":
+            seconds = "" if entry.seconds_wall is None else f" in {entry.seconds_wall:.1f} s"
+            return f"{entry.song}: {entry.status}{seconds}"
+        again = "; it will be tried again" if entry.attempt <= self._retries else ""
+        return f"{entry.song}: failed: {entry.error}{again}"
+
+    def _summary(self) -> None:
+        done = sum(entry.status != "failed" for entry in self._ended.values())
+        print(f"{done} done in this run, {len(self.failed)} failed", file=sys.stderr)
+        for entry in self.failed:
+            if entry.key not in self._ended:
+                print(f"{entry.song}: failed earlier: {entry.error}", file=sys.stderr)
+        if self.failed:
+            print("--retry-failed tries them again", file=sys.stderr)
+
+
+def _status(options: argparse.Namespace) -> int:
+    from unbraid.batch.claims import Claims
+    from unbraid.batch.journal import FILE, Journal
+    from unbraid.batch.worker import STATE
+
+    if len(options.inputs) != 2:
+        raise SettingsError("unbraid batch status takes one output folder")
+    folder = Path(options.inputs[1])
+    if not (folder / FILE).is_file():
+        raise SettingsError(f"{str(folder)!r} holds no batch: there is no {FILE}")
+    entries = Journal(folder).entries()
+    with Claims(folder / STATE / "claims", lease_s=options.lease) as claims:
+        working = sorted(claims.owners())
+    failed = [entry for entry in entries if entry.status == "failed"]
+    hours = sum(entry.seconds_audio or 0 for entry in entries if entry.status == "done") / 3600
+    print(f"{len(entries) - len(failed)} done ({hours:.2f} hours of audio), {len(failed)} failed")
+    print(f"{len(working)} songs in progress, by {len(set(working))} workers")
+    for entry in failed:
+        print(f"failed after attempt {entry.attempt}: {entry.song}: {entry.error}")
+    return 1 if failed else 0
