@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unbraid.models.layers.cac_unet import public_rules
+from unbraid.models.layers.cac_names import public_rules
 from unbraid.models.names import rename
 
 

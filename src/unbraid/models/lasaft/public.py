@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from unbraid.models.layers.cac_unet import public_rules
+from unbraid.models.layers.cac_names import public_rules
 from unbraid.models.names import rename
 
 
