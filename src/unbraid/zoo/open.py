@@ -248,7 +248,7 @@ def licence_of(name: str | Path) -> str:
     members = load_catalog().members(str(name)) if path is None else []
     if members:
         return members[0].licence
-    if path in bundled_files().values():
+    if path is not None and path in bundled_files().values():
         return bundled_licence(path)
     if path is None or path.suffix in (*_YAML, ONNX_SUFFIX):
         return ""

@@ -103,7 +103,8 @@ class ArrayBandUNet:
         logits -= logits.max(2, keepdims=True)
         masks = np.exp(logits)
         masks /= masks.sum(2, keepdims=True)
-        return masks.reshape(*x.shape[:2], -1)
+        result: np.ndarray = masks.reshape(*x.shape[:2], -1)
+        return result
 
 
 class _Conv:
@@ -181,7 +182,8 @@ class _Memory:
         there = _gru(heard, *self._ways[0])
         back = _gru(heard[::-1], *self._ways[1])[::-1]
         said = np.concatenate([there, back], 1) @ self._write[0] + self._write[1]
-        return x + said.reshape(frames, width, bands).transpose(2, 0, 1)
+        result: np.ndarray = x + said.reshape(frames, width, bands).transpose(2, 0, 1)
+        return result
 
 
 _GRU = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -223,7 +225,8 @@ def _folded(w: Mapping[str, np.ndarray], name: str, outs: int) -> tuple[np.ndarr
 
 def _relu(x: np.ndarray) -> np.ndarray:
     """In place."""
-    return np.maximum(x, 0, out=x)
+    result: np.ndarray = np.maximum(x, 0, out=x)
+    return result
 
 
 def _features(
@@ -256,7 +259,8 @@ def _around(level: np.ndarray, axis: int) -> np.ndarray:
     last = np.minimum(places + AROUND // 2 + 1, level.shape[axis])
     total = np.take(sums, last, axis) - np.take(sums, first, axis)
     counts = (last - first).reshape((-1, 1) if axis == 0 else (1, -1))
-    return (total / counts).astype(np.float32)
+    result: np.ndarray = (total / counts).astype(np.float32)
+    return result
 
 
 def _stft(signal: Float32[np.ndarray, " t"], n_fft: int) -> Complex64[np.ndarray, "n f"]:

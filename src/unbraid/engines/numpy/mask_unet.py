@@ -236,7 +236,7 @@ class _StemNetwork:
                 to = inside(images.encoder[level + 1], *half)
                 scale, shift = self._norms[f"encoder.{level}"]
 
-                def finish(
+                def finish(  # type: ignore[misc]
                     rows: range, y: np.ndarray, skip: np.ndarray = skip, to: np.ndarray = to,
                     scale: np.ndarray = scale, shift: np.ndarray = shift,
                 ) -> None:  # fmt: skip
@@ -288,11 +288,15 @@ def _scale_and_shift(norm: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.nda
 def _power(x: np.ndarray, exponent: float) -> np.ndarray:
     """x to a power; quarters by roots, which take a tenth of the time."""
     if exponent == 2:
-        return x * x
+        result: np.ndarray = x * x
+        return result
     if exponent == 1:
         return x
     if exponent in (0.5, 0.75, 1.5):
         root = np.sqrt(x)
-        return root if exponent == 0.5 else root * (np.sqrt(root) if exponent < 1 else x)
+        result: np.ndarray = (
+            root if exponent == 0.5 else root * (np.sqrt(root) if exponent < 1 else x)
+        )
+        return result
     powered: np.ndarray = x ** np.float32(exponent)
     return powered

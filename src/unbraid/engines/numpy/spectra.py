@@ -45,7 +45,8 @@ class Spectra:
                 start = (first + number) * self.hop
                 signal[start : start + self.n_fft] += frame
         heard = slice(self.n_fft, self.n_fft + samples)
-        return signal[heard] / _weights(self.n_fft, self.hop, len(spectrum))[heard]
+        result: np.ndarray = signal[heard] / _weights(self.n_fft, self.hop, len(spectrum))[heard]
+        return result
 
 
 @functools.lru_cache(maxsize=4)

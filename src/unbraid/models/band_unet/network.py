@@ -90,7 +90,8 @@ class BandUNet(Network):
         for number in (2, 1, 0):
             x = self.decoder[number](F.relu(self.up[number](x)) + skips[number])
         stems, channels = len(self.config.stems), self.config.audio_channels
-        return self.leave(x).unflatten(1, (stems, channels)).softmax(1)
+        result: Tensor = self.leave(x).unflatten(1, (stems, channels)).softmax(1)
+        return result
 
 
 class Level(nn.Module):
@@ -107,7 +108,8 @@ class Level(nn.Module):
         """One level."""
         x = x + self.second(F.relu(self.first(x)))
         across = self.widen(F.relu(self.narrow(x.transpose(2, 3))))
-        return x + across.transpose(2, 3)
+        result: Tensor = x + across.transpose(2, 3)
+        return result
 
 
 class Memory(nn.Module):
@@ -123,7 +125,8 @@ class Memory(nn.Module):
         """Add what the past and the future say."""
         frames = x.flatten(1, 2).transpose(1, 2)
         heard, _ = self.gru(F.relu(self.read(frames)))
-        return x + self.write(heard).transpose(1, 2).unflatten(1, x.shape[1:3])
+        result: Tensor = x + self.write(heard).transpose(1, 2).unflatten(1, x.shape[1:3])
+        return result
 
 
 def _normed(layer: nn.Module) -> nn.Sequential:
@@ -181,7 +184,8 @@ def stft(signal: Tensor, n_fft: int) -> Tensor:
     hop = n_fft // 2
     padded = F.pad(signal, (hop, hop + -signal.shape[-1] % hop))
     frames = padded.unfold(-1, n_fft, hop) * _window(n_fft, signal)
-    return torch.fft.rfft(frames).transpose(-1, -2)
+    result: Tensor = torch.fft.rfft(frames).transpose(-1, -2)
+    return result
 
 
 def istft(spectrum: Tensor, n_fft: int, samples: int) -> Tensor:
@@ -189,7 +193,8 @@ def istft(spectrum: Tensor, n_fft: int, samples: int) -> Tensor:
     frames = torch.fft.irfft(spectrum.transpose(-1, -2), n_fft)
     early, late = (frames * _window(n_fft, frames)).chunk(2, dim=-1)
     total = early[..., 1:, :] + late[..., :-1, :]
-    return total.flatten(-2)[..., :samples]
+    result: Tensor = total.flatten(-2)[..., :samples]
+    return result
 
 
 def _window(n_fft: int, like: Tensor) -> Tensor:

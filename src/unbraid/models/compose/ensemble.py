@@ -102,7 +102,10 @@ class EnsembleConfig:
         segment = max(spec.segment_samples for spec in specs)
         if longest is not None:
             segment = min(segment, longest)
-        return replace(specs[0], stems=stems, segment_samples=segment, longest_samples=longest)
+        result: ModelSpec = replace(
+            specs[0], stems=stems, segment_samples=segment, longest_samples=longest
+        )
+        return result
 
     def weights_of(self, stem: str) -> dict[str, float]:
         """Name of a member that has the stem -> its weight above 0."""

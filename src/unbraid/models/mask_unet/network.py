@@ -66,7 +66,8 @@ class MaskUNet(Network):
         stems = self.shares(outputs, spectrum) * spectrum[:, None]
         if self.config.wiener_iterations:
             stems = self._refined(stems, spectrum)
-        return self.stft.inverse(stems, mixture.shape[-1]) / self.config.input_gain
+        result: Tensor = self.stft.inverse(stems, mixture.shape[-1]) / self.config.input_gain
+        return result
 
     def graph_ends(self, mixture: Tensor) -> GraphEnds:
         """Not yet: its spectrogram is not one that exported models know.
@@ -108,7 +109,10 @@ class MaskUNet(Network):
     ) -> Complex[Tensor, "b s c n all_f"]:
         """The bins of the networks through a Wiener filter; those above stay as they are."""
         bins, size = self.config.bins, self.config.frames
-        low = (stems[..., :bins].split(size, -2), spectrum[..., :bins].split(size, -2))
+        low = (
+            torch.split(stems[..., :bins], size, -2),
+            torch.split(spectrum[..., :bins], size, -2),
+        )
         iterations = self.config.wiener_iterations
         refined = [refine(guess, mixture, iterations) for guess, mixture in zip(*low, strict=True)]
         return torch.cat([torch.cat(refined, -2), stems[..., bins:]], -1)
@@ -184,9 +188,11 @@ class DecoderLayer(nn.Module):
         y = self.conv(x)
         y = y[..., 1:-2, 1:-2] if self.spleeter else y[..., 2:-1, 2:-1]
         if self.norm is None:
-            return y
+            result: Tensor = y
+            return result
         y = self.norm(self._activate(y)) if self.spleeter else self._activate(self.norm(y))
-        return self.dropout(y)
+        result: Tensor = self.dropout(y)
+        return result
 
     def _activate(self, x: Tensor) -> Tensor:
         return F.elu(x) if self.elu else F.relu(x)
@@ -198,6 +204,8 @@ class BatchNorm(nn.Module):
     def __init__(self, width: int, config: MaskUNetConfig) -> None:
         super().__init__()
         self.epsilon = 1e-3 if config.layout == "spleeter" else 1e-5
+        self.running_mean: Tensor
+        self.running_var: Tensor
         self.weight = nn.Parameter(torch.ones(width))
         self.bias = nn.Parameter(torch.zeros(width))
         self.register_buffer("running_mean", torch.zeros(width))

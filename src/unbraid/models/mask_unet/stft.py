@@ -32,7 +32,8 @@ class LeadInSTFT:
         right = self._span(frames) - self.n_fft - x.shape[-1]
         padded = F.pad(x, (self.n_fft, right))
         framed = padded.unfold(-1, self.n_fft, self.hop)
-        return torch.fft.rfft(framed * _window(self.n_fft, x.dtype, x.device))
+        result: Tensor = torch.fft.rfft(framed * _window(self.n_fft, x.dtype, x.device))
+        return result
 
     def inverse(self, z: Complex[Tensor, "*b n f"], samples: int) -> Float[Tensor, "*b t"]:
         """Spectrogram to samples; undoes `__call__` up to rounding."""

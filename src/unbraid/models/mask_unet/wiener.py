@@ -42,7 +42,10 @@ def _filtered(stems: Tensor, mixture: Tensor) -> Tensor:
     total = power.sum(2, keepdim=True) + EPSILON  # b s 1 f
     if mixture.shape[1] == 1:
         gain = power * _covariance(stems[:, :, 0], total)
-        return gain[:, :, None] * (mixture / (gain.sum(1, keepdim=True) + EPSILON**0.5))[:, None]
+        result: Tensor = (
+            gain[:, :, None] * (mixture / (gain.sum(1, keepdim=True) + EPSILON**0.5))[:, None]
+        )
+        return result
     left, right = stems.unbind(2)
     a = _covariance(left, total) * power  # of the left channel, b s n f
     d = _covariance(right, total) * power

@@ -108,7 +108,8 @@ class SCNet(Network):
         """Zeros that make the number of frames even; at least one."""
         hop = self.config.hop
         hops = samples // hop + 1
-        return (hops + 1 - hops % 2) * hop - samples
+        result: int = (hops + 1 - hops % 2) * hop - samples
+        return result
 
 
 class Encoder(nn.Module):

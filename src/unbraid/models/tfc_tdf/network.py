@@ -58,7 +58,8 @@ class TFCTDF(Network):
         frames = -(-(samples // config.hop + 1) // multiple) * multiple
         exact = (frames - 1) * config.hop
         # Lengths between two frames have as many frames as the first of them.
-        return exact if exact >= samples else exact + multiple * config.hop
+        result: int = exact if exact >= samples else exact + multiple * config.hop
+        return result
 
     def forward(self, mixture: Mixture) -> Estimates:
         """Separate songs: (batch, channels, samples) -> (batch, stems, channels, samples)."""

@@ -195,7 +195,7 @@ def _place(value: bytes) -> _Place:
 
 
 def _shape(content: bytes) -> tuple[int, ...]:
-    lengths = []
+    lengths: list[int] = []
     for number, dimension in _Reader(content).fields():
         if number != 2 or not isinstance(dimension, bytes) or len(lengths) == _MOST_DIMENSIONS:
             raise CheckpointError("a tensor of impossible shape")
@@ -206,7 +206,8 @@ def _shape(content: bytes) -> tuple[int, ...]:
 
 def _shards(index: Path, header: bytes) -> list[tuple[Path, int]]:
     """The files with data, and their sizes."""
-    found: dict[int, int | bytes] = {1: 0, 2: 0} | dict(_Reader(header).fields())
+    found: dict[int, int | bytes] = {1: 0, 2: 0}
+    found.update(_Reader(header).fields())
     count = found[1]
     if not isinstance(count, int) or not 1 <= count <= _MOST_SHARDS or found[2] != 0:
         raise CheckpointError(f"a bundle of 1 to {_MOST_SHARDS} little-endian files is read")
@@ -235,4 +236,7 @@ def _read(path: Path, place: _Place) -> np.ndarray:
         )
         if masked_crc32c(content) != place.checksum:
             raise CheckpointError("values that do not have their checksum; get the file again")
-        return content.view(np.dtype(KINDS[place.kind]).newbyteorder("<")).reshape(place.shape)
+        result: np.ndarray = content.view(np.dtype(KINDS[place.kind]).newbyteorder("<")).reshape(
+            place.shape
+        )
+        return result
