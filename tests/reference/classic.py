@@ -1,4 +1,4 @@
-"""Stored outputs of the authors' implementations of classic systems, and how to compare with them.
+"""Stored outputs of public implementations of classic systems, and how to compare with them.
 
 `classic.json` holds, for each case, the shape, mean, deviation and largest magnitude of the output,
 its product with `uniform("probe", n)`, and some of its values. They were measured with openunmix

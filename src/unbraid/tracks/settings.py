@@ -44,7 +44,7 @@ class OutputSettings:
     format: str = "wav"
     bit_depth: str | None = None
     bitrate_kbps: int | None = None
-    sample_rate: str | int = "source"
+    sample_rate: str | int | float | np.integer[Any] | np.floating[Any] = "source"
     stems: tuple[str, ...] | None = None
     two_stems: str | None = None
     residual: bool = False

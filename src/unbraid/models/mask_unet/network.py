@@ -185,14 +185,13 @@ class DecoderLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # A transposed convolution gives 2 n + 3 rows; the padding of the encoder is cut off again.
-        y = self.conv(x)
+        y: Tensor = self.conv(x)
         y = y[..., 1:-2, 1:-2] if self.spleeter else y[..., 2:-1, 2:-1]
         if self.norm is None:
-            result: Tensor = y
-            return result
+            return y
         y = self.norm(self._activate(y)) if self.spleeter else self._activate(self.norm(y))
-        result: Tensor = self.dropout(y)
-        return result
+        dropped: Tensor = self.dropout(y)
+        return dropped
 
     def _activate(self, x: Tensor) -> Tensor:
         return F.elu(x) if self.elu else F.relu(x)

@@ -188,7 +188,7 @@ def _place(value: bytes) -> _Place:
     kind, shape = found[1], found[2]
     if kind not in _TYPES or not isinstance(shape, bytes) or 6 not in found:
         raise CheckpointError(
-            f"a tensor of TensorFlow's type {kind}; only float32 and int64 with a checksum are read"
+            f"TensorFlow's type {kind!r}; only float32 and int64 with a checksum are read"
         )
     shard, start, size, checksum = (int(found[number]) for number in (3, 4, 5, 6))
     return _Place(_TYPES[int(kind)], _shape(shape), shard, start, size, checksum)
