@@ -17,6 +17,7 @@ from av.packet import Packet
 
 from unbraid.audio.channels import default_channel_names
 from unbraid.audio.container import Source, open_container, open_regular, shown
+from unbraid.audio.formats import MIN_SAMPLE_RATE
 from unbraid.audio.frames import Conformer, to_float
 from unbraid.audio.ogg import link_starts
 from unbraid.audio.pcm import PcmDecoder, PcmLayout, judge
@@ -26,7 +27,6 @@ from unbraid.closing import Closing
 from unbraid.errors import AudioReadError
 
 MAX_CHANNELS = 64
-MIN_SAMPLE_RATE = 1000  # no recording has less; a header that says so is damaged
 MAX_SAMPLE_RATE = 6_144_000  # eight times 768 kHz; FFmpeg gives DSD at an eighth of its rate
 
 # Guards against damaged files that a demuxer reads in circles. Even silence in Monkey's Audio packs

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from unbraid.errors import SettingsError
 
+MIN_SAMPLE_RATE = 1000  # no recording has less; a header that says so is damaged
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _AAC_RATES = (
     *(7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000),
@@ -121,7 +122,7 @@ class AudioFormat:
         if self.name == "flac" and sample_rate > 65535:
             # Above 65,535 Hz a FLAC frame gives its rate in tens of Hz.
             return min(-(-sample_rate // 10) * 10, _FLAC_LARGEST)
-        return sample_rate
+        return max(sample_rate, MIN_SAMPLE_RATE)
 
 
 def _next_of(rates: tuple[int, ...], sample_rate: int) -> int:
