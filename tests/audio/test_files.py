@@ -124,7 +124,7 @@ def test_more_channels_than_music_has_are_refused(tmp_path):
         probe(path)
 
 
-@pytest.mark.parametrize("rate", [1, 100, 8000, 96000, 192_000, 768_000, 5_644_800])
+@pytest.mark.parametrize("rate", [1000, 8000, 96000, 192_000, 768_000, 5_644_800])
 def test_any_rate_is_read(tmp_path, rate):
     path = tmp_path / "a.wav"
     path.write_bytes(wav_bytes(integers(1, 10, 16).astype("i2"), rate=rate))

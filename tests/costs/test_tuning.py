@@ -110,7 +110,7 @@ def test_a_separator_takes_the_choice_only_when_asked_and_its_stems_stay():
 def test_a_choice_of_another_device_moves_the_model_only_where_none_was_asked_for(monkeypatch):
     moved = []
 
-    def prepare(model, device="auto", precision="auto"):
+    def prepare(model, device="auto", precision="auto", config=None):
         moved.append(device)
         return ReadyModel(
             as_model(model), "lowhigh", "cpu" if device == "auto" else device, precision

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from unbraid.cli.main import main
-from unbraid.training import report, session  # noqa: F401  imported once, before the forks
+from unbraid.training import page, session  # noqa: F401  imported once, before the forks
 
 PATIENCE_S = 120.0
 

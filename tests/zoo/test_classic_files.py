@@ -94,7 +94,7 @@ def test_a_file_gives_back_its_network(case, tmp_path):
         assert torch.equal(load_module(stored)(mixture), model(mixture))
 
 
-def test_a_file_that_lacks_a_weight_is_refused_by_name(tmp_path):
+def test_a_file_that_lacks_a_weight_is_refused_by_name(tmp_path, unchecked):
     _save(tmp_path / "demucs.th", "demucs")
     state = torch.load(tmp_path / "demucs.th")
     del state["decoder.3.2.bias"]

@@ -12,7 +12,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from unbraid.atomic import write_text
@@ -149,10 +149,18 @@ def load_choice(fingerprint: Callable[[], str]) -> Choice | None:
     return found if fits else None
 
 
+def _version(package: str) -> str:
+    """The version of a package; "" if it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
 def hardware() -> str:
     """What a measurement holds for: processor, cores, GPUs, what runs models, unbraid."""
     engine = "native" if why_torch("cpu") is None else "torch"
-    facts = [_processor(), _cores(), gpu_names(), version("torch"), engine, __version__]
+    facts = [_processor(), _cores(), gpu_names(), _version("torch"), engine, __version__]
     return json.dumps(facts)
 
 

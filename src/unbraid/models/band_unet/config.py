@@ -89,7 +89,7 @@ def band_edges(bins: int, bands: int) -> tuple[int, ...]:
     """Edges of bands that grow with their frequency, but none narrower than one bin.
 
     >>> band_edges(17, 8)
-    (0, 1, 2, 3, 4, 6, 9, 12, 17)
+    (0, 1, 2, 3, 4, 6, 8, 12, 17)
     """
     for single in range(1, bands):  # the fewest bands of one bin that leave none narrower
         rest = bands - single

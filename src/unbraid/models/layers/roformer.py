@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 Tokens = Float[Tensor, "b n c"]
 Heads = Float[Tensor, "b h n c"]
+WideHeads = Float[Tensor, "b h n 2*c"]
 
 
 class RMSNorm(nn.Module):
@@ -94,7 +95,7 @@ class Polar(nn.Module):
         self.bias = nn.Parameter(torch.zeros(heads, head_width))
         self.inv_freqs = nn.Parameter(10_000.0 ** (-steps / head_width), requires_grad=False)
 
-    def forward(self, q: Heads, k: Heads) -> tuple[Heads, Heads]:
+    def forward(self, q: Heads, k: Heads) -> tuple[WideHeads, WideHeads]:
         """Queries and keys of twice the width, whose dot products are the scores."""
         places = torch.arange(q.shape[-2], device=q.device).to(q.dtype)
         angles = torch.outer(places, self.inv_freqs)
