@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from unbraid.cli import separate, types
 from unbraid.errors import SettingsError
-from unbraid.models.default import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from unbraid.batch.journal import Entry
@@ -28,16 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("inputs", metavar="INPUT", nargs="+", help="files, folders or patterns; or: status OUT")
     add("-o", "--out", metavar="DIR", help="output folder, which all workers share")
-    add(
-        "-m",
-        "--model",
-        "-n",
-        metavar="NAME|PATH",
-        default=DEFAULT_MODEL,
-        help="model (%(default)s)",
-    )
-    add("--config", metavar="FILE", help="the YAML of a .ckpt (the one beside it)")
-    add("--repo", metavar="DIR", help="folder that holds the model")
+    separate.add_model_options(parser)
     separate.add_output_options(parser.add_argument_group("what is written"))
     separate.add_separation_options(parser.add_argument_group("how it is separated"))
     _add_run(parser.add_argument_group("the batch"))

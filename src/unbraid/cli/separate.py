@@ -32,6 +32,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("inputs", metavar="INPUT", nargs="+", help="an audio file, video, folder, pattern, or -")
     add("-o", "--out", metavar="DIR", default="separated", help="output folder (%(default)s)")
+    add_model_options(parser)
+    add("--stream", metavar="N", type=types.count, help="which audio stream (that of players)")
+    add_output_options(parser.add_argument_group("what is written"))
+    add_separation_options(parser.add_argument_group("how it is separated"))
+    _add_run(parser.add_argument_group("the run"))
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Which model; `separator_arguments` reads it."""
+    add = parser.add_argument
     add(
         "-m",
         "--model",
@@ -42,10 +52,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--config", metavar="FILE", help="the YAML of a .ckpt (the one beside it)")
     add("--repo", metavar="DIR", help="folder that holds the model")
-    add("--stream", metavar="N", type=types.count, help="which audio stream (that of players)")
-    add_output_options(parser.add_argument_group("what is written"))
-    add_separation_options(parser.add_argument_group("how it is separated"))
-    _add_run(parser.add_argument_group("the run"))
 
 
 def add_output_options(group: argparse._ArgumentGroup) -> None:
@@ -243,6 +249,7 @@ def separator_arguments(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def output_settings(options: argparse.Namespace) -> OutputSettings:
+    """How stems are written, as the options of `add_output_options` say."""
     from unbraid.tracks.settings import OutputSettings
 
     depth = options.bit_depth
