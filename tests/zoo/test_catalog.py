@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 import torch
 
 from unbraid.models.registry import build_model
+from unbraid.zoo import cards as zoo_cards
+from unbraid.zoo import open as zoo_open
 from unbraid.zoo.cards import public_card
-from unbraid.zoo.catalog import load_catalog
+from unbraid.zoo.catalog import CatalogBag, load_catalog
+from unbraid.zoo.chains import ChainRecipe
+from unbraid.zoo.checkpoint import save_checkpoint
 
 COMMUNITY = [name for name, model in load_catalog().models.items() if model.settings is not None]
+TINY = {
+    "n_fft": 64,
+    "hop": 16,
+    "frames": 16,
+    "bins": 32,
+    "width": 2,
+    "depth": 2,
+    "above": "average",
+}
 
 
 @pytest.mark.parametrize(
@@ -60,3 +74,42 @@ def test_a_card_says_what_is_not_known():
     text = public_card("melband-kim").text
     assert "is not known" in text
     assert "Multisong" in text
+
+
+def test_chains_name_models_of_the_catalog_and_state_the_stems_that_they_give():
+    catalog = load_catalog()
+    chains = {n: bag for n, bag in catalog.bags.items() if isinstance(bag.recipe, ChainRecipe)}
+    assert chains
+    for name, bag in chains.items():
+        given = [
+            taken or catalog.members(link)[0].stems
+            for link, taken in zip(bag.recipe.models, bag.recipe.stems, strict=True)
+        ]
+        assert bag.stems == tuple(dict.fromkeys(s for taken in reversed(given) for s in taken))
+        assert len(catalog.members(name)) == sum(
+            len(catalog.members(link)) for link in bag.recipe.models
+        )
+
+
+def test_a_chain_of_the_catalog_opens_from_files_in_the_cache(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    files = {"a.safetensors": ["vocals", "rest"], "b.safetensors": ["drums", "vocals"]}
+    known = load_catalog()
+    for file, stems in files.items():
+        model = build_model("mask_unet", TINY | {"stems": stems})
+        save_checkpoint(tmp_path / file, model, licence=file)
+    models = {
+        file[0]: replace(
+            known.models["melband-kim"], name=file, file=f"https://host/{file}", licence=file
+        )
+        for file in files
+    }
+    recipe = ChainRecipe(("a", "b"), (("vocals",), ()))
+    bag = CatalogBag("both", recipe, "Both.", stems=("drums", "vocals"))
+    catalog = replace(known, models=models, bags={"both": bag})
+    for module in (zoo_open, zoo_cards):
+        monkeypatch.setattr(module, "load_catalog", lambda: catalog)
+        monkeypatch.setattr(module, "cache_dir", lambda: tmp_path)
+    assert zoo_open.open_model("both").config.spec.stems == public_card("both").stems
+    assert zoo_open.licence_of("both") == "a.safetensors; b.safetensors"
+    assert public_card("both").local

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -66,7 +68,15 @@ def _show(name: str | None, as_json: bool) -> int:
     return 0
 
 
-_USES = ("fast, on any CPU", "four stems", "vocals", "six stems", "karaoke", "drum kit")
+_USES = (
+    "fast, on any CPU",
+    "four stems",
+    "best vocals",
+    "vocals",
+    "six stems",
+    "karaoke",
+    "drum kit",
+)
 """What people look for, most of them first."""
 
 
@@ -77,17 +87,28 @@ def _which(cards: Iterable[ModelCard]) -> str:
     for card in sorted(recommended, key=lambda card: _USES.index(card.use)):
         size = "" if card.size_mb is None else f"{card.size_mb:.0f} MB"
         work = f"{card.work:g} x work" if card.work else ""
-        licence = card.licence or "not stated"
-        lines.append(f"  {card.use:17} -m {card.name:15} {size:>7} {work:>11}  {licence}")
+        line = f"  {card.use:17} -m {card.name:15} {size:>7} {work:>10}  "
+        lines.append(line + _short(card.licence or "not stated", _width() - len(line)))
     return "\n".join(
         [
             *lines,
             "",
             "Work is compared with one Hybrid Demucs (hdemucs_mmi). Licences are those of the",
-            "weights, as stated. `unbraid models show NAME` has scores, sources and leaks.",
+            "weights. `unbraid models show NAME` has them in full, with scores and sources.",
             "",
         ]
     )
+
+
+def _width() -> int:
+    """Columns to fill: the terminal's, at least 60."""
+    return max(60, shutil.get_terminal_size().columns)
+
+
+def _short(text: str, columns: int) -> str:
+    """The text, cut at a word to so many columns, at least eight."""
+    columns = max(8, columns)
+    return text if len(text) <= columns else text[: columns - 1].rstrip(" ,;.") + "…"
 
 
 def _pull(name: str) -> int:
@@ -122,20 +143,20 @@ def _meter() -> Callable[..., None]:
     return show
 
 
-def _facts(card: object) -> str:
+def _facts(card: ModelCard) -> str:
     names = ("name", "kind", "stems", "licence", "size_mb", "local", "trained_on")
     more = ("musdb_test_seen", "segment_s", "summary", "scores", "use", "work")
-    return json.dumps({name: getattr(card, name, None) for name in (*names, *more)})
+    return json.dumps({name: getattr(card, name) for name in (*names, *more)})
 
 
-def _line(card: object) -> str:
-    name, stems = getattr(card, "name", ""), ", ".join(getattr(card, "stems", ()))
-    size, licence = getattr(card, "size_mb", None), getattr(card, "licence", "")
-    megabytes = "     ?" if size is None else f"{size:6.1f}"
-    notes = [] if getattr(card, "local", True) else ["not fetched yet"]
-    notes += ["MUSDB test set in training"] * (getattr(card, "musdb_test_seen", False) is True)
+def _line(card: ModelCard) -> str:
+    size = "     ?" if card.size_mb is None else f"{card.size_mb:6.1f}"
+    notes = [] if card.local else ["not fetched yet"]
+    notes += ["MUSDB test set in training"] * (card.musdb_test_seen is True)
     said = f" ({'; '.join(notes)})" if notes else ""
-    return (
-        f"{name:23} {megabytes} MB  {licence:10} {stems}\n"
-        f"{'':23} {getattr(card, 'summary', '')}{said}"
+    indent = " " * 4
+    licence = _short(f"Licence: {card.licence or 'not stated'}", _width() - len(indent))
+    text = textwrap.fill(
+        card.summary + said, _width(), initial_indent=indent, subsequent_indent=indent
     )
+    return f"{card.name:25} {size} MB  {', '.join(card.stems)}\n{text}\n{indent}{licence}"

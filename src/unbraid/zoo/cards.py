@@ -7,6 +7,7 @@ from pathlib import Path
 
 from unbraid.models.base import ModelSpec
 from unbraid.models.compose.chain import ChainConfig
+from unbraid.models.default import DEFAULT_MODEL
 from unbraid.models.registry import Member, make_config
 from unbraid.zoo.bags import read_recipe
 from unbraid.zoo.catalog import CatalogModel, load_catalog
@@ -98,7 +99,7 @@ def bundled_card(path: Path) -> ModelCard:
         size_mb=sum(part.stat().st_size for part in parts) / 1e6,
         trained_on="; ".join(str(info.provenance.get("trained_on", "")) for info in infos),
         segment_s=spec.segment_samples / spec.sample_rate,
-        use="fast, on any CPU",
+        use="fast, on any CPU" if path.stem == DEFAULT_MODEL else "",
     )
 
 
@@ -126,8 +127,8 @@ def public_card(name: str) -> ModelCard:
     card = ModelCard(
         name=name,
         path=folder if bag else targets[0],
-        stems=members[0].stems,
-        licence=members[0].licence,
+        stems=(bag.stems if bag else ()) or members[0].stems,
+        licence="; ".join(dict.fromkeys(member.licence for member in members)),
         summary=bag.summary if bag else f"{members[0].kind}.",
         scores=tuple(score for member in members for score in member.scores),
         use=bag.use if bag else members[0].use,
@@ -136,9 +137,9 @@ def public_card(name: str) -> ModelCard:
         size_mb=None if None in sizes else sum(size for size in sizes if size is not None),
         local=all(target.exists() for target in targets),
         kind="bag" if bag else "single",
-        trained_on=members[0].trained_on,
+        trained_on="; ".join(dict.fromkeys(member.trained_on for member in members)),
         musdb_test_seen=_any_seen(members),
-        segment_s=bag.recipe.segment_s if bag else None,
+        segment_s=bag.segment_s if bag else None,
         files=tuple(member.address for member in members),
     )
     return _with_text(card, members)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unbraid.zoo.bags import BagRecipe
+from unbraid.zoo.chains import ChainRecipe, chain_recipe
 from unbraid.zoo.public.msst import Settings
 
 if sys.version_info >= (3, 11):
@@ -78,13 +79,28 @@ class CatalogModel:
 
 @dataclass(frozen=True)
 class CatalogBag:
-    """A public bag of models, which may hold one."""
+    """Several public models under one name: a bag (perhaps of one), or a chain.
+
+    Attributes:
+        name: ours, or the name that people know it by.
+        recipe: what it is made of.
+        summary: one line.
+        use: what it is recommended for.
+        work: computation for a second of sound, compared with one Hybrid Demucs; 0 if not known.
+        stems: of a chain, in the order of its spec; those of a bag are its members'.
+    """
 
     name: str
-    recipe: BagRecipe
+    recipe: BagRecipe | ChainRecipe
     summary: str
     use: str = ""
     work: float = 0.0
+    stems: tuple[str, ...] = ()
+
+    @property
+    def segment_s(self) -> float | None:
+        """Seconds of one pass, where the recipe sets it; None: the members' own."""
+        return self.recipe.segment_s if isinstance(self.recipe, BagRecipe) else None
 
 
 @dataclass(frozen=True)
@@ -93,7 +109,8 @@ class Catalog:
 
     Attributes:
         root: where the addresses of Demucs's own models start.
-        models, bags: by name.
+        models: by name.
+        bags: bags and chains, by name.
         doubtful: size of a file whose origin is in doubt -> what to say when one opens it.
     """
 
@@ -104,8 +121,11 @@ class Catalog:
 
     def members(self, name: str) -> list[CatalogModel]:
         """The files that a name stands for, each once; none for an unknown name."""
-        names = self.bags[name].recipe.models if name in self.bags else (name,)
-        return [self.models[member] for member in dict.fromkeys(names) if member in self.models]
+        if name not in self.bags:
+            return [self.models[name]] if name in self.models else []
+        parts = self.bags[name].recipe.models
+        files = {file.name: file for part in parts for file in self.members(part)}
+        return list(files.values())
 
     def by_file(self, file_name: str) -> CatalogModel | None:
         """The model whose file has this name, if any."""
@@ -122,7 +142,8 @@ def load_catalog() -> Catalog:
         root=data["root"],
         models={name: _model(name, entry, data) for name, entry in data["models"].items()}
         | {name: _community_model(name, entry) for name, entry in community["models"].items()},
-        bags={name: _bag(name, entry) for name, entry in data["bags"].items()},
+        bags={name: _bag(name, entry) for name, entry in data["bags"].items()}
+        | {name: _chain(name, entry) for name, entry in community["chains"].items()},
         doubtful={entry["bytes"]: entry["note"] for entry in community["doubtful"]},
     )
 
@@ -181,4 +202,15 @@ def _bag(name: str, entry: dict[str, Any]) -> CatalogBag:
     )
     return CatalogBag(
         name, recipe, entry["summary"], entry.get("use", ""), float(entry.get("work", 0))
+    )
+
+
+def _chain(name: str, entry: dict[str, Any]) -> CatalogBag:
+    return CatalogBag(
+        name,
+        chain_recipe({"chain": entry["chain"]}),
+        entry["summary"],
+        entry.get("use", ""),
+        float(entry.get("work", 0)),
+        tuple(entry["stems"]),
     )

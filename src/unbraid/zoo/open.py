@@ -162,6 +162,9 @@ def _open_public(name: str, on_download: OnDownload | None) -> StoredModel:
     pull(name, on_download=on_download)
     if name in catalog.bags:
         recipe = catalog.bags[name].recipe
+        if isinstance(recipe, ChainRecipe):
+            links = [_open_public(link, on_download) for link in recipe.models]
+            return _open_chain(name, recipe, links)
         files = [cache_dir() / catalog.models[member].file_name for member in recipe.models]
         return _open_bag(name, recipe, files)
     return open_file(cache_dir() / catalog.models[name].file_name)
@@ -210,7 +213,9 @@ def _open_yaml(path: Path, left: int, on_download: OnDownload | None) -> StoredM
     return _open_chain(path, recipe, [link(name) for name in recipe.models])
 
 
-def _open_chain(where: Path, recipe: ChainRecipe, links: Sequence[StoredModel]) -> StoredModel:
+def _open_chain(
+    where: str | Path, recipe: ChainRecipe, links: Sequence[StoredModel]
+) -> StoredModel:
     for name, model in zip(recipe.models, links, strict=True):
         if model.config is None:
             raise CheckpointError(
@@ -224,7 +229,7 @@ def _open_chain(where: Path, recipe: ChainRecipe, links: Sequence[StoredModel]) 
     paths = tuple(dict.fromkeys(file for model in links for file in model.digest.paths))
     digest = Digest(paths, (config.given, config))
     members = {str(number): model for number, model in enumerate(links)}
-    return StoredModel("chain", config, {}, where, digest, members=members)
+    return StoredModel("chain", config, {}, Path(where), digest, members=members)
 
 
 def find_model(name: str | Path) -> Path:
@@ -247,7 +252,7 @@ def licence_of(name: str | Path) -> str:
     path = _local_path(name)
     members = load_catalog().members(str(name)) if path is None else []
     if members:
-        return members[0].licence
+        return "; ".join(dict.fromkeys(member.licence for member in members))
     if path is not None and path in bundled_files().values():
         return bundled_licence(path)
     if path is None or path.suffix in (*_YAML, ONNX_SUFFIX):
