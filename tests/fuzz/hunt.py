@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ def hunt(target: str, seeds: Mapping[str, bytes], folder: Path) -> list[str]:
     findings: list[str] = []
     tried = 0
     with _Child(target) as child:
-        for name, content in [*old.items(), *seeds.items(), *_mutants(seeds)]:
+        for name, content in chain(old.items(), seeds.items(), _mutants(seeds)):
             path = folder / f"input{Path(name).suffix}"
             path.write_bytes(content)
             tried += 1

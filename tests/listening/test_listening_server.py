@@ -143,8 +143,18 @@ def test_sounds_come_whole_and_in_ranges(server):
     assert ask(server, "GET", f"/audio/{name}", Range="bytes=-5")[2] == whole[-5:]
     assert ask(server, "GET", f"/audio/{name}", Range="bytes=5-")[2] == whole[5:]
     assert ask(server, "GET", f"/audio/{name}", Range=f"bytes={len(whole)}-")[0] == 416
+    assert ask(server, "GET", f"/audio/{name}", Range="bytes=9-2")[::2] == (200, whole)
+    some = f"bytes=0-4,{len(whole)}-"
+    assert ask(server, "GET", f"/audio/{name}", Range=some)[::2] == (206, whole[:5])
     status, headers, data = ask(server, "HEAD", f"/audio/{name}")
     assert (status, data, int(headers["Content-Length"])) == (200, b"", len(whole))
+
+
+def test_head_answers_wherever_get_does(server):
+    for path in ("/", "/index.html", "/favicon.ico", "/api/hello"):
+        got, head = ask(server, "GET", path), ask(server, "HEAD", path)
+        assert (head[0], head[2]) == (got[0], b"") == (200, b""), path
+        assert head[1]["Content-Length"] == got[1]["Content-Length"]
 
 
 def test_what_was_told_as_kept_survives_kill_9(tmp_path):

@@ -64,6 +64,7 @@ def test_a_mix_that_nobody_reads_is_not_made(client, service, job):
         "lines=1-2",
         "bytes=5-2",
         "bytes=",
+        "bytes=,",
         "bytes=a-b",
         "bytes",
         "bytes=1-2,5-3",
@@ -91,6 +92,26 @@ def test_a_range_is_answered_and_one_beyond_the_end_refused(client, job):
     assert beyond.headers["content-range"] == f"bytes */{len(whole)}"
     head = client.head(f"{job}/stems/drums", headers={"Range": "bytes=0-9"})
     assert (head.status_code, head.headers["content-length"]) == (200, str(len(whole)))
+
+
+def test_of_several_ranges_those_beyond_the_end_are_left_out(client, job):
+    whole = client.get(f"{job}/stems/drums").content
+    size = len(whole)
+    for ranges, part in (
+        (f"bytes=0-9,{size}-", whole[:10]),
+        (f"bytes={size + 5}-{size + 9},-7", whole[-7:]),
+        ("bytes=3-5,-0", whole[3:6]),
+        ("bytes=,2-4,,", whole[2:5]),
+    ):
+        answer = client.get(f"{job}/stems/drums", headers={"Range": ranges})
+        assert (answer.status_code, answer.content) == (206, part), ranges
+        assert answer.headers["content-range"].endswith(f"/{size}")
+    several = client.get(f"{job}/stems/drums", headers={"Range": f"bytes=0-1,{size}-,4-5"})
+    assert several.status_code == 206
+    assert several.headers["content-type"].startswith("multipart/byteranges")
+    assert whole[:2] in several.content and whole[4:6] in several.content
+    none = client.get(f"{job}/stems/drums", headers={"Range": f"bytes={size}-,-0"})
+    assert none.status_code == 416 and none.headers["content-range"] == f"bytes */{size}"
 
 
 def test_a_tag_is_known_in_a_list_and_weak_too(client, job):

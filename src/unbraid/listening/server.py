@@ -1,7 +1,7 @@
 """The page of a study and its ratings over HTTP, for a local network.
 
     GET  /                            the page
-    GET  /audio/NAME                  a sound of the study, with ranges
+    GET  /audio/NAME                  a sound of the study, with ranges (`web.http_rules`)
     GET  /api/hello                   {"study": id}
     POST /api/raters                  {"background": {…}} -> {"token", "playlist"}
     GET  /api/raters/TOKEN            {"playlist", "ratings"}: to resume
@@ -29,6 +29,7 @@ from unbraid.errors import SettingsError
 from unbraid.listening.page import POLICY
 from unbraid.listening.store import FILE, Rating, Store
 from unbraid.listening.study import Study, load_study
+from unbraid.web.http_rules import HttpRules
 from unbraid.web.refusals import Refusal, answer_refusals, not_found
 from unbraid.web.security import Guard, Keys, host_names
 
@@ -58,6 +59,7 @@ class ListeningServer(Closing):
         self.public = folder / "public"
         self.store = Store(folder / FILE)
         app = FastAPI(openapi_url=None, redirect_slashes=False)
+        app.add_middleware(HttpRules)
         app.add_middleware(
             Guard, names=host_names(host, allowed_hosts), any_address=False, keys=Keys(None)
         )
@@ -133,8 +135,8 @@ def _routes(study: Study, public: Path, store: Store) -> APIRouter:
             raise not_found()
         return playlist
 
-    @router.api_route("/", methods=["GET", "HEAD"])
-    @router.api_route("/index.html", methods=["GET", "HEAD"])
+    @router.get("/")
+    @router.get("/index.html")
     def page() -> FileResponse:
         headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-store"}
         return FileResponse(public / "index.html", headers=headers)
@@ -143,7 +145,7 @@ def _routes(study: Study, public: Path, store: Store) -> APIRouter:
     def icon() -> Response:
         return Response(media_type="image/x-icon")
 
-    @router.api_route("/audio/{name}", methods=["GET", "HEAD"])
+    @router.get("/audio/{name}")
     def sound(name: str) -> FileResponse:
         if name not in study.sounds:
             raise not_found("There is no such sound.")

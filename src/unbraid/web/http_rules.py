@@ -3,6 +3,7 @@
 - HEAD answers on every route that GET does, with the same headers and no content (section 9.3.2).
 - A Range that cannot be understood is ignored (section 14.2): an unknown unit, `bytes=5-2`, and
   any Range but that of a GET.
+- Of several ranges, those beyond the end are left out; 416 is for none that is left (14.1.2).
 - If-None-Match may hold a list, weak tags or `*` (section 13.1.2).
 """
 
@@ -33,6 +34,8 @@ class HttpRules:
         scope = {**scope, "headers": _headers(scope)}
         if is_head:
             await _answer_head(self._app, scope, receive, send)
+        elif _range_of(scope) is not None:
+            await _answer_range(self._app, scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
@@ -40,9 +43,19 @@ class HttpRules:
 def _headers(scope: MutableMapping[str, Any]) -> list[tuple[bytes, bytes]]:
     """The request's headers, without a Range that means nothing."""
     headers: list[tuple[bytes, bytes]] = list(scope["headers"])
-    ranges = [value for name, value in headers if name == b"range"]
-    if len(ranges) == 1 and scope["method"] == "GET" and is_range(ranges[0].decode("latin-1")):
+    text = _range_of(scope)
+    if text is not None and scope["method"] == "GET" and is_range(text):
         return headers
+    return _without_range(headers)
+
+
+def _range_of(scope: MutableMapping[str, Any]) -> str | None:
+    """The content of the Range header; None if there is none, or more than one."""
+    found = [value for name, value in scope["headers"] if name == b"range"]
+    return found[0].decode("latin-1") if len(found) == 1 else None
+
+
+def _without_range(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     return [(name, value) for name, value in headers if name != b"range"]
 
 
@@ -52,14 +65,58 @@ def is_range(text: str) -> bool:
     >>> is_range("bytes=0-99"), is_range("bytes=5-2"), is_range("lines=1-2")
     (True, False, False)
     """
+    pieces = _pieces(text)
+    return bool(pieces) and all(
+        found is not None and not (found[2] and int(found[2]) < int(found[1]))
+        for found in map(_RANGE.fullmatch, pieces)
+    )
+
+
+def _pieces(text: str) -> list[str]:
+    """The ranges in a Range header of bytes; empty elements of the list do not count (5.6.1)."""
     match = _RANGES.fullmatch(text.strip())
-    if match is None:
-        return False
-    for piece in match[1].split(","):
-        found = _RANGE.fullmatch(piece.strip())
-        if found is None or (found[2] and int(found[2]) < int(found[1])):
-            return False
-    return True
+    return [] if match is None else [p for piece in match[1].split(",") if (p := piece.strip())]
+
+
+def within(text: str, size: int) -> str | None:
+    """The same Range header without the ranges that a file of `size` bytes cannot satisfy.
+
+    >>> within("bytes=0-1, 99-, -0, -3", 10), within("bytes=99-", 10)
+    ('bytes=0-1,-3', None)
+    """
+
+    def starts_inside(piece: str) -> bool:
+        first, _, last = piece.partition("-")
+        return int(first) < size if first else int(last) > 0 and size > 0
+
+    pieces = [piece for piece in _pieces(text) if starts_inside(piece)]
+    return f"bytes={','.join(pieces)}" if pieces else None
+
+
+async def _answer_range(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with the ranges that can be satisfied, if only some of them can.
+
+    A route that refuses a Range states the size of its file ("Content-Range: bytes */SIZE"); it is
+    asked again without the ranges beyond that size. Reading twice is safe: only GET has ranges.
+    """
+    asked = _range_of(scope) or ""
+    fewer: str | None = None
+
+    async def send_unless_refused(message: Message) -> None:
+        nonlocal fewer
+        if message["type"] == "http.response.start" and message["status"] == 416:
+            size = re.fullmatch(
+                r"bytes \*/(\d+)", MutableHeaders(scope=message).get("content-range", "")
+            )
+            kept = within(asked, int(size[1])) if size else None
+            fewer = kept if kept is None or _pieces(kept) != _pieces(asked) else None
+        if fewer is None:
+            await send(message)
+
+    await app(scope, receive, send_unless_refused)
+    if fewer is not None:
+        headers = [*_without_range(scope["headers"]), (b"range", fewer.encode("latin-1"))]
+        await app({**scope, "headers": headers}, receive, send)
 
 
 async def _answer_head(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
