@@ -14,6 +14,7 @@ from studies.quartet.batches import Mixer, Pool
 PROGRAMS = (
     *("mini.make_test", "mini.more_instruments", "ablations.compare_runs"),
     *("quartet.make_songs", "quartet.make_electronic", "quartet.real_stems"),
+    *("quartet.more_instruments",),
     *("quartet.train", "quartet.average", "quartet.measure"),
 )
 

@@ -16,8 +16,9 @@ from unbraid.models.band_unet.network import BandUNet
 from unbraid.zoo.checkpoint import save_checkpoint
 
 DATA = (
-    "made-up songs of bands and MIDI pieces (Groove MIDI, Freedoom; Growlybass, Swagbass, Black "
-    "And Green Guitars, MuldjordKit, Sonic Pi, Rumpf kit, Fluid R3, MuseScore General), "
+    "made-up songs of bands and MIDI pieces (Groove MIDI, Freedoom; basses, guitars and drums of "
+    "Karoryfer Samples and FreePats, MuldjordKit, Sonic Pi, Rumpf kit, Fluid R3, MuseScore "
+    "General), "
     "Everything is Free without Potassium, guitars of Carlos Viola Iborra; voices, of which "
     "traces are left in the mixture as a first model leaves them"
 )

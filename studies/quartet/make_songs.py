@@ -5,6 +5,7 @@
 Unlike `unbraid data songs` there is no voice, and everything is what records of rock, pop, country
 and metal bands are full of: distorted guitars, double-tracked, picked and palm-muted; basses that
 follow the kick; kits close or in a room; dry takes next to pressed and saturated ones.
+`--maker record` plays the instruments of `more_instruments` by hand (see records.py).
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import numpy as np
 
 from studies.quartet.band import FONTS
 from studies.quartet.guitars import Guitars
+from studies.quartet.mixing import balance, press, whole
+from studies.quartet.records import Records
 from unbraid.songs import compose
-from unbraid.songs import effects as fx
 from unbraid.songs.ingredients import find_ingredients
 
 
@@ -67,27 +69,13 @@ class Maker(Guitars):
         else:
             drums = self.drums()
             stems = [drums, self.bass(), self.other()]
-        levels = rng.normal((0, -1, -1), (2, 3, 3))
-        stems = [
-            s * np.float32(0.1 / max(fx.rms(s), 1e-4) * 10 ** (v / 20))
-            for s, v in zip(stems, levels, strict=True)
-        ]
-        mix = sum(stems)
-        if self.chance(0.45):  # bus compression and a limiter: every stem gets the mix's gain
-            level = mix + 1e-6
-            pressed = fx.compress(mix, rng.uniform(1.3, 3), rng.uniform(0.05, 0.3))
-            curve = np.clip(
-                np.abs(pressed).sum(1, keepdims=True)
-                / (np.abs(level).sum(1, keepdims=True) + 1e-9),
-                0,
-                2,
-            ).astype(np.float32)
-            curve = fx.butter(curve, 200, "low", 1)
-            peak = float(np.abs(mix * curve).max())
-            curve = curve * fx.limiter_curve(mix * curve, peak * rng.uniform(0.35, 0.9))
-            stems = [s * curve for s in stems]
-        peak = max(float(np.abs(s).max()) for s in stems)
-        return (np.stack(stems) * (0.98 * 32767 / max(peak, 1e-6))).astype(np.int16)
+        stems = balance(stems, rng)
+        if self.chance(0.45):
+            stems = press(stems, rng)
+        return whole(stems)
+
+
+MAKERS = {"song": Maker, "record": Records}
 
 
 def main() -> None:
@@ -98,21 +86,23 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--seconds", type=float, default=40)
+    parser.add_argument("--maker", choices=MAKERS, default="song")
+    parser.add_argument("--prefix", help="of the files' names; the maker's name if left out")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     ingredients = replace(find_ingredients(args.ingredients), soundfont=FONTS[0])
     for number in range(args.first, args.first + args.count):
-        path = args.out / f"song{number:04d}.npy"
+        path = args.out / f"{args.prefix or args.maker}{number:04d}.npy"
         if path.exists():
             continue
-        maker = Maker((args.seed, number), ingredients, args.seconds)
+        maker = MAKERS[args.maker]((args.seed, number), ingredients, args.seconds)
         try:
             song = maker.song()
         except Exception as error:
             print(number, maker.style, repr(error), flush=True)
             continue
-        np.save(path.with_name(f"tmp{number}.npy"), song)
-        path.with_name(f"tmp{number}.npy").rename(path)
+        np.save(path.with_name(f"tmp{path.stem}.npy"), song)
+        path.with_name(f"tmp{path.stem}.npy").rename(path)
         print(number, maker.style, flush=True)
 
 
