@@ -108,20 +108,44 @@ def random_curve(rng, stem: str, power: np.ndarray, share: float = 1.0) -> np.nd
 class Mixer:
     """Draws excerpts and gives what the loss needs: sums of products over bands.
 
-    `draw` gives float32 arrays: own (2 f n), shared (f n) of the mixture; cross (3 2 f n), the real
-    part of mixture times stem; source (3 2 f n), power of the stem.
+    `batch` gives float32 arrays: own (2 f n), shared (f n) of the mixture; cross (s 2 f n), the
+    real part of mixture times stem; source (s 2 f n), power of the stem. Stems are drums, bass,
+    other and, of four, what a first model left of the vocals.
+
+    Args:
+        voices: recordings for traces of vocals that are made up; `sung`: how often.
+        left: files of `make_sung.py`, where a model took the vocals out; `behind`: how often.
     """
 
     def __init__(
-        self, pool: Pool, edges, frames: int, seed, apart=0.4, absent=0.05, voices=None, sung=0.2
+        self,
+        pool: Pool,
+        edges,
+        frames: int,
+        seed,
+        apart=0.4,
+        absent=0.05,
+        voices=None,
+        sung=0.2,
+        stems=3,
+        left=None,
+        behind=0.3,
     ) -> None:
         self.pool, self.edges, self.frames = pool, np.asarray(edges), frames
         self.rng = np.random.default_rng(seed)
         self.apart, self.absent = apart, absent
         paths = sorted(voices.glob("*.npy")) if voices else []
         self.voices = [np.load(path, mmap_mode="r") for path in paths]
-        self.sung = sung
+        self.sung, self.count, self.behind = sung, stems, behind
+        self.folder, self.left = left, list[Path]()
+        self.look()
         self.kept: list[list[np.ndarray]] = []
+
+    def look(self) -> None:
+        """Find files that were written since."""
+        self.pool.look()
+        if self.folder:
+            self.left = [p for p in sorted(self.folder.glob("*.npy")) if p.name[:3] != "tmp"]
 
     def stems(self) -> list[np.ndarray]:
         rng, pool = self.rng, self.pool
@@ -165,7 +189,41 @@ class Mixer:
         return float(self.rng.random() > 0.33)
 
     def item(self, spectra: list[np.ndarray]) -> dict[str, np.ndarray]:
-        """Gains, an equalizer for each stem, and the sums over bands."""
+        """What the loss needs of one excerpt: of a file of `left`, or of these stems, mixed."""
+        if self.left and self.rng.random() < self.behind:
+            return self.sums(self.left_behind())
+        s = self.mixed(spectra)
+        if self.rng.random() < 0.12:  # what a codec leaves
+            s[..., int(self.rng.uniform(3500, 16000) / RATE * N_FFT) :] *= 0.02
+        return self.sums(s)
+
+    def sums(self, s: np.ndarray) -> dict[str, np.ndarray]:
+        """Sums over bands of stems (s 2 frames bins)."""
+        z = s.sum(0)
+        return {
+            "own": self.banded(_product(z, z)),
+            "shared": self.banded(_product(z[0], z[1])),
+            "cross": self.banded(_product(z[None], s)),
+            "source": self.banded(_product(s, s)),
+        }
+
+    def left_behind(self) -> np.ndarray:
+        """An excerpt without its vocals, as a model leaves it, (s 2 frames bins), equalized."""
+        rng = self.rng
+        audio = np.load(self.left[rng.integers(len(self.left))], mmap_mode="r")
+        samples = (self.frames + 1) * HOP
+        at = int(rng.integers(0, audio.shape[1] - samples))
+        piece = audio[:, at : at + samples].astype(np.float32) / 32768
+        level = np.sqrt(np.square(piece.sum(0)).mean()) + 1e-4
+        tilt = np.interp(OCTAVES, CENTRES, np.cumsum(rng.normal(0, 0.6, len(CENTRES))))
+        curve = (10 ** (tilt / 20) * 0.15 / level).astype(np.float32)
+        s = np.stack([spectrum(stem) for stem in piece]) * curve
+        if rng.random() < 0.5:
+            s = s[:, ::-1]
+        return s if self.count == 4 else np.stack([s[0], s[1], s[2] + s[3]])
+
+    def mixed(self, spectra: list[np.ndarray]) -> np.ndarray:
+        """Gains and an equalizer for each stem, perhaps traces of a voice: (s 2 frames bins)."""
         rng, parts = self.rng, []
         louder = np.zeros(3)
         if rng.random() < 0.08:  # one stem is far louder than the others
@@ -180,21 +238,15 @@ class Mixer:
         s = np.stack(parts)
         if self.voices and rng.random() < self.sung:
             s = self.behind_vocals(s)
-        if rng.random() < 0.12:  # what a codec leaves
-            s[..., int(rng.uniform(3500, 16000) / RATE * N_FFT) :] *= 0.02
-        z = s.sum(0)
-        return {
-            "own": self.banded(_product(z, z)),
-            "shared": self.banded(_product(z[0], z[1])),
-            "cross": self.banded(_product(z[None], s)),
-            "source": self.banded(_product(s, s)),
-        }
+        elif self.count == 4:
+            s = np.concatenate([s, np.zeros_like(s[:1])])
+        return s
 
     def behind_vocals(self, s: np.ndarray) -> np.ndarray:
         """What is left of stems (3 2 frames bins) when a model has taken a voice out of the mix.
 
         Its mask is the ideal one with errors: parts of all stems go with the voice, and what stays
-        of the voice belongs to "other".
+        of the voice is a stem of its own, or belongs to "other".
         """
         rng = self.rng
         audio = self.voices[rng.integers(len(self.voices))]
@@ -210,6 +262,8 @@ class Mixer:
         sharp = rng.uniform(1, 2)
         left = 1 - size**sharp / (size**sharp + rest**sharp)
         s = s * left
+        if self.count == 4:
+            return np.concatenate([s, (v * left)[None]])
         s[2] += v * left
         return s
 

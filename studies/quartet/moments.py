@@ -19,10 +19,16 @@ def save_moments(path: Path, optimizer: torch.optim.Optimizer) -> None:
 
 
 def load_moments(path: Path, optimizer: torch.optim.Optimizer) -> None:
-    """Let a new optimizer of the same weights go on with them."""
+    """Give them to a new optimizer of the same weights, or of more outputs."""
     state: dict[int, dict[str, torch.Tensor]] = {}
     for key, value in load_file(path).items():
         number, name = key.split(".")
         state.setdefault(int(number), {})[name] = value.float()
+    weights = optimizer.param_groups[0]["params"]
+    for number, values in state.items():
+        for name in ("exp_avg", "exp_avg_sq"):  # of outputs that were not there: nothing yet
+            grown = torch.zeros_like(weights[int(number)])
+            grown[: len(values[name])] = values[name]
+            values[name] = grown
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})

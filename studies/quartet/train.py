@@ -21,7 +21,7 @@ from studies.quartet.moments import load_moments, save_moments
 from unbraid.models.band_unet.config import BandUNetConfig
 from unbraid.models.band_unet.network import BandPowers, BandUNet, band_powers, istft, stft, to_bins
 
-WEIGHTS = torch.tensor([1.0, 1.5, 1.0])  # of drums, bass and other
+WEIGHTS = torch.tensor([1.0, 1.5, 1.0, 1.0])  # of drums, bass, other and traces of vocals
 
 
 def loss_of(masks: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -38,15 +38,32 @@ def loss_of(masks: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor
         .mean((2, 3, 4))
     )
     amplitude = amplitude / (batch["own"].sqrt().mean((1, 2, 3))[:, None] + 1e-2)
-    return (decibels * WEIGHTS).mean() * 0.2 + 0.5 * amplitude.mean()
+    return (decibels * WEIGHTS[: decibels.shape[1]]).mean() * 0.2 + 0.5 * amplitude.mean()
+
+
+def with_outputs(weights: dict[str, torch.Tensor], outputs: int) -> dict[str, torch.Tensor]:
+    """Weights of a network of fewer stems for one of more: the new ones begin almost silent."""
+    kernel, bias = weights["leave.weight"], weights["leave.bias"]
+    if (more := outputs - len(kernel)) > 0:
+        weights["leave.weight"] = torch.cat([kernel, 0.5 * kernel[-more:]])
+        weights["leave.bias"] = torch.cat([bias, bias[-more:] - 3.0])
+    return weights
 
 
 class Songs:
-    """Songs to measure by: nSDR of each stem behind the true vocals."""
+    """Songs to measure by: nSDR of each stem, behind the true vocals or those of a first link.
+
+    Args:
+        folders: of one song's stems each; or .npz files of `behind.py`.
+    """
 
     def __init__(self, folders: list[Path], seconds: float = 60) -> None:
-        self.songs = {}
+        self.songs, self.power = {}, {}
         for folder in folders:
+            if folder.suffix == ".npz":
+                with np.load(folder) as file:
+                    self.songs[folder.name], self.power[folder.name] = file["stems"], file["power"]
+                continue
             stems = {p.stem: p for p in folder.iterdir() if p.stem in STEMS}
             audio = {k: sf.read(p, dtype="float32", always_2d=True)[0] for k, p in stems.items()}
             n = min(min(map(len, audio.values())), int(44100 * seconds))
@@ -63,8 +80,11 @@ class Songs:
             masks = model.masks(band_powers(z, config.edges))
             shares = to_bins(masks, config.edges)
             estimates = istft(shares * z[:, None], config.n_fft, mixture.shape[-1])[0]
-            error = (estimates - sources).square().sum((1, 2)) + 1e-7
-            out[name] = (10 * torch.log10((sources.square().sum((1, 2)) + 1e-7) / error)).tolist()
+            if len(sources) == 4 and len(estimates) == 3:
+                estimates = torch.cat([estimates, torch.zeros_like(estimates[:1])])
+            error = (estimates[: len(sources)] - sources).square().sum((1, 2)) + 1e-7
+            power = torch.from_numpy(self.power.get(name, np.square(true).sum((1, 2))))
+            out[name] = (10 * torch.log10((power + 1e-7) / error)).tolist()
         return out
 
 
@@ -79,6 +99,9 @@ def main() -> None:
     parser.add_argument("--end", type=float, default=0.05, help="last learning rate over the first")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--voices", type=Path, help="folder of .npy (samples, 2)")
+    parser.add_argument("--left", type=Path, help="folder of make_sung.py's files: a fourth stem")
+    parser.add_argument("--behind", type=float, default=0.3, help="how often such a file is heard")
+    parser.add_argument("--sung", type=float, default=0.2, help="made-up traces, how often")
     parser.add_argument("--frames", type=int, default=64)
     parser.add_argument("--optimizer", type=Path, help="state to go on with")
     parser.add_argument("--seed", type=int, default=0)
@@ -96,10 +119,13 @@ def main() -> None:
             "gloo", f"tcp://127.0.0.1:{args.port}", rank=args.rank, world_size=args.world
         )
     torch.manual_seed(args.seed)
-    config = BandUNetConfig(**({"channels": tuple(args.channels)} if args.channels else {}))
+    names = (*STEMS, "vocals") if args.left else STEMS
+    config = BandUNetConfig(
+        stems=names, **({"channels": tuple(args.channels)} if args.channels else {})
+    )
     model = BandUNet(config)
     if args.start:
-        model.load_state_dict(load_file(args.start))
+        model.load_state_dict(with_outputs(load_file(args.start), 2 * len(names)))
     averaged = torch.optim.swa_utils.AveragedModel(
         model,
         multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(args.average),
@@ -111,7 +137,16 @@ def main() -> None:
     folders, weights = zip(*(p.rsplit(":", 1) for p in args.pool), strict=True)
     pool = Pool([Path(f) for f in folders], [float(w) for w in weights])
     mixer = Mixer(
-        pool, config.edges, args.frames, (args.seed, args.rank), args.apart, voices=args.voices
+        pool,
+        config.edges,
+        args.frames,
+        (args.seed, args.rank),
+        args.apart,
+        voices=args.voices,
+        sung=args.sung,
+        stems=len(names),
+        left=args.left,
+        behind=args.behind,
     )
     songs = Songs(args.valid) if args.rank == 0 else None
     args.run.mkdir(parents=True, exist_ok=True)
@@ -152,7 +187,7 @@ def main() -> None:
                 value.data /= args.world
         averaged.update_parameters(model)
         if step % 25 == 0:
-            pool.look()
+            mixer.look()
             log.write(
                 json.dumps(
                     {
@@ -170,7 +205,7 @@ def main() -> None:
         if songs and time.time() - measured > args.every * 60:
             averaged.module.eval()
             scores = songs.scores(averaged.module)
-            means = np.mean(list(scores.values()), 0)
+            means = np.mean([values[:3] for values in scores.values()], 0)
             log.write(
                 json.dumps(
                     {
