@@ -57,6 +57,18 @@ def caf(bits: int, frame_bytes: int, data: bytes, *, flags: int = 2, channels: i
     return start + b"data" + struct.pack(">qI", len(data) + 4, 0) + data
 
 
+def aiff(bits: int, data: bytes, *, kind: bytes = b"", channels: int = 2) -> bytes:
+    """AIFF, or AIFF-C of a kind: "NONE" and "twos" big-endian, "sowt" little-endian."""
+    frames = len(data) // (-(-bits // 8) * channels)
+    rate = struct.pack(">HQ", 16383 + 14, RATE << 63 - 14)  # an 80-bit float; 2**14 <= RATE < 2**15
+    described = struct.pack(">hIh", channels, frames, bits) + rate
+    described += kind + bytes(2) if kind else b""
+    body = b"AIFC" if kind else b"AIFF"
+    body += b"COMM" + struct.pack(">I", len(described)) + described
+    body += b"SSND" + struct.pack(">III", len(data) + 8, 0, 0) + data
+    return b"FORM" + struct.pack(">I", len(body)) + body
+
+
 def nist(bits: int, width: int, data: bytes, *, channels: int = 2) -> bytes:
     """NIST SPHERE, little-endian."""
     fields = (

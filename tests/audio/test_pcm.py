@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import soundfile
-from pcm_files import FLOAT, RATE, caf, laid_out, mov, nist, w64, wav, wave_format
+from pcm_files import FLOAT, RATE, aiff, caf, laid_out, mov, nist, w64, wav, wave_format
 from sounds import encode, integers
 
 from unbraid.audio.files import probe, read
@@ -64,6 +64,26 @@ def test_core_audio_has_its_samples_in_the_high_bits(tmp_path, bits, width, big_
     data = laid_out(values, width, shift=8 * width - bits, big_endian=big_endian)
     content = caf(bits, 2 * width, data, flags=0 if big_endian else 2)
     assert is_read_as(tmp_path / "a.caf", content, values, bits)
+
+
+@pytest.mark.parametrize("bits", [12, 16, 20, 24])
+@pytest.mark.parametrize("kind", [b"", b"NONE", b"twos", b"sowt"])
+def test_aiff_of_any_bits_and_order_is_read_as_libsndfile_reads_it(tmp_path, bits, kind):
+    values = integers(2, SAMPLES, bits)
+    width = -(-bits // 8)
+    shift = 8 * width - bits
+    data = laid_out(values, width, shift=shift, big_endian=kind != b"sowt")
+    path = tmp_path / "a.aiff"
+    assert is_read_as(path, aiff(bits, data, kind=kind), values, bits)
+    theirs, _ = soundfile.read(path, dtype="float64", always_2d=True)
+    np.testing.assert_array_equal(theirs.T * 2.0 ** (bits - 1), values)
+
+
+@pytest.mark.parametrize("samples", [1, 4095, 4097, 8000])
+def test_the_last_packet_of_alac_in_core_audio_is_read_to_its_end(tmp_path, samples):
+    signal = integers(2, samples, 16).T / 2.0**15
+    soundfile.write(tmp_path / "a.caf", signal, RATE, subtype="ALAC_16")
+    np.testing.assert_array_equal(read(tmp_path / "a.caf")[0].T, signal)
 
 
 def test_speech_files_state_both_numbers_too(tmp_path):

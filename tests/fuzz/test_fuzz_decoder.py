@@ -11,7 +11,7 @@ import pytest
 from fuzz.hunt import corpus, hunt
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "audio"))
-from pcm_files import caf, laid_out, mov, nist, w64, wav, wave_format
+from pcm_files import aiff, caf, laid_out, mov, nist, w64, wav, wave_format
 from sounds import encode, noise
 
 pytestmark = [pytest.mark.fuzz, pytest.mark.timeout(0)]
@@ -41,6 +41,7 @@ def small_files(folder: Path) -> dict[str, bytes]:
         "wide.wav": wav(wave_format(1, 24, 8), wide),
         "extensible.wav": wav(extensible, wide),
         "a.w64": w64(extensible, wide),
+        "sowt.aiff": aiff(24, laid_out(values, 3), kind=b"sowt"),
         "a.caf": caf(24, 8, wide),
         "a.nist": nist(8, 2, wide[: len(wide) // 4 * 4]),
         "a.mov": mov(24, 3, 4 | 8, laid_out(values, 3)),

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
+from av.codec.context import Flags2
 from av.packet import Packet
 
 from unbraid.audio.channels import default_channel_names
@@ -116,6 +117,10 @@ class Decoder(Closing):
         self.stream_names = stream_names(self._container)
         keep_only(self._container, stream)
         self._layout, self._pcm = self._own_pcm(stream)
+        if self._container.format.name == "caf" and _codec_name(stream) == "alac":
+            # The packet table states how much of the last packet is padding, but packets of ALAC
+            # state their own length: FFmpeg would cut as much sound off again.
+            stream.codec_context.flags2 |= Flags2.skip_manual
         self._frames = self._decode(stream)
         self._first = self._first_frame()
         self.delay_s = delay_s(self._container, self._first)
@@ -160,7 +165,7 @@ class Decoder(Closing):
             AudioReadError: if the header contradicts itself, or nobody knows the format.
         """
         context = stream.codec_context
-        codec = context.codec.canonical_name if context is not None else ""
+        codec = _codec_name(stream)
         layout = None
         if context is None or (codec.startswith("pcm_") and codec != "pcm_f16le"):
             layout = self._pcm_layout(stream)
@@ -207,7 +212,7 @@ class Decoder(Closing):
 
     def _describe(self, stream: AudioStream, first: AudioFrame) -> None:
         layout = self._layout
-        codec = layout.codec if self._pcm and layout else stream.codec_context.codec.canonical_name
+        codec = layout.codec if self._pcm and layout else _codec_name(stream)
         self.container = self._container.format.name
         self.codec = codec
         self.sample_rate = first.sample_rate
@@ -290,8 +295,13 @@ def _channel_names(frame: AudioFrame) -> tuple[str, ...]:
     return names if usable else default_channel_names(frame.layout.nb_channels)
 
 
+def _codec_name(stream: AudioStream) -> str:
+    context = stream.codec_context
+    return context.codec.canonical_name if context is not None else ""
+
+
 def _bit_depth(stream: AudioStream, frame: AudioFrame) -> int:
-    codec = stream.codec_context.codec.canonical_name
+    codec = _codec_name(stream)
     header = stream.codec_context.extradata or b""
     if named := re.fullmatch(r"pcm_[suf](\d+).*", codec):
         return int(named[1])

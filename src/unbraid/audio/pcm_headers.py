@@ -5,8 +5,9 @@ sample takes in the file (directly, or as the bytes of a frame, "block align"). 
 finds the numbers; `unbraid.audio.pcm` judges them.
 
 Sources: Microsoft, "Multiple Channel Audio Data and WAVE Files" (WAVE_FORMAT_EXTENSIBLE); Sonic
-Foundry Wave64; EBU Tech 3306 (RF64); Apple, "Core Audio Format Specification 1.0" and "QuickTime
-File Format" (sound sample description, version 2); NIST SPHERE.
+Foundry Wave64; EBU Tech 3306 (RF64); Apple, "Audio Interchange File Format AIFF-C" (1991), "Core
+Audio Format Specification 1.0" and "QuickTime File Format" (sound sample description, version 2);
+NIST SPHERE.
 """
 
 from __future__ import annotations
@@ -208,6 +209,39 @@ def _caf(file: Source, stream: int) -> PcmHeader | None:
     return header
 
 
+def _aiff(file: Source, stream: int) -> PcmHeader | None:
+    """AIFF, and the kinds of AIFF-C that hold PCM.
+
+    FFmpeg takes "sowt" for 16 bits whatever the header says; programs write 24 and 32, too.
+    """
+    is_plain = file.read(12)[8:] == b"AIFF"
+    header: PcmHeader | None = None
+    for name, at, size in _riff_chunks(file, ">"):
+        if name == b"COMM":
+            channels, _, bits, exponent, mantissa = struct.unpack(">hIhHQ", file.read(18))
+            kind = _AIFF_KINDS.get(b"NONE" if is_plain else file.read(4))
+            if kind is None:
+                return None
+            # the rate is an 80-bit float: 1 sign, 15 exponent, 64 mantissa with its leading bit
+            rate = int(mantissa * 2.0 ** (exponent - 16383 - 63))
+            header = PcmHeader(channels, rate, bits, -(-bits // 8) * channels, **kind)
+        elif name == b"SSND" and header is not None:
+            offset = struct.unpack(">I4x", file.read(8))[0]
+            rest = min(size, file.size - at) - 8 - offset
+            return replace(header, data_start=at + 8 + offset, data_bytes=max(0, rest))
+    return header
+
+
+_BIG, _LITTLE = {"big_endian": True}, {"big_endian": False}
+_FLOATS = {"big_endian": True, "is_float": True}
+_AIFF_KINDS: dict[bytes, dict[str, bool]] = {
+    **dict.fromkeys((b"NONE", b"twos", b"in24", b"in32"), _BIG),
+    b"sowt": _LITTLE,
+    b"raw ": {"is_signed": False},
+    **dict.fromkeys((b"fl32", b"FL32", b"fl64", b"FL64"), _FLOATS),
+}
+
+
 def _nist(file: Source, stream: int) -> PcmHeader | None:
     text = file.read(4096).partition(b"end_head")[0].decode("latin-1")
     fields = dict(re.findall(r"^(\w+) -(?:i|s\d+) (\S+)", text, re.MULTILINE))
@@ -270,6 +304,7 @@ def _sound_description(file: Source, start: int) -> PcmHeader | None:
 _READERS: dict[str, Callable[[Source, int], PcmHeader | None]] = {
     "wav": _riff,
     "w64": _w64,
+    "aiff": _aiff,
     "avi": _avi,
     "caf": _caf,
     "nistsphere": _nist,
