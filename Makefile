@@ -18,8 +18,12 @@ help:
 	@echo "make bench   speed and memory, written to benchmarks/README.md"
 
 $(VENV)/.installed: pyproject.toml constraints.txt hatch_build.py $(KERNELS)
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --constraint constraints.txt --editable .
+	@echo "1/3 making an environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@echo "2/3 compiling the kernels: some minutes on two cores"
+	@$(PYTHON) src/unbraid/engines/native/build.py
+	@echo "3/3 installing unbraid and what it needs"
+	@$(BIN)/python -m pip install --constraint constraints.txt --editable .
 	@ls src/unbraid/*/native/kernels-*.* >/dev/null 2>&1 || { \
 		echo "no compiled kernels (no C++ compiler?): installing the CPU build of torch"; \
 		$(BIN)/python -m pip install --constraint constraints.txt torch; }

@@ -40,6 +40,12 @@ class Encoder(Protocol):
         """Close all but the sink, whatever is left; may raise."""
 
 
+# LAME's -q: 5 is the default of its manual ("good speed, reasonable quality"), 7 its --fast. Its
+# library searches at 3 unless told, for a third more time and no gain at 320 kbit/s: 0.93, 0.71 and
+# 0.49 s for 10 s of music at 3, 5 and 7.
+_USUAL_LAME, _QUICK_LAME = "5", "7"
+
+
 @dataclass(frozen=True)
 class _Recipe:
     """How FFmpeg writes a format: its names for container, codec and kind of samples."""
@@ -94,8 +100,9 @@ class FFmpegEncoder:
         assert isinstance(stream, AudioStream)
         self._stream = stream
         self._configure(self._stream.codec_context)
-        if quick and recipe.codec == "libmp3lame":
-            self._stream.codec_context.options = {"compression_level": "7"}
+        if recipe.codec == "libmp3lame":
+            effort = _QUICK_LAME if quick else _USUAL_LAME
+            self._stream.codec_context.options = {"compression_level": effort}
         start(self._container, self._stream, tags)
 
     def write(self, block: np.ndarray) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -13,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unbraid.closing import Closing
+from unbraid.tracks.result import null_test_text
 
 if TYPE_CHECKING:
     from unbraid.api import TrackResult
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 _STAGES = {"read": "reading", "separate": "separating", "write": "writing", "report": "report"}
 _LONGEST_NAME = 48
+_REPORT_SHARE = 0.3  # of the time of a song of three minutes and its report
 
 
 class Display(Closing):
@@ -27,6 +31,7 @@ class Display(Closing):
 
     def __init__(self, total: int) -> None:
         self.total = total
+        self.pages: list[Path] = []
         self.begun = time.monotonic()
         self.console = Console(
             stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True
@@ -35,8 +40,9 @@ class Display(Closing):
     def begin(self, name: str) -> None:
         """A song begins."""
 
-    def stage(self, name: str) -> None:
-        """Something is done with it that has no progress of its own."""
+    def page(self, path: Path) -> None:
+        """A report was written."""
+        self.pages.append(path)
 
     def progress(self, progress: SongProgress) -> None:
         """The song has come so far."""
@@ -62,6 +68,8 @@ class Display(Closing):
 class PlainDisplay(Display):
     """A line for each song, and a table."""
 
+    _advises = False
+
     def end(self, result: TrackResult) -> None:
         super().end(result)
         if result.status != "failed":
@@ -79,15 +87,26 @@ class PlainDisplay(Display):
         counts = {s: sum(r.status == s for r in results) for s in dict.fromkeys(_COLOURS)}
         told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
         self.line(f"{told or 'nothing to do'} in {clock(time.monotonic() - self.begun)}")
+        for line in endings(results, self.pages, advice=self._advises):
+            self.line(line)
 
 
 class LiveDisplay(PlainDisplay):
-    """Bars for the song at hand and, if there are several, for all of them."""
+    """Bars for the song at hand and, if there are several, for all of them.
 
-    def __init__(self, total: int) -> None:
+    Args:
+        total: number of songs.
+        report: whether each of them gets a report.
+    """
+
+    _advises = True
+
+    def __init__(self, total: int, *, report: bool = False) -> None:
         super().__init__(total)
+        self._stems_share = 1.0 - _REPORT_SHARE if report else 1.0
         self._turns = self._ended = 0
         self._fraction = 0.0
+        self._song_begun = self.begun
         self._bars = Progress(
             TextColumn("{task.fields[name]}", markup=False),
             BarColumn(bar_width=None),
@@ -105,19 +124,19 @@ class LiveDisplay(PlainDisplay):
     def begin(self, name: str) -> None:
         self._turns += 1
         self._fraction = 0.0
-        self._name = shorten(printable(name))
+        self._song_begun = time.monotonic()
+        self._name = shorten(printable(name), self.console.width // 3)
         self._bars.update(self._song, completed=0.0, name=self._name, left="")
 
-    def stage(self, name: str) -> None:
-        self._bars.update(self._song, name=f"{self._name}: {_STAGES.get(name, name)}", left="")
-
     def progress(self, progress: SongProgress) -> None:
-        left = ""
-        if progress.seconds_left is not None and progress.stage == "separate":
-            left = f"{clock(progress.seconds_left)} left"
+        if progress.stage == "report":
+            fraction = self._stems_share + (1.0 - self._stems_share) * progress.fraction
+        else:
+            fraction = self._stems_share * progress.fraction
         name = f"{self._name}: {_STAGES.get(progress.stage, progress.stage)}"
-        self._bars.update(self._song, completed=progress.fraction, name=name, left=left)
-        self._fraction = progress.fraction
+        left = time_left(time.monotonic() - self._song_begun, fraction)
+        self._bars.update(self._song, completed=fraction, name=name, left=left)
+        self._fraction = fraction
         self._show_all()
 
     def end(self, result: TrackResult) -> None:
@@ -129,7 +148,8 @@ class LiveDisplay(PlainDisplay):
         """The songs before the one at hand count as done, though the last may still be written."""
         if self._all is not None:
             done = max(self._turns - 1 + self._fraction, self._ended)
-            self._bars.update(self._all, completed=done)
+            left = time_left(time.monotonic() - self.begun, done / self.total)
+            self._bars.update(self._all, completed=done, left=left)
 
     def close(self) -> None:
         self._bars.stop()
@@ -138,11 +158,44 @@ class LiveDisplay(PlainDisplay):
 _COLOURS = {"done": "green", "skipped": "cyan", "planned": "cyan", "failed": "red"}
 
 
-def make_display(total: int, *, quiet: bool) -> Display:
+def make_display(total: int, *, quiet: bool, report: bool = False) -> Display:
     """Bars on a terminal, lines elsewhere, errors alone if it is to be quiet."""
     if quiet:
         return Display(total)
-    return LiveDisplay(total) if sys.stderr.isatty() else PlainDisplay(total)
+    return LiveDisplay(total, report=report) if sys.stderr.isatty() else PlainDisplay(total)
+
+
+def time_left(elapsed_s: float, fraction: float) -> str:
+    """How long the rest takes at the pace so far; empty before a pace is known.
+
+    >>> time_left(10.0, 0.25), time_left(0.1, 0.25), time_left(10.0, 1.0)
+    ('30.0 s left', '', '')
+    """
+    if elapsed_s < 1.0 or not 0.02 <= fraction < 1.0:
+        return ""
+    return f"{clock(elapsed_s * (1.0 - fraction) / fraction)} left"
+
+
+def endings(
+    results: Sequence[TrackResult], pages: Sequence[Path], *, advice: bool
+) -> Iterator[str]:
+    """The last lines of a run: where stems and reports are and, on request, what to try next."""
+    done = [result for result in results if result.status in ("done", "skipped")]
+    folders = {path.parent for result in done for path in result.outputs.values()}
+    if folders:
+        yield f"stems:  {_common(folders)}"
+    if pages:
+        where = pages[0] if len(pages) == 1 else _common({page.parent for page in pages})
+        yield f"report: {printable(str(where))}"
+    if pages and advice:
+        yield "next:   open the report in a browser; unbraid serve mixes stems in the browser"
+    elif folders and advice:
+        yield "next:   --report adds a page with players; unbraid serve mixes stems in the browser"
+
+
+def _common(folders: set[Path]) -> str:
+    """The folder that holds all of these; all are below one --out."""
+    return printable(f"{Path(os.path.commonpath(folders))}{os.sep}")
 
 
 def summary_table(results: Sequence[TrackResult]) -> Table:
@@ -188,9 +241,14 @@ def printable(text: str) -> str:
     )
 
 
-def shorten(text: str) -> str:
-    """The end of a long path, which tells more than its start."""
-    return text if len(text) <= _LONGEST_NAME else "…" + text[1 - _LONGEST_NAME :]
+def shorten(text: str, most: int = _LONGEST_NAME) -> str:
+    """The end of a long path, which tells more than its start.
+
+    >>> shorten("album/song.wav", 9)
+    '…song.wav'
+    """
+    most = max(8, min(most, _LONGEST_NAME))
+    return text if len(text) <= most else "…" + text[1 - most :]
 
 
 def clock(seconds: float) -> str:
@@ -200,7 +258,7 @@ def clock(seconds: float) -> str:
     """
     if seconds < 59.95:
         return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, rest = divmod(max(60, int(seconds)), 60)  # as players show it, not rounded
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
@@ -222,7 +280,7 @@ def _costs(result: TrackResult) -> tuple[str, str]:
 
 def _levels(result: TrackResult) -> tuple[str, str]:
     gain = "" if result.gain_db is None else f"{result.gain_db:.1f} dB"
-    null = "" if result.null_test_db is None else f"{result.null_test_db:.1f} dB"
+    null = "" if result.null_test_db is None else null_test_text(result.null_test_db)
     return gain, null
 
 

@@ -143,7 +143,8 @@ def run(options: argparse.Namespace) -> int:
         plans = separator.plan(ready, options.out, output)
         part, parts = options.shard
         mine = plans[part - 1 :: parts]
-        with make_display(len(mine), quiet=options.quiet) as display:
+        reports = options.report and not options.dry_run
+        with make_display(len(mine), quiet=options.quiet, report=reports) as display:
             _say_how(separator, options, display)
             results = _run_all(separator, plans, mine, output, options, display)
             display.summary(results)
@@ -185,8 +186,7 @@ def _run_all(
     with closing(costs() if options.dry_run else separated) as ended:
         for plan, result in zip(mine, ended, strict=True):
             if options.report and result.status in ("done", "skipped"):
-                display.stage("report")
-                result = _with_report(plan, result, separator, output)
+                result = _with_report(plan, result, separator, output, display)
             results.append(result)
             display.end(result)
             if options.json:
@@ -211,9 +211,14 @@ def _missing_kernels(separator: Separator) -> str | None:
 
 
 def _with_report(
-    plan: OutputPlan, result: TrackResult, separator: Separator, output: OutputSettings
+    plan: OutputPlan,
+    result: TrackResult,
+    separator: Separator,
+    output: OutputSettings,
+    display: Display,
 ) -> TrackResult:
     """Write the page; stems without their page are told as a failure."""
+    from unbraid.separation.progress import Watch
     from unbraid.song_page.report import write_song_report
     from unbraid.tracks.pipes import plain_mixture
 
@@ -225,9 +230,11 @@ def _with_report(
                 separator=separator,
                 output=output,
                 overwrite=output.overwrite,
+                watch=Watch(display.progress),
             )
     except (UnbraidError, OSError) as error:
         return replace(result, status="failed", error=f"the report was not written: {error}")
+    display.page(plan.root / plan.page)
     return result
 
 

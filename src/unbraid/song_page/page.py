@@ -16,13 +16,16 @@ from unbraid.pages.page import Page, plain, readable
 from unbraid.pages.pictures import colour_of, loudest_db, png, spectrogram, waveform
 from unbraid.pages.previews import choose_preview, encode_file
 from unbraid.pages.soundprint import Soundprint, soundprint
+from unbraid.separation.progress import UNWATCHED, Progress, Watch
 from unbraid.song_page.hints import SongHints, measured_correlations
 from unbraid.threads import processors
+from unbraid.tracks.result import is_exact
 from unbraid.version import __version__
 
 T = TypeVar("T")
 
 RANGE_DB = 72
+_PICTURES = 0.4  # of the time that the page takes
 _TICKS_HZ = (100, 1000, 10_000)
 
 _RESULT_ROWS = (
@@ -91,7 +94,9 @@ class _Lane:
     mp3: bytes
 
 
-def write_report(report: SongReport, path: Path, *, overwrite: bool = False) -> None:
+def write_report(
+    report: SongReport, path: Path, *, overwrite: bool = False, watch: Watch = UNWATCHED
+) -> None:
     """Write the page to `path`, whole or not at all, in constant memory but for the page itself.
 
     Raises:
@@ -99,7 +104,7 @@ def write_report(report: SongReport, path: Path, *, overwrite: bool = False) -> 
         AudioWriteError: if a file that is not a page of unbraid is in the way.
         OSError: if the disk is full.
     """
-    song_page(report, path.parent).write(path, overwrite=overwrite)
+    song_page(report, path.parent, watch).write(path, overwrite=overwrite)
 
 
 def render_report(report: SongReport, folder: Path) -> str:
@@ -107,10 +112,10 @@ def render_report(report: SongReport, folder: Path) -> str:
     return song_page(report, folder).render()
 
 
-def song_page(report: SongReport, folder: Path) -> Page:
+def song_page(report: SongReport, folder: Path, watch: Watch = UNWATCHED) -> Page:
     """The page, to be put in `folder`: links to the files are relative to it."""
     sounds = {"mixture": report.mixture, **report.parts}
-    prints = _of_each(soundprint, sounds)
+    prints = _of_each(soundprint, sounds, watch.within(0.0, _PICTURES))
     seconds = max(print_.seconds for print_ in prints.values())
     preview = choose_preview(
         seconds, len(sounds), max(probe(path).channels for path in sounds.values())
@@ -138,7 +143,9 @@ def song_page(report: SongReport, folder: Path) -> Page:
             "preview": asdict(preview),
         }
     )
-    encoded = _of_each(lambda path: encode_file(path, preview), sounds)
+    encoded = _of_each(
+        lambda path: encode_file(path, preview), sounds, watch.within(_PICTURES, 1.0)
+    )
     top_db = loudest_db(prints["mixture"])
     lanes = [
         _lane(name, index, print_, top_db, encoded[name], _relative(sounds[name], folder))
@@ -154,6 +161,7 @@ def song_page(report: SongReport, folder: Path) -> Page:
         values={
             "lanes": lanes,
             "result_rows": _RESULT_ROWS,
+            "is_exact": is_exact(report.result.get("null_test_db")),
             "hint_columns": _HINT_COLUMNS,
             "range_db": RANGE_DB,
             "axis": [_minutes(seconds * i / 4) for i in range(5)],
@@ -162,10 +170,14 @@ def song_page(report: SongReport, folder: Path) -> Page:
     )
 
 
-def _of_each(work: Callable[[Path], T], files: Mapping[str, Path]) -> dict[str, T]:
+def _of_each(work: Callable[[Path], T], files: Mapping[str, Path], watch: Watch) -> dict[str, T]:
     """Work on files side by side: decoders and encoders release Python's lock."""
+    made: dict[str, T] = {}
     with ThreadPoolExecutor(len(processors())) as threads:
-        return dict(zip(files, threads.map(work, files.values()), strict=True))
+        for name, result in zip(files, threads.map(work, files.values()), strict=True):
+            made[name] = result
+            watch.tell(Progress("report", len(made) / len(files), None))
+    return made
 
 
 def _lane(name: str, index: int, print_: Soundprint, top_db: float, mp3: bytes, href: str) -> _Lane:

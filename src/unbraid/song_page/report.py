@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unbraid.errors import SettingsError
+from unbraid.separation.progress import UNWATCHED, Progress, Watch
 from unbraid.song_page.hints import SongHints, hints_of_files
 from unbraid.song_page.page import SongReport, write_report
 from unbraid.song_page.second_look import second_look
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 FILENAME = "report.html"
 
+# How the time of a report divides: hints, and within them the levels before the second look.
+_HINTS, _LEVELS = 0.6, 0.25
+
 
 def write_song_report(
     result: TrackResult,
@@ -28,6 +32,7 @@ def write_song_report(
     separator: Separator | None = None,
     output: OutputSettings | None = None,
     overwrite: bool = False,
+    watch: Watch = UNWATCHED,
 ) -> Path:
     """Write a page about a song whose stems are on disk: players, pictures, levels, hints.
 
@@ -38,6 +43,7 @@ def write_song_report(
             excerpts are separated again to see where the model is in doubt.
         output: settings to list on the page.
         overwrite: replace a file that is not a page of unbraid.
+        watch: told how far the stage "report" has come.
     Returns:
         where the page is.
     Raises:
@@ -55,17 +61,20 @@ def write_song_report(
         mixture=mixture,
         parts=result.outputs,
         result=_measured(result),
-        hints=song_hints(mixture, result, separator),
+        hints=song_hints(mixture, result, separator, watch.within(0.0, _HINTS)),
         notes=result.notes,
         settings=_settings(separator, output),
         provenance=_provenance(separator),
     )
-    write_report(report, path, overwrite=overwrite)
+    write_report(report, path, overwrite=overwrite, watch=watch.within(_HINTS, 1.0))
     return path
 
 
 def song_hints(
-    mixture: Path, result: TrackResult, separator: Separator | None = None
+    mixture: Path,
+    result: TrackResult,
+    separator: Separator | None = None,
+    watch: Watch = UNWATCHED,
 ) -> SongHints | None:
     """Hints about the written stems of a song; None if only one was written."""
     stems = {name: path for name, path in result.outputs.items() if name != "residual"}
@@ -78,7 +87,7 @@ def song_hints(
     hints = hints_of_files(mixture, stems, complete=complete, gain_db=result.gain_db or 0.0)
     if separator is None:
         return hints
-    differing = _quiet_second_look(mixture, separator)
+    differing = _second_look(mixture, separator, watch.within(_LEVELS, 1.0))
     return replace(
         hints,
         stems={
@@ -88,17 +97,20 @@ def song_hints(
     )
 
 
-def _quiet_second_look(mixture: Path, separator: Separator) -> Mapping[str, float | None]:
-    """A second look that no progress bar shows."""
+def _second_look(mixture: Path, separator: Separator, watch: Watch) -> Mapping[str, float | None]:
+    """A second look whose progress is that of the report, not of a song."""
 
     def separate(signal: Signal, sample_rate: int) -> Mapping[str, Signal]:
         return separator.separate(signal, sample_rate)
 
-    quiet, separator.on_progress = separator.on_progress, None
+    def on_run(done: int, runs: int) -> None:
+        watch.tell(Progress("report", done / runs, None))
+
+    own, separator.on_progress = separator.on_progress, None
     try:
-        return second_look(mixture, separate)
+        return second_look(mixture, separate, on_run)
     finally:
-        separator.on_progress = quiet
+        separator.on_progress = own
 
 
 def _measured(result: TrackResult) -> dict[str, Any]:

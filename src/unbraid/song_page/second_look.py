@@ -21,13 +21,16 @@ _SHORTEST_S = 4.0
 
 
 def second_look(
-    mixture: Path, separate: Callable[[Signal, int], Mapping[str, Signal]]
+    mixture: Path,
+    separate: Callable[[Signal, int], Mapping[str, Signal]],
+    on_run: Callable[[int, int], None] | None = None,
 ) -> dict[str, float | None]:
     """How far two runs over a few excerpts differ; empty for a song that is too short.
 
     Args:
         mixture: the song.
         separate: signal (channels, samples) and sample rate in Hz -> stem to signal.
+        on_run: called with the number of runs that are done, and of all.
     Returns:
         stem to dB, as `disagreement`.
     Raises:
@@ -40,8 +43,18 @@ def second_look(
         for piece in read_excerpts(mixture, _EXCERPT_S, max(1, min(_MOST_EXCERPTS, count)))
         if piece.shape[1] > _SHORTEST_S * rate
     ]
+    runs = 0
+
+    def run(signal: Signal) -> Mapping[str, Signal]:
+        nonlocal runs
+        stems = separate(np.ascontiguousarray(signal), rate)
+        runs += 1
+        if on_run is not None:
+            on_run(runs, 2 * len(excerpts))
+        return stems
+
     return disagreement(
-        lambda signal: separate(np.ascontiguousarray(signal), rate),
+        run,
         excerpts,
         round(_OFFSET_S * rate),
     )

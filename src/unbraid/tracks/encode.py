@@ -19,7 +19,7 @@ from unbraid.audio.resample import resample_blocks
 from unbraid.audio.signal import recut
 from unbraid.audio.tags import Tags
 from unbraid.audio.write import AudioFormat, AudioWriter
-from unbraid.separation.progress import CancelToken
+from unbraid.separation.progress import UNWATCHED, CancelToken, Progress, Watch
 from unbraid.side_by_side import Behind, ahead
 from unbraid.tracks.gain import GainMeter
 from unbraid.tracks.settings import OutputSettings, Parts
@@ -107,14 +107,19 @@ class TrackEncoder:
         ]
         self._saturated = 0
         self._moved = 0
+        self._told = 0
 
-    def run(self, folder: Path, tags: Tags, cancel: CancelToken | None = None) -> Encoded:
+    def run(self, folder: Path, tags: Tags, watch: Watch = UNWATCHED) -> Encoded:
         """Encode all parts into `folder`.
 
+        Args:
+            folder: holds nothing of these names yet.
+            tags: of the source.
+            watch: told how far the stage "write" has come, and looked at between blocks.
         Raises:
             AudioWriteError: if a file cannot be written.
         """
-        gain = self._measure_gain(cancel)
+        gain = self._measure_gain(watch.cancel)
         files = {
             name: folder / f"part{index}.{self._format.extension}"
             for index, name in enumerate(self._parts.names)
@@ -125,14 +130,15 @@ class TrackEncoder:
             # Encoding costs more than all else here, for mp3 more than the model: one thread each.
             sinks = [stack.enter_context(Behind(writer.write)) for writer in writers]
             self._threads = stack.enter_context(ThreadPoolExecutor(len(self._parts.stems)))
-            for source, stems in self._pairs(cancel):
+            for source, stems in self._pairs(watch.cancel):
+                self._tell(source.shape[1], watch)
                 written = self._finish(source, stems, gain)
                 if self._parts.complete and not self._format.is_lossy:
                     null.push(source - self._sum(written), source)
                 for sink, part in zip(sinks, written, strict=True):
                     sink.push(part)
         if self._parts.complete and self._format.is_lossy:
-            null = self._decoded_null(list(files.values()), cancel)
+            null = self._decoded_null(list(files.values()), watch.cancel)
         return Encoded(
             files=files,
             gain=gain,
@@ -140,6 +146,12 @@ class TrackEncoder:
             saturated=self._saturated,
             moved=self._moved,
         )
+
+    def _tell(self, samples: int, watch: Watch) -> None:
+        """Count samples that are about to be encoded."""
+        total = self._source.samples * self._sample_rate / self._info.sample_rate
+        watch.tell(Progress("write", min(1.0, self._told / max(1.0, total)), None))
+        self._told += samples
 
     def _writer(self, path: Path, tags: Tags) -> AudioWriter:
         return AudioWriter(

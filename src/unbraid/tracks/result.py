@@ -9,6 +9,8 @@ from pathlib import Path
 from unbraid.audio.container import shown
 from unbraid.tracks.names import OutputPlan
 
+_EXACT_DB = -250.0  # an error of one step of 32-bit integers is far above
+
 
 @dataclass(frozen=True, repr=False)
 class TrackResult:
@@ -56,7 +58,7 @@ class TrackResult:
         if self.seconds_wall is not None:
             facts.append(f"took {self.seconds_wall:.1f} s")
         if self.null_test_db is not None:
-            facts.append(f"null test {self.null_test_db:.1f} dB")
+            facts.append(f"null test {null_test_text(self.null_test_db)}")
         if self.estimate is not None:
             facts.append(f"would take {self.estimate['seconds_wall']:.1f} s")
         return f"<TrackResult {self.status}: {self.input!r}; {'; '.join(facts)}>"
@@ -90,3 +92,17 @@ def peak_rss_mb() -> float | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def is_exact(null_test_db: float | None) -> bool:
+    """Whether the sum of all parts is the input, sample for sample."""
+    return null_test_db is not None and null_test_db < _EXACT_DB
+
+
+def null_test_text(db: float) -> str:
+    """The result of a null test.
+
+    >>> null_test_text(-75.04), null_test_text(-332.6)
+    ('-75.0 dB', 'exact')
+    """
+    return "exact" if is_exact(db) else f"{db:.1f} dB"

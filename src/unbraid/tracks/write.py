@@ -65,7 +65,7 @@ def _encode(separated: Separated) -> Encoded:
         seed=job.settings.seed,
     )
     tags = read_tags(decoded.plan.track.file)
-    encoded = encoder.run(decoded.scratch.folder, tags, watch.cancel)
+    encoded = encoder.run(decoded.scratch.folder, tags, watch.within(_FIRST, 1.0))
     watch.tell(Progress("write", 1.0, None))
     return encoded
 

@@ -50,10 +50,29 @@ def compiler() -> str | None:
 
 
 def build() -> list[Path]:
-    """Compile what this machine can run; gives the libraries, none if there is no compiler."""
+    """Compile what this machine can run and is not there yet.
+
+    Returns:
+        the libraries; none if there is no compiler.
+    """
     flavours = FLAVOURS.get(platform.machine().lower(), {})
-    paths = {library_path(flavour): option for flavour, option in flavours.items()}
-    return [path for path, option in paths.items() if compile_to(path, option)]
+    made = []
+    for number, (flavour, option) in enumerate(flavours.items(), 1):
+        path = library_path(flavour)
+        if not is_current(path):
+            print(f"compiling kernels {number} of {len(flavours)} ({option})", flush=True)
+            if not compile_to(path, option):
+                continue
+        made.append(path)
+    return made
+
+
+def is_current(path: Path) -> bool:
+    """Whether a library was built from these sources, after the last change of this file."""
+    if compiler() is None or not path.is_file():
+        return False
+    changed = Path(__file__).stat().st_mtime
+    return path.stat().st_mtime >= changed and fingerprint().encode() in path.read_bytes()
 
 
 def compile_to(path: Path, *options: str) -> bool:
