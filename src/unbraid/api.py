@@ -26,9 +26,11 @@ from unbraid.tracks import in_memory, inputs
 from unbraid.tracks.decode import Decoded, decode
 from unbraid.tracks.dry_run import estimate_track
 from unbraid.tracks.failures import attempted, naming
+from unbraid.tracks.heard import check_hearing
 from unbraid.tracks.in_memory import Signal
 from unbraid.tracks.job import TrackJob, TrackWatch
 from unbraid.tracks.names import InputTrack, OutputPlan, plan_outputs
+from unbraid.tracks.parts import choose_parts
 from unbraid.tracks.pipeline import OnFree, Steps, run_pipeline
 from unbraid.tracks.pipes import copied_pipes
 from unbraid.tracks.progress_bar import show_progress
@@ -36,7 +38,7 @@ from unbraid.tracks.result import TrackResult, failed
 from unbraid.tracks.run_settings import RunSettings
 from unbraid.tracks.separate import Separated
 from unbraid.tracks.separate import separate as separate_decoded
-from unbraid.tracks.settings import OutputSettings, choose_parts
+from unbraid.tracks.settings import OutputSettings
 from unbraid.tracks.spool import SpoolView
 from unbraid.tracks.write import write
 
@@ -271,6 +273,7 @@ class Separator:
         Raises:
             SettingsError: if `output` does not fit the model, or its template the songs.
         """
+        check_hearing(output.filename)
         return plan_outputs(
             list(tracks),
             Path(out),
@@ -278,6 +281,7 @@ class Separator:
             parts=choose_parts(output, self.spec.stems).names,
             ext=output.extension,
             model=self.model.name,
+            project=output.project,
         )
 
     def request(self, output: OutputSettings = _DEFAULT_OUTPUT) -> str:

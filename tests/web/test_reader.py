@@ -12,10 +12,10 @@ import pytest
 import soundfile
 from web_songs import RATE, as_file, noise
 
+from unbraid.audio.music import key_of, tempo_bpm
 from unbraid.errors import AudioError, Cancelled, UnbraidError
 from unbraid.separation.progress import CancelToken
 from unbraid.web.messages import ReadRequest
-from unbraid.web.music import key_of, tempo_bpm
 from unbraid.web.pcm import find_part, read_samples
 from unbraid.web.reader import loudest_start, read_song
 from unbraid.web.worker import read_apart

@@ -14,6 +14,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.codec.context import Flags2
+from av.container import InputContainer
 from av.packet import Packet
 
 from unbraid.audio.channels import default_channel_names
@@ -23,7 +24,8 @@ from unbraid.audio.frames import Conformer, to_float
 from unbraid.audio.ogg import link_starts
 from unbraid.audio.pcm import PcmDecoder, PcmLayout, judge
 from unbraid.audio.pcm_headers import read_header
-from unbraid.audio.streams import candidates, delay_s, keep_only, stream_names
+from unbraid.audio.stem_file import STEMS, read_stem_labels
+from unbraid.audio.streams import candidates, delay_s, keep_only, printable, stream_names
 from unbraid.closing import Closing
 from unbraid.errors import AudioReadError
 
@@ -53,6 +55,16 @@ _LOSSLESS = frozenset(
     }
     | {"tta", "wavpack", "wmalossless"}
 )
+
+
+def _names(container: InputContainer, path: Path) -> tuple[str, ...]:
+    """What the audio streams are called; those of a stem file by its own box."""
+    names = stream_names(container)
+    if len(names) == 1 + STEMS and not any(names):
+        labels = read_stem_labels(path)
+        if labels is not None and len(labels) == STEMS:
+            return ("mixture", *(printable(label.name) for label in labels))
+    return names
 
 
 class _NoSound(AudioReadError):
@@ -114,7 +126,7 @@ class Decoder(Closing):
     def _start(self, stream: AudioStream) -> None:
         self._damage = 0
         self.stream = self._container.streams.audio.index(stream) + 1
-        self.stream_names = stream_names(self._container)
+        self.stream_names = _names(self._container, self._path)
         keep_only(self._container, stream)
         self._layout, self._pcm = self._own_pcm(stream)
         if self._container.format.name == "caf" and _codec_name(stream) == "alac":

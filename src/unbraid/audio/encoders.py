@@ -63,6 +63,8 @@ _RECIPES = {
     ("flac", "24"): _Recipe("flac", "flac", "s32"),
     ("mp3", None): _Recipe("mp3", "libmp3lame", "fltp"),
     ("m4a", None): _Recipe("mp4", "aac", "fltp"),
+    ("alac", "16"): _Recipe("mp4", "alac", "s16p"),
+    ("alac", "24"): _Recipe("mp4", "alac", "s32p"),
     ("opus", None): _Recipe("opus", "libopus", "flt"),
 }
 
@@ -82,7 +84,9 @@ class FFmpegEncoder:
         recipe = _RECIPES[format.name, format.depth]
         self._recipe = recipe
         self._sink = sink
-        self._shift = 8 if recipe.samples == "s32" else 0  # FFmpeg keeps 24 bits at the top of 32
+        self._shift = (
+            8 if recipe.samples.startswith("s32") else 0
+        )  # FFmpeg keeps 24 bits at the top of 32
         self._written = 0
         self._rate = sample_rate
         self._bit_rate = _bit_rate(format, len(channel_names))
@@ -107,7 +111,7 @@ class FFmpegEncoder:
 
     def write(self, block: np.ndarray) -> None:
         samples = np.left_shift(block, 8) if self._shift else block
-        if self._recipe.samples == "s16":
+        if self._recipe.samples.startswith("s16"):
             samples = samples.astype(np.int16)
         frame = av.AudioFrame(self._recipe.samples, self._layout, block.shape[1])
         rows = samples if frame.format.is_planar else samples.T.reshape(1, -1)

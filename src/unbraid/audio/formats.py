@@ -31,9 +31,10 @@ _TRAITS = {
     "m4a": _Traits((), 8, (16, 512), 256),
     "ogg": _Traits((), 8),
     "opus": _Traits((), 8, (6, 512), 256),
+    "alac": _Traits(("16", "24"), 8),
 }
-FORMATS = tuple(_TRAITS)
-"""Names of all formats."""
+FORMATS = ("wav", "flac", "mp3", "m4a", "ogg", "opus")
+"""Names of all formats, each also the extension of its files; "alac" is another kind of m4a."""
 BIT_DEPTHS = tuple(dict.fromkeys(depth for traits in _TRAITS.values() for depth in traits.depths))
 """All bit depths; lossy formats have none."""
 
@@ -43,7 +44,7 @@ class AudioFormat:
     """How sound is written.
 
     Attributes:
-        name: "wav", "flac", "mp3", "m4a" (AAC), "ogg" (Vorbis) or "opus".
+        name: "wav", "flac", "mp3", "m4a" (AAC), "ogg" (Vorbis), "opus" or "alac" (in m4a).
         depth: "16" or "24" (integers) or "32f" (float, wav only); None for lossy formats.
         bitrate_kbps: of a stereo file, for mp3, m4a and opus; None takes 320, 256, 256. In m4a and
             opus mono gets half of it, more channels their share. Ogg always has high quality.
@@ -81,7 +82,7 @@ class AudioFormat:
     @property
     def extension(self) -> str:
         """Suffix of the file name, without the dot."""
-        return self.name
+        return "m4a" if self.name == "alac" else self.name
 
     @property
     def is_lossy(self) -> bool:
@@ -122,6 +123,8 @@ class AudioFormat:
         if self.name == "flac" and sample_rate > 65535:
             # Above 65,535 Hz a FLAC frame gives its rate in tens of Hz.
             return min(-(-sample_rate // 10) * 10, _FLAC_LARGEST)
+        if self.name == "alac":
+            return min(max(sample_rate, MIN_SAMPLE_RATE), _FLAC_LARGEST)
         return max(sample_rate, MIN_SAMPLE_RATE)
 
 

@@ -71,6 +71,15 @@ def _name(stream: AudioStream) -> str:
     found = {key.lower(): value for key, value in stream.metadata.items()}
     language = found.get("language", "")
     name = found.get("title") or ("" if language == "und" else language)
+    return printable(name)
+
+
+def printable(name: str) -> str:
+    """A name from a file as one short line.
+
+    >>> printable(" Drums\\n")
+    'Drums'
+    """
     return "".join(char for char in name if char.isprintable())[:60].strip()
 
 

@@ -98,7 +98,7 @@ class Journal:
             return
         whole = data.rfind(b"\n") + 1
         self._read_bytes += whole
-        for entry in _parsed(data[:whole]):
+        for entry in parse_lines(data[:whole]):
             self._last[entry.key, entry.request] = entry
             self._lines.append(entry)
 
@@ -111,7 +111,7 @@ def _ends_with_a_line(path: Path) -> bool:
         return file.read(1) == b"\n"
 
 
-def _parsed(data: bytes) -> Iterator[Entry]:
+def parse_lines(data: bytes) -> Iterator[Entry]:
     """The entries among the lines; a damaged line is left out."""
     for line in data.splitlines():
         try:

@@ -9,6 +9,7 @@ import signal
 import sys
 
 from unbraid.api import Separator
+from unbraid.batch.store_worker import StoreWorker
 from unbraid.batch.supervisor import WorkerOrder
 from unbraid.batch.worker import Worker
 from unbraid.errors import Cancelled, UnbraidError
@@ -22,7 +23,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: cancel.cancel())
     try:
         separator = Separator(**order.request.separator)
-        worker = Worker(
+        kind = StoreWorker if order.request.has_urls else Worker
+        worker = kind(
             order.request,
             separator,
             cancel=cancel,

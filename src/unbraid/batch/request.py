@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from unbraid.batch.store import is_url
 from unbraid.errors import SettingsError
 from unbraid.tracks.settings import OutputSettings
 
@@ -18,10 +19,11 @@ class BatchRequest:
     """A batch, as every worker gets it; plain values, so that it can be sent to other processes.
 
     Attributes:
-        inputs: files, folders and patterns.
-        out: the output folder, which all workers share.
+        inputs: files, folders and patterns, or URLs of them.
+        out: the output folder, which all workers share, or its URL.
         output: how stems are written.
         separator: arguments of `unbraid.Separator`.
+        stream: which audio stream of every song, counted from 1; None for that of players.
         shard: (I, N): only every N-th song, from the I-th on.
         retries: how often a song that failed is tried again.
         first_pause_s: pause before the first retry; each further one is four times as long.
@@ -34,9 +36,10 @@ class BatchRequest:
     """
 
     inputs: tuple[str, ...]
-    out: Path
+    out: Path | str
     output: OutputSettings = field(default_factory=OutputSettings)
     separator: Mapping[str, Any] = field(default_factory=dict)
+    stream: int | None = None
     shard: tuple[int, int] = (1, 1)
     retries: int = 2
     first_pause_s: float = 5.0
@@ -50,6 +53,21 @@ class BatchRequest:
             raise SettingsError(f"a song is retried 0 times or more, got {self.retries}")
         if not 1 <= self.lease_s <= 86_400:
             raise SettingsError(f"a lease lasts 1 s to 1 day, got {self.lease_s:g} s")
+
+        if self.watch and self.has_urls:
+            raise SettingsError(
+                "--watch looks at folders, not at URLs; run the batch again instead"
+            )
+
+    @property
+    def has_urls(self) -> bool:
+        """Whether songs or output are at URLs."""
+        return any(is_url(place) for place in (*self.inputs, self.out))
+
+    @property
+    def folder(self) -> Path:
+        """The output folder of a batch without URLs."""
+        return Path(self.out)
 
     def pause_s(self, attempt: int) -> float:
         """Seconds to wait after a failed attempt, 1 for the first one.

@@ -11,12 +11,14 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from unbraid.api import Separator, find_inputs
+from unbraid.api import Separator
 from unbraid.batch.claims import Claim, Claims
 from unbraid.batch.journal import Entry, Journal
 from unbraid.batch.request import BatchRequest
 from unbraid.separation.progress import CancelToken
+from unbraid.tracks.inputs import find_inputs
 from unbraid.tracks.names import InputTrack, OutputPlan
+from unbraid.tracks.records import load_record
 from unbraid.tracks.result import TrackResult, failed
 
 STATE = Path(".unbraid") / "batch"
@@ -56,7 +58,7 @@ class Worker:
         self._began = time.time()
         self._output = replace(request.output, skip_existing=True)
         self._digest = separator.request(self._output)
-        self._journal = Journal(request.out)
+        self._journal = Journal(request.folder)
         self._on_result, self._cancel = on_result, cancel or CancelToken()
 
     def run(self) -> None:
@@ -65,7 +67,7 @@ class Worker:
         Raises:
             Cancelled: if `cancel` was set.
         """
-        folder = self._request.out / STATE
+        folder = self._request.folder / STATE
         lease_s = self._request.lease_s
         with Claims(folder / "claims", self._owner, lease_s) as claims:
             plans = self._plans()
@@ -91,10 +93,11 @@ class Worker:
 
     def _plans(self) -> list[OutputPlan]:
         """The songs of this share. The order is that of their names, the same for all workers."""
-        tracks = find_inputs(self._request.inputs, self._request.out)
+        request = self._request
+        tracks = find_inputs(list(request.inputs), request.folder, stream=request.stream)
         if self._request.watch:
             tracks = [track for track in tracks if _is_settled(track, self._request.settle_s)]
-        plans = self._separator.plan(tracks, self._request.out, self._output)
+        plans = self._separator.plan(tracks, self._request.folder, self._output)
         part, parts = self._request.shard
         return plans[part - 1 :: parts]
 
@@ -159,7 +162,7 @@ class Worker:
         if last is None or last.source != _stamp(plan.track.path):
             return None
         if last.status != "failed":
-            return last if all(plan.path(part).is_file() for part in plan.files) else None
+            return last if _has_files(plan) else None
         if self._request.retry_failed and last.time < self._began:
             return replace(last, attempt=0, time=0.0)
         return last
@@ -183,6 +186,13 @@ class Worker:
         )
         if self._on_result is not None:
             self._on_result(result)
+
+
+def _has_files(plan: OutputPlan) -> bool:
+    """Whether all files of a song are there."""
+    if plan.fields:
+        plan = plan.named(load_record(plan).heard)
+    return all(plan.path(part).is_file() for part in plan.everything)
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

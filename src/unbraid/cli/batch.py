@@ -18,8 +18,9 @@ from unbraid.cli import separate, types
 from unbraid.errors import SettingsError
 
 if TYPE_CHECKING:
-    from unbraid.batch.journal import Entry
+    from unbraid.batch.journal import Entry, Journal
     from unbraid.batch.request import BatchRequest
+    from unbraid.batch.store_state import StoreJournal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("inputs", metavar="INPUT", nargs="+", help="files, folders or patterns; or: status OUT")
     add("-o", "--out", metavar="DIR", help="output folder, which all workers share")
     separate.add_model_options(parser)
+    add("--stream", metavar="N", type=types.count, help="which audio stream (that of players)")
     separate.add_output_options(parser.add_argument_group("what is written"))
     separate.add_separation_options(parser.add_argument_group("how it is separated"))
     _add_run(parser.add_argument_group("the batch"))
@@ -59,7 +61,8 @@ def run(options: argparse.Namespace) -> int:
     from unbraid.batch.supervisor import run_workers
 
     request = _request(options)
-    request.out.mkdir(parents=True, exist_ok=True)
+    if not request.has_urls:
+        request.folder.mkdir(parents=True, exist_ok=True)
     with _Progress(request, quiet=options.quiet, as_json=options.json) as progress:
         run_workers(request, options.workers, progress.tick)
     return 1 if progress.failed else 0
@@ -67,13 +70,15 @@ def run(options: argparse.Namespace) -> int:
 
 def _request(options: argparse.Namespace) -> BatchRequest:
     from unbraid.batch.request import BatchRequest
+    from unbraid.batch.store import is_url
 
     options.skip_existing = True
     return BatchRequest(
         inputs=tuple(options.inputs),
-        out=Path(options.out),
+        out=options.out if is_url(options.out) else Path(options.out),
         output=separate.output_settings(options),
         separator=separate.separator_arguments(options),
+        stream=options.stream,
         shard=options.shard,
         retries=options.retries,
         first_pause_s=options.pause,
@@ -87,9 +92,7 @@ class _Progress:
     """Shows what the workers write into the journal."""
 
     def __init__(self, request: BatchRequest, *, quiet: bool, as_json: bool) -> None:
-        from unbraid.batch.journal import Journal
-
-        self._journal, self._quiet, self._json = Journal(request.out), quiet, as_json
+        self._journal, self._quiet, self._json = _journal(request), quiet, as_json
         self._retries = request.retries
         self._seen = len(self._journal.lines())
         self._ended: dict[str, Entry] = {}
@@ -135,19 +138,18 @@ class _Progress:
             print("--retry-failed tries them again", file=sys.stderr)
 
 
-def _status(options: argparse.Namespace) -> int:
-    from unbraid.batch.claims import Claims
-    from unbraid.batch.journal import FILE, Journal
-    from unbraid.batch.worker import STATE
+def _journal(request: BatchRequest) -> Journal | StoreJournal:
+    from unbraid.batch.journal import Journal
+    from unbraid.batch.store import Store
+    from unbraid.batch.store_state import StoreJournal
 
+    return StoreJournal(Store(str(request.out))) if request.has_urls else Journal(request.folder)
+
+
+def _status(options: argparse.Namespace) -> int:
     if len(options.inputs) != 2:
         raise SettingsError("unbraid batch status takes one output folder")
-    folder = Path(options.inputs[1])
-    if not (folder / FILE).is_file():
-        raise SettingsError(f"{str(folder)!r} holds no batch: there is no {FILE}")
-    entries = Journal(folder).entries()
-    with Claims(folder / STATE / "claims", lease_s=options.lease) as claims:
-        working = sorted(claims.owners())
+    entries, working = _state_of(options.inputs[1], options.lease)
     failed = [entry for entry in entries if entry.status == "failed"]
     hours = sum(entry.seconds_audio or 0 for entry in entries if entry.status == "done") / 3600
     print(f"{len(entries) - len(failed)} done ({hours:.2f} hours of audio), {len(failed)} failed")
@@ -155,3 +157,24 @@ def _status(options: argparse.Namespace) -> int:
     for entry in failed:
         print(f"failed after attempt {entry.attempt}: {entry.song}: {entry.error}")
     return 1 if failed else 0
+
+
+def _state_of(place: str, lease_s: float) -> tuple[list[Entry], list[str]]:
+    """The last attempt at every song, and the owner of each song that is claimed."""
+    from unbraid.batch.claims import Claims
+    from unbraid.batch.journal import FILE, Journal
+    from unbraid.batch.store import Store, is_url
+    from unbraid.batch.store_state import StoreJournal, owners
+    from unbraid.batch.worker import STATE
+
+    if is_url(place):
+        store = Store(place)
+        entries, working = StoreJournal(store).entries(), owners(store)
+        if not entries and not working:
+            raise SettingsError(f"{place!r} holds no batch")
+        return entries, working
+    folder = Path(place)
+    if not (folder / FILE).is_file():
+        raise SettingsError(f"{place!r} holds no batch: there is no {FILE}")
+    with Claims(folder / STATE / "claims", lease_s=lease_s) as claims:
+        return Journal(folder).entries(), sorted(claims.owners())

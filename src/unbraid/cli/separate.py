@@ -56,13 +56,19 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 def add_output_options(group: argparse._ArgumentGroup) -> None:
     """What is written; `output_settings` reads it."""
-    from unbraid.audio.formats import BIT_DEPTHS, FORMATS
+    from unbraid.audio.formats import BIT_DEPTHS
+    from unbraid.tracks.settings import LOUDNESS_OF, OUTPUT_FORMATS
 
     add = group.add_argument
     add("--stems", metavar="A,B", help="write only these stems")
+    sums = "write a sum of stems instead of them; may be repeated"
+    add("--group", metavar="NAME=A+B", action="append", default=[], help=sums)
     add("--two-stems", metavar="NAME", help="write NAME and no_NAME, which sum to the original")
     add("--residual", action="store_true", help="add a residual: all parts sum to the original")
-    add("--format", choices=FORMATS, default="wav", help="file format (%(default)s)")
+    add("--only", metavar="A,B", help="of all these parts, write only A and B")
+    add("--karaoke", action="store_true", help="write the song without its vocals, as one file")
+    kinds = "file format; stem and multiwav: one file for all parts (%(default)s)"
+    add("--format", choices=OUTPUT_FORMATS, default="wav", help=kinds)
     add("--mp3", dest="format", action="store_const", const="mp3", help="same as --format mp3")
     add("--flac", dest="format", action="store_const", const="flac", help="same as --format flac")
     add("--bit-depth", choices=BIT_DEPTHS, help="bits a sample (the source's, at least 16)")
@@ -80,8 +86,9 @@ def add_output_options(group: argparse._ArgumentGroup) -> None:
     add(
         "--filename",
         metavar="TEMPLATE",
-        default="{track}/{stem}.{ext}",
-        help="file names in DIR; fields track, trackext, stem, ext, model (%(default)s)",
+        default="",
+        help="file names in DIR; fields track, trackext, stem, ext, model, bpm, key "
+        "({track}/{stem}.{ext})",
     )
     add(
         "--clip-mode",
@@ -89,6 +96,10 @@ def add_output_options(group: argparse._ArgumentGroup) -> None:
         default="rescale",
         help="above full scale: lower all stems by one gain, clip, or keep (%(default)s)",
     )
+    add("--loudness", metavar="LUFS", type=float, help="bring every song to this loudness")
+    of = "what --loudness is about: the song, or each stem (%(default)s)"
+    add("--loudness-of", choices=LOUDNESS_OF, default="song", help=of)
+    add("--reaper", action="store_true", help="also write a Reaper project of the stems")
 
 
 def add_separation_options(group: argparse._ArgumentGroup) -> None:
@@ -132,6 +143,8 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
 def run(options: argparse.Namespace) -> int:
     """Separate; returns the exit code."""
     output = output_settings(options)
+    if options.report and output.is_one_file:
+        raise SettingsError(f"--report needs a file for each stem, not --format {output.format}")
     from unbraid.api import Separator
     from unbraid.cli.display import make_display
     from unbraid.tracks.inputs import find_inputs
@@ -272,19 +285,42 @@ def output_settings(options: argparse.Namespace) -> OutputSettings:
         if options.format != "mp3":
             raise SettingsError(f"--mp3-bitrate goes with --format mp3, not {options.format}")
         bitrate = options.mp3_bitrate
-    stems = None
-    if options.stems is not None:
-        stems = tuple(stem.strip() for stem in options.stems.split(",") if stem.strip())
+    two_stems, only, filename = options.two_stems, _names(options.only), options.filename
+    if options.karaoke:
+        if options.stems or options.two_stems or options.only:
+            raise SettingsError("--karaoke writes the song without vocals and chooses no stems")
+        two_stems, only = "vocals", ("no_vocals",)
+        filename = filename or "{track} (karaoke).{ext}"
     return OutputSettings(
         format=options.format,
         bit_depth=depth,
         bitrate_kbps=bitrate,
         sample_rate=options.sample_rate,
-        stems=stems,
-        two_stems=options.two_stems,
+        stems=_names(options.stems),
+        two_stems=two_stems,
         residual=options.residual,
         clip_mode=options.clip_mode,
-        filename=options.filename,
+        filename=filename,
         overwrite=options.overwrite,
         skip_existing=options.skip_existing,
+        groups=tuple(_group(text) for text in options.group),
+        only=only,
+        loudness_lufs=options.loudness,
+        loudness_of=options.loudness_of,
+        project=options.reaper,
     )
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _group(text: str) -> tuple[str, tuple[str, ...]]:
+    """
+    >>> _group("instrumental=drums+bass+other")
+    ('instrumental', ('drums', 'bass', 'other'))
+    """
+    name, _, members = text.partition("=")
+    return name.strip(), tuple(stem.strip() for stem in members.split("+") if stem.strip())

@@ -107,6 +107,7 @@ def find_done(job: TrackJob, plan: OutputPlan) -> TrackResult | None:
         return None
     begun = time.monotonic()
     record = load_record(plan)
+    plan = plan.named(record.heard)
     request = plan.track.request(job.request)
     if not is_done(plan, record, request, _look(plan.track.file, record)):
         return None
@@ -186,7 +187,9 @@ def _check_space(
     """Refuse now what would fill the disk after an hour."""
     rate = delivery.sample_rate
     written = resampled_length(samples, info.sample_rate, rate)
-    stems, files = len(job.parts.stems), len(job.parts.names)
+    stems, files = len(job.parts.stems), len(job.parts.written)
+    if job.output.format == "stem":  # with the mixture, and each first in a file of its own
+        files = 2 * (files + 1)
     need = disk_bytes(written, info.channels, stems, files, delivery.format, rate)
     free = shutil.disk_usage(plan.root).free
     if need > free:

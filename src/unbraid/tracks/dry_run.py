@@ -36,7 +36,7 @@ def estimate_track(job: TrackJob, plan: OutputPlan, cost: Callable[[], ModelCost
         int(seconds * rate),
         info.channels,
         len(job.parts.stems),
-        len(job.parts.names),
+        len(job.parts.written),
         delivery.format,
         rate,
     )
@@ -46,7 +46,7 @@ def estimate_track(job: TrackJob, plan: OutputPlan, cost: Callable[[], ModelCost
         delivery.format,
         rate,
         info.channels,
-        len(job.parts.names),
+        len(job.parts.written),
         lossy_check=job.parts.complete,
     )
     return TrackResult(

@@ -18,12 +18,15 @@ from unbraid.audio.levels import full_scale, quantize, shared_gain
 from unbraid.audio.resample import resample_blocks
 from unbraid.audio.signal import recut
 from unbraid.audio.tags import Tags
-from unbraid.audio.write import AudioFormat, AudioWriter
+from unbraid.audio.write import AudioFormat
 from unbraid.separation.progress import UNWATCHED, CancelToken, Progress, Watch
-from unbraid.side_by_side import Behind, ahead
+from unbraid.side_by_side import ahead
 from unbraid.tracks.gain import GainMeter
-from unbraid.tracks.settings import OutputSettings, Parts
+from unbraid.tracks.part_files import MIXTURE, PartFiles
+from unbraid.tracks.parts import Parts
+from unbraid.tracks.settings import OutputSettings
 from unbraid.tracks.spool import BLOCK_SAMPLES, Spool
+from unbraid.tracks.volume import Volume, measure, song_volume, stem_volumes
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Encoded:
             written parts are not meant to add up.
         saturated: samples that did not fit and were held at full scale.
         moved: samples of which the closing part gave what did not fit back to a stem.
+        notes: what was done to the loudness, in sentences.
     """
 
     files: dict[str, Path]
@@ -44,6 +48,7 @@ class Encoded:
     null_test_db: float | None
     saturated: int
     moved: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -76,7 +81,7 @@ class TrackEncoder:
         source: its spool, at its own rate.
         stems: spool of the written stems, interleaved (stems x channels), at the output rate.
         parts: what is written.
-        output: how; clip mode.
+        output: how; clip mode, loudness.
         chosen: format of the files.
         sample_rate: of the files, Hz.
         seed: of the dither.
@@ -97,7 +102,9 @@ class TrackEncoder:
         self._source = source
         self._stems = stems
         self._parts = parts
+        self._output = output
         self._clip_mode = output.clip_mode
+        self._volume = Volume()
         self._format = chosen
         self._steps = 2 ** (chosen.bits - 1) if chosen.is_integer and chosen.bits else None
         self._sample_rate = sample_rate
@@ -105,6 +112,7 @@ class TrackEncoder:
         self._dither = [
             np.random.default_rng([seed, zlib.crc32(name.encode())]) for name in parts.stems
         ]
+        self._mixture_dither = np.random.default_rng([seed, zlib.crc32(MIXTURE.encode())])
         self._saturated = 0
         self._moved = 0
         self._told = 0
@@ -119,32 +127,32 @@ class TrackEncoder:
         Raises:
             AudioWriteError: if a file cannot be written.
         """
+        self._volume = self._measure_volume()
         gain = self._measure_gain(watch.cancel)
-        files = {
-            name: folder / f"part{index}.{self._format.extension}"
-            for index, name in enumerate(self._parts.names)
-        }
         null = NullTest()
-        with ExitStack() as stack:
-            writers = [stack.enter_context(self._writer(path, tags)) for path in files.values()]
-            # Encoding costs more than all else here, for mp3 more than the model: one thread each.
-            sinks = [stack.enter_context(Behind(writer.write)) for writer in writers]
-            self._threads = stack.enter_context(ThreadPoolExecutor(len(self._parts.stems)))
+        parts = self._parts
+        files = PartFiles(
+            folder, parts, self._output, self._format, self._sample_rate, self._info, tags
+        )
+        with files, ThreadPoolExecutor(len(parts.stems)) as self._threads:
             for source, stems in self._pairs(watch.cancel):
                 self._tell(source.shape[1], watch)
                 written = self._finish(source, stems, gain)
-                if self._parts.complete and not self._format.is_lossy:
+                if parts.complete and not self._format.is_lossy:
                     null.push(source - self._sum(written), source)
-                for sink, part in zip(sinks, written, strict=True):
-                    sink.push(part)
-        if self._parts.complete and self._format.is_lossy:
-            null = self._decoded_null(list(files.values()), watch.cancel)
+                blocks = dict(zip(parts.all, written, strict=True))
+                if files.with_mixture:
+                    blocks[MIXTURE] = self._finished_mixture(source, gain)
+                files.write(blocks)
+        if parts.complete and self._format.is_lossy:
+            null = self._decoded_null(files.encoded, watch.cancel)
         return Encoded(
-            files=files,
-            gain=gain,
-            null_test_db=null.db if self._parts.complete else None,
+            files=files.finish(),
+            gain=self._volume.song * gain,
+            null_test_db=null.db if parts.complete else None,
             saturated=self._saturated,
             moved=self._moved,
+            notes=self._volume.notes,
         )
 
     def _tell(self, samples: int, watch: Watch) -> None:
@@ -152,16 +160,6 @@ class TrackEncoder:
         total = self._source.samples * self._sample_rate / self._info.sample_rate
         watch.tell(Progress("write", min(1.0, self._told / max(1.0, total)), None))
         self._told += samples
-
-    def _writer(self, path: Path, tags: Tags) -> AudioWriter:
-        return AudioWriter(
-            path,
-            self._format,
-            self._sample_rate,
-            self._info.channels,
-            tags=tags,
-            channel_names=self._info.channel_names,
-        )
 
     def _pairs(self, cancel: CancelToken | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Blocks of the input (c n) and of the stems (s c n), side by side at the output rate."""
@@ -171,21 +169,44 @@ class TrackEncoder:
         ):
             if cancel is not None:
                 cancel.check()
-            yield source, stems.reshape(len(self._parts.stems), channels, -1)
+            stems = stems.reshape(len(self._parts.stems), channels, -1)
+            volume = self._volume
+            if volume.song != 1.0:
+                source, stems = source * np.float32(volume.song), stems * np.float32(volume.song)
+            if volume.stems:
+                stems = stems * np.array(volume.stems, np.float32)[:, None, None]
+            yield source, stems
 
     def _input(self) -> Iterator[np.ndarray]:
         return resample_blocks(
             self._source.blocks(), self._info.sample_rate, self._sample_rate, self._info.channels
         )
 
-    def _measure_gain(self, cancel: CancelToken | None) -> float:
-        if self._clip_mode != "rescale":
-            return 1.0
+    def _measure_volume(self) -> Volume:
+        """The gains for the loudness that was asked for."""
+        lufs, channels = self._output.loudness_lufs, self._info.channels
+        if lufs is None:
+            return Volume()
+        if self._output.loudness_of == "song":
+            (song,) = measure(self._input(), self._sample_rate, channels)
+            return song_volume(song, lufs, self._ceiling)
+        names = self._parts.stems
+        measured = measure(self._stems.blocks(), self._sample_rate, channels, len(names))
+        return stem_volumes(dict(zip(names, measured, strict=True)), lufs, self._ceiling)
+
+    @property
+    def _ceiling(self) -> float:
+        """The greatest magnitude that can be written."""
         bits = self._format.bits
-        ceiling = full_scale(bits) if bits and self._format.is_integer else 1.0
+        return full_scale(bits) if bits and self._format.is_integer else 1.0
+
+    def _measure_gain(self, cancel: CancelToken | None) -> float:
+        if self._clip_mode != "rescale" or self._volume.stems:
+            return 1.0
+        highest = self._stems.peak * self._volume.song
         if self._parts.closing is None:
-            return shared_gain(self._stems.peak, ceiling)
-        meter = GainMeter(ceiling, self._stems.peak)
+            return shared_gain(highest, self._ceiling)
+        meter = GainMeter(self._ceiling, highest)
         for source, stems in self._pairs(cancel):
             meter.push(stems, source)
         return meter.gain()
@@ -219,6 +240,13 @@ class TrackEncoder:
         self._move(written, closing - held, steps)
         return [*written, held.astype(np.int32)]
 
+    def _finished_mixture(self, source: np.ndarray, gain: float) -> np.ndarray:
+        """The original at the gain of its stems, as a writer takes it."""
+        scaled = source * np.float32(gain)
+        if self._steps is None:
+            return scaled
+        return quantize(scaled, self._steps.bit_length(), self._mixture_dither)
+
     def _move(self, stems: list[np.ndarray], excess: np.ndarray, steps: int) -> None:
         """Let stems take over, in place, what the closing part cannot hold at single samples.
 
@@ -245,15 +273,19 @@ class TrackEncoder:
         null = NullTest()
         with ExitStack() as stack:
             files_ahead = [stack.enter_context(closing(ahead(read_blocks(path)))) for path in files]
-            decoded = [recut(blocks, channels, BLOCK_SAMPLES) for blocks in files_ahead]
+            decoded = [
+                # A mono part of a stem file is on both its channels.
+                recut((block[:channels] for block in blocks), channels, BLOCK_SAMPLES)
+                for blocks in files_ahead
+            ]
             for source in recut(self._input(), channels, BLOCK_SAMPLES):
                 if cancel is not None:
                     cancel.check()
-                error = source.astype(np.float64)
+                error = source.astype(np.float64) * self._volume.song
                 for part in decoded:
                     block = next(part, None)
                     if block is not None:
                         common = min(block.shape[1], error.shape[1])
                         error[:, :common] -= block[:, :common]
-                null.push(error, source)
+                null.push(error, source * self._volume.song)
         return null

@@ -13,13 +13,18 @@ from unbraid.engines.prepare import ReadyModel
 from unbraid.separation.progress import Watch
 from unbraid.separation.settings import SeparationSettings
 from unbraid.tracks.names import OutputPlan
+from unbraid.tracks.parts import Parts, choose_parts
 from unbraid.tracks.records import SourceContent, check_free, load_record
 from unbraid.tracks.route import ChannelMap, map_channels
-from unbraid.tracks.settings import OutputSettings, Parts, choose_format, choose_parts, choose_rate
+from unbraid.tracks.settings import OutputSettings, choose_format, choose_rate
 from unbraid.tracks.spool import SpoolView
 
 STEMS_REVISION = 2
 """Raised when the same model and settings give other stems than before: records end with it."""
+
+
+_USUAL = OutputSettings()
+_LATER = ("groups", "only", "loudness_lufs", "loudness_of")
 
 
 @dataclass(frozen=True)
@@ -65,8 +70,11 @@ class TrackJob:
         """Digest of all that decides over the bytes that are written."""
         settings, output = asdict(self.settings), asdict(self.output)
         settings.pop("batch_size")
-        for name in ("filename", "overwrite", "skip_existing"):
+        for name in ("filename", "overwrite", "skip_existing", "project"):
             output.pop(name)
+        for name in _LATER:  # so that stems that were written before they came are not made again
+            if output[name] == getattr(_USUAL, name):
+                output.pop(name)
         facts = [STEMS_REVISION, self.fingerprint, self.model.precision, settings, output]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

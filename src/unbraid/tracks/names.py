@@ -12,13 +12,16 @@ import os
 import re
 import string
 import unicodedata
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from unbraid.errors import SettingsError
 
-FIELDS = ("track", "trackext", "stem", "ext", "model")
+FIELDS = ("track", "trackext", "stem", "ext", "model", "bpm", "key")
+HEARD = ("bpm", "key")
+"""Fields that are known only once a song was heard; until then they stay as they are in names."""
+PROJECT = "project"
 LONGEST_NAME_BYTES = 255
 _LONGEST_FIELD_BYTES = {"trackext": 32, "model": 80, "stem": 80}
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{p}{n}" for p in ("com", "lpt") for n in range(1, 10))}
@@ -73,6 +76,8 @@ class OutputPlan:
         group: relative pattern that all parts of the song share; names its record.
         files: part to relative path below the root, as POSIX.
         ext: extension of the files, without its dot.
+        heard: values of the fields in `HEARD`, once they are known.
+        project: relative path of the project file; None if there is none.
     """
 
     track: InputTrack
@@ -80,22 +85,56 @@ class OutputPlan:
     group: str
     files: dict[str, str]
     ext: str = ""
+    heard: Mapping[str, str] = field(default_factory=dict)
+    project: str | None = None
+
+    @property
+    def everything(self) -> dict[str, str]:
+        """As `files`, with the project."""
+        return self.files if self.project is None else {**self.files, PROJECT: self.project}
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of the names that are known only once the song was heard."""
+        return tuple(name for name in HEARD if f"{{{name}}}" in self.group)
+
+    def named(self, heard: Mapping[str, str]) -> OutputPlan:
+        """The plan with the names that it has once the song was heard; its group stays."""
+        files = {part: _filled(name, heard) for part, name in self.files.items()}
+        project = None if self.project is None else _filled(self.project, heard)
+        return replace(self, files=files, heard=heard, project=project)
 
     @property
     def page(self) -> str:
         """Relative path of the song's report, named as its parts are: "report" is its stem."""
-        folder, _, name = self.group.replace("*", "report").rpartition("/")
+        return self._named_as_its_parts("report", "html")
+
+    def _named_as_its_parts(self, stem: str, suffix: str) -> str:
+        folder, _, name = _filled(self.group.replace("*", stem), self.heard).rpartition("/")
         bare = name.removesuffix(f".{self.ext}") if self.ext else name
-        return f"{folder}/{bare}.html" if folder else f"{bare}.html"
+        return f"{folder}/{bare}.{suffix}" if folder else f"{bare}.{suffix}"
 
     def path(self, part: str) -> Path:
         """Where `part` is written."""
-        return self.root / self.files[part]
+        return self.root / self.everything[part]
+
+    def with_project(self) -> OutputPlan:
+        """The plan with a project file beside the stems, named as they are."""
+        return replace(self, project=self._named_as_its_parts(PROJECT, "rpp"))
 
 
-def check_template(template: str) -> None:
+def _filled(name: str, heard: Mapping[str, str]) -> str:
+    for known, value in heard.items():
+        name = name.replace(f"{{{known}}}", value)
+    return name
+
+
+def check_template(template: str, *, one_part: bool = False) -> None:
     """Refuse a template that cannot name files below the output root.
 
+    Args:
+        template: to check.
+        one_part: whether a song has only one part, so that its names need no `{stem}`.
     Raises:
         SettingsError: for unknown fields, formatting, absolute paths, "..", hidden names, or when
             `{stem}` is missing, so that one part would replace the other.
@@ -120,7 +159,7 @@ def check_template(template: str) -> None:
         if spec or conversion:
             raise SettingsError(f"the template {template!r} formats {{{name}}}; use it plainly")
         names.append(name)
-    if "stem" not in names:
+    if "stem" not in names and not one_part:
         raise SettingsError(f"the template {template!r} needs {{stem}}, or stems share one name")
     _check_path(template, template.format(**dict.fromkeys(FIELDS, "x")))
 
@@ -177,6 +216,7 @@ def plan_outputs(
     parts: Sequence[str],
     ext: str,
     model: str,
+    project: bool = False,
 ) -> list[OutputPlan]:
     """Give every part of every song its file.
 
@@ -190,6 +230,7 @@ def plan_outputs(
         parts: written parts.
         ext: extension of the files, without its dot.
         model: name of the model.
+        project: whether each song also gets a project file.
     Raises:
         SettingsError: if the template gives two songs, or two parts of one, the same file.
     """
@@ -200,11 +241,13 @@ def plan_outputs(
             "trackext": track.path.suffix.lstrip("."),
             "ext": ext,
             "model": model,
+            **{name: f"{{{name}}}" for name in HEARD},
         }
         tried: set[str] = set()
         for attempt, name in enumerate(_track_names(Path(track.name))):
             group, files = _render(template, {**values, "track": name}, parts, track.folder)
             plan = OutputPlan(track, root, group, files, ext)
+            plan = plan.with_project() if project else plan
             other = taken.other(plan)
             if other is None:
                 break
@@ -262,7 +305,7 @@ class _Taken:
 
 
 def _keys(plan: OutputPlan) -> list[str]:
-    names = (*plan.files.values(), plan.page)
+    names = (*plan.everything.values(), plan.page)
     return [unicodedata.normalize("NFC", name).casefold() for name in names]
 
 

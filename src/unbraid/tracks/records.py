@@ -55,13 +55,19 @@ class WrittenFile:
 
 @dataclass(frozen=True)
 class Record:
-    """All files that were written for one song, by relative path."""
+    """All files that were written for one song, by relative path.
+
+    Attributes:
+        files: by relative path.
+        heard: what was heard in the song and is part of its names, see `names.HEARD`.
+    """
 
     files: Mapping[str, WrittenFile] = field(default_factory=dict)
+    heard: Mapping[str, str] = field(default_factory=dict)
 
     def is_ours(self, plan: OutputPlan, part: str) -> bool:
         """Whether the file of `part` is as we wrote it."""
-        written = self.files.get(plan.files[part])
+        written = self.files.get(plan.everything[part])
         return written is not None and _stamp(plan.path(part)) == (written.size, written.mtime_ns)
 
 
@@ -103,11 +109,14 @@ def save_record(
     files = dict(load_record(plan).files)
     for part, path in finished.items():
         size, mtime_ns = _stamp(path) or (0, 0)
-        files[plan.files[part]] = WrittenFile(size, mtime_ns, request, source)
+        files[plan.everything[part]] = WrittenFile(size, mtime_ns, request, source)
     path = _record_path(plan.root, plan.group)
     path.parent.mkdir(parents=True, exist_ok=True)
     entries = {name: asdict(written) for name, written in sorted(files.items())}
-    write_text(path, json.dumps({"version": _VERSION, "files": entries}, indent=1))
+    content = {"version": _VERSION, "files": entries}
+    if plan.heard:
+        content["heard"] = dict(plan.heard)
+    write_text(path, json.dumps(content, indent=1))
 
 
 def look_at_source(path: Path, record: Record) -> SourceContent:
@@ -138,7 +147,7 @@ def look_at_source(path: Path, record: Record) -> SourceContent:
 
 def is_done(plan: OutputPlan, record: Record, request: str, source: SourceContent) -> bool:
     """Whether all files of the plan are there, untouched, of this content and this request."""
-    for part, name in plan.files.items():
+    for part, name in plan.everything.items():
         written = record.files.get(name)
         if written is None or written.request != request or not record.is_ours(plan, part):
             return False
@@ -165,7 +174,7 @@ def check_free(
             another song, or is an input; or if a link leads out of the output root.
     """
     root = plan.root.resolve()
-    for part, name in plan.files.items():
+    for part, name in plan.everything.items():
         path = plan.path(part)
         if not path.parent.resolve().is_relative_to(root):
             raise AudioWriteError(
@@ -216,6 +225,7 @@ def _read(path: Path) -> Record:
             str(name): WrittenFile(**{**entry, "source": SourceContent(**entry["source"])})
             for name, entry in content["files"].items()
         }
+        heard = {str(name): str(value) for name, value in content.get("heard", {}).items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return Record()  # without a record nothing is ours: nothing is replaced unasked
-    return Record(files)
+    return Record(files, heard)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from unbraid.closing import Closing
 from unbraid.engines.ready import one_by_one
@@ -48,7 +50,7 @@ def separate(decoded: Decoded, on_free: Callable[[], None] | None = None) -> Sep
     """
     begun = time.monotonic()
     job, delivery = decoded.job, decoded.delivery
-    model, channel_map = job.model.model.narrow(job.parts.stems), delivery.channel_map
+    model, channel_map = job.model.model.narrow(job.parts.sources), delivery.channel_map
     route = Route(
         model=one_by_one(model) if len(channel_map.groups) > 1 else model,
         settings=job.settings,
@@ -65,11 +67,12 @@ def separate(decoded: Decoded, on_free: Callable[[], None] | None = None) -> Sep
 def _stems(decoded: Decoded, route: Route, on_free: Callable[[], None] | None) -> Spool:
     path = decoded.scratch.folder / "stems.f32"
     channels, samples = decoded.info.channels, decoded.sound.samples
-    rows = len(route.stems) * channels
+    parts = decoded.job.parts
+    rows = len(parts.stems) * channels
 
     def write_down(estimates: Iterator[EstimatesBlock]) -> None:
         for block in route.outgoing(estimates, samples):
-            spool.append(block.reshape(rows, -1))
+            spool.append(_summed(block, parts.sums).reshape(rows, -1))
 
     estimates = route.estimates(
         decoded.sound.blocks,
@@ -84,11 +87,18 @@ def _stems(decoded: Decoded, route: Route, on_free: Callable[[], None] | None) -
         Downstream(write_down, _waiting_blocks(route.channel_map)) as stream,
     ):
         if decoded.watch.on_stems is not None:
-            stems, rate = decoded.job.parts.stems, route.output_rate
-            decoded.watch.on_stems(SpoolView(str(path), stems, channels, rate))
+            view = SpoolView(str(path), parts.stems, channels, route.output_rate)
+            decoded.watch.on_stems(view)
         for block in estimates:
             stream.push(block)
     return spool
+
+
+def _summed(block: np.ndarray, sums: Sequence[Sequence[int]]) -> np.ndarray:
+    """The sums of stems that are written, (s c n), of the model's stems (s c n)."""
+    if all(len(places) == 1 for places in sums):  # each stem for itself: nothing is copied
+        return block
+    return np.stack([block[list(places)].sum(axis=0) for places in sums])
 
 
 def _waiting_blocks(channel_map: ChannelMap) -> int:

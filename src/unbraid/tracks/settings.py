@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +9,17 @@ import numpy as np
 
 from unbraid.audio.container import shown
 from unbraid.audio.files import AudioInfo
+from unbraid.audio.formats import FORMATS
+from unbraid.audio.stem_file import SAMPLE_RATES
 from unbraid.audio.write import AudioFormat
 from unbraid.errors import AudioWriteError, SettingsError
 from unbraid.tracks.names import check_template
 
-LOSSLESS = ("wav", "flac")
+OUTPUT_FORMATS = (*FORMATS, "alac", "stem", "multiwav")
+"""Formats of audio files, and two that hold all parts of a song in one file."""
+LOSSLESS = ("wav", "flac", "alac", "multiwav")
 CLIP_MODES = ("rescale", "clamp", "none")
+LOUDNESS_OF = ("song", "stems")
 SAMPLE_RATES_HZ = (1, 768_000)
 
 
@@ -25,7 +28,9 @@ class OutputSettings:
     """Which parts are written, in which format, under which names.
 
     Attributes:
-        format: "wav", "flac", "mp3", "m4a", "ogg" or "opus".
+        format: "wav", "flac", "mp3", "m4a" (AAC), "alac" (in m4a), "ogg" or "opus", a file for each
+            part; or one file for all of them: "stem", the stem file of DJ software (AAC; with a bit
+            depth ALAC), or "multiwav", a wav with the channels of all parts side by side.
         bit_depth: "16", "24" or "32f"; None follows the source, at least 16 bit.
         bitrate_kbps: for lossy formats; None takes the format's own default.
         sample_rate: "source", "model" or Hz.
@@ -34,9 +39,17 @@ class OutputSettings:
         residual: also write what no written stem holds, so that all parts add up to the input.
         clip_mode: "rescale": one gain for all stems of a track keeps them within full scale;
             "clamp": cut off what is beyond; "none": leave it (integers saturate, and say so).
-        filename: template below the output root; fields track, trackext, stem, ext, model.
+        filename: template below the output root; fields track, trackext, stem, ext, model, bpm
+            (beats a minute), key (such as "F#m"); empty takes "{track}/{stem}.{ext}", or
+            "{track}.{ext}" where a song has one file.
         overwrite: replace files that are in the way, whoever wrote them.
         skip_existing: leave a track alone whose stems are there, of the same content and settings.
+        groups: (name, stems): write the sum of these stems, under that name, instead of them.
+        only: of all the parts above, write only these.
+        loudness_lufs: bring songs to this loudness (ITU-R BS.1770), as far as full scale allows.
+        loudness_of: what has that loudness: "song": all stems get one gain, which brings the
+            original there, so that they still add up; "stems": each stem gets its own.
+        project: also write a project of the stems for the audio workstation Reaper.
     Raises:
         SettingsError: for a value or a combination that cannot be.
     """
@@ -49,13 +62,18 @@ class OutputSettings:
     two_stems: str | None = None
     residual: bool = False
     clip_mode: str = "rescale"
-    filename: str = "{track}/{stem}.{ext}"
+    filename: str = ""
     overwrite: bool = False
     skip_existing: bool = False
+    groups: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    only: tuple[str, ...] | None = None
+    loudness_lufs: float | None = None
+    loudness_of: str = "song"
+    project: bool = False
 
     def __post_init__(self) -> None:
         default = "16" if self.format in LOSSLESS else None
-        AudioFormat(self.format, self.bit_depth or default, self.bitrate_kbps)
+        self.file_format(self.bit_depth or default)
         if self.clip_mode not in CLIP_MODES:
             raise SettingsError(
                 f"clip_mode is one of {', '.join(CLIP_MODES)}, got {self.clip_mode!r}"
@@ -65,64 +83,54 @@ class OutputSettings:
             raise SettingsError("stems names no stem; leave it out to write all of them")
         if self.stems is not None and self.two_stems is not None:
             raise SettingsError("stems and two_stems exclude each other; use one of them")
-        check_template(self.filename)
+        self._check_delivery()
+        one = self.is_one_file or (self.only is not None and len(self.only) == 1)
+        usual = "{track}.{ext}" if one else "{track}/{stem}.{ext}"
+        object.__setattr__(self, "filename", self.filename or usual)
+        check_template(self.filename, one_part=one)
 
     @property
     def extension(self) -> str:
         """Suffix of the files, without its dot."""
-        return self.format
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What is written of one model's estimates.
-
-    Attributes:
-        stems: written stems, in the model's order.
-        indices: where they stand in the model's estimates.
-        closing: name of the part that closes the sum to the input; None if there is none.
-        complete: whether the written parts are meant to add up to the input.
-    """
-
-    stems: tuple[str, ...]
-    indices: tuple[int, ...]
-    closing: str | None
-    complete: bool
+        if self.format == "stem":
+            return "stem.mp4"
+        return {"multiwav": "wav", "alac": "m4a"}.get(self.format, self.format)
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """All written parts; the closing one comes last."""
-        return self.stems if self.closing is None else (*self.stems, self.closing)
+    def is_one_file(self) -> bool:
+        """Whether one file holds all parts of a song."""
+        return self.format in ("stem", "multiwav")
 
+    def file_format(self, depth: str | None) -> AudioFormat:
+        """The format in which a part is encoded."""
+        name = self.format
+        if name == "stem":
+            name = "m4a" if depth is None else "alac"
+        return AudioFormat("wav" if name == "multiwav" else name, depth, self.bitrate_kbps)
 
-def choose_parts(output: OutputSettings, model_stems: Sequence[str]) -> Parts:
-    """Which parts `output` asks of a model with these stems.
-
-    Raises:
-        SettingsError: for a stem that the model does not have.
-    """
-    asked = (output.two_stems,) if output.two_stems is not None else output.stems
-    for stem in asked or ():
-        if stem not in model_stems:
-            near = difflib.get_close_matches(stem, model_stems, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+    def _check_delivery(self) -> None:
+        for name, members in self.groups:
+            if not name or not members:
+                raise SettingsError(f"a group is NAME=STEM+STEM, got {name}={'+'.join(members)}")
+        if self.only is not None and not self.only:
+            raise SettingsError("only names no part; leave it out to write all of them")
+        if self.loudness_of not in LOUDNESS_OF:
             raise SettingsError(
-                f"this model has no stem {stem!r}, it has {', '.join(model_stems)}{hint}"
+                f"loudness is that of the song or the stems, got {self.loudness_of!r}"
             )
-    stems = tuple(s for s in model_stems if asked is None or s in asked)
-    closing = None
-    if output.two_stems is not None:
-        closing = f"no_{output.two_stems}"
-    elif output.residual:
-        closing = "residual"
-    if closing in stems:
-        raise SettingsError(f"the model has a stem of its own named {closing!r}")
-    return Parts(
-        stems=stems,
-        indices=tuple(model_stems.index(s) for s in stems),
-        closing=closing,
-        complete=closing is not None or len(stems) == len(model_stems),
-    )
+        if self.loudness_lufs is not None and not -70 <= self.loudness_lufs <= 0:
+            raise SettingsError(f"a loudness is -70 to 0 LUFS, got {self.loudness_lufs:g}")
+        if self.project and self.is_one_file:
+            raise SettingsError("a project needs a file for each stem")
+        if self.loudness_of == "song":
+            return
+        if self.loudness_lufs is None:
+            raise SettingsError("a loudness of the stems needs one, such as -20 LUFS")
+        if self.residual or self.two_stems is not None or self.format == "stem":
+            raise SettingsError(
+                "stems with a loudness of their own add up to nothing: no residual, complement or "
+                "stem file is made of them; --group sums stems up, --loudness-of song keeps sums"
+            )
 
 
 def choose_format(output: OutputSettings, info: AudioInfo) -> AudioFormat:
@@ -134,9 +142,14 @@ def choose_format(output: OutputSettings, info: AudioInfo) -> AudioFormat:
     depth = output.bit_depth
     if depth is None and output.format in LOSSLESS:
         depth = _depth_of(info)
-        if depth == "32f" and output.format == "flac":
+        if depth == "32f" and output.format in ("flac", "alac"):
             depth = "24"
-    chosen = AudioFormat(name=output.format, depth=depth, bitrate_kbps=output.bitrate_kbps)
+    chosen = output.file_format(depth)
+    if output.format == "stem" and info.channels > 2:
+        raise AudioWriteError(
+            f"{shown(info.path)} has {info.channels} channels, a stem file is stereo; use another "
+            "format"
+        )
     if info.channels > chosen.max_channels:
         raise AudioWriteError(
             f"{shown(info.path)} has {info.channels} channels, {output.format} holds at most "
@@ -149,6 +162,10 @@ def choose_rate(
     output: OutputSettings, source_rate: int, model_rate: int, chosen: AudioFormat
 ) -> int:
     """The sample rate of the stems in Hz: the one asked for, or the nearest the format takes."""
+    if output.format == "stem":
+        asked = {"source": source_rate, "model": model_rate}.get(str(output.sample_rate))
+        low, high = SAMPLE_RATES
+        return low if int(asked or output.sample_rate) <= low else high
     if output.sample_rate == "source":
         return chosen.supported_rate(source_rate)
     if output.sample_rate == "model":

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from unbraid.atomic import publish
 from unbraid.audio.files import AudioInfo
@@ -13,6 +14,9 @@ from unbraid.separation.progress import Progress
 from unbraid.tracks.decode import Decoded
 from unbraid.tracks.encode import Encoded, TrackEncoder
 from unbraid.tracks.failures import naming_the_disk
+from unbraid.tracks.heard import hear
+from unbraid.tracks.names import PROJECT, OutputPlan
+from unbraid.tracks.project import reaper_project
 from unbraid.tracks.records import save_record
 from unbraid.tracks.result import TrackResult, peak_rss_mb
 from unbraid.tracks.separate import Separated
@@ -32,8 +36,11 @@ def write(separated: Separated) -> TrackResult:
     plan, info = decoded.plan, decoded.info
     with naming_the_disk(plan):
         encoded = _encode(separated)
+        if plan.fields or plan.project is not None:
+            plan = plan.named(hear(decoded.sound, info.sample_rate))
+        files = {**encoded.files, **_project(decoded, plan)}
     decoded.job.check_free(plan, decoded.content)
-    _publish(decoded, encoded)
+    _publish(decoded, plan, files)
     return TrackResult(
         input=str(plan.track.path),
         status="done",
@@ -46,8 +53,25 @@ def write(separated: Separated) -> TrackResult:
         sample_rate=decoded.delivery.sample_rate,
         channels=info.channels,
         stream=info.stream,
-        notes=tuple(_notes(decoded, encoded)),
+        notes=(*_notes(decoded, encoded), *encoded.notes),
     )
+
+
+def _project(decoded: Decoded, plan: OutputPlan) -> dict[str, Path]:
+    """The project file, if one is wanted."""
+    if plan.project is None:
+        return {}
+    bpm = plan.heard.get("bpm", "")
+    text = reaper_project(
+        {part: plan.path(part) for part in plan.files},
+        plan.path(PROJECT).parent,
+        seconds=decoded.sound.samples / decoded.info.sample_rate,
+        sample_rate=decoded.delivery.sample_rate,
+        tempo=float(bpm) if bpm.isdigit() else None,
+    )
+    path = decoded.scratch.folder / "project.rpp"
+    path.write_text(text, "utf-8")
+    return {PROJECT: path}
 
 
 def _encode(separated: Separated) -> Encoded:
@@ -70,14 +94,13 @@ def _encode(separated: Separated) -> Encoded:
     return encoded
 
 
-def _publish(decoded: Decoded, encoded: Encoded) -> None:
+def _publish(decoded: Decoded, plan: OutputPlan, files: Mapping[str, Path]) -> None:
     """Give all files their names; the record first, so that they are ours whatever happens."""
-    plan = decoded.plan
-    for part in encoded.files:
+    for part in files:
         plan.path(part).parent.mkdir(parents=True, exist_ok=True)
     request = plan.track.request(decoded.job.request)
-    save_record(plan, encoded.files, request, decoded.content)
-    for part, path in encoded.files.items():
+    save_record(plan, files, request, decoded.content)
+    for part, path in files.items():
         publish(path, plan.path(part))
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from unbraid.audio.formats import BIT_DEPTHS, FORMATS
 from unbraid.errors import SettingsError
-from unbraid.tracks.settings import OutputSettings, choose_parts
+from unbraid.tracks.parts import choose_parts
+from unbraid.tracks.settings import OutputSettings
 from unbraid.web.refusals import Refusal
 
 MOST_SHIFTS = 10

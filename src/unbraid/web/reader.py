@@ -23,6 +23,7 @@ import numpy as np
 from unbraid.audio.container import shown
 from unbraid.audio.files import AudioInfo, probe, read_blocks
 from unbraid.audio.loudness import LoudnessMeter
+from unbraid.audio.music import key_of, tempo_bpm
 from unbraid.audio.resample import resample_blocks
 from unbraid.audio.write import AudioFormat, AudioWriter
 from unbraid.errors import AudioError, UnbraidError
@@ -37,7 +38,6 @@ from unbraid.web.messages import (
     from_line,
     to_line,
 )
-from unbraid.web.music import key_of, tempo_bpm
 from unbraid.web.pcm import ORIGINAL, copy_part, find_part, read_samples
 from unbraid.web.peaks import PeakMeter, write_peaks
 

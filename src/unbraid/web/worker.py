@@ -26,7 +26,7 @@ from unbraid.errors import Cancelled, UnbraidError
 from unbraid.models.default import DEFAULT_MODEL
 from unbraid.separation.progress import CancelToken
 from unbraid.separation.progress import Progress as Step
-from unbraid.tracks.settings import choose_parts
+from unbraid.tracks.parts import choose_parts
 from unbraid.tracks.spool import SpoolView
 from unbraid.web.choices import PREVIEW_S, JobSettings
 from unbraid.web.messages import (

@@ -1,4 +1,4 @@
-"""Tempo and key of a song, where they are clear; None where scipy is not installed."""
+"""Tempo and key of a recording, where they are clear; None where scipy is not installed."""
 
 from __future__ import annotations
 
