@@ -133,6 +133,14 @@ def test_a_dry_run_writes_nothing_and_tells_the_cost(unbraid_main, song, tmp_pat
     assert "MB of memory" in err
 
 
+def test_a_segment_longer_than_the_song_takes_no_memory(unbraid_main, song):
+    def memory_mb(*options: str) -> float:
+        _, out, _ = unbraid_main("song.wav", "--dry-run", "--json", *options)
+        return json.loads(out)["estimate"]["memory_mb"]
+
+    assert memory_mb("--segment", "3600") < 1.5 * memory_mb()
+
+
 def test_songs_that_are_done_are_skipped(unbraid_main, song):
     unbraid_main("song.wav")
     _, out, _ = unbraid_main("song.wav", "--skip-existing", "--json")

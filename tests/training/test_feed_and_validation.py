@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from training.small_runs import STEMS, write_dataset
@@ -115,6 +116,18 @@ def test_validation_is_normalized_as_training_is_and_scores_are_those_of_the_tra
     _, quiet = validate(model, {"weights": None, "zeros": zeros}, data, recipe, Team())
     loss = float(sources.abs().mean())
     assert quiet.loss == pytest.approx(loss, rel=0.05)  # l1 of silence: what there was
+
+
+def test_a_silent_reference_has_no_part_in_the_choice(tmp_path, small_recipe):
+    root = write_dataset(tmp_path / "data")
+    recipe = read_recipe(small_recipe)
+    for path in (root / "valid").glob("*/bass.wav"):
+        silence, rate = soundfile.read(path)
+        soundfile.write(path, 0 * silence, rate)
+    data = open_data(recipe, [root])
+    [score] = validate(new_model(recipe), {"weights": None}, data, recipe, Team())
+    assert set(score.stems) == set(STEMS) - {"bass"}
+    assert score.nsdr == pytest.approx(np.mean(list(score.stems.values())))
 
 
 def test_a_model_of_some_stems_is_validated_on_their_sum(tmp_path, small_recipe):

@@ -86,13 +86,23 @@ def segment_seconds(model: SeparationModel, settings: SeparationSettings) -> flo
     return settings.segment_s or model.spec.segment_samples / model.spec.sample_rate
 
 
-def memory_bytes(cost: ModelCost, ready: ReadyModel, settings: SeparationSettings) -> float:
-    """Memory of the whole process at its peak, for a song of any length.
+def memory_bytes(
+    cost: ModelCost,
+    ready: ReadyModel,
+    settings: SeparationSettings,
+    longest_s: float = float("inf"),
+) -> float:
+    """Memory of the whole process at its peak; on a GPU that of the device.
 
-    On a GPU: memory of the device.
+    Args:
+        longest_s: length of the song in seconds: segments are no longer than that, unless the model
+            computes on one length only. Any song by default.
     """
     spec = ready.model.spec
     segment_s = segment_seconds(ready.model, settings)
+    if longest_s < segment_s:
+        samples = ready.model.valid_samples(max(1, int(longest_s * spec.sample_rate)))
+        segment_s = min(segment_s, samples / spec.sample_rate)
     # Sums and neighbourhoods of the engine: some segments of estimates in float32.
     engine = 4 * segment_s * spec.sample_rate * spec.channels * (len(spec.stems) + 1) * 4
     passes = cost.bytes_per_s * segment_s * settings.batch_size * _MARGIN

@@ -49,6 +49,7 @@ def estimate_track(job: TrackJob, plan: OutputPlan, cost: Callable[[], ModelCost
         len(job.parts.written),
         lossy_check=job.parts.complete,
     )
+    memory = memory_bytes(cost(), job.model, job.settings, info.duration_s or float("inf"))
     return TrackResult(
         input=str(plan.track.path),
         status="planned",
@@ -59,7 +60,7 @@ def estimate_track(job: TrackJob, plan: OutputPlan, cost: Callable[[], ModelCost
         stream=info.stream,
         estimate={
             "seconds_wall": round(wall, 1),
-            "memory_mb": round(memory_bytes(cost(), job.model, job.settings) / 1e6),
+            "memory_mb": round(memory / 1e6),
             "disk_mb": round((disk + source) / 1e6, 1),
         },
     )

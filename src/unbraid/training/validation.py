@@ -31,6 +31,8 @@ Weights = Mapping[str, Tensor] | None
 KeepEstimates = Callable[[str, str, Sources, Sources], None]
 """Called with candidate, track, sources and estimates (1, stems, channels, samples)."""
 
+_SILENT = 1e-4  # of the mixture's level: -80 dB
+
 
 @dataclass(frozen=True)
 class CandidateScore:
@@ -40,7 +42,8 @@ class CandidateScore:
         name: "weights", or "average 0.9995 (steps)".
         loss: of the recipe's kind and weights.
         nsdr: mean over stems, dB.
-        stems: nSDR of each stem, dB.
+        stems: nSDR of each stem, dB, over the tracks where its reference sounds; a stem that is
+            silent in all of them is left out.
     """
 
     name: str
@@ -101,8 +104,8 @@ def validate(
     # (tracks, candidates, loss and stems), in the order of the tracks, however they were shared.
     table = np.asarray([everything[number] for number in sorted(everything)], np.float64)
     return [
-        _candidate_score(name, means, data.stems)
-        for name, means in zip(candidates, table.mean(axis=0), strict=True)
+        _candidate_score(name, table[:, number], data.stems)
+        for number, name in enumerate(candidates)
     ]
 
 
@@ -146,17 +149,29 @@ def _separate(model: nn.Module, mixture: Mixture, recipe: ValidationRecipe) -> S
 def _score(
     estimates: Sources, sources: Sources, recipe: Recipe, stems: Sequence[str]
 ) -> list[float]:
-    """The loss, then the nSDR of each stem."""
+    """The loss, then the nSDR of each stem; it is no number where the stem is silent."""
     if not torch.isfinite(estimates).all():
         return [float("nan")] * (1 + len(stems))
     losses = training_losses(estimates, sources, recipe.loss)
     loss = weighted_loss(losses, stem_weights(recipe.loss, stems))
     scores = nsdr(sources[0].numpy(), estimates[0].numpy())
-    return [float(loss), *map(float, scores)]
+    silent = sources[0].std(dim=(-2, -1)) < _SILENT * sources[0].sum(0).std()
+    return [
+        float(loss),
+        *(float("nan") if s else float(v) for s, v in zip(silent, scores, strict=True)),
+    ]
 
 
 def _candidate_score(
-    name: str, means: Float[np.ndarray, " values"], stems: Sequence[str]
+    name: str, rows: Float[np.ndarray, "tracks values"], stems: Sequence[str]
 ) -> CandidateScore:
-    by_stem = {stem: float(value) for stem, value in zip(stems, means[1:], strict=True)}
-    return CandidateScore(name, float(means[0]), float(means[1:].mean()), by_stem)
+    """Means over the tracks; each stem over those where it sounds, and left out if none has it."""
+    loss = float(rows[:, 0].mean())
+    broken = loss != loss
+    by_stem = {}
+    for stem, values in zip(stems, rows[:, 1:].T, strict=True):
+        heard = values if broken else values[~np.isnan(values)]
+        if len(heard):
+            by_stem[stem] = float(heard.mean())
+    score = float(np.mean([*by_stem.values()])) if by_stem else float("nan")
+    return CandidateScore(name, loss, score, by_stem)
