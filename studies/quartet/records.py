@@ -102,11 +102,8 @@ class Records(Guitars):
         out = np.zeros((self.samples, 2), np.float32)
         for pitch, hits in sorted(times.items()):
             drum = Drum([s for s in kit if s.pitch == pitch], rng, tuning, decay)
-            audio = drum.play(hits, self.samples)
-            if self.home:
-                audio = fx.pan(audio.mean(1), place)
-            out += audio
-        return out
+            drum.play(hits, out)
+        return fx.pan((out[:, 0] + out[:, 1]) / 2, place) if self.home else out
 
     def coloured(self, audio: np.ndarray, group: str) -> np.ndarray:
         """An equalizer and a compressor for one group."""

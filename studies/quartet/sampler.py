@@ -55,16 +55,24 @@ class Sampler:
         for sample in samples:
             self.by_pitch.setdefault(sample.pitch, []).append(sample)
         self.last: Sample | None = None
+        self.fits: dict[tuple[int, int], list[Sample]] = {}
 
     def pick(self, pitch: int, velocity: int) -> Sample:
         """One of the takes that fit best, but not that of the last note."""
-        near = min(self.by_pitch, key=lambda p: (abs(p - pitch), p))
-        takes = self.by_pitch[near]
-        far = [max(s.velocities[0] - velocity, velocity - s.velocities[1], 0) for s in takes]
-        fit = [s for s, d in zip(takes, far, strict=True) if d == min(far)]
+        fit = self.fitting(pitch, velocity)
         others = [s for s in fit if s is not self.last] or fit
         self.last = others[self.rng.integers(len(others))]
         return self.last
+
+    def fitting(self, pitch: int, velocity: int) -> list[Sample]:
+        """Those of the nearest pitch and velocity."""
+        key = (pitch, velocity)
+        if key not in self.fits:
+            near = min(self.by_pitch, key=lambda p: (abs(p - pitch), p))
+            takes = self.by_pitch[near]
+            far = [max(s.velocities[0] - velocity, velocity - s.velocities[1], 0) for s in takes]
+            self.fits[key] = [s for s, d in zip(takes, far, strict=True) if d == min(far)]
+        return self.fits[key]
 
     def note(self, stroke: Stroke, release_s: float = 0.05) -> np.ndarray:
         """(samples,) of one note."""
@@ -133,12 +141,10 @@ class Drum:
             self.made[path] = np.repeat(sound, 2, 1) if sound.shape[1] == 1 else sound
         return self.made[path] * np.float32(0.5 + 0.5 * velocity / 127)
 
-    def play(self, times: Sequence[tuple[float, int]], samples: int) -> np.ndarray:
-        """(samples, 2) of hits at times (s) with velocities."""
-        out = np.zeros((samples, 2), np.float32)
+    def play(self, times: Sequence[tuple[float, int]], out: np.ndarray) -> None:
+        """Adds hits at times (s) with velocities to (samples, 2)."""
         for time, velocity in times:
             start = int(time * RATE)
-            if 0 <= start < samples:
-                piece = self.hit(velocity)[: samples - start]
+            if 0 <= start < len(out):
+                piece = self.hit(velocity)[: len(out) - start]
                 out[start : start + len(piece)] += piece
-        return out
