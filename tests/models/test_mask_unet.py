@@ -11,11 +11,11 @@ from torch import Tensor
 
 from reference.generator import uniform
 from unbraid.errors import SettingsError
+from unbraid.models.layers.wiener_em import WienerEM
 from unbraid.models.mask_unet.config import MaskUNetConfig
-from unbraid.models.mask_unet.network import MaskUNet
+from unbraid.models.mask_unet.network import FILTER_EPSILON, MaskUNet
 from unbraid.models.mask_unet.public import from_tensorflow, tensorflow_names, torch_names
 from unbraid.models.mask_unet.stft import LeadInSTFT
-from unbraid.models.mask_unet.wiener import refine
 
 SMALL = MaskUNetConfig(n_fft=64, hop=16, frames=8, bins=16, width=4, depth=2)
 
@@ -179,6 +179,12 @@ def test_a_gain_at_the_door_is_undone_behind_it():
     mixture = torch.randn(1, 2, 500)
     with torch.no_grad():
         assert torch.allclose(loud(mixture), quiet(10 * mixture) / 10, atol=1e-5)
+
+
+def refine(guess: Tensor, mixture: Tensor, iterations: int) -> Tensor:
+    """The filter of `MaskUNet`, whose spectrograms are (frames, frequency)."""
+    wiener = WienerEM(iterations, block_frames=None, epsilon=FILTER_EPSILON)
+    return wiener.improve(guess.transpose(-1, -2), mixture.transpose(-1, -2)).transpose(-1, -2)
 
 
 def test_no_step_of_the_wiener_filter_leaves_the_guess():

@@ -1,4 +1,4 @@
-"""The Wiener filter of `models/mask_unet/wiener.py` on arrays, for stereo and one iteration.
+"""The Wiener filter of `models/layers/wiener_em.py` on arrays, for stereo and one iteration.
 
 The guesses are shares of the mixture, so all that is needed of them are real numbers.
 """

@@ -15,7 +15,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from einops import rearrange
 from jaxtyping import Complex, Float
 from torch import Tensor
 
@@ -33,7 +32,7 @@ class WienerEM:
         residual: whether what no stem holds becomes a part of its own, given last.
         block_frames: frames over which a covariance is taken to be constant; None for all.
         epsilon: least power, which keeps silence from dividing by zero. Open-Unmix has 1e-10,
-            the package `norbert` 2.2e-16.
+            the package `norbert` 2.2e-16, Spleeter 1.2e-7.
     """
 
     iterations: int = 1
@@ -107,25 +106,34 @@ def filter_once(
 ) -> Complex[Tensor, "b s c f n"]:
     """One step: covariances of the estimates, and the filter that follows, on the mixture.
 
+    The matrices of one or two channels are written out: that takes half the time of `einsum`.
+
     Args:
+        y: estimates of the stems.
+        x: the mixture, of 1 or 2 channels.
         floor: ε, added to the power of a stem.
         diagonal: δ, added to the diagonal of the mixture's covariance.
     """
-    power = y.abs().square().mean(dim=2)  # b s f n
-    total = floor + power.sum(dim=-1)
-    spatial = torch.einsum("bscfn,bsdfn->bsfcd", y, y.conj()) / total[..., None, None]
-    weight = power.to(spatial.dtype)
-    mixed = torch.einsum("bsfn,bsfcd->bfncd", weight, spatial)
-    mixed = mixed + diagonal * torch.eye(x.shape[1], device=x.device)
-    whitened = torch.einsum("bfncd,bdfn->bcfn", _inverse(mixed), x)
-    return torch.einsum("bsfn,bsfcd,bdfn->bscfn", weight, spatial, whitened)
+    power = _squared(y).mean(dim=2)  # b s f n
+    total = floor + power.sum(dim=-1, keepdim=True)
+    left, *others = y.unbind(dim=2)
+    a = power * (_squared(left).sum(-1, keepdim=True) / total)  # p R of the left channel
+    if not others:
+        result: Tensor = (a * (x / (a.sum(1, keepdim=True) + diagonal)))[:, :, None]
+        return result
+    (right,) = others
+    d = power * (_squared(right).sum(-1, keepdim=True) / total)  # of the right channel
+    c = power * ((left * right.conj()).sum(-1, keepdim=True) / total)  # left to right
+    whole_a, whole_d, whole_c = a.sum(1) + diagonal, d.sum(1) + diagonal, c.sum(1)
+    determinant = whole_a * whole_d - _squared(whole_c)
+    x_left, x_right = x.unbind(dim=1)
+    white_left = ((whole_d * x_left - whole_c * x_right) / determinant)[:, None]
+    white_right = ((whole_a * x_right - whole_c.conj() * x_left) / determinant)[:, None]
+    return torch.stack(
+        [a * white_left + c * white_right, c.conj() * white_left + d * white_right], 2
+    )
 
 
-def _inverse(m: Complex[Tensor, "b f n c c"]) -> Complex[Tensor, "b f n c c"]:
-    """Inverse of 1 x 1 or 2 x 2 matrices, in closed form."""
-    if m.shape[-1] == 1:
-        return 1 / m
-    a, b, c, d = rearrange(m, "... i j -> (i j) ...")
-    swapped = torch.stack([torch.stack([d, -b], -1), torch.stack([-c, a], -1)], -2)
-    inverse: Tensor = swapped / (a * d - b * c)[..., None, None]
-    return inverse
+def _squared(z: Tensor) -> Tensor:
+    """|z|² of complex numbers."""
+    return torch.view_as_real(z.resolve_conj()).square().sum(-1)

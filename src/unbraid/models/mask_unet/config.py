@@ -28,7 +28,7 @@ class MaskUNetConfig:
         above: mask of the frequencies above the patch: "zeros", or "average" of the patch's mask,
             frame by frame.
         wiener_iterations: how often a multichannel Wiener filter refines the patch's estimates
-            (`wiener.py`), patch by patch.
+            (`layers/wiener_em.py`), patch by patch.
         input_gain: what the networks hear is the mixture times this. They are not indifferent to
             level: Spleeter learnt from songs as they are on records.
 

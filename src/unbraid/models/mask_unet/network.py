@@ -35,9 +35,9 @@ from einops import rearrange
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
+from unbraid.models.layers.wiener_em import WienerEM
 from unbraid.models.mask_unet.config import MaskUNetConfig
 from unbraid.models.mask_unet.stft import LeadInSTFT
-from unbraid.models.mask_unet.wiener import refine
 from unbraid.models.network import GraphEnds, Network, no_graph
 from unbraid.shapes import Estimates, Mixture
 
@@ -48,6 +48,8 @@ HEAD_KERNEL, HEAD_DILATION = 4, 2
 DROPOUT, DROPOUT_LAYERS = 0.5, 3
 EPSILON = 1e-10
 """Keeps shares of silence finite."""
+FILTER_EPSILON = 1.1920929e-07
+"""Of the Wiener filter that Spleeter was published with: the epsilon of float32."""
 
 
 class MaskUNet(Network):
@@ -58,6 +60,9 @@ class MaskUNet(Network):
         self.config = config
         self.stft = LeadInSTFT(config.n_fft, config.hop)
         self.networks = nn.ModuleList(StemUNet(config) for _ in config.stems)
+        self.filter = WienerEM(
+            config.wiener_iterations, block_frames=config.frames, epsilon=FILTER_EPSILON
+        )
 
     def forward(self, mixture: Mixture) -> Estimates:
         """Separate songs: (batch, channels, samples) -> (batch, stems, channels, samples)."""
@@ -108,14 +113,9 @@ class MaskUNet(Network):
         self, stems: Complex[Tensor, "b s c n all_f"], spectrum: Complex[Tensor, "b c n all_f"]
     ) -> Complex[Tensor, "b s c n all_f"]:
         """The bins of the networks through a Wiener filter; those above stay as they are."""
-        bins, size = self.config.bins, self.config.frames
-        low = (
-            torch.split(stems[..., :bins], size, -2),
-            torch.split(spectrum[..., :bins], size, -2),
-        )
-        iterations = self.config.wiener_iterations
-        refined = [refine(guess, mixture, iterations) for guess, mixture in zip(*low, strict=True)]
-        return torch.cat([torch.cat(refined, -2), stems[..., bins:]], -1)
+        bins = self.config.bins
+        low = stems[..., :bins].transpose(-1, -2), spectrum[..., :bins].transpose(-1, -2)
+        return torch.cat([self.filter.improve(*low).transpose(-1, -2), stems[..., bins:]], -1)
 
 
 class StemUNet(nn.Module):
