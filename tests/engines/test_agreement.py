@@ -16,6 +16,7 @@ from unbraid.engines.load import load, load_module, load_to_run
 from unbraid.engines.onnx.export import export_onnx
 from unbraid.errors import ModelError
 from unbraid.models.registry import COMPOSITES, NETWORKS, build_model, is_composite
+from unbraid.zoo.cards import bundled_files
 from unbraid.zoo.checkpoint import save_checkpoint
 from unbraid.zoo.open import open_model
 from unbraid.zoo.stored import StoredModel
@@ -95,7 +96,7 @@ def leaves(stored: StoredModel) -> list[StoredModel]:
     return [leaf for name in stored.config.members for leaf in leaves(stored.member(name))]
 
 
-def agree(path: Path | str, tmp_path: Path, graph_db: float = LAW_DB) -> None:
+def agree(path: Path | str, tmp_path: Path) -> None:
     """By hand, as one segment, by every engine that has no reason not to, and as a graph."""
     model, stored = unbraid.load_model(path), open_model(path)
     # A length that needs no padding, which Demucs would hear when it normalizes.
@@ -120,7 +121,7 @@ def agree(path: Path | str, tmp_path: Path, graph_db: float = LAW_DB) -> None:
         assert "cannot be exported" in str(error) or "bag" in str(error)
         return
     graph = unbraid.load_model(tmp_path / "model.onnx")
-    assert deviation_db(graph(mixture), wanted) < graph_db
+    assert deviation_db(graph(mixture), wanted) < LAW_DB
 
 
 @pytest.mark.parametrize("architecture", [*NETWORKS, *sorted({*COMPOSITES} - {"bag"})])
@@ -130,8 +131,10 @@ def test_a_model_called_by_hand_gives_what_the_engines_give(architecture, tmp_pa
 
 
 @pytest.mark.slow
-def test_so_does_the_bundled_model(tmp_path):
-    agree("mini", tmp_path, graph_db=-100.0)  # onnxruntime itself is 106 dB off there
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("name", bundled_files())
+def test_so_does_every_bundled_model(name, tmp_path):
+    agree(name, tmp_path)
 
 
 def test_the_bundled_model_is_finished_when_it_is_called(tmp_path):

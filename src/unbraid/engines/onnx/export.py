@@ -138,6 +138,8 @@ class _Networks(nn.Module):
 def _write(network: Network, parts: list[GraphPart], info: GraphInfo, path: Path) -> None:
     import onnx
 
+    from unbraid.engines.onnx.long_means import make_exact
+
     inputs = {f"{p.prefix}{name}": x for p in parts for name, x in p.ends.inputs.items()}
     networks = _Networks(network, parts)
     with torch.no_grad(), _quiet():
@@ -153,7 +155,7 @@ def _write(network: Network, parts: list[GraphPart], info: GraphInfo, path: Path
             output_names=[f"{p.prefix}{name}" for p in parts for name in p.ends.outputs],
             opset_version=OPSET,
         )
-    graph = onnx.load(path)
+    graph = make_exact(onnx.load(path))
     onnx.helper.set_model_props(graph, {METADATA_KEY: info.as_json()})
     onnx.save(graph, path)
 
