@@ -1,8 +1,11 @@
 """Compile the kernels: `python src/unbraid/engines/native/build.py`, or install unbraid.
 
-One library for each kind of processor, beside this file. Without a compiler there is none, and
-unbraid computes with torch. Needs nothing but the standard library, since it runs before anything
-is installed.
+One library for each kind of processor, in this folder. Without a compiler there is none, and other
+engines run the models. Needs only the standard library, because it runs before anything is
+installed.
+
+Linux and macOS: gcc or clang. Windows: clang-cl, or clang++ of an LLVM installation; the kernels
+use vector extensions that MSVC's own compiler does not have. Only Linux has been tried.
 """
 
 from __future__ import annotations
@@ -10,9 +13,12 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
+import sysconfig
+from collections.abc import Sequence
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
@@ -26,8 +32,26 @@ FLAVOURS = {
 }
 """For each machine the kinds of its processors, the most demanding first, and how to compile."""
 
-# Not -O3: gcc 12 then halves the speed of the inner loop of products (42 in place of 90 GFLOP/s).
-_OPTIONS = ("-std=c++17", "-O2", "-fno-math-errno", "-ffp-contract=fast", "-fPIC", "-shared")
+# Not -O3: gcc 12 then halves the speed of the inner loop of products (42 instead of 90 GFLOP/s).
+_OPTIONS = ("-std=c++17", "-O2", "-fno-math-errno", "-ffp-contract=fast", "-shared")
+_MACOS = "11.0"
+"""The oldest macOS that the libraries run on: the first for both kinds of processors."""
+_SYSTEMS = {
+    "linux": ("-fPIC", "-pthread"),
+    "darwin": ("-fPIC", "-pthread", f"-mmacosx-version-min={_MACOS}"),
+}
+# The standard library inside the kernels, so that a wheel needs nothing of the machine it meets.
+_STATIC = ("-static-libstdc++", "-static-libgcc")
+
+_CLANG_CL = (
+    "/std:c++17",
+    "/O2",
+    "/clang:-fno-math-errno",
+    "/clang:-ffp-contract=fast",
+    "/LD",
+    "/EHsc",
+)
+"""The same for clang-cl, which takes the options of MSVC."""
 
 
 def fingerprint() -> str:
@@ -45,8 +69,36 @@ def library_path(flavour: str) -> Path:
 
 def compiler() -> str | None:
     """The C++ compiler: $CXX, or the first of the usual names."""
-    names = [os.environ.get("CXX", ""), "g++", "c++", "clang++"]
+    usual = ["clang-cl", "clang++"] if sys.platform == "win32" else ["g++", "c++", "clang++"]
+    names = [os.environ.get("CXX", ""), *usual]
     return next((found for name in names if name and (found := shutil.which(name))), None)
+
+
+def platform_tag() -> str:
+    """The platform of a wheel with these libraries, as its file name says it."""
+    if sys.platform == "darwin":  # Python itself may be built for two kinds of processors
+        return f"macosx_{_MACOS.replace('.', '_')}_{platform.machine()}"
+    return sysconfig.get_platform().replace("-", "_").replace(".", "_")
+
+
+def command_line(command: str, options: Sequence[str], target: Path) -> list[str]:
+    """How to compile the kernels into one library."""
+    source = str(FOLDER / "kernels" / "kernels.cpp")
+    name = f'UNBRAID_SOURCES="{fingerprint()}"'
+    if Path(command).stem.lower() == "clang-cl":
+        inner = [f"/clang:{option}" for option in options]
+        exports = ["/link", *(f"/EXPORT:{function}" for function in _functions())]
+        return [command, *_CLANG_CL, *inner, f"/D{name}", source, f"/Fe:{target}", *exports]
+    system = list(_SYSTEMS.get(sys.platform, ()))
+    if sys.platform == "win32":
+        system = [f"-Wl,/EXPORT:{function}" for function in _functions()]
+    return [command, *_OPTIONS, *options, f"-D{name}", source, "-o", str(target), *system]
+
+
+def _functions() -> list[str]:
+    """What the library exports: Windows has to be told."""
+    text = (FOLDER / "kernels" / "kernels.cpp").read_text()
+    return sorted(set(re.findall(r"\b(unbraid_\w+)\(", text)))
 
 
 def build() -> list[Path]:
@@ -78,19 +130,19 @@ def is_current(path: Path) -> bool:
 def compile_to(path: Path, *options: str) -> bool:
     """Compile one library, whole or not at all; False if there is no compiler, or it fails."""
     command = compiler()
-    if command is None or sys.platform == "win32":
+    if command is None:
         return False
     scratch = path.with_suffix(f".{os.getpid()}.tmp")
-    arguments = [*_OPTIONS, *options, f'-DUNBRAID_SOURCES="{fingerprint()}"', "-pthread"]
-    source = FOLDER / "kernels" / "kernels.cpp"
-    run = subprocess.run([command, *arguments, str(source), "-o", str(scratch)], check=False)
-    if run.returncode:
-        scratch.unlink(missing_ok=True)
-        return False
-    scratch.replace(path)
-    return True
+    # Some Linux systems have the static standard library in a package of its own.
+    ways = [[*_STATIC, *options], [*options]] if sys.platform == "linux" else [[*options]]
+    for way in ways:
+        if subprocess.run(command_line(command, way, scratch), check=False).returncode == 0:
+            scratch.replace(path)
+            return True
+    scratch.unlink(missing_ok=True)
+    return False
 
 
 if __name__ == "__main__":
     made = build()
-    print("\n".join(map(str, made)) or "no C++ compiler: unbraid will compute with torch")
+    print("\n".join(map(str, made)) or "no C++ compiler: other engines will run the models")
