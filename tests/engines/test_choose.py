@@ -17,7 +17,8 @@ from small_songs import noise, write_song
 from stand_in_kernels import kernels
 from unbraid.costs.model_cost import measure_cost
 from unbraid.engines.choose import why_torch
-from unbraid.engines.load import load_to_run
+from unbraid.engines.load import load_to_run, missing_kernels
+from unbraid.engines.native import library
 from unbraid.engines.native import model as native_model
 from unbraid.engines.native.model import NativeModel
 from unbraid.engines.prepare import prepare_model
@@ -25,6 +26,7 @@ from unbraid.engines.torch.run import TorchModel
 from unbraid.errors import CheckpointError, SettingsError
 from unbraid.models.compose.two_rate import TwoRate
 from unbraid.models.hybrid_demucs.network import HybridDemucs, HybridDemucsConfig
+from unbraid.models.mask_unet.network import MaskUNet, MaskUNetConfig
 from unbraid.models.registry import weight_shapes
 from unbraid.models.spectrogram_demucs.network import SpectrogramDemucs, SpectrogramDemucsConfig
 from unbraid.zoo.checkpoint import save_checkpoint
@@ -87,6 +89,40 @@ def test_why_torch_runs_a_model_is_told(monkeypatch):
     assert why_torch("cpu") == "no AVX2"
     monkeypatch.setattr(native_model, "_kernels", lambda: None)
     assert "no kernels" in why_torch("cpu")
+
+
+def test_a_network_on_numpy_says_whether_the_kernels_do_its_products(tmp_path, monkeypatch):
+    path = tmp_path / "unet.safetensors"
+    save_checkpoint(path, MaskUNet(MaskUNetConfig(frames=16, bins=8, width=2, depth=2)))
+    assert load_to_run(path).engine == "numpy with native kernels"
+    monkeypatch.setattr(native_model, "_kernels", lambda: kernels("no compiler"))
+    assert load_to_run(path).engine == "numpy alone, as no compiler"
+
+
+def test_kernels_are_missed_only_where_they_would_help(file, tmp_path, monkeypatch):
+    unet, other = tmp_path / "unet.safetensors", tmp_path / "other.safetensors"
+    save_checkpoint(unet, MaskUNet(MaskUNetConfig(frames=16, bins=8, width=2, depth=2)))
+    save_checkpoint(other, SpectrogramDemucs(SpectrogramDemucsConfig(**SMALL)))
+    monkeypatch.setattr(library, "could_run", lambda: True)
+    assert missing_kernels(file, "cpu", "auto") is None  # they are there
+    monkeypatch.setattr(native_model, "_kernels", lambda: kernels("none built"))
+    assert missing_kernels(file, "cpu", "auto") == "none built"
+    assert missing_kernels(unet, "cpu", "fp32") == "none built"
+    assert missing_kernels(other, "cpu", "auto") is None  # torch runs it in any case
+    assert missing_kernels(file, "cuda", "auto") is None
+    assert missing_kernels(file, "cpu", "bf16") is None
+    monkeypatch.setattr(library, "could_run", lambda: False)
+    assert missing_kernels(file, "cpu", "auto") is None  # no kernels for such a processor
+
+
+def test_torch_says_that_the_kernels_do_not_run_a_model_also_where_there_are_none(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "other.safetensors"
+    save_checkpoint(path, SpectrogramDemucs(SpectrogramDemucsConfig(**SMALL)))
+    monkeypatch.setattr(native_model, "_kernels", lambda: kernels("none built"))
+    assert load_to_run(path).engine == "torch, as the native kernels do not run this model"
+    assert load_to_run(path, "cpu", "bf16").engine == "torch, as the precision is bf16"
 
 
 def test_the_environment_chooses_the_engine(file, monkeypatch):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
@@ -168,8 +167,8 @@ def _say_how(separator: Separator, options: argparse.Namespace, display: Display
     if options.verbose:
         model = separator.model
         display.note(f"{model.name} runs on {model.device} in {model.engine}")
-    elif (missing := _missing_kernels(separator)) is not None:
-        display.note(missing)
+    elif (note := _kernels_note(separator, options)) is not None:
+        display.note(note)
     if options.segment is None and separator.settings.segment_s is not None:
         display.note(f"segments of {separator.settings.segment_s:g} s, to stay in memory")
 
@@ -207,18 +206,20 @@ def _run_all(
     return results
 
 
-def _missing_kernels(separator: Separator) -> str | None:
-    """A warning where models run in torch on the CPU because the compiled kernels cannot."""
-    from unbraid.engines.choose import VARIABLE, why_torch
+def _kernels_note(separator: Separator, options: argparse.Namespace) -> str | None:
+    return kernels_note(separator, separator_arguments(options)["model"], options.config)
 
-    if separator.model.device != "cpu" or os.environ.get(VARIABLE):
-        return None
-    precision = separator.model.precision
-    reason = why_torch("cpu", precision) if precision in ("auto", "fp32") else None
-    if reason is None:
+
+def kernels_note(separator: Separator, model: str, config: str | None = None) -> str | None:
+    """One line where the compiled kernels are missing and would run the model faster."""
+    from unbraid.engines.load import missing_kernels
+
+    ready = separator.model
+    missing = missing_kernels(model, ready.device, ready.precision, config=config)
+    if missing is None:
         return None
     return (
-        f"{reason}, so separating takes several times as long; with a C++ compiler at hand, "
+        f"{missing}, so separating is slower than it could be; with a C++ compiler at hand, "
         "installing unbraid again builds the kernels"
     )
 

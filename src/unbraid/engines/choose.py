@@ -1,9 +1,9 @@
 """Which engine runs a model: the first in the list that has no reason not to.
 
-An engine is a folder here whose package has three names:
+An engine is a folder here whose package has three functions:
 
-    NAME                                       in words
     reason_not(stored, device, precision)      why it does not run this model here; None if it does
+    words(reasons)                             its name, for people, with the reason that matters
     load(stored, device, precision, words)     the model, ready to run; words for its `engine`
 
 The kernels of our own (`native/`) compute what torch computes, faster, and without loading torch,
@@ -39,12 +39,11 @@ class Engine:
     """What can run models.
 
     Attributes:
-        name: in words.
-        reason_not, load: see above.
+        reason_not, words, load: see above.
     """
 
-    name: str
     reason_not: Callable[[StoredModel, str, str], str | None]
+    words: Callable[[list[str]], str]
     load: Callable[[StoredModel, str, str, str], SeparationModel]
 
 
@@ -78,7 +77,24 @@ def engine_words(stored: StoredModel, device: str = "cpu", precision: str = "aut
         SettingsError, ModelError: as `choose`.
     """
     engine, reasons = choose(stored, device, precision)
-    return f"{engine.name}, as {reasons[0]}" if reasons else engine.name
+    return engine.words(reasons)
+
+
+def lacks_kernels(stored: StoredModel, device: str = "cpu", precision: str = "auto") -> str | None:
+    """Why the kernels are missing that would run a single model faster here.
+
+    None if they are there, would not help with this model, or cannot run on this processor.
+    """
+    from unbraid.engines.native.library import could_run
+    from unbraid.engines.native.model import why_not
+
+    if device != "cpu" or precision not in ("auto", "fp32") or os.environ.get(VARIABLE):
+        return None
+    missing = _native_missing(device, precision)
+    if missing is None or not could_run():
+        return None
+    on_numpy = _engine("numpy").reason_not(stored, device, precision) is None
+    return missing if on_numpy or why_not(stored) is None else None
 
 
 def why_torch(device: str, precision: str = "auto") -> str | None:
@@ -109,4 +125,4 @@ def _native_missing(device: str, precision: str) -> str | None:
 
 def _engine(name: str) -> Engine:
     module: Any = importlib.import_module(f"unbraid.engines.{name}")
-    return Engine(module.NAME, module.reason_not, module.load)
+    return Engine(module.reason_not, module.words, module.load)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from unbraid.engines.choose import choose, engine_words
+from unbraid.engines.choose import choose, engine_words, lacks_kernels
 from unbraid.models.base import SeparationModel
 from unbraid.models.compose.composite import engines_of
 from unbraid.models.default import DEFAULT_MODEL
@@ -110,6 +110,28 @@ def describe_engines(stored: StoredModel, device: str, precision: str) -> str:
         return engine_words(stored, device, precision)
     members = [stored.member(name) for name in stored.config.members]
     return engines_of(describe_engines(member, device, precision) for member in members)
+
+
+def missing_kernels(
+    name: str | Path, device: str, precision: str, *, config: str | Path | None = None
+) -> str | None:
+    """Why a model runs slower here than it would with the compiled kernels; None if it does not.
+
+    Raises:
+        ModelError, CheckpointError: as `load_model`.
+    """
+    found = _leaves(open_model(name, config=config))
+    reasons = (lacks_kernels(stored, device, precision) for stored in found)
+    return next((reason for reason in reasons if reason is not None), None)
+
+
+def _leaves(stored: StoredModel) -> Iterator[StoredModel]:
+    """The single models that a model is made of."""
+    if not is_composite(stored.architecture):
+        yield stored
+        return
+    for name in stored.config.members:
+        yield from _leaves(stored.member(name))
 
 
 class _Loaded(Mapping[str, Any]):

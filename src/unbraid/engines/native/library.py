@@ -128,6 +128,13 @@ def find() -> str | None:
     return found if isinstance(found, str) else None
 
 
+def could_run() -> bool:
+    """Whether this processor runs the kernels, once they are compiled."""
+    features = _processor_features()
+    flavours = FLAVOURS.get(platform.machine().lower(), {})
+    return any(_NEEDED.get(flavour, set()) <= features for flavour in flavours)
+
+
 def kernels() -> Kernels:
     """The kernels that fit this processor best.
 

@@ -20,12 +20,19 @@ from unbraid.zoo.stored import StoredModel
 _KINDS = {"F16", "F32", "F64"}
 
 
-def why_not_here(device: str, precision: str) -> str | None:
-    """Why the kernels run nothing here; None if they run what they know."""
+def why_not_asked(device: str, precision: str) -> str | None:
+    """Why the kernels are not what is asked for; None if they may be."""
     if device != "cpu":
         return f"the device is {device}"
     if precision not in ("auto", "fp32"):
         return f"the precision is {precision}"
+    return None
+
+
+def why_not_here(device: str, precision: str) -> str | None:
+    """Why the kernels run nothing here; None if they run what they know."""
+    if (reason := why_not_asked(device, precision)) is not None:
+        return reason
     kernels = _kernels()
     if kernels is None:
         return "this installation has no kernels"
@@ -45,7 +52,9 @@ def _kernels() -> Any:
 
 def why_not(stored: StoredModel) -> str | None:
     """Why the kernels do not run a model; None if they do."""
-    known = stored.architecture == "hybrid_demucs" and _kernels().fits(stored.config)
+    known = stored.architecture == "hybrid_demucs"
+    if known and (kernels := _kernels()) is not None:
+        known = kernels.fits(stored.config)
     if not known or not _KINDS.issuperset(weight.kind for weight in stored.weights.values()):
         return "the native kernels do not run this model"
     return None

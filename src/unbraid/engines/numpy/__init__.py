@@ -5,6 +5,8 @@ Where our own kernels are installed they do the products, else the BLAS that num
 
 from __future__ import annotations
 
+from unbraid.engines import native
+from unbraid.engines.native.model import why_not_here
 from unbraid.models.base import SeparationModel
 from unbraid.zoo.stored import StoredModel
 
@@ -24,8 +26,14 @@ def reason_not(stored: StoredModel, device: str, precision: str) -> str | None:
     return KNOWN[stored.architecture].why_not(stored.config)
 
 
+def words(reasons: list[str]) -> str:
+    """What runs the model, for people: with the kernels, or why without."""
+    missing = why_not_here("cpu", "fp32")
+    return f"{NAME} with {native.NAME}" if missing is None else f"{NAME} alone, as {missing}"
+
+
 def load(stored: StoredModel, device: str, precision: str, words: str = NAME) -> SeparationModel:
     """The model on arrays."""
     from unbraid.engines.numpy.model import NumpyModel
 
-    return NumpyModel(stored)
+    return NumpyModel(stored, words)

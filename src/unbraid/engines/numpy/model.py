@@ -48,13 +48,13 @@ class NumpyModel(ArrayModel):
 
     Args:
         stored: of an architecture in `KNOWN` that has no reason not to run.
+        engine: what runs it, in words.
     Raises:
         CheckpointError: if its weights do not fit its config.
     """
 
-    engine = "numpy"
-
-    def __init__(self, stored: StoredModel) -> None:
+    def __init__(self, stored: StoredModel, engine: str = "numpy") -> None:
+        self.engine = engine
         self._stored, self._kind = stored, KNOWN[stored.architecture]
         wanted = weight_shapes(stored.architecture, stored.config)
         check_shapes(stored.path, wanted, {k: tuple(w.shape) for k, w in stored.weights.items()})

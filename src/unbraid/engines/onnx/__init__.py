@@ -15,6 +15,11 @@ def reason_not(stored: StoredModel, device: str, precision: str) -> str | None:
     return None if precision in ("auto", "fp32") else f"the precision is {precision}"
 
 
+def words(reasons: list[str]) -> str:
+    """What runs the model, for people."""
+    return NAME
+
+
 def load(stored: StoredModel, device: str, precision: str, words: str = NAME) -> SeparationModel:
     """The model in onnxruntime."""
     from unbraid.engines.onnx.run import OnnxModel

@@ -19,6 +19,11 @@ def reason_not(stored: StoredModel, device: str, precision: str) -> str | None:
     return None
 
 
+def words(reasons: list[str]) -> str:
+    """What runs the model, for people, and why the kernels do not."""
+    return f"{NAME}, as {reasons[0]}" if reasons else NAME
+
+
 def load(stored: StoredModel, device: str, precision: str, words: str = NAME) -> SeparationModel:
     """The model in torch, on its device."""
     from unbraid.engines.torch.build import build_module
