@@ -192,6 +192,7 @@ def test_memory_is_what_was_said(samples: int, settings: dict[str, Any]) -> None
     [
         {"magnitude": True, "wiener_iterations": 1, "wiener_training_iterations": 1},
         {"residual_decoder": True},
+        {"n_fft": 16, "depth": 2},  # its branches meet at once
         {"norm_from": 0},
         {"encoder_context": 1},
         {"decoder_context": 0},

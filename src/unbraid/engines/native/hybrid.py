@@ -38,7 +38,8 @@ def fits(config: HybridDemucsConfig) -> bool:
     hidden = [int(w / config.residual_compression) for w in config.spec_widths()[outer:]]
     even = all(units % _UNITS == 0 for units in hidden) or config.lstm_from >= config.depth
     return (
-        config.kernel == 2 * config.stride == 8
+        outer > 0
+        and config.kernel == 2 * config.stride == 8
         and config.shared_stride <= 4
         and config.gate
         and config.encoder_context == 0

@@ -83,8 +83,8 @@ class _Lengths:
         if 0 in shape:
             return math.inf
         if node.op_type == "InstanceNormalization":
-            return math.prod(shape[2:])
+            return float(math.prod(shape[2:]))
         axes = self._constants.get(node.input[1])
         if axes is None:
             return math.inf
-        return math.prod(shape[axis] for axis in numpy_helper.to_array(axes))
+        return float(math.prod(shape[axis] for axis in numpy_helper.to_array(axes)))
