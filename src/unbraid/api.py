@@ -30,6 +30,7 @@ from unbraid.tracks.heard import check_hearing
 from unbraid.tracks.in_memory import Signal
 from unbraid.tracks.job import TrackJob, TrackWatch
 from unbraid.tracks.names import InputTrack, OutputPlan, plan_outputs
+from unbraid.tracks.notebook import table
 from unbraid.tracks.parts import choose_parts
 from unbraid.tracks.pipeline import OnFree, Steps, run_pipeline
 from unbraid.tracks.pipes import copied_pipes
@@ -316,6 +317,19 @@ class Separator:
             f"{self.spec.sample_rate} Hz; {self.model.device}, {self.model.engine}; segments of "
             f"{self.segment_s:g} s, overlap {settings.overlap:g}, shifts {settings.shifts}>"
         )
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the same as a table."""
+        settings = self.settings
+        rows = {
+            "stems": ", ".join(self.spec.stems),
+            "sample rate": f"{self.spec.sample_rate} Hz",
+            "runs on": f"{self.model.device}, {self.model.engine}",
+            "segments": f"{self.segment_s:g} s",
+            "overlap": f"{settings.overlap:g}",
+            "shifts": settings.shifts,
+        }
+        return table(rows, f"Separator {self.model.name!r}")
 
     def __getstate__(self) -> dict[str, Any]:
         if not isinstance(self._arguments["model"], (str, Path)):

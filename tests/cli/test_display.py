@@ -48,6 +48,12 @@ def test_several_songs_share_one_line():
     assert list(endings([TrackResult("c.mp3", "failed")], [], advice=True)) == []
 
 
+def test_after_the_table_of_several_songs_stands_why_some_failed(capsys):
+    wrong = TrackResult("c.mp3", "failed", error="'c.mp3' is empty")
+    PlainDisplay(2).summary([done("a.mp3", "out/a"), wrong])
+    assert "failed: 'c.mp3' is empty" in capsys.readouterr().err.splitlines()
+
+
 @pytest.mark.parametrize(("report", "last"), [(False, 1.0), (True, pytest.approx(0.7))])
 def test_the_bar_covers_the_writing_and_the_report(report, last):
     display = LiveDisplay(1, report=report)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _STAGES = {"read": "reading", "separate": "separating", "write": "writing", "report": "report"}
 _LONGEST_NAME = 48
+_MOST_REASONS = 10
 _REPORT_SHARE = 0.3  # of the time of a song of three minutes and its report
 
 
@@ -84,6 +85,12 @@ class PlainDisplay(Display):
         self.close()
         if results:
             self.console.print(summary_table(results), soft_wrap=False)
+        failed = [result for result in results if result.status == "failed"]
+        if len(results) > 1:  # the only song's reason is right above
+            for result in failed[:_MOST_REASONS]:
+                self.line(f"failed: {_with_name(result)}")
+            if len(failed) > _MOST_REASONS:
+                self.line(f"failed: {len(failed) - _MOST_REASONS} more, see above")
         counts = {s: sum(r.status == s for r in results) for s in dict.fromkeys(_COLOURS)}
         told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
         self.line(f"{told or 'nothing to do'} in {clock(time.monotonic() - self.begun)}")

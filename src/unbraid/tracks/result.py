@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from unbraid.audio.container import shown
+from unbraid.errors import UnbraidError
 from unbraid.tracks.names import OutputPlan
+from unbraid.tracks.notebook import players, table
 
 _EXACT_DB = -250.0  # an error of one step of 32-bit integers is far above
 
@@ -62,6 +64,13 @@ class TrackResult:
         if self.estimate is not None:
             facts.append(f"would take {self.estimate['seconds_wall']:.1f} s")
         return f"<TrackResult {self.status}: {self.input!r}; {'; '.join(facts)}>"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: a player for each part, and the sentence of `repr` above them."""
+        try:
+            return table(players(self.outputs), repr(self))
+        except UnbraidError:  # moved or deleted meanwhile
+            return table({}, repr(self))
 
     def as_dict(self) -> dict[str, object]:
         """Plain values, as `--json` prints them."""
