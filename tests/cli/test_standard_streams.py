@@ -1,6 +1,6 @@
 """Standard streams that are closed, full, or read by nobody: the songs are separated all the same.
 
-Every run is a process of its own, started by a shell, with the bundled model.
+Every run is a process of its own, started by a shell, with the smallest bundled model.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def stems() -> int:
 
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-", "--json 2>&-", "2>/dev/full"])
 def test_without_somewhere_to_print_all_songs_are_separated(shell, closed):
-    run = shell(f"unbraid a.wav b.wav {closed}")
+    run = shell(f"unbraid -m mini a.wav b.wav {closed}")
     assert (run.returncode, stems()) == (0, 8)
     assert "Traceback" not in run.stderr
     if closed == "--json 2>&-":
@@ -57,13 +57,15 @@ def test_without_somewhere_to_print_all_songs_are_separated(shell, closed):
     ("end", "unbuffered"), [("2>&1 | true", ""), ("--json | true", ""), ("--json | true", "1")]
 )
 def test_a_reader_that_goes_away_stops_nothing(shell, end, unbuffered):
-    run = shell(f"unbraid a.wav b.wav {end}; exit ${{PIPESTATUS[0]}}", PYTHONUNBUFFERED=unbuffered)
+    run = shell(
+        f"unbraid -m mini a.wav b.wav {end}; exit ${{PIPESTATUS[0]}}", PYTHONUNBUFFERED=unbuffered
+    )
     assert (run.returncode, stems()) == (0, 8)
     assert "Traceback" not in run.stderr and "Exception ignored" not in run.stderr
 
 
 def test_results_that_are_lost_on_a_full_disk_are_a_failure(shell):
-    run = shell("unbraid a.wav b.wav --json --quiet > /dev/full")
+    run = shell("unbraid -m mini a.wav b.wav --json --quiet > /dev/full")
     assert (run.returncode, stems()) == (1, 8)
     assert run.stderr == "unbraid: standard output cannot be written: no space left on device\n"
 
@@ -77,20 +79,20 @@ def test_other_commands_end_without_a_traceback_too(shell):
 
 
 def test_an_error_that_nobody_can_read_still_is_the_exit_code(shell):
-    assert shell("unbraid none.wav a.wav 2>&-").returncode == 1
-    assert shell("unbraid a.wav --overlap 7 2>/dev/full").returncode == 2
+    assert shell("unbraid -m mini none.wav a.wav 2>&-").returncode == 1
+    assert shell("unbraid -m mini a.wav --overlap 7 2>/dev/full").returncode == 2
 
 
 def test_a_name_that_the_terminal_cannot_show_stops_nothing(shell):
     Path("a.wav").rename("音 ☃.wav")
-    run = shell("unbraid *.wav", PYTHONIOENCODING="ascii", LC_ALL="C")
+    run = shell("unbraid -m mini *.wav", PYTHONIOENCODING="ascii", LC_ALL="C")
     assert (run.returncode, stems()) == (0, 8)
     assert "\\u97f3" in run.stderr
 
 
 def test_no_file_of_a_song_gets_the_number_of_a_closed_stream(shell):
     """Libraries print to descriptor 2 whatever it is."""
-    shell("unbraid a.wav --residual --format wav <&- >&- 2>&-")
+    shell("unbraid -m mini a.wav --residual --format wav <&- >&- 2>&-")
     import soundfile
 
     for path in Path("separated").rglob("*.wav"):

@@ -25,6 +25,7 @@ width = 4
 n_fft = 64
 depth = 3
 residual_compression = 1
+residual_depth = 1
 norm_from = 2
 lstm_from = 2
 attention_from = 2

@@ -62,7 +62,9 @@ def test_the_loss_falls_on_one_batch(architecture):
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
-    assert losses[-1] < 0.8 * losses[0], losses
+        if losses[-1] < 0.8 * losses[0]:
+            return
+    pytest.fail(f"it fell by less than a fifth: {losses}")
 
 
 @pytest.mark.parametrize("architecture", TINY)

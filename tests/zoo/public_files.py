@@ -5,6 +5,7 @@ A pickle is put together from fragments: each leaves one value on the stack.
 
 from __future__ import annotations
 
+import functools
 import pickle
 import struct
 import zipfile
@@ -87,7 +88,9 @@ def write_hybrid_th(path: Path) -> tuple[Path, torch.nn.Module]:
     return write_zip(path, pickled(fragments), entries), model.half().float()
 
 
-def honest_state() -> dict[str, Tensor]:
+@functools.cache
+def honest_state() -> Mapping[str, Tensor]:
+    """Its weights as they are stored; made once, so nobody changes them."""
     return {key: value.half() for key, value in to_official_state(honest_model()).items()}
 
 

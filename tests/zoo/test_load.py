@@ -193,10 +193,10 @@ def pack_bits(values: np.ndarray, bits: int) -> np.ndarray:
     padded[: len(values)] = values
     grid = padded.reshape(lines, 64, 32)
     words = np.zeros((lines, bits, 32), dtype=np.uint64)
+    places = np.arange(64, dtype=np.uint64)[:, None]
     for bit in range(bits):
         plane = (grid >> np.uint64(bit)) & np.uint64(1)
-        for o in range(64):
-            words[:, bit] |= plane[:, o] << np.uint64(o)
+        words[:, bit] = np.bitwise_or.reduce(plane << places, axis=1)
     return words.view(np.int64)
 
 

@@ -60,13 +60,18 @@ def assert_alike(model: torch.nn.Module, name: str, way: str) -> None:
     assert deviation(y, MODELS[name]["stored"][way]) < 1e-5, way
 
 
-@pytest.mark.parametrize("file", FILES)
+def every_way_of_files() -> list:
+    """Each file once by `forward`, each bag once by `apply_model`; the rest where it is quick."""
+    ways = [(file, way) for file in FILES for way in MODELS[file.split(".")[0]]["stored"]]
+    quick = {(file, "overlap" if file.endswith(".yaml") else "forward") for file in FILES}
+    quick |= {("tiny_time.th", way) for way in SETTINGS}
+    return [pytest.param(*pair, marks=() if pair in quick else pytest.mark.slow) for pair in ways]
+
+
+@pytest.mark.parametrize(("file", "way"), every_way_of_files())
 @torch.no_grad()
-def test_files_of_the_public_package_give_its_output(file):
-    name = file.split(".")[0]
-    model = load_model(HERE / file)
-    for way in MODELS[name]["stored"]:
-        assert_alike(model, name, way)
+def test_files_of_the_public_package_give_its_output(file, way):
+    assert_alike(load_model(HERE / file), file.split(".")[0], way)
 
 
 def every_way() -> list:

@@ -23,7 +23,7 @@ _LOOK_S = 0.2
 
 @dataclass(frozen=True)
 class WorkerOrder:
-    """What a worker process is told.
+    """The order for a worker process.
 
     Attributes:
         request: the batch.
@@ -59,6 +59,12 @@ class _Running:
         assert self.process.stdout is not None
         return bool(self.process.stdout.read())
 
+    def close(self) -> None:
+        """Wait for the end of the process, and close its pipe."""
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
 
 def run_workers(
     request: BatchRequest, count: int, on_tick: Callable[[], None] = lambda: None
@@ -83,7 +89,7 @@ def run_workers(
         for worker in running:
             worker.process.terminate()
         for worker in running:
-            worker.process.wait()
+            worker.close()
 
 
 def _still(request: BatchRequest, worker: _Running) -> _Running | None:
@@ -91,9 +97,11 @@ def _still(request: BatchRequest, worker: _Running) -> _Running | None:
     code = worker.process.poll()
     if code is None:
         return worker
+    has_started = worker.has_started()
+    worker.close()
     if code == 0:
         return None
-    if not worker.has_started():
+    if not has_started:
         raise UnbraidError("a worker of the batch could not start")
     end = f"of signal {-code}" if code < 0 else f"with exit code {code}"
     cause = f"the worker died {end} while it worked on this song"

@@ -22,6 +22,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.models.conv_tasnet.config import ConvTasNetConfig
+from unbraid.models.layers.init import has_memory
 from unbraid.models.layers.learnt_basis import LearntBasis, bounded_masks, make_norm
 from unbraid.models.layers.lengths import pad_end
 from unbraid.models.system import System
@@ -94,7 +95,7 @@ class ConvTasNet(System):
         scores = len(config.stems) * config.basis
         self.scores = nn.Conv1d(config.skip_width or width, scores, 1, bias=bias)
         for module in self.modules():
-            if isinstance(module, (nn.Conv1d, nn.ConvTranspose1d)):
+            if isinstance(module, (nn.Conv1d, nn.ConvTranspose1d)) and has_memory(module.weight):
                 nn.init.xavier_normal_(module.weight)
 
     def valid_samples(self, samples: int) -> int:

@@ -27,6 +27,14 @@ def rescale_convolutions(model: nn.Module, reference: float) -> None:
                     module.bias.div_(factor)
 
 
+def has_memory(weight: torch.Tensor) -> bool:
+    """Whether a weight has values.
+
+    On torch's meta device it has none; to draw them all the same, torch loads its compiler first,
+    which takes seconds.
+    """
+    return not weight.is_meta
+
+
 def _has_spread(weight: torch.Tensor) -> bool:
-    """Not of a model without memory, for which torch would load a lot to find no numbers."""
-    return weight.numel() > 1 and not weight.is_meta
+    return weight.numel() > 1 and has_memory(weight)
