@@ -3,7 +3,7 @@
 Separator.separate         a signal in memory -> {stem: signal}
 Separator.separate_stream  a signal in blocks -> blocks of stems
 Separator.separate_file    a file -> files
-Separator.separate_many    many files -> files, decoding and writing beside the model
+Separator.separate_many    many files -> files, decoding and writing in parallel with the model
 Separator.costs            a file -> what it would take
 """
 
@@ -67,11 +67,11 @@ class Separator:
         model: the model, ready to run: `name`, `licence`, `device`, `engine`.
         spec: stems, sample rate and channels of the model.
         settings: how it separates, with segments as shortened by `max_memory`.
-        run_settings: where it runs, as asked for.
+        run_settings: where it runs, as requested.
         on_progress: as given; may be set.
     Raises:
         SettingsError: for settings that cannot be, or that this machine cannot meet.
-        ModelError: if there is no such model, or its file is refused.
+        ModelError: if no model has that name, or its file is refused.
     """
 
     def __init__(

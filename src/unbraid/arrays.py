@@ -1,4 +1,4 @@
-"""Arrays of numpy and tensors of torch side by side, without loading torch to tell them apart.
+"""Arrays of numpy and tensors of torch, distinguished without loading torch.
 
 A value can only be a tensor where its owner has imported torch already.
 """

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-_waiting: int | None = None  # what was asked for before torch was there to be told
+_waiting: int | None = None  # the number set before torch was loaded
 
 _WAITING_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
@@ -25,7 +25,7 @@ def let_waiting_threads_sleep() -> None:
 
 
 def set_threads(count: int) -> None:
-    """Let models of any kind run on `count` threads; torch is told now, or when it is loaded."""
+    """Let models of any kind run on `count` threads; torch is set now, or when it is loaded."""
     global _waiting
     _waiting = count
     _tell_torch()

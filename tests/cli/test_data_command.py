@@ -56,7 +56,7 @@ def test_pages_of_others_are_not_replaced(unbraid_main, tmp_path):
     (tmp_path / "page.html").write_text("mine")
     code, _, err = unbraid_main("data", "check", root, "--quiet", "--report", "page.html")
     assert code == 2
-    assert "no report of unbraid" in err
+    assert "not a report of unbraid" in err
     assert (tmp_path / "page.html").read_text() == "mine"
 
 

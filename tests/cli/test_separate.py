@@ -250,7 +250,7 @@ def test_a_page_of_someone_else_is_kept(unbraid_main, song):
     Path("separated/song/report.html").write_text("mine")
     code, _, err = unbraid_main("song.wav", "--report", "--quiet")
     assert code == 1
-    assert "no report of unbraid" in err
+    assert "not a report of unbraid" in err
     assert Path("separated/song/report.html").read_text() == "mine"
 
 

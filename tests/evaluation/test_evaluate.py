@@ -251,7 +251,7 @@ def test_nothing_to_compare_is_a_wrong_request(tmp_path):
 def test_a_file_that_is_no_scores_is_an_error(tmp_path):
     path = tmp_path / "x.json"
     path.write_text('{"a": 1}')
-    with pytest.raises(EvaluationError, match="no file of scores"):
+    with pytest.raises(EvaluationError, match="not a file of scores"):
         load_track(path)
     with pytest.raises(EvaluationError, match="holds no evaluation"):
         load_summary(tmp_path / "none")

@@ -123,7 +123,7 @@ def test_files_of_other_studies_are_refused(simulated, tmp_path):
     with pytest.raises(SettingsError, match="another study"):
         read_answers(study, tmp_path, [path])
     path.write_text("[]")
-    with pytest.raises(SettingsError, match="no file of ratings"):
+    with pytest.raises(SettingsError, match="not a file of ratings"):
         read_answers(study, tmp_path, [path])
     with pytest.raises(SettingsError, match="no ratings yet"):
         analyse(study, [])

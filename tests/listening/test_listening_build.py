@@ -191,5 +191,5 @@ def test_what_cannot_be_a_study_is_told(tmp_path):
     with pytest.raises(SettingsError, match="holds no study"):
         load_study(tmp_path)
     (tmp_path / "study.json").write_text(json.dumps({"unbraid_listening": 99}))
-    with pytest.raises(SettingsError, match="no study of this version"):
+    with pytest.raises(SettingsError, match="not a study of this version"):
         load_study(tmp_path)

@@ -175,7 +175,7 @@ def test_only_our_own_pages_are_replaced(tmp_path):
     small = SongReport("beep", tmp_path / "beep.wav", {})
     path = tmp_path / "report.html"
     path.write_text("mine")
-    with pytest.raises(AudioWriteError, match="no report of unbraid"):
+    with pytest.raises(AudioWriteError, match="not a report of unbraid"):
         write_report(small, path)
     assert path.read_text() == "mine"
     write_report(small, path, overwrite=True)

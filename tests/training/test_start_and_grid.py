@@ -161,7 +161,7 @@ def test_a_run_goes_on_only_as_it_was_begun(tmp_path, small_recipe, small_data, 
     assert train(*command, "--set", "run.log_steps=5") == 0  # changes nothing that is learnt
     (tmp_path / "run/state.pt").write_bytes(b"cut short")
     assert train(*command) == 2
-    assert "is no state of a run" in capsys.readouterr().err
+    assert "is not the state of a run" in capsys.readouterr().err
 
 
 def test_recipes_are_listed_and_shown(capsys):

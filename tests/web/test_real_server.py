@@ -160,7 +160,7 @@ def test_a_worker_that_dies_is_started_again_and_its_song_gets_one_more_try(serv
     server.running(id)
     os.kill(server.worker_pids()[0], signal.SIGKILL)
     end = server.end_of(id)
-    assert end["status"] == "failed" and "broke off" in end["error"]
+    assert end["status"] == "failed" and "crashed twice" in end["error"]
     other = server.send(songs / "short.wav")["id"]
     assert server.end_of(other)["status"] == "succeeded"
 

@@ -37,7 +37,7 @@ def test_a_folder_that_cannot_be_made_is_said_in_one_line(tmp_path):
 
 @pytest.mark.parametrize("id", ["", "..", "../x", "a" * 20 + "/", "A" * 20, "0" * 19, "0" * 21])
 def test_only_ids_become_paths(storage, id):
-    with pytest.raises(ValueError, match="is no id"):
+    with pytest.raises(ValueError, match="is not an id"):
         storage.song(id)
 
 

@@ -47,7 +47,7 @@ class Source:
         self.file: BinaryIO = open_regular(path)
         self.size = (os.fstat(self.file.fileno()).st_size if end is None else end) - start
         self.error: OSError | None = None
-        # FFmpeg tells a few formats by the suffix; the rest of the name could only mislead it.
+        # FFmpeg recognizes a few formats by the suffix; the rest of the name could mislead it.
         self.name = "input" + re.sub(r"[^A-Za-z0-9.]", "", path.suffix)
         self.start = start
         self.file.seek(start)
@@ -103,7 +103,7 @@ def open_container(
     """Open the container in `path`, or in a part of it; the caller closes both.
 
     Raises:
-        AudioReadError: if the file cannot be opened or is no container of sound.
+        AudioReadError: if the file cannot be opened or is not an audio container.
     """
     try:
         return _open(path, start, end)

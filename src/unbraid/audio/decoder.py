@@ -74,7 +74,7 @@ class _NoSound(AudioReadError):
 class Decoder(Closing):
     """One sound file, or a part of one, open for decoding; a context manager.
 
-    The first frame is decoded at once, as only that tells the true sample rate and channels.
+    The first frame is decoded at once, since only it has the true sample rate and channels.
 
     Args:
         path: the file.
@@ -116,7 +116,7 @@ class Decoder(Closing):
                 return
             except _NoSound:
                 self.close()
-                tried += 1  # nobody asked for this one: another stream may have sound
+                tried += 1  # not the requested stream: another one may have sound
                 if tried == min(len(order), _MOST_STREAMS):
                     raise
             except BaseException:
@@ -174,7 +174,7 @@ class Decoder(Closing):
         """How PCM samples lie in the file, and a decoder if FFmpeg takes them for something else.
 
         Raises:
-            AudioReadError: if the header contradicts itself, or nobody knows the format.
+            AudioReadError: if the header contradicts itself, or the format is unknown.
         """
         context = stream.codec_context
         codec = _codec_name(stream)
@@ -322,7 +322,7 @@ def _bit_depth(stream: AudioStream, frame: AudioFrame) -> int:
     if codec == "alac" and len(header) >= 18 and header[17] in (16, 20, 24, 32):
         return header[17]
     bits = frame.format.bits
-    # Decoders put 20 and 24 bits into 32 and do not tell PyAV; true 32-bit integers are rare.
+    # Decoders put 20 and 24 bits into 32 without telling PyAV; true 32-bit integers are rare.
     return 24 if bits == 32 and frame.format.name.startswith("s32") else bits
 
 

@@ -29,7 +29,7 @@ class AudioInfo:
         bit_depth: bits of a sample if lossless (DSD counts as 24), None if lossy.
         is_float: lossless, with floating point samples.
         is_lossless: PCM or a lossless codec.
-        duration_s: length in seconds by the header; an estimate, None if the header does not tell.
+        duration_s: length in seconds by the header; an estimate, None if unknown.
         stream: number of the audio stream that is read, counted from 1.
         stream_names: title or language of every audio stream, empty where it has none; as many as
             there are streams.

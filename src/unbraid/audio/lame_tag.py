@@ -1,6 +1,6 @@
 """The length in the LAME tag of an MP3, mended where FFmpeg's muxer gets it wrong.
 
-An MP3 has whole frames; the tag in its first frame tells players how many samples at both ends are
+An MP3 has whole frames; the tag in its first frame says how many samples at both ends are
 not music. FFmpeg counts only those in the last packet. When the end of the music lies in the packet
 before (one length in 25), up to 47 samples too many are played.
 """

@@ -90,7 +90,7 @@ def quantize(signal: Signal, bits: int, rng: np.random.Generator) -> IntegerSign
     Returns:
         int32 array of the same shape, within -2^(bits-1) … 2^(bits-1) - 1.
     Raises:
-        SettingsError: if `bits` is none of these.
+        SettingsError: if `bits` has another value.
     Source: Lipshitz, Wannamaker, Vanderkooy, "Quantization and dither", JAES 40(5), 1992.
 
     >>> quantize(np.array([[0.0, 0.5, -1.0, 2.0]], np.float32), 24, np.random.default_rng(0))

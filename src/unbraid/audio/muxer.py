@@ -20,7 +20,7 @@ _WRITE_SIZE = 1 << 18
 class Sink:
     """The file that encoders write to: never raises into FFmpeg or libsndfile.
 
-    After the first error it swallows everything; `error` tells what happened.
+    After the first error it discards everything; `error` holds the error.
     """
 
     name = "output"

@@ -82,7 +82,7 @@ def judge(header: PcmHeader, file: Source) -> PcmLayout | None:
     """How the samples lie; None without bits or channels, or beyond 64 bits.
 
     Numbers that agree are taken. Where a plain WAVE header contradicts itself, as some programs
-    write it, the data or the byte rate may tell which number is wrong.
+    write it, the data or the byte rate may show which number is wrong.
 
     Raises:
         AudioReadError: if the numbers contradict each other, without the file's name: "its header
@@ -148,7 +148,7 @@ def _is_cool_edit(data: bytes) -> bool:
 def _used_ends(data: bytes, width: int, bits: int, big_endian: bool) -> tuple[bool, bool]:
     """Whether samples of this width use bits below their highest `bits`, and above their lowest.
 
-    Above the lowest a mere repetition of the sign is no use. Both are True without data.
+    Above the lowest, repeated sign bits do not count. Both are True without data.
     """
     values, free = _unsigned(data, width, big_endian), 8 * width - bits
     if not len(values):

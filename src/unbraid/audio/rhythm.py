@@ -108,7 +108,7 @@ def _period(onsets: np.ndarray, rate: float) -> float:
     for reach in range(1, _MULTIPLES + 1):
         if reach * period >= size - 2:
             break
-        # Each multiple tells the period more finely, and is known well enough by those before it.
+        # Each multiple gives the period more exactly, and the earlier ones locate it well enough.
         near = np.linspace(reach * period - 1.5, reach * period + 1.5, 61)
         values = _at(autocorrelation, near)
         period = float(near[int(np.argmax(values))]) / reach

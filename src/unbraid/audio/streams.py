@@ -1,6 +1,6 @@
 """Which of several audio streams of a file is meant, and when it starts.
 
-Videos hold one stream a language or a commentary, and a "stem file" its stems beside the mixture.
+Videos hold a stream for each language, and a "stem file" holds its stems as well as the mixture.
 Players take the stream that is marked as default, else the first; so does unbraid. FFmpeg would
 take the one with the highest bit rate, which may be a stem.
 """
@@ -84,7 +84,7 @@ def printable(name: str) -> str:
 
 
 def delay_s(container: InputContainer, first: AudioFrame) -> float:
-    """Seconds from the first picture of a video to the first sample; 0 if it is no video.
+    """Seconds from the first picture of a video to the first sample; 0 if it is not a video.
 
     Sound that starts before the picture has no delay.
     """

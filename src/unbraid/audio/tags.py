@@ -67,7 +67,7 @@ class Tags:
 def read_tags(path: str | PathLike[str]) -> Tags:
     """Read the tags of a sound file, without those that describe the file itself or its loudness.
 
-    Odd tags never raise: bytes that are no text are replaced, pictures that are none are left out.
+    Damaged tags never raise: bytes that are not text are replaced, and invalid pictures left out.
 
     Raises:
         AudioReadError: if the file cannot be opened as sound at all.
@@ -83,7 +83,7 @@ def read_tags(path: str | PathLike[str]) -> Tags:
 
 
 def picture_type(data: bytes | None) -> str | None:
-    """MIME type of an image by its first bytes; None if it is none that we know.
+    """MIME type of an image by its first bytes; None if unknown.
 
     >>> picture_type(b"\\xff\\xd8\\xff\\xe0 and so on")
     'image/jpeg'

@@ -205,6 +205,6 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 
 def _is_settled(track: InputTrack, settle_s: float) -> bool:
-    """Whether nobody has written to a file for some time, so that it is not still being copied."""
+    """Whether a file has not changed for some time, so that it is not still being copied."""
     stamp = _stamp(track.path)
     return stamp is not None and time.time() - stamp[1] / 1e9 >= settle_s

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do what was asked; returns the exit code."""
+    """Run the command; returns the exit code."""
     try:
         return _ACTIONS[options.action][1](options)
     except ModuleNotFoundError as error:
@@ -54,7 +54,7 @@ def _lacks(error: ModuleNotFoundError) -> NoReturn:
 
 def _add_songs(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("out", metavar="OUT", help="dataset to make, or to go on with")
+    add("out", metavar="OUT", help="dataset to make or resume")
     add("--ingredients", metavar="DIR", help="instruments, notes, voices (a tiny set that ships)")
     add("--songs", metavar="N", type=count, default=20, help="to make up (%(default)s)")
     add("--valid", metavar="N", type=int, help="of them for validation (a tenth)")
@@ -111,7 +111,7 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
     add("root", metavar="ROOT", help="dataset, ROOT/{train,valid,test}/TRACK/STEM.SUFFIX")
     add("--split", choices=("train", "valid", "test"), help="only this one")
     add("--report", metavar="FILE", help="a page with plots")
-    add("--overwrite", action="store_true", help="replace a file that is no page of ours")
+    add("--overwrite", action="store_true", help="replace a file that is not a page of unbraid")
     add("--workers", metavar="N", type=count, help="tracks at once (cores, 4 at most)")
     add("--json", action="store_true", help="all of it on stdout, as JSON")
     add("--quiet", action="store_true", help="no line for each track on stderr")
@@ -203,7 +203,7 @@ def _median(values: Sequence[float | None]) -> str:
 def _add_automix(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("root", metavar="ROOT", help="dataset whose train songs are mixed")
-    add("-o", "--out", metavar="OUT", required=True, help="dataset to make, or to go on with")
+    add("-o", "--out", metavar="OUT", required=True, help="dataset to make or resume")
     add("--copies", metavar="N", type=count, default=6, help="mixes of each song (%(default)s)")
     add("--seed", metavar="N", type=int, default=0, help="same seed, same bytes (%(default)s)")
     add("--stems", metavar="A,B", help="of the mixes (all there are)")
@@ -300,7 +300,7 @@ def _workers() -> int:
 
 _ACTIONS = {
     "songs": (_add_songs, _songs, "make songs with their stems"),
-    "check": (_add_check, _check, "tell what a dataset holds, and what is wrong with it"),
+    "check": (_add_check, _check, "list the contents of a dataset and its problems"),
     "automix": (_add_automix, _automix, "mix stems of different songs in one tempo and key"),
     "bench": (_add_bench, _bench, "measure how fast a dataset is read"),
 }

@@ -57,7 +57,7 @@ def with_defaults(
     tables = _read(path)
     for name in tables:
         if name not in COMMANDS:
-            raise SettingsError(f"{path}: [{name}] is no command{did_you_mean(name, COMMANDS)}")
+            raise SettingsError(f"{path}: [{name}] is not a command{did_you_mean(name, COMMANDS)}")
     return [*_options(path, parser, tables.get(command, {})), *arguments]
 
 

@@ -54,7 +54,7 @@ class Display(Closing):
             self.line(f"unbraid: {_with_name(result)}")
 
     def note(self, text: str) -> None:
-        """Something worth knowing that is no error."""
+        """A notice that is not an error."""
 
     def summary(self, results: Sequence[TrackResult]) -> None:
         """All songs have ended."""
@@ -99,7 +99,7 @@ class PlainDisplay(Display):
 
 
 class LiveDisplay(PlainDisplay):
-    """Bars for the song at hand and, if there are several, for all of them.
+    """Bars for the current song and, if there are several, for all of them.
 
     Args:
         total: number of songs.
@@ -152,7 +152,7 @@ class LiveDisplay(PlainDisplay):
         super().end(result)
 
     def _show_all(self) -> None:
-        """The songs before the one at hand count as done, though the last may still be written."""
+        """The songs before the current one count as done, though the last may still be written."""
         if self._all is not None:
             done = max(self._turns - 1 + self._fraction, self._ended)
             left = time_left(time.monotonic() - self.begun, done / self.total)
@@ -249,7 +249,7 @@ def printable(text: str) -> str:
 
 
 def shorten(text: str, most: int = _LONGEST_NAME) -> str:
-    """The end of a long path, which tells more than its start.
+    """The end of a long path, which says more than its start.
 
     >>> shorten("album/song.wav", 9)
     '…song.wav'

@@ -171,7 +171,7 @@ def _of_model(options: argparse.Namespace, settings: EvaluationSettings) -> Summ
 
 
 def known_leak(model: str) -> str | None:
-    """Why this model's scores on MUSDB18's test set say nothing; None if nobody knows of that."""
+    """Why this model's scores on MUSDB18's test set are leaked; None if no leak is known."""
     from unbraid.errors import ModelError
     from unbraid.zoo.checkpoint import read_info
     from unbraid.zoo.open import find_model, list_models

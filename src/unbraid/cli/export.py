@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
     if target.suffix != ".onnx":
         raise SettingsError(f"an exported model is a file FILE.onnx, got {options.out!r}")
     if not target.parent.is_dir():
-        raise SettingsError(f"there is no folder {target.parent} to write {target.name} to")
+        raise SettingsError(f"no folder {target.parent} to write {target.name} to")
 
     from unbraid.engines.load import load_model
     from unbraid.engines.onnx.export import export_onnx

@@ -40,7 +40,7 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=DIR",
         required=True,
         type=named_folder,
-        help="true stems: the hidden reference; mixture.wav beside them, or their sum, is the song",
+        help="true stems, the hidden reference; the song is their mixture.wav, or their sum",
     )
     add(
         "--system",

@@ -138,7 +138,7 @@ def _command(first: str) -> str:
 
 
 def _without_dashes(arguments: list[str]) -> list[str]:
-    """What follows "--" is no option, even if it begins with a dash: "-x.wav" is "./-x.wav".
+    """Arguments after "--" are not options, even with a dash: "-x.wav" becomes "./-x.wav".
 
     (When options may stand between inputs, argparse forgets the meaning of "--".)
     """

@@ -1,4 +1,4 @@
-"""Memory of the process, asked for so that it costs little. Before torch is imported."""
+"""Large memory pages for the process; set before torch is imported."""
 
 from __future__ import annotations
 

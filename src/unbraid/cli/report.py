@@ -18,9 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("paths", metavar="[NAME=]DIR", nargs="+", help="scores, or a song's stems")
     add("-o", "--out", metavar="FILE", help="page to write (DIR/report.html)")
-    add("--mixture", metavar="FILE", help="the song of the stems (mixture.* beside them)")
+    add("--mixture", metavar="FILE", help="the song of the stems (mixture.* next to them)")
     add("--title", help="of the page")
-    add("--overwrite", action="store_true", help="replace a file that is no page of ours")
+    add("--overwrite", action="store_true", help="replace a file that is not a page of unbraid")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     named = [_named(text) for text in options.paths]
     missing = [folder for _, folder in named if not folder.is_dir()]
     if missing:
-        raise SettingsError(f"{str(missing[0])!r} is no folder of scores or stems")
+        raise SettingsError(f"{str(missing[0])!r} is not a folder of scores or stems")
     out = Path(options.out) if options.out else named[0][1] / "report.html"
     if all(looks_like_evaluation(folder) for _, folder in named):
         _about_scores(named, out, options)

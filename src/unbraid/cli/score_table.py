@@ -69,7 +69,7 @@ def _comparison(found: Mapping[str, Any]) -> list[str]:
     for stem in _stems(differences):
         cells = [differences[name].get(stem) for name in names]
         rows.append([stem, *(_difference(cell) if cell else "" for cell in cells)])
-    note = "better on / worse on so many tracks; an interval without 0 tells the two apart"
+    note = "better on / worse on so many tracks; an interval without 0 is a significant difference"
     return [*leak, head, *_columns(rows), note]
 
 

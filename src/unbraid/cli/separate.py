@@ -49,7 +49,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_MODEL,
         help="model (%(default)s)",
     )
-    add("--config", metavar="FILE", help="the YAML of a .ckpt (the one beside it)")
+    add("--config", metavar="FILE", help="the YAML of a .ckpt (the one next to it)")
     add("--repo", metavar="DIR", help="folder that holds the model")
 
 
@@ -131,7 +131,7 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
     add("--skip-existing", action="store_true", help="skip songs already separated (by content)")
     add("--overwrite", action="store_true", help="replace existing files")
     add("--dry-run", action="store_true", help="estimate time, memory and disk; write nothing")
-    add("--report", action="store_true", help="write an HTML page beside the stems")
+    add("--report", action="store_true", help="write an HTML page next to the stems")
     add("--json", action="store_true", help="print one JSON object per song on stdout")
     add("--quiet", action="store_true", help="print nothing but errors on stderr")
     add("-v", "--verbose", action="store_true", help="also say which engine runs, and why")
@@ -231,7 +231,7 @@ def _with_report(
     output: OutputSettings,
     display: Display,
 ) -> TrackResult:
-    """Write the page; stems without their page are told as a failure."""
+    """Write the page; stems without a page count as a failure."""
     from unbraid.separation.progress import Watch
     from unbraid.song_page.report import write_song_report
     from unbraid.tracks.pipes import plain_mixture

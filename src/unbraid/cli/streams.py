@@ -90,7 +90,7 @@ def _kept(stream: TextIO | None) -> tuple[TextIO, KeptStream | None]:
     if not isinstance(stream, io.TextIOWrapper) or not isinstance(inner, io.RawIOBase):
         return stream, None
     raw = KeptStream(inner)
-    # A name that the terminal's encoding lacks is shown escaped, and is no error.
+    # A name that the terminal cannot encode is shown escaped, and is not an error.
     errors = "backslashreplace" if stream.errors == "strict" else stream.errors
     kept = io.TextIOWrapper(
         io.BufferedWriter(raw) if buffered else raw,  # type: ignore[type-var]
@@ -103,7 +103,7 @@ def _kept(stream: TextIO | None) -> tuple[TextIO, KeptStream | None]:
 
 
 def lost_output(output: KeptStream | None) -> str | None:
-    """Why standard output could not be written; None if it could, or if nobody wanted to read."""
+    """Why standard output could not be written; None if it could, or if the reader left."""
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
     error = output.error if output is not None else None

@@ -1,8 +1,8 @@
-"""Train a model by a recipe, or go on with a run.
+"""Train a model with a recipe, or resume a run.
 
 unbraid train tiny --data SET --run runs/first
 unbraid train hybrid --data MUSDB --run runs/hybrid --set optimizer.batch_size=32
-unbraid train --run runs/hybrid                     go on where it was stopped or killed
+unbraid train --run runs/hybrid                     resume after a stop or kill
 unbraid train --grid ablations --data MUSDB --run runs/ablations
 unbraid train --list                                recipes that ship
 """
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """All options."""
     add = parser.add_argument
-    add("recipe", nargs="?", metavar="RECIPE", help="name or file; of a run that goes on: its own")
+    add("recipe", nargs="?", metavar="RECIPE", help="name or file; a resumed run uses its own")
     add("--data", metavar="ROOT", action="append", default=[],
         help="dataset, ROOT/{train,valid}/TRACK/STEM.SUFFIX; also several")  # fmt: skip
     add("--data-weights", metavar="A,B", help="share of excerpts of each dataset (as they come)")
     add("--run", "-o", "--out", metavar="DIR", help="folder of the run; resumes if it holds one")
     add("--set", metavar="KEY=VALUE", action="append", default=[],
         help="change the recipe, such as optimizer.lr=1e-4")  # fmt: skip
-    add("--start-from", metavar="NAME|PATH", help="go on from this model, also for other stems")
+    add("--start-from", metavar="NAME|PATH", help="start from this model, also for other stems")
     add("--max-steps", metavar="N", type=count, help="end after so many steps in all")
     add("--seed", metavar="N", type=int, help="of the run (the recipe's, 42)")
     add("--device", metavar="auto|cpu|cuda[:N]|mps", default="auto", help="(%(default)s)")

@@ -25,7 +25,7 @@ class TrainDisplay(Closing):
         self.best = ""
 
     def listeners(self, name: str) -> Listeners:
-        """What to call for a run, whose name is "" if it is the only one."""
+        """The functions to call for a run; its name is "" if it is the only one."""
         return Listeners()
 
     def close(self) -> None:

@@ -55,7 +55,7 @@ def fit_batch(
 ) -> SeparationSettings:
     """Settings with as many segments in one pass as fit into the free memory of a GPU.
 
-    A power of two up to 16, and no more than 400 s of audio, by which a GPU is busy; a fifth of the
+    A power of two up to 16, and at most 400 s of audio, enough to keep a GPU busy; a fifth of the
     memory is left alone.
     """
     cost = measure_cost(ready, timed=False)

@@ -24,7 +24,7 @@ class ModelCost:
 
     Attributes:
         seconds_per_s: time for a second of audio; None if it was not measured.
-        bytes_per_s: memory for a second of audio in one pass, beside the weights.
+        bytes_per_s: memory for a second of audio in one pass, in addition to the weights.
     """
 
     seconds_per_s: float | None

@@ -132,7 +132,7 @@ class SampleCache:
         return self.folder / f"{key}.npy"
 
     def _store(self, path: Path, file: SoundFile, sample_rate: int, channels: int) -> bool:
-        """Decode a file into the cache; False if there is no room for it."""
+        """Decode a file into the cache; False if the cache is full."""
         exact = (
             file.is_16_bit
             and file.sample_rate == sample_rate

@@ -151,9 +151,9 @@ def check_dataset(
         root: ROOT/{train,valid,test}/TRACK/STEM.SUFFIX.
         splits: which; None takes all that there are.
         workers: tracks at once (4, and no more than cores).
-        on_track: told of each track.
+        on_track: called for each track.
     Raises:
-        SettingsError: if there is no dataset at `root`, or it lacks a split that was asked for.
+        SettingsError: if there is no dataset at `root`, or it lacks a requested split.
     """
     tracks = [(split, track) for split, of in _splits(Path(root), splits) for track in of]
     done: list[TrackCheck] = []
@@ -175,7 +175,7 @@ def check_track(track: Track, split: str) -> TrackCheck:
     if track.problem is not None:
         return TrackCheck(split, track.name, problem=track.problem)
     if not track.stems:
-        return TrackCheck(split, track.name, problem="there are no stems beside the mixture")
+        return TrackCheck(split, track.name, problem="there are no stems with the mixture")
     try:
         return _looked_at(track, split)
     except UnbraidError as error:
@@ -200,7 +200,7 @@ def _looked_at(track: Track, split: str) -> TrackCheck:
         for name, block in blocks.items():
             lengths[name] += block.shape[1]
         if len({block.shape[1] for block in blocks.values()} | {0}) > 2 or len(blocks) < len(files):
-            continue  # goes on only to tell how long each file is
+            continue  # continues only to find the length of each file
         wide = {name: with_channels(block, channels) for name, block in blocks.items()}
         total = sum((wide[name] for name in track.stems), np.zeros_like(next(iter(wide.values()))))
         if track.mixture:
@@ -219,7 +219,7 @@ def _looked_at(track: Track, split: str) -> TrackCheck:
     powers = {name: meter.power for name, meter in meters.items()}
     if not all(map(math.isfinite, powers.values())):
         bad = next(name for name, power in powers.items() if not math.isfinite(power))
-        raise SettingsError(f"{bad} holds samples that are no finite numbers")
+        raise SettingsError(f"{bad} holds samples that are not finite numbers")
     correlations = {
         f"{one}/{two}": product / math.sqrt(powers[one] * powers[two])
         for (one, two), product in products.items()

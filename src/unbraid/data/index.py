@@ -99,7 +99,7 @@ class TrackIndex:
         return sum(track.duration_s for track in self.tracks)
 
     def sample(self, count: int, seed: int = 42) -> TrackIndex:
-        """`count` tracks, drawn from `seed`; all of them if there are no more."""
+        """`count` tracks, drawn with `seed`; all tracks if there are fewer."""
         if count < 1:
             raise SettingsError(f"a part of an index has at least 1 track, got {count}")
         drawn = random.Random(seed).sample(range(len(self.tracks)), min(count, len(self.tracks)))
@@ -299,7 +299,7 @@ def _levels(track: IndexedTrack) -> tuple[float, float, float]:
         mono.push(block)
         if not mono.is_finite:
             source = track.mixture.path if track.mixture else track.folder
-            raise AudioReadError(f"{shown(source)} holds samples that are no finite numbers")
+            raise AudioReadError(f"{shown(source)} holds samples that are not finite numbers")
         meter = meter or LoudnessMeter(track.sample_rate, block.shape[0])
         meter.push(block)
     return mono.mean, mono.std, meter.loudness_lufs() if meter else -math.inf

@@ -27,7 +27,7 @@ class SoundFile:
 
     Attributes:
         path: absolute.
-        size, mtime_ns: to tell whether it has changed since.
+        size, mtime_ns: to detect later changes.
         samples: its length at its own rate, exact.
         sample_rate: Hz.
         channels: number of channels.
@@ -118,7 +118,7 @@ def read_stretch(
     if frames.shape != (count, file.channels):
         raise AudioReadError(
             f"{shown(file.path)} has changed or is cut off: {count} samples from {start} on were "
-            f"asked for, {len(frames)} came; rebuild the index"
+            f"requested, {len(frames)} read; rebuild the index"
         )
     return with_channels(np.ascontiguousarray(frames.T), channels)
 
@@ -143,7 +143,7 @@ def mapped(file: SoundFile, sample_rate: int, channels: int) -> np.ndarray | Non
 
     Returns:
         a memory map (samples, channels) of 16-bit integers or float32; None for any other file, and
-        for one that is no longer as it was looked at.
+        for one that has changed since it was indexed.
     """
     alike = file.seekable and (file.sample_rate, file.channels) == (sample_rate, channels)
     if not alike or file.path.suffix.lower() != ".wav":

@@ -70,7 +70,7 @@ def find_tracks(root: str | os.PathLike[str]) -> list[Track]:
     the folder.
 
     Raises:
-        SettingsError: if there is no such folder, or no track below it.
+        SettingsError: if the folder does not exist, or has no tracks.
     """
     top = Path(root)
     if not top.is_dir():

@@ -18,8 +18,8 @@ _DRIVERS = ("/proc/driver/nvidia", "/dev/nvidia0", "/dev/dxg", "/dev/nvgpu", "/d
 def choose_device(name: str = "auto") -> str:
     """A device that is there, as torch names it.
 
-    "auto" is CUDA where there is one, else the CPU. An Apple GPU is used only when asked for, or
-    when `unbraid bench` found it faster: it may run such a model slower than the CPU beside it.
+    "auto" is CUDA where there is one, else the CPU. An Apple GPU is used only on request, or
+    when `unbraid bench` found it faster: it may run such a model slower than the CPU.
 
     Raises:
         SettingsError: if the device is unknown or not there.
@@ -60,7 +60,7 @@ def may_have_cuda() -> bool:
 
 
 def candidate_devices(name: str = "auto") -> list[str]:
-    """Devices worth a measurement: for "auto" the CPU beside a GPU of Apple's, else a single one.
+    """Devices to measure: for "auto" the CPU and an Apple GPU if there is one, else a single one.
 
     Raises:
         SettingsError: if the device is unknown or not there.

@@ -34,14 +34,14 @@ def load_model(
     Args:
         name: a name that `list_models` knows; or a file, a folder, or a name in a folder.
         device: where to put it, as torch names devices.
-        config: the YAML of a file of weights alone, where it does not lie beside it.
+        config: the YAML for a file of plain weights, if it is not next to the file.
         on_download: called as `(file, bytes there, bytes in all or None)`.
     Returns:
         the whole model, which takes (b c t) and returns (b s c t), arrays or tensors alike: where
         torch is installed a module of torch, float32, in evaluation mode; else what runs it without
         torch. Of a bag a `Bag`, whose members are loaded one at a time, when their turn comes.
     Raises:
-        UnknownModel: if there is no such model.
+        UnknownModel: if no model has that name.
         ModelError: if it is a public one that cannot be fetched; says what to fetch from where.
         CheckpointError: if its file is damaged, altered or refused.
     """
@@ -49,7 +49,7 @@ def load_model(
 
 
 def load_module(stored: StoredModel, device: str = "cpu") -> Any:
-    """A stored model as a module of torch; or ready to run where that is no choice."""
+    """A stored model as a torch module; ready to run if it cannot be one."""
     if stored.members:  # in files of their own
         members = _Loaded(stored, lambda member: load_module(member, device))
         composed = composite_class(stored.architecture)
@@ -78,7 +78,7 @@ def load_to_run(
     """
     stored = open_model(name, config=config, on_download=on_download)
     if stored.architecture != "bag":
-        stored.digest.start()  # beside the packing, which reads the same bytes
+        stored.digest.start()  # in parallel with the packing, which reads the same bytes
     return load(stored, device, precision)
 
 
@@ -135,7 +135,7 @@ def _leaves(stored: StoredModel) -> Iterator[StoredModel]:
 
 
 class _Loaded(Mapping[str, Any]):
-    """The members of a composite, each loaded when it is asked for; none is kept."""
+    """The members of a composite, each loaded on demand; none is kept."""
 
     def __init__(self, stored: StoredModel, load: Load) -> None:
         self._stored, self._load = stored, load

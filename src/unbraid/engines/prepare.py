@@ -56,10 +56,10 @@ def prepare_model(
     A model that is passed in stays where it is when `device` is "auto", and is moved otherwise.
 
     Args:
-        config: the YAML of a file of weights alone, where it does not lie beside it.
+        config: the YAML for a file of plain weights, if it is not next to the file.
     Raises:
         SettingsError: if the device is not there or does not compute in `precision`.
-        ModelError: if there is no such model, or its file is refused.
+        ModelError: if no model has that name, or its file is refused.
     """
     if isinstance(model, (str, Path)):
         exported = Path(model).suffix == ONNX_SUFFIX

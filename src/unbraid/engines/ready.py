@@ -1,4 +1,4 @@
-"""A caller's own model made a `SeparationModel`, and what is asked of one beside running it."""
+"""A caller's own model made a `SeparationModel`, and answers questions about it."""
 
 from __future__ import annotations
 

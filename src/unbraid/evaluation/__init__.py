@@ -1,6 +1,6 @@
 """Estimates against references: scores, their intervals, and comparisons.
 
-Names load on first use, so that a process which only scores needs no more than numpy.
+Names load on first use, so that a process that only scores needs only numpy.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ class Job:
 
     Attributes:
         name: of the track.
-        sources: plain JSON that tells references and estimates apart from any others.
+        sources: plain JSON that identifies references and estimates.
         make: gives the files, which may take its time.
         tidy: called when they are no longer needed.
         problem: why it cannot be scored; None for all others.
@@ -261,7 +261,7 @@ def _folder_job(pair: TrackPair) -> Job:
 
 
 def stamp_files(files: Mapping[str, Path]) -> dict[str, list[Any]]:
-    """What tells that files have changed: path, size and time of change."""
+    """Detects changes of files: path, size and modification time."""
     stamps = {}
     for stem, path in files.items():
         try:

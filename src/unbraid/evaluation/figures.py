@@ -12,7 +12,7 @@ uSDR and cSDR of the same estimates often differ by a decibel: never compare one
 "all" is the mean over stems: for means, of each song first, as the challenge has it; for medians,
 of the stems' figures, as SiSEC has it. Scores of silent references stay out.
 
-Intervals are 95 % percentile intervals of a bootstrap over songs: they tell how much the figure
+Intervals are 95 % percentile intervals of a bootstrap over songs: they show how much the figure
 hangs on which songs were in the set.
 """
 

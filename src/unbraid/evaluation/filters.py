@@ -77,7 +77,7 @@ def _solve(matrix: np.ndarray, estimates: np.ndarray) -> np.ndarray:
         filters = np.linalg.solve(matrix, right)
     except np.linalg.LinAlgError:
         # Exactly singular: many filters are equally good. This takes nearly the smallest of them,
-        # and moves what they give by no more than rounding would.
+        # and changes their results no more than rounding does.
         regular = matrix.copy()
         _raise_diagonal(regular, 16 * np.finfo(np.float64).eps * np.abs(matrix).max())
         filters = np.linalg.solve(regular, right)

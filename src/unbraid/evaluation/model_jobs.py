@@ -33,7 +33,7 @@ def model_jobs(
     Args:
         tracks: references, and mixtures as far as there are any; the sum of the stems otherwise.
         separate: the model.
-        identity: plain JSON that tells model and settings apart from all others.
+        identity: plain JSON that identifies model and settings.
         scratch: folder for what is removed once it is scored.
         stems: estimates to score.
         keep: keep the estimates here, as KEEP/TRACK/STEM.wav, instead of removing them.

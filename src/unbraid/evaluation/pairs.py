@@ -81,7 +81,7 @@ def _pair(reference: Track, estimate: Track | None, stems: Sequence[str] | None)
     if not reference.stems and problem is None:
         problem = "its folder of references holds no stem but the mixture"
     elif estimate is None:
-        problem = problem or "there is no folder of estimates for it"
+        problem = problem or "no folder of estimates for it"
     if estimate is None or problem is not None:
         return TrackPair(pair.name, pair.references, problem=problem)
     unknown = [stem for stem in wanted if stem not in reference.stems]
@@ -137,7 +137,7 @@ class PairReader:
     def blocks(self) -> Iterator[Pair]:
         """The track from its start: references and estimates, (stems, channels, samples).
 
-        When it has ended, `samples` is its length, and `notes` tell what had to be adapted.
+        When it has ended, `samples` is its length, and `notes` lists what had to be adapted.
         """
         references = [_Stream(info, self) for info in self._references.values()]
         estimates = [_Stream(info, self) for info in self._estimates.values()]

@@ -37,7 +37,7 @@ class StemScores:
     Attributes:
         nsdr, si_sdr: over the whole song; NaN if not known.
         frames: BSSEval v4 metric -> one figure a frame, NaN where there is none.
-        silent_reference: the reference is zero throughout. nSDR then tells how loud the estimate
+        silent_reference: the reference is zero throughout. nSDR then measures how loud the estimate
             is, and stays out of all means.
     """
 
@@ -67,7 +67,7 @@ class TrackScores:
         window_s, hop_s: of the frames.
         sample_rate, samples: of the references.
         settings: what was measured, and for which model; plain JSON.
-        inputs: digest of settings and files; tells whether a score is up to date.
+        inputs: digest of settings and files; shows whether a score is up to date.
         files: "references" and "estimates": stem to path, so that the excerpts can be played.
         notes: what a reader should know, in sentences.
         leaked: why these scores say nothing; None if they do.
@@ -116,7 +116,7 @@ def load_track(path: Path, name: str | None = None) -> TrackScores:
         return _from_json(content, name or path.stem)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise EvaluationError(
-            f"{str(path)!r} is no file of scores in museval's form: {error!r}"
+            f"{str(path)!r} is not a file of scores in museval's format: {error!r}"
         ) from error
 
 

@@ -218,7 +218,7 @@ def _as_json(summary: Summary) -> dict[str, Any]:
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Numbers rounded as in all files; None for what is no number, as strict JSON wants it."""
+    """Numbers rounded as in all files; None for NaN and infinity, as strict JSON requires."""
     return {
         name: _or_none(value) if isinstance(value, float) else value
         for name, value in values.items()

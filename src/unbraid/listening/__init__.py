@@ -2,7 +2,7 @@
 
 study.py       what a study is, and its folder: private key, public page
 loudness.py    integrated loudness, to match it
-stimuli.py     excerpts of all systems, loudness-matched, under names that tell nothing
+stimuli.py     excerpts of all systems, loudness-matched, under anonymous names
 playlists.py   who hears what, in which order
 build.py       a study folder from systems
 store.py       ratings in SQLite;  server.py: the page and its ratings over HTTP

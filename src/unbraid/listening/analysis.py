@@ -92,7 +92,7 @@ def analyse(study: Study, answers: Sequence[Answer], *, seed: int = 0) -> dict[s
         SettingsError: if there are no answers, or none that count.
     """
     if not answers:
-        raise SettingsError("there are no ratings yet: no rater has finished a sample that counts")
+        raise SettingsError("no ratings yet: no rater has finished a sample that counts")
     excluded = excluded_raters(study, answers)
     kept = [answer for answer in answers if answer.rater not in excluded]
     if not kept:

@@ -42,7 +42,7 @@ from unbraid.listening.study import (
     save_study,
 )
 
-_DAY = 86_400  # every file gets this time, so that none tells when it was made
+_DAY = 86_400  # every file gets this time, so that none shows when it was made
 _FORMAT = AudioFormat("flac", "16")
 
 
@@ -75,7 +75,7 @@ def build_study(
     rng = np.random.default_rng(settings.seed)
     chosen = _common_tracks(references, systems) if tracks is None else sorted(tracks)
     if not chosen or not stems:
-        raise SettingsError("there is no track that all systems have; nothing to compare")
+        raise SettingsError("no track exists for all systems; nothing to compare")
     items = [(t, s, n) for t in chosen for s in stems for n in range(settings.excerpts)]
     practice, items = _practice_items(items, settings, rng)
     size = settings.pool_size(len(names))

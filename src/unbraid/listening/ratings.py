@@ -42,7 +42,7 @@ def read_answers(study: Study, folder: Path, exports: Sequence[Path] = ()) -> li
     Practice does not count. If there are two files of one rater, the later one counts.
 
     Raises:
-        SettingsError: if a file is no export of this study.
+        SettingsError: if a file is not an export of this study.
     """
     found: dict[str, list[tuple[str, str, str, float, float]]] = {}
     playlists: dict[str, int] = {}
@@ -96,7 +96,7 @@ def _read_export(path: Path, study: Study) -> Any:
         for rating in content["ratings"]:
             float(rating["value"]), float(rating["listened_s"]), rating["trial"], rating["sound"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SettingsError(f"{str(path)!r} is no file of ratings: {error}") from None
+        raise SettingsError(f"{str(path)!r} is not a file of ratings: {error}") from None
     if content["study"] != study.id:
         raise SettingsError(f"{str(path)!r} belongs to another study, {content['study']}")
     return content

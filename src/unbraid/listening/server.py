@@ -148,7 +148,7 @@ def _routes(study: Study, public: Path, store: Store) -> APIRouter:
     @router.get("/audio/{name}")
     def sound(name: str) -> FileResponse:
         if name not in study.sounds:
-            raise not_found("There is no such sound.")
+            raise not_found("This sound does not exist.")
         headers = {"Cache-Control": "private, max-age=86400"}
         return FileResponse(public / "audio" / name, media_type="audio/flac", headers=headers)
 

@@ -59,7 +59,7 @@ class FolderSystem:
     def tracks(self) -> set[str]:
         """Names of the folders that hold sounds."""
         if not self.root.is_dir():
-            raise SettingsError(f"{self.name}: {str(self.root)!r} is no folder of tracks")
+            raise SettingsError(f"{self.name}: {str(self.root)!r} is not a folder of tracks")
         return {path.name for path in self.root.iterdir() if path.is_dir() and stem_files(path)}
 
     def file(self, track: str, stem: str) -> Path:
@@ -150,7 +150,7 @@ def read_piece(path: Path, start_s: float, seconds: float) -> Signal:
 
 
 def choose_start(path: Path, seconds: float, rng: np.random.Generator) -> float:
-    """A random start in seconds at which an excerpt of the file is no silence.
+    """A random start in seconds at which an excerpt of the file is not silent.
 
     Drawn evenly from the starts, half a second apart, whose excerpts have a power within
     `AUDIBLE_DB` of the loudest; 0 for a file shorter than the excerpt.

@@ -239,7 +239,7 @@ def load_study(folder: Path) -> Study:
             f"{str(folder)!r} holds no study; make one with: unbraid listen build"
         ) from None
     except (ValueError, KeyError, TypeError) as error:
-        raise SettingsError(f"{str(path)!r} is no study of this version: {error}") from None
+        raise SettingsError(f"{str(path)!r} is not a study of this version: {error}") from None
 
 
 def public_view(study: Study) -> dict[str, Any]:

@@ -90,7 +90,7 @@ class SeparationModel(Protocol):
         ...
 
     def take_back(self, estimates: Any) -> None:
-        """Estimates of an earlier pass that nobody will look at again: the model may use their
+        """Estimates of an earlier pass that are no longer needed: the model may reuse their
         memory for the next one. Calling it is optional; fresh memory costs time."""
         ...
 
@@ -105,6 +105,6 @@ class SeparationModel(Protocol):
     def narrow(self, stems: Collection[str]) -> SeparationModel:
         """A model that computes at least these stems, as cheaply as it can, and to the same values.
 
-        Its spec is the same; stems that were not asked for may come out as silence.
+        Its spec is the same; stems that were not requested may be silent.
         """
         ...

@@ -92,6 +92,6 @@ def _check_stems(stems: Any) -> None:
                 f"the name of a stem is 1 to 100 printable letters, got {stem!r:.80}"
             )
         if stem.startswith(".") or any(letter in stem for letter in "/\\:"):
-            raise SettingsError(f"the name of a stem is no path, got {stem!r:.80}")
+            raise SettingsError(f"the name of a stem must not be a path, got {stem!r:.80}")
     if len(set(stems)) != len(stems):
         raise SettingsError(f"each stem has a name of its own, got {stems!r:.80}")

@@ -1,4 +1,4 @@
-"""The base class of every network of torch: what a model is beside its forward pass."""
+"""The base class of all torch networks: everything except the forward pass."""
 
 from __future__ import annotations
 

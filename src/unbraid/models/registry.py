@@ -1,4 +1,4 @@
-"""All architectures by name: one line each. Nothing is imported before it is asked for.
+"""All architectures by name: one line each. Modules are imported on first use.
 
 A new architecture is a folder `models/NAME/` with `config.py` (a frozen dataclass, no torch) and
 `network.py` (a `Network`), and one line in `NETWORKS`. A model made of models is a file in
@@ -138,7 +138,7 @@ def _member(value: Any) -> Member:
         raise CheckpointError(f"a member is an architecture and a config, got {value!r:.80}")
     architecture = str(value["architecture"])
     if not isinstance(value["config"], Mapping):
-        raise CheckpointError(f"the config of {architecture!r:.80} is no table")
+        raise CheckpointError(f"the config of {architecture!r:.80} is not a table")
     return Member(architecture, make_config(architecture, value["config"]))
 
 
@@ -212,7 +212,7 @@ def describe_model(model: Any) -> tuple[str, dict[str, Any]]:
     """Architecture and plain config of a network of torch, as `build_model` takes them.
 
     Raises:
-        CheckpointError: if it is no architecture of ours.
+        CheckpointError: if it is not one of unbraid's architectures.
     """
     config = model.__dict__.get("config") if hasattr(model, "__dict__") else None
     if config is None:

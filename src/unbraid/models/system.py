@@ -11,7 +11,7 @@ class System(Network):
     """A network that torch runs; `graph_ends` refuses an export."""
 
     def graph_ends(self, mixture: Tensor) -> GraphEnds:
-        """Refuse: nobody has compared its graph with the network.
+        """Refuse: the exported graph of this network is untested.
 
         Raises:
             ModelError: always.

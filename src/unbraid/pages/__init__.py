@@ -5,6 +5,6 @@ charts.py      boxes, intervals, curves and level strips as SVG
 previews.py    sound inside a page
 pictures.py    outlines and spectrograms as PNG;  soundprint.py: what they show of a sound file
 
-A page sits beside its subject: `song_page`, `data/page.py`, `training/page.py`,
+A page is in the folder of its subject: `song_page`, `data/page.py`, `training/page.py`,
 `evaluation/page.py`, `listening/page.py`, each with a folder `templates/`.
 """

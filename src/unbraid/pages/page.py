@@ -73,7 +73,7 @@ class Page:
         """
         if path.exists() and not overwrite and not is_ours(path):
             raise AudioWriteError(
-                f"{str(path)!r} exists and is no report of unbraid; use --overwrite to replace it"
+                f"{str(path)!r} exists and is not a report of unbraid; --overwrite replaces it"
             )
         write_text(path, self.render())
 

@@ -84,7 +84,7 @@ def png(image: Image.Image) -> bytes:
 
 
 def stems_picture(paths: Mapping[str, Path], out_png: Path, *, width: int = 1280) -> None:
-    """One picture of a song and its stems: a row for each, outline beside spectrogram.
+    """One picture of a song and its stems: a row for each, with outline and spectrogram.
 
     Args:
         paths: name of each row to its sound file, in order; the first one sets the colours.

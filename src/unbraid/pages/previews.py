@@ -118,7 +118,7 @@ def read_spans(path: Path, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]
 
 
 def file_seconds(path: Path) -> float:
-    """Length by the header; by reading where the header does not tell."""
+    """Length by the header; by reading the file if the header has none."""
     info = probe(path)
     if info.duration_s is not None:
         return info.duration_s

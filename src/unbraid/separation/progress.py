@@ -61,7 +61,7 @@ W = TypeVar("W", bound="Watch")
 
 @dataclass(frozen=True)
 class Watch:
-    """Who follows a job: what is told, and how it is stopped.
+    """Follows a job: receives its progress, and can stop it.
 
     Attributes:
         on_progress: called with `Progress`, on the thread that does the work.
@@ -101,12 +101,12 @@ UNWATCHED = Watch()
 
 
 class Work:
-    """A known amount of work, counted down: tells the caller, and stops when the caller asks.
+    """Counts down a known amount of work: reports progress, and stops when asked.
 
     Args:
         total: all the work, in any unit.
         stage: the stage named in each `Progress`.
-        watch: told at the start and after each step; looked at before each step.
+        watch: receives progress at the start and after each step; may stop before each step.
         clock: seconds, for tests.
     """
 

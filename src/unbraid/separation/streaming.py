@@ -156,7 +156,7 @@ def separate_blocks(
         settings: segments, overlap, shifts.
         samples: length of the song.
         scratch_dir: a folder for the temporary file of a bag; the system's if None.
-        watch: told of progress before the first forward pass and after each, and when the model is
+        watch: receives progress before the first forward pass and after each, and when the model is
             free; looked at before each forward pass.
     Returns:
         an iterator of float32 estimates (b, s, c, n), n >= 1, in order, together `samples` long.

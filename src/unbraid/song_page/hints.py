@@ -118,7 +118,7 @@ def measured_correlations() -> dict[str, Any] | None:
 
     Returns:
         model, songs, stems (how many of each), and correlations: hint -> stem or "all" ->
-        Spearman's rank correlation, None where it could not be told.
+        Spearman's rank correlation, None if undefined.
     """
     try:
         file = resources.files("unbraid.song_page") / "hint_correlations.json"

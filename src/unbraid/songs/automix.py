@@ -55,7 +55,7 @@ class AutomixSettings:
         max_semitones: by how much its pitch may.
         quiet: share of the mixture's level below which drums or bass are too quiet to go by; such
             songs are only copied.
-        drums, bass: the stems that tell beats and key; where there is none, the mixture does.
+        drums, bass: the stems used for beats and key; without them, the mixture is used.
         speech_stems: stems to treat as a voice.
         backend: what changes pitch and tempo, as in `RepitchSettings`.
         format: "flac" or "wav", both with 16 bits.
@@ -209,14 +209,14 @@ def find_groove(
     sample_rate: int,
     settings: AutomixSettings,
 ) -> Groove | None:
-    """What a song can be fitted by; None if its drums or its bass are too quiet to tell.
+    """Tempo, beats and key of a song; None if its drums or bass are too quiet.
 
     Args:
         sources: (stems, channels, samples).
         mixture: (channels, samples).
         stems: names of the sources.
         sample_rate: Hz.
-        settings: which stems tell, and how loud they have to be.
+        settings: which stems are used, and how loud they have to be.
     """
     mono = mixture.mean(axis=0)
     level = float(mono.std())

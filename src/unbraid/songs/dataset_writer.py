@@ -1,7 +1,7 @@
 """Writing datasets: the request, tracks written whole or not at all, parallel processes.
 
 A dataset that is made has a manifest, a JSON file with the request that it was begun with; it is
-gone on with only by the same request. A track's folder appears when it is whole.
+resumed only by the same request. A track's folder appears when it is whole.
 """
 
 from __future__ import annotations

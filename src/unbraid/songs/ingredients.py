@@ -124,7 +124,7 @@ class Ingredients:
         for name, of in there.items():
             speakers = self._of_side(entry["speaker"] for entry in of)
             chosen[name] = [entry for entry in of if entry["speaker"] in speakers]
-        # A choir's chord is no phrase.
+        # A choir's chord is not a phrase.
         order = [*(n for n in VOICE_SHARES if n in chosen), *(n for n in chosen if n != "choir")]
         return {name: chosen[name] for name in dict.fromkeys(order)}
 

@@ -64,7 +64,7 @@ def _load(path: Path) -> tuple[np.ndarray, int]:
     try:
         audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (OSError, soundfile.SoundFileError) as error:
-        raise SettingsError(f"{shown(path)} is no sample that can be read: {error}") from error
+        raise SettingsError(f"{shown(path)} is not a readable sample: {error}") from error
     return audio, rate
 
 

@@ -55,7 +55,7 @@ def load(path: Path, start_s: float = 0.0, seconds: float | None = None) -> np.n
     try:
         audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (OSError, soundfile.SoundFileError) as error:
-        raise SettingsError(f"{shown(path)} is no voice that can be read: {error}") from error
+        raise SettingsError(f"{shown(path)} is not a readable voice: {error}") from error
     stop = None if seconds is None else int((start_s + seconds) * rate)
     mono = audio.mean(axis=1)[int(start_s * rate) : stop]
     mono = soxr.resample(mono, rate, RATE, quality="VHQ")

@@ -22,7 +22,7 @@ def find_inputs(
     An argument is a file, "-" for standard input, a folder (searched, without hidden names) or a
     pattern. A file that is really named like a pattern, such as "song [live].mp3", is that file;
     one that is named "-" is "./-". Songs in a folder keep their sub-folders. What is not there
-    becomes a track with a problem, so that the others go on. Of several links to one file one is
+    becomes a track with a problem, so that the others continue. Of several links to one file one is
     taken, the file itself if it is among them, and a note of its track names the others.
 
     Args:
@@ -72,7 +72,7 @@ def identities(tracks: Iterable[InputTrack]) -> list[tuple[int, int]]:
 
 def _tracks_of(argument: str, root: Path) -> Iterator[InputTrack]:
     if not argument or "\0" in argument:
-        yield InputTrack(Path(), problem=f"{argument!r} is no name of a file")
+        yield InputTrack(Path(), problem=f"{argument!r} is not a file name")
         return
     path = Path(argument)
     if argument == "-":
@@ -123,7 +123,7 @@ def _walk(top: Path, root: Path) -> Iterator[InputTrack]:
         songs += [Path(folder, name) for name in names if _is_song(name)]
     written, moved = _ours(roots)
     songs = [path for path in songs if os.path.realpath(path) not in written]
-    # Stems that were renamed or moved are no songs either, unless there is nothing else.
+    # Renamed or moved stems are not songs either, unless there is nothing else.
     for path in [path for path in songs if _stamp(path) not in moved] or songs:
         yield InputTrack(path, path.relative_to(top).parent.parts)
 

@@ -220,7 +220,7 @@ def plan_outputs(
 ) -> list[OutputPlan]:
     """Give every part of every song its file.
 
-    All files of the run are known and distinct. Songs that would share a file are told apart in
+    All files of the run are known and distinct. Songs that would share a file are distinguished in
     the order given: the second "song" becomes "song.mp3" (its own file name), the next "song (2)".
 
     Args:
@@ -294,7 +294,7 @@ class _Taken:
                 self._folders[folder] = plan.track.path
 
     def other(self, plan: OutputPlan) -> Path | None:
-        """A song of which a file is in the way of one of these; None if there is none."""
+        """A song that owns one of these file names; None if all are free."""
         for key in _keys(plan):
             other = self._files.get(key) or self._folders.get(key)
             for folder in _above(key):

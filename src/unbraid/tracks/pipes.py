@@ -29,8 +29,8 @@ _PIECE = 1 << 20
 def copied_pipes(tracks: Sequence[InputTrack]) -> Iterator[list[InputTrack]]:
     """The same songs, with those that are pipes copied to files; the files are gone at the end.
 
-    Copying ends when whoever writes into the pipe ends. What cannot be copied becomes a song with
-    a problem, so that the others go on.
+    Copying ends when the writer closes the pipe. What cannot be copied becomes a song with
+    a problem, so that the others continue.
     """
     if not any(_is_pipe(track) for track in tracks):
         yield list(tracks)

@@ -1,6 +1,6 @@
 """What was written, of what, and how: hidden files below the output root, one for each song.
 
-A record lets the next run replace what it may, and only that: files that we wrote and that nobody
+A record lets the next run replace only what it may: files that unbraid wrote and that nobody
 has changed since. It lets `skip_existing` know that stems are those of this very content, with
 these very settings. It is written before the files get their names, so that a run that dies
 between two of them still knows both.
@@ -72,7 +72,7 @@ class Record:
 
 
 def load_record(plan: OutputPlan) -> Record:
-    """The record of a song; an empty one if there is none, or none that can be read."""
+    """The record of a song; an empty one if it is missing or cannot be read."""
     return _read(_record_path(plan.root, plan.group))
 
 
@@ -86,7 +86,7 @@ def written_paths(root: Path) -> Iterator[Path]:
 def written_stamps(root: Path) -> set[tuple[int, int]]:
     """(size, mtime_ns) of every file that any record below `root` calls ours.
 
-    They tell our files also under another name: a rename changes neither.
+    They identify our files under any name: a rename changes neither.
     """
     return {
         (written.size, written.mtime_ns)
@@ -183,7 +183,7 @@ def check_free(
         if not path.exists() and not path.is_symlink():
             continue
         if not path.is_file():
-            raise AudioWriteError(f"{shown(path)} is in the way and is no file; move it away")
+            raise AudioWriteError(f"{shown(path)} is in the way and is not a file; move it away")
         stat = path.stat()
         if (stat.st_dev, stat.st_ino) in inputs:
             raise AudioWriteError(

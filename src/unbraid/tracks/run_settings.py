@@ -30,7 +30,7 @@ class RunSettings:
         max_memory: bytes, or a text such as "2GB": segments are shortened to stay below it. On a
             GPU it is the device's memory.
         batch_size: segments in one pass; None for as many as a GPU has room for, one on the CPU.
-        model_config: the YAML of a file of weights alone, where it does not lie beside it.
+        model_config: the YAML for a file of plain weights, if it is not next to the file.
     Raises:
         SettingsError: for a value that cannot be.
     """
@@ -61,7 +61,7 @@ class RunSettings:
 
         Raises:
             SettingsError: if this machine cannot meet these settings.
-            ModelError: if there is no such model, or its file is refused.
+            ModelError: if no model has that name, or its file is refused.
         """
         if isinstance(self.threads, int):
             set_threads(self.threads)
@@ -80,7 +80,7 @@ class RunSettings:
     def _with_batch(
         self, ready: ReadyModel, settings: SeparationSettings, choice: Choice | None
     ) -> SeparationSettings:
-        """The batch that was measured; else as many segments as fit beside each other on a GPU."""
+        """The measured batch size; else as many segments as fit on a GPU at once."""
         limit = self.max_bytes
         if choice is not None and limit is None and choice.device == ready.device:
             return replace(settings, batch_size=choice.batch_size)

@@ -21,7 +21,7 @@ class Spool(Closing):
     """Sound that is written as it comes and read again in order: float32, no header.
 
     Samples are interleaved, so that blocks of any size may be written and read. `close()` ends
-    writing; reading goes on.
+    writing; reading can continue.
 
     Args:
         path: file to make.
@@ -78,7 +78,7 @@ class Spool(Closing):
 
 @dataclass(frozen=True)
 class SpoolView:
-    """The stems of a song that is being separated, for whoever listens meanwhile.
+    """The stems of a song during its separation, for listeners.
 
     It holds plain values, so it may be sent to another process. The samples are those that will be
     written, before the gain that all stems may get in the end and before rounding.
@@ -104,7 +104,7 @@ class SpoolView:
             return 0
 
     def read(self, start: int, count: int) -> Float32[np.ndarray, "stems channels n"] | None:
-        """Samples from `start` on, fewer than `count` where there are no more yet.
+        """Samples from `start` on, fewer than `count` if more are not ready yet.
 
         Returns:
             (stems, channels, samples); None once the spool is removed.

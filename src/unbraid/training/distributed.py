@@ -1,6 +1,6 @@
 """Several processes as one run: each takes its share of a batch, all make the same step.
 
-`torchrun` starts the processes and tells them about each other in the environment; without it a run
+`torchrun` starts the processes and describes the team in the environment; without it a run
 is a team of one. Gradients are averaged by one all-reduce of all of them, which is all that is
 needed of torch.distributed here.
 """

@@ -1,4 +1,4 @@
-"""Looks at every step before it counts: a loss that is no number, or has exploded, stops it there.
+"""Checks every step before it counts: a loss that is NaN, infinite or exploding is refused.
 
 The run then goes back to its last saved state and on from there in another order, so that it does
 not meet the same batch in the same place. What happened is kept in `trouble.jsonl`.

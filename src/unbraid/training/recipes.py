@@ -41,7 +41,7 @@ def read_recipe(name: str | Path, settings: Iterable[str] = ()) -> Recipe:
         name: a name that `recipe_names` knows, or the path of a TOML file.
         settings: changes, each "key.path=value"; values as TOML writes them, texts also bare.
     Raises:
-        SettingsError: if there is no such recipe, or something in it is wrong; names file and key.
+        SettingsError: if no recipe has that name, or a key is wrong; names file and key.
     """
     path = find_recipe(name)
     table = _with_bases(path)

@@ -1,4 +1,4 @@
-"""The log of a run: JSON lines, tables, TensorBoard, and whoever listens.
+"""The log of a run: JSON lines, tables, TensorBoard, and listeners.
 
 log.jsonl    every row: {"kind": "step" | "epoch" | "note" | "trouble", "step": ..., ...}
 steps.csv    its rows of kind "step";  epochs.csv: those of kind "epoch"

@@ -206,7 +206,7 @@ def _check_same(asked: Recipe, kept: Recipe, folder: Path) -> None:
 
 
 def _check_same_data(about: dict[str, Any], data: RunData, folder: Path) -> None:
-    """A run goes on with the tracks it was begun with, though their folder may have moved."""
+    """A run resumes only with the tracks it started with; their folder may have moved."""
     before = about.get("summary", {}).get("tracks_digest")
     if before is not None and before != data.tracks_digest():
         raise SettingsError(

@@ -50,7 +50,7 @@ def start_from(recipe: Recipe, name: str) -> tuple[nn.Module, str]:
     Raises:
         SettingsError: if it is a bag, has another sample rate or number of channels, or cannot be
             widened.
-        ModelError: if there is no such model.
+        ModelError: if no model has that name.
     """
     there = _network(name)
     adapted = _adapted(recipe, there, name)

@@ -136,7 +136,7 @@ def read_state(path: Path) -> dict[str, Any]:
         *(OSError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile, EOFError),
         *(KeyError, TypeError, ValueError),
     ) as error:
-        raise CheckpointError(f"{str(path)!r} is no state of a run: {error!s:.200}") from error
+        raise CheckpointError(f"{str(path)!r} is not the state of a run: {error!s:.200}") from error
     if version > FORMAT_VERSION:
         raise CheckpointError(
             f"{str(path)!r} has format {version}, this unbraid reads up to {FORMAT_VERSION}; "

@@ -80,7 +80,7 @@ def validate(
     Returns:
         in the order of `candidates`; the same in every process.
     Raises:
-        Interrupted: in every process, if one of them was asked to stop.
+        Interrupted: in every process, if one of them has to stop.
     """
     mine = range(team.rank, len(data.validation), team.size)
     rows: dict[int, list[list[float]]] = {}
@@ -130,7 +130,7 @@ def read_validation(track: IndexedTrack, data: RunData, recipe: Recipe) -> tuple
 
 
 def best_candidate(scores: Sequence[CandidateScore], metric: str) -> CandidateScore:
-    """The best by "loss" or "nsdr"; of equals the first. One that is no number is the worst."""
+    """The best by "loss" or "nsdr"; of equals the first. NaN is worst."""
 
     def rank(score: CandidateScore) -> float:
         value = score.rank(metric)

@@ -28,8 +28,8 @@ def widen(model: nn.Module, width: int, seed: int = 0) -> nn.Module:
         width: a multiple of the model's.
         seed: for the shares with which copies of a feature are read.
     Raises:
-        SettingsError: if `width` is no whole multiple of the model's, or if some layer of the wide
-            model is not so many times as wide as in the narrow one.
+        SettingsError: if `width` is not a multiple of the model's, or a layer does not grow by the
+            same factor.
     """
     architecture, config = describe_model(model)
     if "width" not in config:

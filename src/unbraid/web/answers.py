@@ -1,4 +1,4 @@
-"""What the API answers: one dataclass each, from which FastAPI makes its description."""
+"""The answers of the API: one dataclass each, from which FastAPI makes its description."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class JobView:
         position: in the queue, 1 is next.
         parts: known once the song has been read.
         samples_ready: how much of the stems can be heard already.
-        bytes: disk it takes.
+        bytes: disk space it uses.
     """
 
     id: str

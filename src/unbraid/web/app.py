@@ -45,7 +45,7 @@ _MEDIA = {
     "ogg": "audio/ogg",
     "opus": "audio/ogg",
 }
-_LARGEST = 2**53  # whole numbers that JSON and JavaScript agree on
+_LARGEST = 2**53  # whole numbers that JavaScript represents exactly
 
 
 def make_app(service: Service, names: frozenset[str], any_address: bool) -> FastAPI:
@@ -306,7 +306,7 @@ def _add_downloads(app: FastAPI, service: Service) -> None:
 
 
 def _once(path: Path) -> Iterator[bytes]:
-    """The bytes of a file that is gone afterwards, also if nobody reads to its end."""
+    """The bytes of a file, which is then deleted, even if the client leaves early."""
     with path.open("rb") as file:
         with suppress(OSError):  # Windows does not remove an open file; the next start does
             path.unlink()

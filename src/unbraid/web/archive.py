@@ -1,4 +1,4 @@
-"""All parts of a song as one zip, made while it is sent: nothing is packed, nothing is kept."""
+"""All stems of a song as one zip, made while it is sent: nothing is compressed or stored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PIECE = 1 << 18
 
 
 class _Outlet:
-    """What zipfile writes to; it cannot seek, so sizes come after each file."""
+    """The output of zipfile; it cannot seek, so sizes come after each file."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -21,7 +21,7 @@ class _Outlet:
         return len(data)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Does nothing: no bytes are buffered."""
 
     def taken(self) -> bytes:
         data = b"".join(self._pieces)
@@ -30,7 +30,7 @@ class _Outlet:
 
 
 def stream_zip(files: Mapping[str, Path]) -> Iterator[bytes]:
-    """The bytes of a zip of these files, stored as they are.
+    """The bytes of a zip of these files, uncompressed.
 
     Args:
         files: name in the archive to file.

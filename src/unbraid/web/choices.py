@@ -27,10 +27,10 @@ class Model:
     """A model that clients may choose.
 
     Attributes:
-        name: as they see and send it.
-        source: name or path, as `load_model` takes it; never leaves the server.
-        stems, licence, description: what is known of it.
-        default: whether it is taken when none is named.
+        name: its name in the API.
+        source: name or path for `load_model`; never sent to clients.
+        stems, licence, description: from its model card.
+        default: whether it is used when the client names no model.
     """
 
     name: str
@@ -47,12 +47,12 @@ class JobSettings:
 
     Attributes:
         model: name of an offered model.
-        stems: only these; None is all.
+        stems: only these; None for all.
         two_stems: this one and its complement.
         format, bit_depth: of the files.
         shifts, overlap: see `SeparationSettings`.
         residual: also a file of the residual.
-        preview: only some seconds, the loudest of the middle.
+        preview: only the loudest seconds of the middle.
     """
 
     model: str
@@ -67,7 +67,7 @@ class JobSettings:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> JobSettings:
-        """From what `as_row` gave and JSON kept."""
+        """From the plain values of `as_row`, read from JSON."""
         stems = row.get("stems")
         return cls(**{**row, "stems": None if stems is None else tuple(stems)})
 
@@ -89,13 +89,13 @@ class JobSettings:
 
 
 def choose(fields: Mapping[str, str], models: Mapping[str, Model]) -> JobSettings:
-    """The settings that form fields ask for.
+    """The settings in the fields of a form.
 
     Args:
-        fields: as they came, all optional; unknown ones are refused.
+        fields: as received, all optional; unknown ones are refused.
         models: name to offered model.
     Raises:
-        Refusal: 422, naming the field and what would do.
+        Refusal: 422, naming the field and its allowed values.
     """
     unknown = sorted(set(fields) - set(FIELDS))
     if unknown:
@@ -103,7 +103,7 @@ def choose(fields: Mapping[str, str], models: Mapping[str, Model]) -> JobSetting
     default = next(model.name for model in models.values() if model.default)
     model = models.get(fields.get("model") or default)
     if model is None:
-        raise _bad(f"This server offers no such model; choose one of {', '.join(models)}.")
+        raise _bad(f"This server does not offer that model; choose one of {', '.join(models)}.")
     stems = tuple(dict.fromkeys(s.strip() for s in fields.get("stems", "").split(",") if s.strip()))
     settings = JobSettings(
         model=model.name,

@@ -1,4 +1,4 @@
-"""The song that ships, for those who want to see the mixer before they pick a song of their own."""
+"""The demo song: shows the mixer before the first upload."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def demo_song() -> Path:
     """The file of the song, in the package or at the root of a checkout.
 
     Raises:
-        SettingsError: if it is in neither.
+        SettingsError: if it is in neither place.
     """
     for path in (_PACKAGED, _CHECKOUT):
         if path.is_file():

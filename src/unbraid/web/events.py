@@ -1,7 +1,7 @@
-"""News of jobs for pages and programs that listen, as server-sent events.
+"""Changes of jobs as server-sent events, for pages and programs.
 
-A listener has no backlog: for each job it is told the newest state, so that one that reads slowly
-costs nothing and misses nothing that still holds.
+A listener has no backlog: it receives the newest state of each job, so that a slow listener costs
+no memory and still ends with the current state.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _JOB, _DELETED = "job", "deleted"
 
 
 class Listener:
-    """What one listener has not been told yet."""
+    """The changes that one listener has not received yet."""
 
     def __init__(self, id: str | None) -> None:
         self.id = id
@@ -35,10 +35,10 @@ class Listener:
 
 
 class Hub:
-    """Passes news from any thread to listeners on the event loop.
+    """Passes changes from any thread to listeners on the event loop.
 
     Args:
-        most: listeners at once.
+        most: highest number of listeners.
     """
 
     def __init__(self, most: int) -> None:
@@ -47,40 +47,40 @@ class Hub:
         self._listeners: set[Listener] = set()
 
     def attach(self) -> None:
-        """Use the event loop that runs now."""
+        """Use the running event loop."""
         self._loop = asyncio.get_running_loop()
 
     def changed(self, id: str) -> None:
-        """A job is not as it was; from any thread."""
+        """Report that a job has changed; from any thread."""
         self._tell(id, _JOB)
 
     def deleted(self, id: str) -> None:
-        """A job is no more; from any thread."""
+        """Report that a job was deleted; from any thread."""
         self._tell(id, _DELETED)
 
     def close(self) -> None:
-        """Let all listeners go, so that the server can end."""
+        """Disconnect all listeners, so that the server can stop."""
         for listener in self._listeners:
             listener.closed = True
             listener.wake.set()
 
     def listen(self, id: str | None = None) -> Listener:
-        """A new listener, to one job or to all.
+        """A new listener for one job or for all jobs.
 
         Raises:
             Refusal: 429 if there are too many.
         """
         if len(self._listeners) >= self._most:
             raise Refusal(429, "too_many_listeners", "Too many pages are open; close some of them.")
-        return Listener(id)  # it counts from when its stream begins, which may never be
+        return Listener(id)  # it is counted once its stream starts, which may never happen
 
     async def stream(
         self, listener: Listener, show: Callable[[str], JobView | None]
     ) -> AsyncIterator[bytes]:
-        """Events of a listener until it leaves, or its one job has come to an end.
+        """Events of a listener, until it leaves or its only job has ended.
 
         Args:
-            show: a job by its id, as the API gives it; None if it was deleted.
+            show: returns a job by its id in API form; None if it was deleted.
         """
         self._listeners.add(listener)
         try:

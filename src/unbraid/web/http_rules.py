@@ -1,9 +1,9 @@
-"""HTTP as RFC 9110 has it, where the routes' own libraries differ.
+"""Rules of RFC 9110 that the libraries behind the routes do not follow.
 
-- HEAD answers on every route that GET does, with the same headers and no content (section 9.3.2).
-- A Range that cannot be understood is ignored (section 14.2): an unknown unit, `bytes=5-2`, and
-  any Range but that of a GET.
-- Of several ranges, those beyond the end are left out; 416 is for none that is left (14.1.2).
+- HEAD works on every route that has GET, with the same headers and no content (section 9.3.2).
+- An invalid Range is ignored (section 14.2): an unknown unit, `bytes=5-2`, or a Range in a request
+  other than GET.
+- Of several ranges, those beyond the end are left out; the answer is 416 if none is left (14.1.2).
 - If-None-Match may hold a list, weak tags or `*` (section 13.1.2).
 """
 
@@ -21,7 +21,7 @@ _RANGE = re.compile(r"(\d{1,18})-(\d{0,18})|-(\d{1,18})")
 
 
 class HttpRules:
-    """ASGI middleware for all of it."""
+    """ASGI middleware for these rules."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -41,7 +41,7 @@ class HttpRules:
 
 
 def _headers(scope: MutableMapping[str, Any]) -> list[tuple[bytes, bytes]]:
-    """The request's headers, without a Range that means nothing."""
+    """The request's headers, without an invalid Range."""
     headers: list[tuple[bytes, bytes]] = list(scope["headers"])
     text = _range_of(scope)
     if text is not None and scope["method"] == "GET" and is_range(text):
@@ -120,7 +120,7 @@ async def _answer_range(app: ASGIApp, scope: Scope, receive: Receive, send: Send
 
 
 async def _answer_head(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a HEAD as the GET it stands for, and leave the content out."""
+    """Answer a HEAD as the matching GET, without the content."""
     answered = False
 
     async def send_headers(message: Message) -> None:
@@ -131,19 +131,19 @@ async def _answer_head(app: ASGIApp, scope: Scope, receive: Receive, send: Send)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def receive_or_leave() -> Message:
-        # A stream of events would never end; whoever asked by HEAD is gone once it is answered.
+        # A stream of events never ends, but the client of a HEAD leaves after the headers.
         return {"type": "http.disconnect"} if answered else await receive()
 
     await app({**scope, "method": "GET", "unbraid.head": True}, receive_or_leave, send_headers)
 
 
 def is_head(scope: MutableMapping[str, Any]) -> bool:
-    """Whether only the headers of an answer are wanted."""
+    """Whether the request wants only headers."""
     return bool(scope.get("unbraid.head", False))
 
 
 def allow_head(headers: MutableHeaders) -> None:
-    """Name HEAD wherever GET is named as allowed."""
+    """Add HEAD to lists of allowed methods that have GET."""
     allowed = [name.strip() for name in headers.get("allow", "").split(",") if name.strip()]
     if "GET" in allowed and "HEAD" not in allowed:
         headers["Allow"] = ", ".join([*allowed, "HEAD"])

@@ -1,9 +1,9 @@
-"""The queue and the library: one table of jobs in SQLite, written by the server alone.
+"""The queue and the library: one table of jobs in SQLite, written only by the server.
 
     queued -> running -> succeeded | failed | canceled        failed, canceled -> queued (retry)
 
-A job that was running when the server died is queued again, in its old place, when the next one
-starts. Progress changes many times a second and is worth nothing after a crash: it stays in memory.
+A job that was running when the server died is queued again in its old place at the next start.
+Progress changes many times a second and is useless after a crash, so it is kept in memory.
 """
 
 from __future__ import annotations
@@ -59,21 +59,21 @@ class Live:
 
 @dataclass(frozen=True)
 class Job:
-    """A song and what is to become of it.
+    """A song in the queue or library.
 
     Attributes:
         number: order of arrival.
-        id: names it in addresses and on disk.
-        name: the file's name as its owner knows it; shown, never used as a path.
+        id: its name in addresses and on disk.
+        name: the name of the uploaded file; shown, never used as a path.
         status: one of `STATUSES`.
         suffix: of the upload, one of the known ones, or "".
         settings: how it is separated.
-        facts: what is known of the song and its stems by now.
-        error: why it failed, in a sentence.
+        facts: what is known so far about the song and its stems.
+        error: why it failed, in one sentence.
         created, started, finished: seconds since 1970.
-        crashes: how often a worker died of it.
-        bytes: disk it takes.
-        demo: whether it is the song that ships.
+        crashes: how many workers died while separating it.
+        bytes: disk space it uses.
+        demo: whether it is the demo song.
         live: progress while it runs.
     """
 
@@ -102,7 +102,7 @@ class JobStore:
     """All jobs; every method may be called from any thread.
 
     Args:
-        path: of the database, made if need be.
+        path: of the database; created if needed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -154,11 +154,11 @@ class JobStore:
     def find(
         self, query: str = "", statuses: Sequence[str] = (), limit: int = 50, offset: int = 0
     ) -> tuple[list[Job], int]:
-        """Jobs whose name holds `query`, newest first, and how many there are in all.
+        """Jobs with `query` in their name, newest first, and their total number.
 
         Args:
-            query: part of a name, in any case; "" is in all of them.
-            statuses: only jobs of these states; none means all.
+            query: part of a name, in any case; "" for all.
+            statuses: only jobs in these states; empty for all.
         """
         where, values = "instr(folded, ?)", [query.casefold()]
         if statuses:
@@ -182,7 +182,7 @@ class JobStore:
             return [self._job(row) for row in rows]
 
     def finished_before(self, moment: float) -> list[Job]:
-        """Final jobs that ended before that, but not the demo."""
+        """Jobs that ended before a time, except the demo."""
         with self._lock:
             rows = self._db.execute(
                 "SELECT * FROM jobs WHERE finished < ? AND demo = 0 AND status NOT IN "
@@ -210,7 +210,7 @@ class JobStore:
             return int(found.fetchone()[0])
 
     def position(self, job: Job) -> int | None:
-        """Place in the queue, 1 for the next; None if it does not wait."""
+        """Place in the queue, 1 for the next; None if it is not waiting."""
         if job.status != "queued":
             return None
         with self._lock:
@@ -220,7 +220,7 @@ class JobStore:
             return int(found.fetchone()[0])
 
     def claim(self) -> Job | None:
-        """The next job that waits, now running; None if none waits."""
+        """The next waiting job, now marked as running; None if none is waiting."""
         with self._write():
             row = self._db.execute(
                 "SELECT id FROM jobs WHERE status = 'queued' ORDER BY number LIMIT 1"
@@ -241,7 +241,7 @@ class JobStore:
                 self._live[id] = live
 
     def learn(self, id: str, facts: SongFacts, bytes: int | None = None) -> None:
-        """Add what has become known of a song."""
+        """Add facts about a song."""
         with self._write():
             job = self.get(id)
             if job is not None:
@@ -276,7 +276,7 @@ class JobStore:
         return [job.id for job in self.with_status("running") if self.requeue(job.id)]
 
     def delete(self, id: str) -> bool:
-        """Forget a job; False if there is none."""
+        """Delete a job; False if it does not exist."""
         with self._write():
             self._live.pop(id, None)
             return self._db.execute("DELETE FROM jobs WHERE id = ?", (id,)).rowcount > 0

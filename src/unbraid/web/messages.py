@@ -145,7 +145,7 @@ class Learned:
 
 @dataclass(frozen=True)
 class Ended:
-    """A job has come to its end; `error` says in one sentence why it failed."""
+    """A job has ended; `error` says in one sentence why it failed."""
 
     id: str
     status: End

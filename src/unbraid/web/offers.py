@@ -17,7 +17,7 @@ def offered_models(default: str) -> dict[str, Model]:
     Args:
         default: name or path of the model that is taken when a client names none.
     Raises:
-        ModelError: if there is no such model, or its file is refused.
+        ModelError: if no model has that name, or its file is refused.
     """
     models = {
         card.name: Model(

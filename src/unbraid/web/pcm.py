@@ -1,7 +1,7 @@
 """Sound for the mixer: any stretch of any part, exact to the sample, without decoding the rest.
 
 Parts in wav and flac are read where they are. Of the uploaded song, and of parts in lossy formats,
-there is a copy in 16-bit FLAC beside them, in which one can seek to a sample.
+they are copied to 16-bit FLAC, which can be read from any sample.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class PeakMeter:
 
 
 def stretch(samples: int) -> int:
-    """Samples of a peak so that a sound comes to at most `MOST_PAIRS`.
+    """Samples for one peak, such that a sound has at most `MOST_PAIRS` peaks.
 
     >>> stretch(100), stretch(2000 * 256), stretch(2000 * 256 + 1)
     (1, 256, 512)

@@ -55,7 +55,7 @@ def read_song(request: ReadRequest) -> SongFacts:
     Returns:
         what is known of the song now.
     Raises:
-        AudioError: if it is no sound, too long, or there is no room for it.
+        AudioError: if the file has no sound, is too long, or the disk is full.
     """
     path, song = Path(request.path), Path(request.song)
     info = probe(path)
@@ -187,7 +187,7 @@ def _free(path: Path) -> int:
 def _tell(message: Message) -> None:
     try:
         print(to_line(message), end="", flush=True)
-    except BrokenPipeError:  # the worker is gone: nobody is listening
+    except BrokenPipeError:  # the worker has ended
         os._exit(1)
 
 

@@ -1,4 +1,4 @@
-"""What a client is told when it cannot have what it asks for."""
+"""Answers to requests that are refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unbraid.web.http_rules import allow_head
 
 
 class Refusal(Exception):
-    """An answer other than the one asked for.
+    """A request that is refused.
 
     Args:
         status: HTTP status, 4xx, or 507 when the disk is full.

@@ -1,6 +1,7 @@
 """Who may ask, and from where: checked for every request before anything else looks at it.
 
-- The Host is ours, so that no page whose name was bent to this address can read answers.
+- The Host header must name this server, so that pages of other sites cannot read answers after DNS
+  rebinding.
   (Starlette's TrustedHostMiddleware knows names only: here any IP address may be allowed, two Host
   headers are refused, and the answer is this API's own JSON.)
 - Requests that a browser makes for another site are refused: by Origin, and by Sec-Fetch-Site.
@@ -65,7 +66,7 @@ class Keys:
         return self._key is not None and hmac.compare_digest(self._key.encode(), key.encode())
 
     def cookie(self) -> str:
-        """What a browser keeps in place of the key."""
+        """The cookie value that a browser keeps instead of the key."""
         return hmac.new((self._key or "").encode(), b"unbraid cookie", hashlib.sha256).hexdigest()
 
     def lets_in(self, headers: Mapping[str, str]) -> bool:
@@ -164,7 +165,7 @@ class Guard:
         hosts = headers.getlist("host")
         host = hosts[0].lower() if len(hosts) == 1 else ""
         if not self._knows(host):
-            raise Refusal(421, "unknown_host", "This server does not go by that name.")
+            raise Refusal(421, "unknown_host", "This server does not answer to that name.")
         self._check_origin(headers, host, scope["method"], path)
         if path.startswith("/api/") and path not in _OPEN and not self._keys.lets_in(headers):
             raise Refusal(

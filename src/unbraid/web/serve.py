@@ -1,4 +1,4 @@
-"""Sockets and uvicorn: the app on a port, with limits on what a connection may do."""
+"""Sockets and uvicorn: the app on a port, with limits for each connection."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from unbraid.web.service import Service
 from unbraid.web.storage import Storage, data_root
 
 _HEADER_S = 15.0
-_LINGER_S = 2.0  # after an answer to what was no request
+_LINGER_S = 2.0  # after the answer to an invalid request
 _LOOK_S = 0.2
 _HEADER_BYTES = 32 << 10
 _CONNECTIONS = 512
@@ -37,18 +37,18 @@ _KEEP_ALIVE_S = 20
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """How one server runs.
+    """Settings of one server.
 
     Attributes:
-        host, port: where it listens; port 0 takes a free one.
-        data: folder of its songs; None takes the user's own.
-        model: name or path of the model that is taken when a client names none.
-        devices: one worker for each, as `Separator` takes them.
-        threads: of torch in each worker.
-        key: of the API; None lets everybody in.
-        allow_hosts: more names under which the server may be called.
+        host, port: address to listen on; port 0 picks a free one.
+        data: folder of its songs; None for the user's own.
+        model: name or path of the default model.
+        devices: one worker for each, as in `Separator`.
+        threads: CPU threads of each worker.
+        key: of the API; None for open access.
+        allow_hosts: further host names of the server.
         demo: whether the demo song is in the library.
-        limits: what it takes on.
+        limits: of uploads, queue and library.
     """
 
     host: str = "127.0.0.1"
@@ -68,10 +68,10 @@ class Site:
 
     Args:
         settings: how it runs.
-        on_start: called when it answers, and the demo song, if it is wanted, can be played.
+        on_start: called when the server answers and the demo song, if any, can be played.
     Raises:
-        SettingsError: if the port or the folder cannot be had, or the demo song is not there.
-        ModelError: if there is no such model.
+        SettingsError: if the port or folder cannot be used, or the demo song is missing.
+        ModelError: if no model has that name.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Site:
             held.callback(self.service.store.close)
             if settings.demo:
                 add_demo(self.service)
-            held.pop_all()  # from here on the service lets go of them when it stops
+            held.pop_all()  # from here on, the service releases them when it stops
         app = make_app(
             self.service,
             host_names(settings.host, settings.allow_hosts),
@@ -112,22 +112,22 @@ class Site:
 
     @property
     def url(self) -> str:
-        """Where the page is."""
+        """The address of the page."""
         host, port = self._socket.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         return f"http://{shown}:{port}/"
 
     def run(self) -> None:
-        """Answer until somebody ends it."""
+        """Answer requests until it is stopped."""
         self._server.run(sockets=[self._socket])
 
     def end(self) -> None:
-        """Ask `run` to return; from any thread."""
+        """Make `run` return; from any thread."""
         self._server.should_exit = True
 
 
 class _Server(uvicorn.Server):
-    """Lets listeners go when it is to end, as they would never leave by themselves."""
+    """Disconnects listeners when it stops, as they would never leave by themselves."""
 
     def __init__(
         self,
@@ -152,13 +152,13 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        # Not raised again afterwards, as uvicorn would: being ended is how a server ends.
+        # uvicorn would raise the signal again; for this server a signal is a normal end.
         self.force_exit = self.should_exit
         self.should_exit = True
 
 
 class _Protocol(H11Protocol):
-    """Cuts connections that do not come to the end of a request's headers, or send too much."""
+    """Closes connections that never finish a request's headers, or send too much."""
 
     _header_timer: asyncio.TimerHandle | None = None
     _refused = False
@@ -169,7 +169,7 @@ class _Protocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
-            return  # what still arrives after an answer that ended the connection
+            return  # data that arrive after the connection was ended
         super().data_received(data)
         if self._refused:
             return
@@ -180,24 +180,24 @@ class _Protocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        self._stop_waiting()  # until the next request begins, which the keep-alive time bounds
+        self._stop_waiting()  # until the next request, limited by the keep-alive time
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no request, and headers without end with 431 (RFC 6585, section 5).
+        """Answer invalid requests, and endless headers with 431 (RFC 6585, section 5).
 
-        Closing at once would cut the answer off, as unread data resets the connection: so what
-        still comes is read and dropped for a moment.
+        Closing at once would cut off the answer, as unread data reset the connection: so further
+        data are read and dropped for a moment.
         """
         too_long = len(self.conn.trailing_data[0]) > _HEADER_BYTES
         status = 431 if too_long else 400
         code, text = (
             ("headers_too_long", f"Headers take {_HEADER_BYTES} bytes at most.")
             if too_long
-            else ("bad_request", "This is no HTTP request.")
+            else ("bad_request", "This is not an HTTP request.")
         )
         body = json.dumps(error_body(code, text)).encode()
         headers = {
@@ -207,7 +207,7 @@ class _Protocol(H11Protocol):
             "Connection": "close",
         }
         event = h11.Response(status_code=status, headers=[*headers.items()])
-        with suppress(h11.LocalProtocolError):  # in the middle of an answer there is no other
+        with suppress(h11.LocalProtocolError):  # an answer has already started
             for part in (event, h11.Data(data=body), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(part) or b"")
         self._refused = True

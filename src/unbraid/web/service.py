@@ -1,4 +1,4 @@
-"""All that a server does for its routes: jobs, their files, and the news of them."""
+"""The work behind the routes: jobs, their files, and their events."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from unbraid.web.upload import Upload
 from unbraid.web.workers import Workers
 
 _SWEEP_S = 600.0
-_NO_SONG = "There is no such song; it may have been deleted."
+_NO_SONG = "This song does not exist; it may have been deleted."
 
 
 class Service:
@@ -32,9 +32,9 @@ class Service:
 
     Args:
         storage: its folder.
-        limits: what it takes on.
+        limits: of uploads, queue and library.
         models: name to offered model.
-        key: of the API; None if everybody may come in.
+        key: of the API; None for open access.
         devices, threads: see `Workers`.
     """
 
@@ -60,13 +60,13 @@ class Service:
         self._retention = threading.Thread(target=self._keep_tidy, name="retention", daemon=True)
 
     def start(self) -> None:
-        """Clear what a crash has left, and begin to work."""
+        """Clean up after a crash, and start the workers."""
         self.storage.sweep(self.store.ids())
         self.workers.start()
         self._retention.start()
 
     def stop(self) -> None:
-        """End the workers and let go of the folder."""
+        """Stop the workers and release the folder."""
         self._ended.set()
         self.hub.close()
         self.workers.stop()
@@ -87,7 +87,7 @@ class Service:
         return job
 
     def show(self, job: Job) -> JobView:
-        """A job as the API gives it."""
+        """A job in API form."""
         return show_job(job, self.store.position(job))
 
     def show_id(self, id: str) -> JobView | None:
@@ -96,7 +96,7 @@ class Service:
         return None if job is None else self.show(job)
 
     def check_room(self) -> None:
-        """Whether another song may come in.
+        """Check that another song can be added.
 
         Raises:
             Refusal: 429 if the queue or the library is full, 507 if the disk is.
@@ -112,7 +112,7 @@ class Service:
         """Queue an upload.
 
         Raises:
-            Refusal: 422 for settings that cannot be, 429 if the queue is full; the upload is gone.
+            Refusal: 422 for invalid settings, 429 if the queue is full; the upload is deleted.
         """
         try:
             settings = choose(upload.fields, self.models)
@@ -126,7 +126,7 @@ class Service:
         """Queue the whole song of a preview.
 
         Raises:
-            Refusal: 404, 409 if the job is no preview, 429.
+            Refusal: 404, 409 if the job is not a preview, 429.
         """
         preview = self.job(id)
         if not preview.settings.preview:
@@ -141,7 +141,7 @@ class Service:
         return self._add(new, preview.name, preview.suffix, settings, demo=False)
 
     def cancel(self, id: str) -> Job:
-        """Stop a job that waits or runs; one that has ended stays as it is.
+        """Stop a waiting or running job.
 
         Raises:
             Refusal: 404, or 409 if it has ended already.
@@ -171,7 +171,7 @@ class Service:
         return self.job(id)
 
     def delete(self, id: str) -> None:
-        """Forget a job and remove its files.
+        """Delete a job and its files.
 
         Raises:
             Refusal: 404.
@@ -183,10 +183,10 @@ class Service:
         self._positions_changed()
 
     def part_file(self, job: Job, part: str) -> Path:
-        """The written file of a part, or the upload.
+        """The file of a stem, or the upload.
 
         Raises:
-            Refusal: 404, or 409 if it is not there yet.
+            Refusal: 404, or 409 if it is not ready.
         """
         if part == ORIGINAL:
             path = self.storage.original(job.id, job.suffix)
@@ -199,10 +199,10 @@ class Service:
         return path
 
     def samples(self, job: Job, part: str, start: int, count: int) -> tuple[np.ndarray, int]:
-        """Samples of a part, int16 (samples, channels), and their rate; also while it is separated.
+        """Samples of a stem, int16 (samples, channels), and their rate; also during separation.
 
         Raises:
-            Refusal: 404, 409 if none are there yet, 422 if it is too many at once.
+            Refusal: 404, 409 if none are ready, 422 for too many at once.
         """
         facts = job.facts
         rate = facts.sample_rate
@@ -221,10 +221,10 @@ class Service:
         return read_samples(path, start, min(count, max(0, (facts.samples or 0) - start)))
 
     def part_sound(self, job: Job, part: str) -> Path:
-        """A file in which one can seek to any sample of a part.
+        """A file of a stem that can be read from any sample.
 
         Raises:
-            Refusal: 404, or 409 if it is not there yet.
+            Refusal: 404, or 409 if it is not ready.
         """
         if part != ORIGINAL:
             self._check_part(job, part)
@@ -236,14 +236,14 @@ class Service:
         return path
 
     def demo_is_due(self) -> bool:
-        """Whether the demo song waits or is being separated."""
+        """Whether the demo song is waiting or running."""
         return any(job.demo for job in self.store.with_status("queued", "running"))
 
     def _check_part(self, job: Job, part: str) -> None:
         if job.status != "succeeded":
             raise not_ready()
         if part not in job.facts.parts:
-            raise not_found("This song has no such part.")
+            raise not_found("This song does not have that stem.")
 
     def _add(self, id: str, name: str, suffix: str, settings: JobSettings, demo: bool) -> Job:
         job = self.store.add(
@@ -284,7 +284,7 @@ class Service:
             self.hub.changed(job.id)
 
     def _keep_tidy(self) -> None:
-        """Delete songs whose time is over."""
+        """Delete expired songs."""
         while True:
             if self.limits.keep_days is not None:
                 for job in self.store.finished_before(time.time() - 86_400 * self.limits.keep_days):

@@ -1,17 +1,17 @@
-"""Where the files of the web app are, and that none is left behind.
+"""The files of the web app.
 
     DATA/jobs.sqlite3             all jobs
     DATA/server.lock              held by the server that uses this folder
-    DATA/incoming/                uploads on their way, mixes being rendered; emptied at each start
+    DATA/incoming/                unfinished uploads and mixes; emptied at each start
     DATA/songs/ID/original.EXT    as uploaded
     DATA/songs/ID/excerpt.wav     what a preview separates
-    DATA/songs/ID/listen/         16-bit copies for the mixer, of what cannot be read from anywhere
-    DATA/songs/ID/listen.json     where stems can be heard while they are separated
+    DATA/songs/ID/listen/         16-bit copies for the mixer, of files without random access
+    DATA/songs/ID/listen.json     where the stems are during separation
     DATA/songs/ID/stems/          PART.EXT
     DATA/songs/ID/peaks.json
 
-A song's folder comes before its row in the database and goes after it, so that a crash leaves
-folders without rows, never rows without folders; the next start removes those.
+A song's folder is created before its row in the database and deleted after it, so that a crash can
+leave folders without rows, but never rows without folders; the next start removes such folders.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ID = re.compile(r"[0-9a-f]{20}")
 
 
 def data_root() -> Path:
-    """Where this user's songs are kept when no folder is named."""
+    """The default folder for this user's songs."""
     own = os.environ.get("UNBRAID_DATA")
     if own:
         return Path(own).expanduser()
@@ -46,14 +46,14 @@ def data_root() -> Path:
 
 
 def new_id() -> str:
-    """A name that nobody can guess."""
+    """A random, unguessable name."""
     return secrets.token_hex(10)
 
 
 def known_suffix(name: str) -> str:
-    """The suffix of a client's file name if it is a usual one of sound files, else "".
+    """The suffix of a client's file name if it is a common audio suffix, else "".
 
-    FFmpeg tells a few formats by it; nothing else of the name goes any further.
+    FFmpeg recognizes a few formats by it; the rest of the name is not used.
 
     >>> known_suffix("../../etc/song.MP3"), known_suffix("song.mp3/..")
     ('.mp3', '')
@@ -66,9 +66,9 @@ class Storage:
     """The folder of one server.
 
     Args:
-        root: made if need be.
+        root: created if needed.
     Raises:
-        SettingsError: if it cannot be made or written, or another server uses it.
+        SettingsError: if it cannot be created or written, or another server uses it.
     """
 
     def __init__(self, root: Path) -> None:
@@ -92,7 +92,7 @@ class Storage:
     def song(self, id: str) -> Path:
         """The folder of a song."""
         if not ID.fullmatch(id):
-            raise ValueError(f"{id!r} is no id")
+            raise ValueError(f"{id!r} is not an id")
         return self.songs / id
 
     def original(self, id: str, suffix: str) -> Path:
@@ -100,15 +100,15 @@ class Storage:
         return self.song(id) / f"original{suffix}"
 
     def arriving(self) -> Path:
-        """A new name for a file on its way."""
+        """A new name for an unfinished file."""
         return self.incoming / secrets.token_hex(10)
 
     def free_bytes(self) -> int:
-        """Free space of the disk."""
+        """Free space on the disk."""
         return shutil.disk_usage(self.root).free
 
     def take(self, id: str, arrived: Path, suffix: str) -> None:
-        """Move an upload that is complete into the folder of a new song."""
+        """Move a complete upload into the folder of a new song."""
         self.song(id).mkdir()
         arrived.replace(self.original(id, suffix))
 
@@ -122,7 +122,7 @@ class Storage:
             shutil.copyfile(source, target)
 
     def used_bytes(self, id: str) -> int:
-        """Disk that a song takes."""
+        """Disk space of a song."""
         total = 0
         for folder, _, names in os.walk(self.song(id)):
             for name in names:
@@ -131,7 +131,7 @@ class Storage:
         return total
 
     def clear_results(self, id: str) -> None:
-        """Remove all but the upload, before a song is separated anew."""
+        """Remove everything except the upload, before a song is separated again."""
         for path in list(self.song(id).iterdir()) if self.song(id).is_dir() else []:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
@@ -139,14 +139,14 @@ class Storage:
                 path.unlink(missing_ok=True)
 
     def remove(self, id: str) -> None:
-        """Remove all files of a song: out of sight at once, then from the disk."""
+        """Remove all files of a song: first from its folder, then from the disk."""
         grave = self.arriving()
         with suppress(OSError):
             self.song(id).rename(grave)
             shutil.rmtree(grave, ignore_errors=True)
 
     def sweep(self, known: Collection[str]) -> int:
-        """Remove what no job knows; returns how many songs and files that were."""
+        """Remove files that belong to no job; returns how many songs and files were removed."""
         orphans = [path for path in self.songs.iterdir() if path.name not in known]
         orphans += list(self.incoming.iterdir())
         for path in orphans:
@@ -157,7 +157,7 @@ class Storage:
         return len(orphans)
 
     def close(self) -> None:
-        """Let another server use the folder."""
+        """Release the folder for another server."""
         self._lock.close()
 
 

@@ -1,7 +1,7 @@
-"""A song from the wire to the disk: once, in flat memory, and only so long as it behaves.
+"""Receives an uploaded song: parsed as it arrives, in constant memory, with limits.
 
-The body is multipart/form-data with one `file` and some short fields. It is parsed as it arrives,
-and the file goes straight into a file of ours; no name of the client's is used for that.
+The body is multipart/form-data with one `file` and some short fields. The song is written straight
+to a new file; no name from the client is used for it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from starlette.requests import ClientDisconnect, Request
 from unbraid.web.limits import Limits
 from unbraid.web.refusals import Refusal
 
-_FORM_BYTES = 64 << 10  # all that is not the file
+_FORM_BYTES = 64 << 10  # of everything except the file
 _FIELDS, _FIELD_BYTES = 20, 1000
 _WRITE_BYTES = 1 << 20
 _DISK_EVERY = 16 << 20
@@ -34,11 +34,11 @@ _LONGEST_NAME = 200
 
 @dataclass(frozen=True)
 class Upload:
-    """A file that has come in whole.
+    """A complete upload.
 
     Attributes:
-        path: where it is for now.
-        name: its client's name for it, fit to be shown.
+        path: temporary place of the file.
+        name: the client's file name, safe to show.
         fields: the other fields of the form.
         size: bytes.
     """
@@ -52,16 +52,16 @@ class Upload:
 async def receive_upload(
     request: Request, path: Path, limits: Limits, free_bytes: Callable[[], int]
 ) -> Upload:
-    """Take the body of a request in.
+    """Receive the body of a request.
 
     Args:
         request: not read yet.
         path: a new file.
         limits: sizes and times.
-        free_bytes: space of the disk that `path` is on.
+        free_bytes: free space on the disk of `path`.
     Raises:
-        Refusal: if it is no such form, too large, too slow, or there is no room; `path`
-            is then gone.
+        Refusal: if it is not such a form, too large, too slow, or the disk is full; `path` is then
+            deleted.
     """
     body = _Body(request, limits)
     try:
@@ -76,7 +76,7 @@ async def receive_upload(
         await body.drain()
         refusal.headers["Connection"] = "close"
         raise
-    except BaseException:  # the client has gone, or we are ending
+    except BaseException:  # the client left, or the server stops
         path.unlink(missing_ok=True)
         raise
 
@@ -96,7 +96,7 @@ async def _receive(body: _Body, form: _Form, limits: Limits, free_bytes: Callabl
 
 
 class _Body:
-    """The body of a request, as it comes."""
+    """The body of a request, in pieces."""
 
     def __init__(self, request: Request, limits: Limits) -> None:
         self._request = request
@@ -104,23 +104,23 @@ class _Body:
         self._ended = False
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Pieces of the body, as long as they come fast enough."""
+        """Pieces of the body, while they arrive fast enough."""
         begun, count = time.monotonic(), 0
         while not self._ended:
             try:
                 chunk = await self._next(self._limits.idle_s)
             except asyncio.TimeoutError:  # another class than TimeoutError before Python 3.11
-                raise Refusal(408, "too_slow", "Nothing came for too long; try again.") from None
+                raise Refusal(408, "too_slow", "No data arrived for too long; try again.") from None
             count += len(chunk)
             taken = time.monotonic() - begun
             due = self._limits.slowest_bytes_s * (taken - _GRACE_S)
             if taken > self._limits.upload_s or (taken > _GRACE_S and count < due):
-                raise Refusal(408, "too_slow", "The upload was too slow and was given up.")
+                raise Refusal(408, "too_slow", "The upload was too slow and was stopped.")
             if chunk:
                 yield chunk
 
     async def drain(self) -> None:
-        """Read on for a moment: many clients hear an answer only when they have sent all."""
+        """Read on for a moment: many clients read the answer only after sending everything."""
         end, count = time.monotonic() + _DRAIN_S, 0
         with suppress(asyncio.TimeoutError, ClientDisconnect):
             while not self._ended and count < _DRAIN_BYTES:
@@ -137,7 +137,7 @@ class _Body:
 
 
 class _Form:
-    """A form that comes in pieces."""
+    """A form that arrives in pieces."""
 
     def __init__(self, boundary: bytes, file: IO[bytes], limits: Limits) -> None:
         self.buffer = bytearray()
@@ -151,7 +151,7 @@ class _Form:
         self._ended = False
         self._header, self._value = b"", b""
         self._disposition = b""
-        self._field: str | None = None  # None while the file itself comes
+        self._field: str | None = None  # None during the file itself
         self._content = bytearray()
         callbacks: Any = {
             "on_part_begin": self._on_part,
@@ -169,7 +169,7 @@ class _Form:
             raise _malformed() from None
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next piece of the body."""
+        """Parse the next piece of the body."""
         self._all += len(chunk)
         if self._all > self._limits.upload_bytes + _FORM_BYTES:
             raise _too_large(self._limits)
@@ -179,12 +179,12 @@ class _Form:
             raise _malformed() from None
 
     def finish(self) -> None:
-        """The body has come to its end."""
+        """The body is complete."""
         if not self._ended:
             raise _malformed()
 
     def write(self) -> None:
-        """Put what has come of the file onto the disk."""
+        """Write the received part of the file to disk."""
         rest = memoryview(self.buffer)
         try:
             while rest:
@@ -197,7 +197,7 @@ class _Form:
 
     def result(self, path: Path) -> Upload:
         if self._name is None:
-            raise Refusal(422, "no_file", "There is no song in this form: its field is 'file'.")
+            raise Refusal(422, "no_file", "This form has no song; use a field named 'file'.")
         if self.size == 0:
             raise Refusal(422, "empty", "This file is empty.")
         return Upload(path, shown_name(self._name), self._fields, self.size)
@@ -250,7 +250,7 @@ class _Form:
 
 
 def shown_name(name: str) -> str:
-    """A client's name for a file, as it may be shown: its last part, in one line, not too long.
+    """A client's file name in a form that is safe to show: without folders, one short line.
 
     >>> shown_name("C:\\\\music\\\\so\\x00ng.mp3"), shown_name("../../../etc/passwd")
     ('song.mp3', 'passwd')

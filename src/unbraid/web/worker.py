@@ -1,10 +1,10 @@
-"""The process that separates, one for each device: takes orders on stdin, answers on stdout.
+"""The worker process, one for each device: reads orders on stdin, answers on stdout.
 
 The messages are those of `messages`: `Order` and `Cancel` in; `Ready`, `Progress`, `Learned` and
 `Ended` out.
 
-When stdin closes, the server is gone, and the process ends at once, whatever it is doing: the
-server that starts next will queue the job again.
+When stdin closes, the server has ended, and the worker ends at once: the next server queues the
+job again.
 """
 
 from __future__ import annotations
@@ -53,16 +53,16 @@ from unbraid.web.reader import plain_sentence
 
 _STAGES: dict[str, Stage] = {"read": "separating", "separate": "separating", "write": "writing"}
 _READ, _SEPARATED = 0.05, 0.95
-_NICE = 5  # pages answer first
+_NICE = 5  # answering pages has priority
 
 
 class Worker:
     """Separates one song after the other.
 
     Args:
-        device: as `Separator` takes it.
-        threads: of torch; None leaves them as they are.
-        out: where to tell.
+        device: as in `Separator`.
+        threads: CPU threads; None for the default.
+        out: receives the messages.
     """
 
     def __init__(self, device: str, threads: int | None, out: IO[str]) -> None:
@@ -75,7 +75,7 @@ class Worker:
         self._cancel: dict[str, CancelToken] = {}
 
     def listen(self, lines: IO[str]) -> None:
-        """Take orders until the server is gone; then end the process."""
+        """Read orders until the server ends; then end the process."""
         for line in lines:
             message = from_line(line)
             if isinstance(message, Order):
@@ -151,7 +151,7 @@ class Worker:
         self.tell(Learned(end, order.id))
 
     def _listen_copy(self, song: Path, part: str, path: Path, facts: SongFacts) -> PeakMeter:
-        """The peaks of a written part; one that cannot be read from anywhere is copied first."""
+        """The peaks of a written stem; a file without random access is copied first."""
         if path.suffix in (".wav", ".flac"):
             return meter_peaks(read_part(path))
         from unbraid.audio.files import read_blocks
@@ -221,11 +221,11 @@ def read_apart(
     cancel: CancelToken,
     on_progress: Callable[[float], object],
 ) -> SongFacts:
-    """Read a song in a process of its own, which is ended when it takes too long.
+    """Decode a song in a separate process, with a time limit.
 
     Raises:
         Cancelled: if asked to stop.
-        UnbraidError: if the song is refused, the time is up, or the decoder dies of it.
+        UnbraidError: if the song is refused, takes too long, or crashes the decoder.
     """
     process = subprocess.Popen(
         python("unbraid.web.reader"),
@@ -241,7 +241,7 @@ def read_apart(
     ear.start()
     end = time.monotonic() + most_s
     try:
-        with suppress(OSError):  # if it has died already, it says nothing, which is told below
+        with suppress(OSError):  # a dead process sends no answer, which is reported below
             process.stdin.write(to_line(request))
             process.stdin.flush()
         while True:
@@ -278,7 +278,7 @@ def _drain(process: subprocess.Popen[str], into: queue.Queue[str | None]) -> Non
 
 
 def main() -> int:
-    """Work for a server until it is gone."""
+    """Work for a server until it ends."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int)
@@ -286,7 +286,7 @@ def main() -> int:
     options = parser.parse_args()
     if hasattr(os, "nice"):
         os.nice(_NICE)
-    # What a library prints must not be taken for a message.
+    # Output of libraries must not be read as a message.
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     worker = Worker(options.device, options.threads, out)

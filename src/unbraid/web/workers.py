@@ -1,7 +1,7 @@
-"""The server's side of its workers: hands out jobs, listens, starts again what died.
+"""The server's side of its workers: hands out jobs, reads messages, restarts dead workers.
 
-Each worker has a thread here that reads what it tells. A worker that dies takes nothing with it:
-its job is queued again once, and fails the second time.
+Each worker has a thread here that reads its messages. When a worker dies, its job is queued again
+once, and fails the second time.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from unbraid.web.messages import (
 from unbraid.web.processes import environment, python
 from unbraid.web.storage import Storage
 
-_CRASHES = 1  # a job whose worker died may try once more
+_CRASHES = 1  # retries of a job after its worker died
 _CANCEL_S = 10.0
 _BACKOFF_S = (0.5, 30.0)
 _LOOK_S = 0.5
@@ -45,7 +45,7 @@ STUCK = "The separation made no progress for a long time and was stopped."
 
 @dataclass
 class _Current:
-    """What a worker is at."""
+    """The job of a worker."""
 
     id: str
     heard: float
@@ -59,8 +59,8 @@ class Workers:
     Args:
         store, storage, limits: of the server.
         models: name to offered model.
-        devices: one worker for each, as `Separator` takes them.
-        threads: of torch in each worker.
+        devices: one worker for each, as in `Separator`.
+        threads: CPU threads of each worker.
         on_change: called with the id of a job that has changed, from any thread.
     """
 
@@ -86,14 +86,14 @@ class Workers:
         self._watch = threading.Thread(target=self._watch_all, name="watch", daemon=True)
 
     def start(self) -> None:
-        """Start all processes. Jobs that ran when the last server ended wait again."""
+        """Start all processes. Jobs that were running before are queued again."""
         self.store.requeue_all()
         for worker in self._workers:
             worker.start()
         self._watch.start()
 
     def stop(self, most_s: float = 5.0) -> None:
-        """End all processes; what they were at is queued again."""
+        """End all processes; their jobs are queued again."""
         self.stopping.set()
         for worker in self._workers:
             worker.end()
@@ -105,23 +105,23 @@ class Workers:
         return {worker.device: worker.state for worker in self._workers}
 
     def wake(self) -> None:
-        """Hand out what waits to those who are idle."""
+        """Give waiting jobs to idle workers."""
         for worker in self._workers:
             worker.take_next()
 
     def cancel(self, id: str) -> bool:
-        """Stop a running job; False if none of the workers is at it."""
+        """Stop a running job; False if no worker has it."""
         return any(worker.cancel(id) for worker in self._workers)
 
     def discard(self, id: str) -> None:
-        """Remove the files of a deleted job, now or when its worker has let go of them."""
+        """Remove the files of a deleted job, now or when its worker has stopped."""
         self._doomed.add(id)
         if not self.cancel(id):
             self._doomed.discard(id)
             self.storage.remove(id)
 
     def order(self, job: Job) -> Order:
-        """A job as a worker takes it."""
+        """A job in the form that a worker reads."""
         limits = self.limits
         model = self.models.get(job.settings.model)
         return Order(
@@ -137,7 +137,7 @@ class Workers:
         )
 
     def ended(self, id: str, status: End, error: str | None) -> None:
-        """A job has come to its end."""
+        """A job has ended."""
         if id not in self._doomed:
             if status != "succeeded":
                 self.storage.clear_results(id)
@@ -146,7 +146,7 @@ class Workers:
         self._let_go(id)
 
     def crashed(self, current: _Current) -> None:
-        """The worker has died of a job, or was ended in the middle of it."""
+        """The worker died, or was ended, during a job."""
         job = self.store.get(current.id)
         if job is None or current.id in self._doomed:
             self._let_go(current.id)
@@ -207,7 +207,7 @@ class _Worker:
         self._thread.join(most_s)
 
     def take_next(self) -> None:
-        """Send the next job, if there is one and the worker is free."""
+        """Send the next job, if one is waiting and the worker is idle."""
         with self._lock:
             if not self._ready or self._current is not None or self._crew.stopping.is_set():
                 return
@@ -229,7 +229,7 @@ class _Worker:
             return True
 
     def look(self, most_silent_s: float) -> None:
-        """End a process that does not stop when asked, or has not been heard of for too long."""
+        """End a process that does not stop when asked, or sends no message for too long."""
         with self._lock:
             current, now = self._current, time.monotonic()
             if current is None or self._process is None:
@@ -243,7 +243,7 @@ class _Worker:
     def _send(self, message: Message) -> None:
         process = self._process
         if process is not None and process.stdin is not None:
-            with suppress(OSError):  # it has died, which its thread will notice
+            with suppress(OSError):  # it has died; its thread will notice
                 process.stdin.write(to_line(message))
                 process.stdin.flush()
 

@@ -22,7 +22,7 @@ class BagRecipe:
     Attributes:
         models: names of its members, with repetitions.
         weights: models x stems; None for equal ones.
-        segment_s: the members' segment in place of their own, in seconds.
+        segment_s: segment of every member in seconds; None: each uses its own.
         ensemble: how an ensemble combines its members, as `EnsembleConfig` names it; "" for a bag.
     """
 
@@ -42,28 +42,28 @@ class _PlainLoader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise CheckpointError("it uses references, which a bag does not need")
+            raise CheckpointError("it uses references; a bag needs none")
         if getattr(event, "tag", None):
-            raise CheckpointError(f"it uses the tag {event.tag!r:.80}, which a bag does not need")
+            raise CheckpointError(f"it uses the tag {event.tag!r:.80}; a bag needs no tags")
         self.depth += 1
         if self.depth > 8:
-            raise CheckpointError("it is nested more deeply than a bag is")
+            raise CheckpointError("it is nested too deeply for a bag")
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
 
 
 def read_recipe(path: Path) -> BagRecipe | ChainRecipe:
-    """What the YAML at `path` says: a bag, or a chain.
+    """Read the YAML at `path`: a bag or a chain.
 
     Raises:
-        CheckpointError: if it is damaged or says anything that these do not need.
+        CheckpointError: if it is damaged, or holds anything else.
     """
     try:
         with path.open("rb") as file:
             data = file.read(_MOST_BYTES + 1)
         if len(data) > _MOST_BYTES:
-            raise CheckpointError(f"longer than {_MOST_BYTES} bytes, which no bag is")
+            raise CheckpointError(f"longer than {_MOST_BYTES} bytes, too long for a bag")
         content = yaml.load(data.decode("utf-8"), Loader=_PlainLoader)
         if isinstance(content, dict) and "chain" in content:
             return chain_recipe(content)
@@ -88,14 +88,14 @@ def _recipe(content: Any) -> BagRecipe:
     if not 1 <= len(names) <= 64:
         raise CheckpointError(f"a bag holds 1 to 64 models, got {len(names)}")
     for name in names:
-        # Names, not paths: nothing outside the folder of the bag can be meant.
+        # Names, not paths: a bag cannot refer to files outside its folder.
         if not isinstance(name, str) or not NAME.fullmatch(name):
-            raise CheckpointError(f"{name!r:.80} is no name of a model")
+            raise CheckpointError(f"{name!r:.80} is not a model name")
     weights = content.get("weights")
     if weights in (None, "", "null", "~"):
         weights = None
     elif not isinstance(weights, list) or not all(isinstance(row, list) for row in weights):
-        raise CheckpointError("the weights of a bag are a row for each model")
+        raise CheckpointError("the weights of a bag are one row for each model")
     segment = content.get("segment")
     return BagRecipe(
         models=tuple(names),
@@ -109,10 +109,10 @@ def find_in_folder(folder: Path, name: str) -> Path:
     """The file of the model or bag `name` in a folder: NAME.ending or NAME-HASH.ending.
 
     Raises:
-        CheckpointError: if there is none, or more than one.
+        CheckpointError: if no file or several files match.
     """
     if not NAME.fullmatch(name):
-        raise CheckpointError(f"{folder}: {name!r:.80} is no name of a model")
+        raise CheckpointError(f"{folder}: {name!r:.80} is not a model name")
     found = sorted(
         path
         for path in folder.iterdir()
@@ -147,10 +147,10 @@ def names_in_folder(folder: Path) -> list[str]:
 
 
 def only_in_folder(folder: Path) -> str:
-    """The name of the one bag, or else of the one model, in a folder.
+    """The name of the only bag in a folder, or of its only model.
 
     Raises:
-        ModelError: if it is not clear which is meant.
+        ModelError: if the folder holds no model, or several.
     """
     names = names_in_folder(folder)
     bags = [path for path in folder.iterdir() if path.suffix in (".yaml", ".yml")]
@@ -158,5 +158,5 @@ def only_in_folder(folder: Path) -> str:
         return names[0]
     raise ModelError(
         f"{folder}: a folder with {len(names)} models; say which, as {folder}/NAME: "
-        f"{', '.join(names) or 'there is none'}"
+        f"{', '.join(names) or '(none found)'}"
     )

@@ -1,4 +1,4 @@
-"""Cards: what there is to know of a model before it is loaded or even fetched."""
+"""Model cards: what is known about a model before it is downloaded or loaded."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ _BUNDLED = Path(__file__).parent / "weights"
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What there is to know of a model before it is loaded.
+    """What is known about a model before it is loaded.
 
     Attributes:
         name: as `load_model` takes it.
-        path: file of its weights; of a bag, the folder of its members.
-        stems: names of the parts.
+        path: file of its weights; for a bag, the folder of its members.
+        stems: names of its stems.
         licence: of the weights.
         summary: one line.
         text: the whole card, Markdown.
-        size_mb: of all files, in 10^6 bytes; None if not known before they are fetched.
-        local: whether it can be loaded without fetching anything.
+        size_mb: of all files, in 10^6 bytes; None if unknown before download.
+        local: whether it can be loaded without a download.
         kind: "bundled", "bag" or "single".
-        trained_on: what it learnt from, in words.
-        musdb_test_seen: whether MUSDB18's test set was among it, so that scores on it say nothing;
-            None if that is not known.
-        segment_s: seconds of audio in one pass; None: the file says.
+        trained_on: its training data, in words.
+        musdb_test_seen: whether the training data include MUSDB18's test set, which makes scores
+            on it meaningless; None if unknown.
+        segment_s: seconds of audio in one pass; None if only the file says.
         files: addresses of its files, if it is a public one.
         scores: published figures, each with the name of its benchmark.
         use: what it is recommended for.
-        work: computation for a second of sound, compared with one Hybrid Demucs; 0 if not known.
+        work: computation for a second of audio, relative to one Hybrid Demucs; 0 if unknown.
     """
 
     name: str
@@ -67,14 +67,14 @@ def bundled_files() -> dict[str, Path]:
 
 
 def bundled_parts(path: Path) -> list[Path]:
-    """The files of weights of a bundled model: itself, or the links of a chain."""
+    """The weight files of a bundled model: the file itself, or the links of a chain."""
     if path.suffix != ".yaml":
         return [path]
     return [path.with_name(f"{name}.safetensors") for name in read_recipe(path).models]
 
 
 def bundled_licence(path: Path) -> str:
-    """The licence of a bundled model; of a chain those of its links, each by the link's name."""
+    """The licence of a bundled model; for a chain, the licence of each link by its name."""
     parts = bundled_parts(path)
     if len(parts) == 1:
         return read_info(parts[0]).licence
@@ -82,7 +82,7 @@ def bundled_licence(path: Path) -> str:
 
 
 def bundled_card(path: Path) -> ModelCard:
-    """The card of a model that ships with the package: the Markdown beside its file."""
+    """The card of a bundled model, from the Markdown file next to its weights."""
     parts = bundled_parts(path)
     infos = [read_info(part) for part in parts]
     card = path.with_suffix(".md")
@@ -146,18 +146,18 @@ def public_card(name: str) -> ModelCard:
 
 
 def _any_seen(members: list[CatalogModel]) -> bool | None:
-    """Whether any member has seen the test set; None if that is not known."""
+    """Whether any member was trained on the test set; None if unknown."""
     seen = {member.musdb_test_seen for member in members}
     return True if True in seen else None if None in seen else False
 
 
 def _with_text(card: ModelCard, members: list[CatalogModel]) -> ModelCard:
     seen = {
-        True: "MUSDB18's test set was in its training: any score on it is leaked and says nothing.",
-        False: "MUSDB18's test set was not in its training, as its authors state.",
-        None: "Whether MUSDB18's test set was in its training is not known.",
+        True: "MUSDB18's test set was in its training data: scores on it are leaked.",
+        False: "MUSDB18's test set was not in its training data, as its authors state.",
+        None: "It is unknown whether MUSDB18's test set was in its training data.",
     }[card.musdb_test_seen]
-    size = "not known before it is fetched" if card.size_mb is None else f"{card.size_mb:.0f} MB"
+    size = "unknown before download" if card.size_mb is None else f"{card.size_mb:.0f} MB"
     lines = [
         f"# {card.name}",
         "",

@@ -1,4 +1,4 @@
-"""What is known of public models, read from `catalog.toml`: names, addresses, hashes, licences."""
+"""The catalog of public models, from `catalog.toml`: names, addresses, hashes, licences."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from unbraid.zoo.public.msst import Settings
 
 if sys.version_info >= (3, 11):
     import tomllib
-else:  # the same reader, under the name it had before it joined the standard library
+else:  # the package that became the standard library's tomllib
     import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
 
 _FILE = Path(__file__).with_name("catalog.toml")
@@ -28,19 +28,19 @@ class CatalogModel:
 
     Attributes:
         name: its signature, or our name for it.
-        file: its address, or what follows the root of addresses.
+        file: its address, or the part after the root address.
         kind: what it is, in words.
-        trained_on, musdb_test_seen: what it learnt from, and whether MUSDB18's test set was there;
-            None if that is not known.
+        trained_on, musdb_test_seen: its training data, and whether MUSDB18's test set was part of
+            them; None if unknown.
         stems, licence: of the model and its weights.
-        size_mb: of the file, in 10^6 bytes, perhaps from its number of parameters; None if not
-            known.
-        size_bytes: of the file, exactly; None if not known.
-        sha256: of the file; "" if it is not known, or stands in its name.
+        size_mb: of the file, in 10^6 bytes, perhaps estimated from its number of parameters; None
+            if unknown.
+        size_bytes: exact size of the file; None if unknown.
+        sha256: of the file; "" if it is unknown or part of the file name.
         settings: of the network, for a file of weights alone.
         scores: published figures, each with the name of its benchmark.
         use: what it is recommended for.
-        work: computation for a second of sound, compared with one Hybrid Demucs; 0 if not known.
+        work: computation for a second of audio, relative to one Hybrid Demucs; 0 if unknown.
     """
 
     name: str
@@ -64,13 +64,13 @@ class CatalogModel:
 
     @property
     def known_hash(self) -> str:
-        """First digits of the SHA-256 of the file, as many as are known."""
+        """The known first digits of the file's SHA-256."""
         named = "" if "://" in self.file else self.file_name.partition("-")[2].partition(".")[0]
         return self.sha256 or named
 
     @property
     def address(self) -> str:
-        """Where the file is; `UNBRAID_MIRROR` names another root."""
+        """The address of the file; `UNBRAID_MIRROR` sets another root."""
         mirror = os.environ.get("UNBRAID_MIRROR")
         if "://" in self.file:
             return f"{mirror.rstrip('/')}/{self.file_name}" if mirror else self.file
@@ -82,12 +82,12 @@ class CatalogBag:
     """Several public models under one name: a bag (perhaps of one), or a chain.
 
     Attributes:
-        name: ours, or the name that people know it by.
-        recipe: what it is made of.
+        name: ours, or its well-known name.
+        recipe: its members or links.
         summary: one line.
         use: what it is recommended for.
-        work: computation for a second of sound, compared with one Hybrid Demucs; 0 if not known.
-        stems: of a chain, in the order of its spec; those of a bag are its members'.
+        work: computation for a second of audio, relative to one Hybrid Demucs; 0 if unknown.
+        stems: of a chain, in the order of its spec; a bag has those of its members.
     """
 
     name: str
@@ -108,10 +108,10 @@ class Catalog:
     """All public models and bags.
 
     Attributes:
-        root: where the addresses of Demucs's own models start.
+        root: common start of the addresses of Demucs's own models.
         models: by name.
         bags: bags and chains, by name.
-        doubtful: size of a file whose origin is in doubt -> what to say when one opens it.
+        doubtful: size of a file of doubtful origin -> the warning given when it is opened.
     """
 
     root: str
@@ -120,7 +120,7 @@ class Catalog:
     doubtful: dict[int, str]
 
     def members(self, name: str) -> list[CatalogModel]:
-        """The files that a name stands for, each once; none for an unknown name."""
+        """The files of a model, bag or chain, each once; empty for an unknown name."""
         if name not in self.bags:
             return [self.models[name]] if name in self.models else []
         parts = self.bags[name].recipe.models

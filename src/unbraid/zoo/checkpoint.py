@@ -1,4 +1,4 @@
-"""Our checkpoint format, written here alone; `header.py` reads it.
+"""unbraid's checkpoint format: written here, read by `header.py`.
 
 One safetensors file: the weights under our own names (any float type), and in its metadata, under
 `unbraid`, JSON that says what they are: format version, architecture, config, stems, sample rate,
@@ -42,13 +42,13 @@ def save_checkpoint(
     provenance: Mapping[str, Any] | None = None,
     dtype: torch.dtype | None = None,
 ) -> None:
-    """Write a network of torch to `path`, whole or not at all.
+    """Write a torch network to `path`; an incomplete file never appears under that name.
 
     Args:
-        path: of the file.
-        model: a network of an architecture of ours.
+        path: file to write.
+        model: a network of one of unbraid's architectures.
         licence: of the weights.
-        provenance: how they came about; plain JSON.
+        provenance: origin of the weights; plain JSON.
         dtype: type the weights are stored in, e.g. `torch.float16`; None keeps theirs.
     """
     from safetensors.torch import save_file
@@ -70,11 +70,11 @@ def save_arrays(
     licence: str = "",
     provenance: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a stored model to `path` as a file of ours, whole or not at all; needs no torch.
+    """Write a stored model to `path` in unbraid's format; needs no torch.
 
     Args:
-        path: of the file.
-        model: whose weights are read now.
+        path: file to write.
+        model: the stored model; its weights are read now.
         dtype: type the weights are stored in.
         licence: of the weights.
         provenance: how they came about; plain JSON.
@@ -107,7 +107,7 @@ def _write(path: Path, write: Callable[[Path], None]) -> None:
         temporary.touch()
         mode = temporary.stat().st_mode
         write(temporary)
-        temporary.chmod(mode)  # safetensors allows nobody but the owner
+        temporary.chmod(mode)  # safetensors lets only the owner read it
         publish(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""Fetch a file once: resumed where it broke off, verified, and under its name only when complete.
+"""Download a file once: resumed after a break, verified, and given its name only when complete.
 
-Two processes may ask for the same file at once: one fetches, the other waits and finds it there.
+If two processes need the same file, one downloads it and the other waits.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from unbraid.locks import locked
 from unbraid.zoo.hashes import sha256_of
 
 OnDownload = Callable[[str, int, int | None], None]
-"""Called with the file's name, the bytes that are there, and those it will have, if known."""
+"""Called with the file's name, the bytes received so far, and the total, None if unknown."""
 
 MOST_BYTES = 8 << 30
 _BLOCK = 256 << 10
@@ -29,12 +29,12 @@ _SLOWEST = 1024  # bytes a second, over a minute
 
 
 def cache_dir() -> Path:
-    """Folder of fetched models: `UNBRAID_CACHE`, else below `XDG_CACHE_HOME`, else `~/.cache`."""
+    """Folder of downloaded models, in `UNBRAID_CACHE`, `XDG_CACHE_HOME` or `~/.cache`."""
     return cache_root() / "models"
 
 
 class CannotFetch(ModelError):
-    """The file could not be had; the message says why, in a few words."""
+    """The download failed; the message says why, in a few words."""
 
 
 def fetch(
@@ -47,16 +47,16 @@ def fetch(
     tries: int = 5,
     pause_s: float = 1.0,
 ) -> Path:
-    """Make sure that the file at `address` lies at `target`.
+    """Download the file at `address` to `target`, unless it is there already.
 
     Args:
         hash8: first digits of its SHA-256, as hex.
-        timeout_s: how long the other side may be silent.
+        timeout_s: longest wait for data from the server.
         tries: attempts without a byte of progress before giving up.
-        pause_s: before the second attempt; longer before later ones.
+        pause_s: wait before the second attempt; later waits are longer.
     Raises:
-        CannotFetch: if it cannot be had, or is not the file that it should be. What arrived of it
-            stays beside `target` and is used the next time.
+        CannotFetch: if the download fails, or the file has another hash. The part that arrived
+            stays next to `target` and is continued the next time.
     """
     if address.partition(":")[0] not in ("http", "https"):
         raise CannotFetch(f"cannot fetch {address}: only http and https are fetched from")
@@ -105,11 +105,11 @@ def _fetch_part(
             raise CannotFetch(
                 f"cannot use {address}: its SHA-256 starts with {found}, not with {hash8}"
             )
-        resumed = False  # what was there from before may have been of another file; once more
+        resumed = False  # the old part may have belonged to another file: try once more
 
 
 class _Broken(Exception):
-    """An attempt failed; `final` if a further one would not help, `slow` if it came to little."""
+    """An attempt failed; `final` if another would not help, `slow` if it received little."""
 
     def __init__(self, reason: str, final: bool = False, slow: bool = False) -> None:
         super().__init__(" ".join(reason.split())[:300])
@@ -117,7 +117,7 @@ class _Broken(Exception):
 
 
 def _request(address: str, part: Path, on_download: OnDownload | None, timeout_s: float) -> None:
-    """One attempt: ask for what is missing, and append it."""
+    """One attempt: request the missing bytes and append them."""
     there = _size(part)
     headers = {"User-Agent": "unbraid", "Accept-Encoding": "identity"}
     if there:
@@ -132,7 +132,7 @@ def _request(address: str, part: Path, on_download: OnDownload | None, timeout_s
             _save(answer, part, there, _total(answer, there), on_download, timeout_s)
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code == 416:  # what we have is longer than the file: it is another one
+        if error.code == 416:  # our part is longer than the file, so it belongs to another one
             part.unlink(missing_ok=True)
             raise _Broken("the server has a shorter file") from error
         lasting = error.code < 500 and error.code not in (408, 425, 429)
@@ -175,13 +175,13 @@ def _save(
 
 
 def _read(answer: Any) -> bytes:
-    # read1: what has arrived, so that a slow server is seen to be slow
+    # read1 returns what has arrived, so that a slow server is noticed
     block: bytes = answer.read1(_BLOCK)
     return block
 
 
 def _continues(answer: Any, there: int) -> bool:
-    """Whether the answer goes on where our part ends."""
+    """Whether the answer starts where our part ends."""
     said = answer.headers.get("Content-Range", "")
     return bool(said.startswith(f"bytes {there}-"))
 
@@ -196,7 +196,7 @@ def _size(path: Path) -> int:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows to HTTP and HTTPS, and from HTTPS to nothing less."""
+    """Follows redirects to HTTP and HTTPS, but never from HTTPS to HTTP."""
 
     def redirect_request(
         self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str

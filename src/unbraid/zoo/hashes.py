@@ -1,4 +1,4 @@
-"""Hashes of files, and those that public file names state."""
+"""Hashes of files, and the hashes in the names of public files."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from unbraid.errors import CheckpointError
 
 
 class Digest:
-    """The hash of a file, or of several with further facts, computed once and only when needed.
+    """The hash of a file, or of several files and facts, computed once and only when needed.
 
     Args:
         paths: of the files.
-        facts: what counts beside their content; without facts one file has its plain SHA-256.
+        facts: values to hash with the content; without them one file gets its plain SHA-256.
     """
 
     def __init__(self, paths: Sequence[Path], facts: tuple[object, ...] = ()) -> None:
@@ -24,7 +24,7 @@ class Digest:
         self._found: Future[str] | None = None
 
     def start(self) -> None:
-        """Compute it on a thread of its own, if that has not begun."""
+        """Start computing it on its own thread, unless that has started."""
         if self._found is None:
             helper = ThreadPoolExecutor(1, "unbraid-hash")
             self._found = helper.submit(self._compute)
@@ -64,7 +64,7 @@ def sha256_of(path: Path) -> str:
 
 
 def named_hash(path: Path) -> str | None:
-    """The first 8 digits of the hash that a public file name states: signature-HASH.ending.
+    """The first 8 digits of the hash in a public file name: signature-HASH.suffix.
 
     >>> named_hash(Path("e51eebcc-c1b80bdd.th"))
     'c1b80bdd'
@@ -78,7 +78,7 @@ def check_named_hash(path: Path) -> None:
     """Compare a file with the hash in its name, if there is one.
 
     Raises:
-        CheckpointError: if it is another.
+        CheckpointError: if they differ.
     """
     wanted = named_hash(path)
     if wanted is not None and (found := sha256_of(path)[:8]) != wanted:

@@ -1,4 +1,4 @@
-"""What one of our checkpoints says, and its weights as arrays: read without torch.
+"""The header and the weights of unbraid's checkpoints, read without torch.
 
 The format is described in `checkpoint.py`, which writes it.
 """
@@ -24,14 +24,14 @@ FORMAT_VERSION = 2  # 1: ratio masks and a second rate were settings of a networ
 
 @dataclass(frozen=True)
 class CheckpointInfo:
-    """What a checkpoint says of itself.
+    """The header of a checkpoint.
 
     Attributes:
         architecture, config: as `models.registry.make_config` takes them.
-        prefix: what is put before the names of the weights in the file.
+        prefix: added before the names of the weights in the file.
         stems, sample_rate: of the model.
         licence: of the weights, as an SPDX name or a sentence.
-        provenance: how the weights came about; plain JSON.
+        provenance: origin of the weights; plain JSON.
     """
 
     architecture: str
@@ -44,20 +44,20 @@ class CheckpointInfo:
 
 
 def read_info(path: str | Path) -> CheckpointInfo:
-    """What the file at `path` says of itself, without reading the weights.
+    """The header of the file at `path`; the weights are not read.
 
     Raises:
-        CheckpointError: if it is not a checkpoint of ours, or of a later format.
+        CheckpointError: if it is not one of unbraid's checkpoints, or has a newer format.
     """
     with open_file(path) as file:
         return _parse(path, file.metadata())
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """What a safetensors file says of itself.
+    """The metadata of a safetensors file.
 
     Raises:
-        CheckpointError: if it is none.
+        CheckpointError: if it is not a safetensors file.
     """
     try:
         with safe_open(path, framework="np") as file:
@@ -70,13 +70,13 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def mend_v1(architecture: str, config: Mapping[str, Any]) -> tuple[str, dict[str, Any], str]:
-    """Architecture and config of format 1 as they are written today.
+    """Convert architecture and config of format 1 to the current format.
 
-    Ratio masks and a second rate were settings of one network then; now they are models made of
-    models.
+    In format 1, ratio masks and a second rate were settings of one network; now they are models
+    made of models.
 
     Returns:
-        architecture, config, and what is put before the names of the weights.
+        architecture, config, and the prefix for the names of the weights.
     """
     plain = dict(config)
     masks = plain.pop("ratio_masks", False)
@@ -88,7 +88,7 @@ def mend_v1(architecture: str, config: Mapping[str, Any]) -> tuple[str, dict[str
 
 
 def _two_rates(plain: dict[str, Any]) -> dict[str, Any]:
-    """The second network had the settings of the first, but for what follows from the rate."""
+    """The second network had the settings of the first, except those that depend on the rate."""
     low_width = plain.pop("low_width", 48)
     full = make_config("hybrid_demucs", plain)
     if full.sample_rate % 4 or full.n_fft % 4:
@@ -111,13 +111,13 @@ def _two_rates(plain: dict[str, Any]) -> dict[str, Any]:
 
 
 def stored_tensors(path: str | Path) -> dict[str, StoredTensor]:
-    """All weights of a safetensors file by name, to be read where they lie.
+    """All weights of a safetensors file by name; each is read on demand, in place.
 
     Raises:
-        CheckpointError: if it is no such file, or holds weights of an unknown kind.
+        CheckpointError: if it is not a safetensors file, or holds weights of an unknown type.
     """
     with open_file(path):
-        pass  # which looks whether all weights lie within the file, and apart
+        pass  # it checks that all weights are inside the file and do not overlap
     with Path(path).open("rb") as raw:
         header_bytes = int.from_bytes(raw.read(8), "little")
         entries = json.loads(raw.read(header_bytes))
@@ -142,10 +142,10 @@ def _read(path: str | Path, start: int, size: int, shape: tuple[int, ...], kind:
 
 
 def open_file(path: str | Path) -> Any:
-    """A safetensors file, whose weights come as arrays.
+    """Open a safetensors file; its weights are returned as arrays.
 
     Raises:
-        CheckpointError: if it is none.
+        CheckpointError: if it is not a safetensors file.
     """
     try:
         return safe_open(path, framework="np")
@@ -191,7 +191,7 @@ def _parse(path: str | Path, metadata: Mapping[str, str] | None) -> CheckpointIn
 def check_shapes(
     path: str | Path, wanted: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]
 ) -> None:
-    """Raise `CheckpointError` unless the file holds just what the model takes."""
+    """Raise `CheckpointError` unless the file holds exactly the model's weights."""
     wrong = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
     if wrong:
         key = wrong[0]

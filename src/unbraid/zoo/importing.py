@@ -1,4 +1,4 @@
-"""A public model into a file of ours, with what is known of where it comes from."""
+"""Convert a public model to unbraid's format, with its licence and origin."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from unbraid.zoo.stored import StoredModel
 def import_model(
     source: str | Path, target: str | Path, *, licence: str | None = None
 ) -> CheckpointInfo:
-    """Write the model in a public file, or of a single public name that was fetched, as ours.
+    """Write a public model, from a file or a downloaded single model, in unbraid's format.
 
-    Weights are stored in float16 if the file held them so, else in float32.
+    Weights stay float16 if the file holds float16, else they are stored as float32.
 
     Args:
         source: the file, or the name.
         target: a .safetensors file.
-        licence: of the weights; None: what the catalog or the file says.
+        licence: of the weights; None: from the catalog or the file.
     Raises:
         CheckpointError: if the file is refused, or is a bag.
-        SettingsError: if `target` is no .safetensors file.
+        SettingsError: if `target` is not a .safetensors file.
     """
     target = Path(target)
     if target.suffix != ".safetensors":

@@ -1,8 +1,8 @@
-"""From a name or a path to a model as plain data; nothing is run, and no torch is loaded.
+"""Open a model by name or path as plain data; nothing is run, and torch is not loaded.
 
-name     bundled ("mini"), or public ("mdx", "e51eebcc"): fetched once into the cache
-file     unbraid's own, a public .th, .ckpt or .safetensors, the YAML of a bag: told by its content;
-         weights alone have the YAML of their settings beside them, or given as `config`;
+name     bundled ("mini"), or public ("mdx", "e51eebcc"): downloaded once into the cache
+file     unbraid's own, a public .th, .ckpt or .safetensors, or the YAML of a bag, recognized by
+         content; plain weights need the YAML of their settings next to them or as `config`;
          FILE.onnx, as `unbraid export` writes it
 folder   with one model or bag; FOLDER/NAME picks one of several
 """
@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 ONNX_SUFFIX = ".onnx"
-"""By which a path is known as an exported model; the format has no mark of its own."""
+"""Suffix of exported models; the format has no signature to recognize it by."""
 
 _YAML = (".yaml", ".yml")
 _MOST_NESTED = 2
@@ -53,7 +53,7 @@ _log = logging.getLogger("unbraid")
 
 
 def list_models() -> list[ModelCard]:
-    """Cards of all models that have a name: bundled, public bags, public singles."""
+    """Cards of all named models: bundled, public bags, public single models."""
     catalog = load_catalog()
     return [bundled_card(path) for path in bundled_files().values()] + [
         public_card(name) for name in (*catalog.bags, *catalog.models)
@@ -65,16 +65,16 @@ def open_model(
 ) -> StoredModel:
     """A model by name or path, as plain data. Code in a file is never executed.
 
-    A public model that is not in the cache is fetched first; the log "unbraid" has a line of it,
-    and `on_download` is called with the progress.
+    A public model that is not in the cache is downloaded first; the log "unbraid" says so, and
+    `on_download` is called with the progress.
 
     Args:
-        name: a name that `list_models` knows; or a file, a folder, or a name in a folder.
-        config: the YAML of a file of weights alone, where it does not lie beside it.
-        on_download: called as `(file, bytes there, bytes in all or None)`.
+        name: a name from `list_models`; or a file, a folder, or a name in a folder.
+        config: the YAML for a file of plain weights, if it is not next to the file.
+        on_download: called as `(file, bytes received, total bytes or None)`.
     Raises:
-        UnknownModel: if there is no such model.
-        ModelError: if it is a public one that cannot be fetched; says what to fetch from where.
+        UnknownModel: if no model has that name.
+        ModelError: if a public model cannot be downloaded; names the files and addresses.
         CheckpointError: if its file is damaged, altered or refused.
     """
     path = _local_path(name)
@@ -88,12 +88,12 @@ def open_model(
 
 
 def open_file(path: Path, config: Path | None = None) -> StoredModel:
-    """The model in a file, told by its first bytes, whatever its name.
+    """The model in a file, recognized by its first bytes and not by its name.
 
     Args:
-        config: the YAML of a file of weights alone.
+        config: the YAML for a file of plain weights.
     Raises:
-        CheckpointError: if it is damaged, refused, or no model at all.
+        CheckpointError: if it is damaged, refused, or not a model.
     """
     start = _first_bytes(path)
     if start.startswith((b"PK\x03\x04", b"PK\x05\x06", LEGACY_START)):
@@ -131,7 +131,7 @@ def _tensors(path: Path, content: Any) -> Mapping[str, Any]:
 
 
 def _open_weights(path: Path, state: Mapping[str, Any], config: Path | None) -> StoredModel:
-    """Weights alone: their settings stand in a YAML, or in the catalog."""
+    """Plain weights; their settings come from a YAML or from the catalog."""
     catalog, size = load_catalog(), path.stat().st_size
     known = catalog.by_file(path.name)
     if note := catalog.doubtful.get(size):
@@ -171,7 +171,7 @@ def _open_public(name: str, on_download: OnDownload | None) -> StoredModel:
 
 
 def _open_bag(where: str | Path, recipe: BagRecipe, paths: Sequence[Path]) -> StoredModel:
-    """A bag of files: their headers are read now, their weights when their turn comes."""
+    """A bag of files: the headers are read now, the weights when a member runs."""
     opened = {path: open_file(path) for path in dict.fromkeys(paths)}
     members = {str(number): opened[path] for number, path in enumerate(paths)}
     kinds = tuple(Member(model.architecture, model.config) for model in members.values())
@@ -188,14 +188,14 @@ def _open_bag(where: str | Path, recipe: BagRecipe, paths: Sequence[Path]) -> St
 
 
 def _open_yaml(path: Path, left: int, on_download: OnDownload | None) -> StoredModel:
-    """The bag or chain of a YAML; `left` is how many may stand inside one another."""
+    """The bag or chain in a YAML; `left` limits how deep they may be nested."""
     recipe = read_recipe(path)
     if isinstance(recipe, BagRecipe):
         members = [find_in_folder(path.parent, member) for member in recipe.models]
         return _open_bag(path, recipe, members)
     if left == 0:
         raise CheckpointError(
-            f"{path}: chains inside chains without end, or more than {_MOST_NESTED} deep"
+            f"{path}: chains are nested in a circle, or more than {_MOST_NESTED} deep"
         )
 
     def link(name: str) -> StoredModel:
@@ -233,10 +233,10 @@ def _open_chain(
 
 
 def find_model(name: str | Path) -> Path:
-    """The file of weights (or of a bag) for a name or a path; a public one may not be there yet.
+    """The weight file (or bag file) for a name or path; a public one may not be downloaded yet.
 
     Raises:
-        UnknownModel: if it is neither; names what is known.
+        UnknownModel: if it is neither; lists the known names.
     """
     path = _local_path(name)
     if path is not None:
@@ -248,7 +248,7 @@ def find_model(name: str | Path) -> Path:
 
 
 def licence_of(name: str | Path) -> str:
-    """The licence of a model's weights, as far as it is known; "" if not."""
+    """The licence of a model's weights; "" if unknown."""
     path = _local_path(name)
     members = load_catalog().members(str(name)) if path is None else []
     if members:
@@ -266,11 +266,11 @@ def licence_of(name: str | Path) -> str:
 
 
 def pull(name: str, *, on_download: OnDownload | None = None) -> list[Path]:
-    """Fetch the files of a public model or bag into the cache, those that are not there.
+    """Download the missing files of a public model or bag into the cache.
 
     Raises:
-        UnknownModel: if the catalog has no such name.
-        ModelError: if they cannot be had; says what to fetch from where, in one line.
+        UnknownModel: if the catalog does not know the name.
+        ModelError: if a download fails; names the files and addresses in one line.
     """
     members = load_catalog().members(name)
     if not members:
@@ -292,7 +292,7 @@ def pull(name: str, *, on_download: OnDownload | None = None) -> list[Path]:
 
 
 def _local_path(name: str | Path) -> Path | None:
-    """The file that is meant; None if it is a name that may be public."""
+    """The local file; None for a name that may be public."""
     path = Path(name)
     if path.is_file():
         return path

@@ -1,6 +1,6 @@
-"""Models as plain data: an architecture, its config, and weights that still lie in a file.
+"""Models as plain data: an architecture, its config, and weights that are still in a file.
 
-Nothing here loads torch, though a state that a caller hands over may hold tensors of torch.
+Nothing here loads torch, but a state given by the caller may hold torch tensors.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from unbraid.zoo.hashes import Digest
 
 KINDS: dict[str, Any] = {
     "F16": np.float16,
-    "BF16": np.uint16,  # which numpy has not: the upper half of a float32
+    "BF16": np.uint16,  # not a numpy type: the upper half of a float32
     "F32": np.float32,
     "F64": np.float64,
     "I64": np.int64,
@@ -30,7 +30,7 @@ KINDS: dict[str, Any] = {
     "U8": np.uint8,
     "BOOL": np.bool_,
 }
-"""Kind of a weight, as safetensors name them -> how its values lie in a file."""
+"""Type of a weight by its safetensors name -> numpy type of its values in the file."""
 
 _FLOATS = ("F16", "BF16", "F32", "F64")
 
@@ -50,7 +50,7 @@ class StoredTensor:
     Attributes:
         shape: of the tensor.
         kind: one of `KINDS`.
-        read: gives its values, perhaps a view of the file; BF16 as float32.
+        read: returns its values, perhaps a view of the file; BF16 as float32.
     """
 
     shape: tuple[int, ...]
@@ -65,18 +65,18 @@ class StoredTensor:
 
 @dataclass(frozen=True, eq=False)
 class StoredModel:
-    """A model as a file holds it: all that an engine needs, and nothing that runs.
+    """A model as stored in a file: everything an engine needs, as plain data.
 
     Attributes:
         architecture: a name of `models.registry`.
         config: its config dataclass; None for an exported ONNX file, which describes itself.
-        weights: our names -> weights; read when asked for.
-        path: the file, or what a bag was opened as.
-        digest: by which the file's content is known.
-        licence: of the weights; "" if it is not known.
-        provenance: how the weights came about; plain JSON.
-        public_class: the class that a public file names; "" for ours.
-        members: of a bag, its members by name, in files of their own.
+        weights: our names -> weights; read on demand.
+        path: the file, or the path that a bag was opened by.
+        digest: hash of the file's content.
+        licence: of the weights; "" if unknown.
+        provenance: origin of the weights; plain JSON.
+        public_class: the class named in a public file; "" for unbraid's own.
+        members: members of a bag by name, each in its own file.
     """
 
     architecture: str
@@ -91,16 +91,16 @@ class StoredModel:
 
     @property
     def spec(self) -> ModelSpec:
-        """What a caller must know about it."""
+        """Stems, sample rate, channels and lengths of the model."""
         spec: ModelSpec = self.config.spec
         return spec
 
     def fingerprint(self) -> str:
-        """A digest of the file, the same whatever runs the model. Hexadecimal."""
+        """A digest of the file, hexadecimal; the same for every engine."""
         return self.digest.result()
 
     def member(self, name: str) -> StoredModel:
-        """A member of a model made of models: a file of its own, or a part of this one."""
+        """A member of a model made of models: its own file, or a part of this one."""
         if name in self.members:
             return self.members[name]
         member = self.config.members[name]
@@ -117,12 +117,12 @@ class StoredModel:
 
 
 class Renamed(Mapping[str, StoredTensor]):
-    """Weights under other names, still read when asked for.
+    """Weights under other names, still read on demand.
 
     Args:
-        weights: all of them.
-        removed: the start of a name that a weight must have to be here; it is removed.
-        added: the start that each name is given.
+        weights: all weights.
+        removed: prefix to remove; weights without it are left out.
+        added: prefix to add to each name.
     """
 
     def __init__(
@@ -145,14 +145,14 @@ class Renamed(Mapping[str, StoredTensor]):
 
 
 def as_stored(value: Any) -> StoredTensor:
-    """A weight as a stored tensor, which it may be already."""
+    """A weight as a stored tensor, unchanged if it is one."""
     if isinstance(value, StoredTensor):
         return value
     return StoredTensor(tuple(value.shape), kind_of(value), lambda: as_array(value))
 
 
 def values_of(content: np.ndarray, kind: str) -> np.ndarray:
-    """Bytes of a file as the numbers that they are; a view, but for BF16."""
+    """Bytes of a file as numbers; a view, except for BF16."""
     values: np.ndarray = content.view(KINDS[kind])
     if kind == "BF16":
         values = (values.astype(np.uint32) << np.uint32(16)).view(np.float32)
@@ -160,7 +160,7 @@ def values_of(content: np.ndarray, kind: str) -> np.ndarray:
 
 
 def kind_of(value: object) -> str:
-    """The kind of a weight; "" for what is none, or of an uncommon kind."""
+    """The type of a weight; "" for other values and for uncommon types."""
     if isinstance(value, StoredTensor):
         return value.kind
     return _TORCH_KINDS.get(str(getattr(value, "dtype", "")), "") if is_tensor(value) else ""
@@ -172,10 +172,10 @@ def is_float(value: object) -> bool:
 
 
 def read_array(value: Any) -> np.ndarray:
-    """The values of a stored tensor, or of one of torch; perhaps a view.
+    """The values of a stored tensor or of a torch tensor; perhaps a view.
 
     Raises:
-        CheckpointError: if the file cannot be read after all.
+        CheckpointError: if the file can no longer be read.
     """
     return value.read() if isinstance(value, StoredTensor) else as_array(value)
 
@@ -187,5 +187,5 @@ def need_tensor(value: object, what: str) -> Any:
         CheckpointError: if not.
     """
     if not isinstance(value, StoredTensor) and not is_tensor(value):
-        raise CheckpointError(f"{what} is no tensor but a {type(value).__name__}")
+        raise CheckpointError(f"{what} is not a tensor but a {type(value).__name__}")
     return value

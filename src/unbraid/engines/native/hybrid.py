@@ -62,8 +62,7 @@ def memory_bytes(config: HybridDemucsConfig, samples: int) -> int:
 
 
 def _floats(config: HybridDemucsConfig, samples: int) -> int:
-    """The most that lives at once: the largest of what each level needs beside the skips that are
-    kept meanwhile."""
+    """The most that lives at once: the largest need of any level, with the skips kept meanwhile."""
     frames = math.ceil(samples * HOPS / config.n_fft)
     rows, stride = config.n_fft // 2, config.stride
     spec, time = [], []

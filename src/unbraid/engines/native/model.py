@@ -41,7 +41,7 @@ def why_not_here(device: str, precision: str) -> str | None:
 
 
 def _kernels() -> Any:
-    """`hybrid.py` here, imported when it is asked for; None where the package came without it."""
+    """`hybrid.py` here, imported on first use; None if the package has no kernels."""
     try:
         return importlib.import_module("unbraid.engines.native.hybrid")
     except ModuleNotFoundError as error:

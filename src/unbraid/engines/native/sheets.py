@@ -113,7 +113,7 @@ class Pool:
                 self._gaps = _merged([*self._gaps, (start, start + memory.size)])
 
     def forget(self) -> None:
-        """All is free again, whoever had it."""
+        """Free all memory, whoever holds it."""
         self._gaps = [(0, self.floats)]
 
 

@@ -47,7 +47,7 @@
   function farewell() {
     const line = document.getElementById("farewell");
     if (!line) return;
-    if (!server) line.textContent = "Save your answers as a file and send it to whoever asked you.";
+    if (!server) line.textContent = "Save your answers as a file and send it to the organizer of the test.";
     else if (state.waiting.length) line.textContent = "Your last answers are on their way. Please leave this page open.";
     else line.textContent = "All your answers are kept. You can close this page.";
   }
@@ -87,7 +87,7 @@
   function playing() { return current && !current.audio.paused ? current.file : null; }
   function toggle(file) {
     if (playing() === file) { current.audio.pause(); return; }
-    // Side by side, the music goes on where it is and only the sound changes.
+    // Side by side, the music continues at the same place and only the sound changes.
     const from = mushra && current && current.audio.currentTime < current.audio.duration - 0.05 ? current.audio.currentTime : null;
     if (current) current.audio.pause();
     const audio = player(file);
@@ -127,9 +127,9 @@
     const first = study.playlists[0].filter((t) => !t.practice).length;
     show(element("h1", {}, study.title),
       element("p", {}, mushra
-        ? `You will hear ${first} excerpts of ${study.seconds} seconds, each in several versions beside a reference. Say how close each version comes to it. One of them is the reference itself: it should get 100.`
+        ? `You will hear ${first} excerpts of ${study.seconds} seconds, each in several versions, with a reference. Say how close each version comes to it. One of them is the reference itself: it should get 100.`
         : `You will hear ${first} samples of ${study.seconds} seconds: one instrument, or the voice, taken out of a song by some means. For each, answer two questions from 1 (worst) to 5 (best).`),
-      element("p", {}, "The first samples are for practice and do not count. You can pause at any time: the page goes on where you were. Headphones help; set a comfortable volume with the first sample and keep it."),
+      element("p", {}, "The first samples are for practice and do not count. You can pause at any time: the page resumes where you were. Headphones help; set a comfortable volume with the first sample and keep it."),
       element("p", { class: "soft" }, server
         ? "Your answers go to the computer that serves this page, without your name or address."
         : "Your answers stay in this browser; at the end you save them as a file and send it back."),

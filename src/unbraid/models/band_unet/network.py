@@ -76,7 +76,7 @@ class BandUNet(Network):
         return istft(shares * spectrum[:, None], self.config.n_fft, mixture.shape[-1])
 
     def graph_ends(self, mixture: Tensor) -> GraphEnds:
-        """It has none: its transform of half-overlapping frames is no part of exported graphs."""
+        """Refuse: exported graphs do not support its half-overlapping frames."""
         raise no_graph("its masks are of a spectrogram that exported graphs do not compute")
 
     def masks(self, powers: BandPowers) -> Tensor:

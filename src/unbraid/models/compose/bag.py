@@ -216,7 +216,7 @@ class Bag:
         return samples
 
     def take_back(self, estimates: Any) -> None:
-        """Members are given back what they made by whoever runs them one by one."""
+        """Does nothing: the caller that runs the members returns their memory to them."""
 
     def pass_bytes(self, samples: int) -> int:
         """Memory of one pass of its first member; they run one after the other."""
@@ -242,7 +242,7 @@ class Bag:
 
 
 class _Fetched(Sequence[Any]):
-    """A sequence whose items are made each time they are asked for; it keeps none."""
+    """A sequence that makes an item at each access and keeps none."""
 
     def __init__(self, fetch: Callable[[int], Any], count: int) -> None:
         self._fetch, self._count = fetch, count

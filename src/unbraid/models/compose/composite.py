@@ -76,7 +76,7 @@ class Composite:
             ModelError: if that depends on other members' estimates.
         """
         raise ModelError(
-            f"{type(self).__name__} runs its members one after the other, which is no single "
+            f"{type(self).__name__} runs its members one after the other, which is not a single "
             "graph; export them one by one"
         )
 
@@ -120,6 +120,6 @@ def engines_of(words: Iterable[str]) -> str:
 
 
 def digest_of(model: object, *facts: object) -> str:
-    """A digest of a model's class and of facts whose `repr` tells them apart, hexadecimal."""
+    """A digest of a model's class and of the `repr` of facts about it, hexadecimal."""
     text = f"{type(model).__qualname__} {' '.join(map(repr, facts))}"
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The few operations by which models made of models work on arrays and on tensors alike."""
+"""The operations that models made of models need, for both arrays and tensors."""
 
 from __future__ import annotations
 

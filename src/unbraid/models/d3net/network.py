@@ -12,7 +12,7 @@
         slots     3 += conv of slot 2, dilation 8
 
 So each skip enters with a dilation of its own and the receptive field has no holes. A D3 block is
-the same with D2 blocks in place of convolutions. The magnitudes of all stems then pass one step of
+the same with D2 blocks instead of convolutions. The magnitudes of all stems then pass one step of
 the multichannel Wiener filter.
 Source: Takahashi and Mitsufuji, "D3Net: Densely connected multidilated DenseNet for music source
 separation", arXiv:2010.01733.

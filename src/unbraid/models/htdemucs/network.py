@@ -102,7 +102,7 @@ class HTDemucs(Network):
         return (spectra + waves)[..., :samples]
 
     def graph_ends(self, mixture: Tensor) -> GraphEnds:
-        """Not yet: nobody has tried its transformer in a graph."""
+        """Not supported yet: exporting its transformer is untested."""
         raise no_graph("an HT Demucs runs in torch alone so far")
 
     def network(

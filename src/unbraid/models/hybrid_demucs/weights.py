@@ -1,4 +1,4 @@
-"""Names and shapes of the weights of Hybrid Demucs, as a config alone tells them.
+"""Names and shapes of the weights of Hybrid Demucs, computed from a config.
 
 They are those of the model's `state_dict()`, in its order; the tests hold one to the
 other. With them a file can be compared with its config, and a model be known by its weights, where

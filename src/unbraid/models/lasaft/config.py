@@ -14,7 +14,7 @@ from unbraid.models.settings import SystemConfig
 
 @dataclass(frozen=True)
 class LaSAFTConfig(SystemConfig):
-    """Settings of one TFC-TDF U-Net for all stems, told which stem it works on.
+    """Settings of one TFC-TDF U-Net for all stems, conditioned on the stem.
 
     The published large model has `n_fft=4096, levels=4, embedding=64`.
 
@@ -26,7 +26,7 @@ class LaSAFTConfig(SystemConfig):
         conditioned: blocks that the stem modulates: "encoder", "decoder" or "full".
         control_norm: whether the conditions pass a batch norm.
         latent_sources: layers along frequency in each block, among which the stem chooses.
-        key_width: numbers by which it chooses.
+        key_width: size of the attention keys.
     """
 
     stems: tuple[str, ...] = ("vocals", "drums", "bass", "other")

@@ -36,7 +36,7 @@ from unbraid.shapes import Estimates, Mixture
 
 @dataclass(frozen=True)
 class Condition:
-    """What a block is told of the stem: its embedding, and a modulation where it has one."""
+    """The condition for a block: the stem's embedding, and a modulation if the block has one."""
 
     embedding: Float[Tensor, "b e"]
     gamma: Float[Tensor, "b i o"] | None = None

@@ -1,4 +1,4 @@
-"""Public names of the weights in a CaC U-Net; without torch, as whoever opens a file needs them."""
+"""Public names of the weights in a CaC U-Net; without torch, for opening files."""
 
 from __future__ import annotations
 

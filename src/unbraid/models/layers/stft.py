@@ -165,7 +165,7 @@ class DelayedSTFT(AlignedSTFT):
     """`AlignedSTFT` as some published models were trained with: a slip of theirs, which they
     learnt.
 
-    The signal is padded with zeros in place of its reflection, and `inverse` does not cut the
+    The signal is padded with zeros instead of its reflection, and `inverse` does not cut the
     padding off again, so that the spectral branch comes 1.5 hops late.
     """
 

@@ -47,7 +47,7 @@ class WienerEM:
         """Magnitudes of the stems to their spectrograms.
 
         Raises:
-            SettingsError: for more than two channels, where iterations are asked for.
+            SettingsError: for more than two channels, if iterations are requested.
         """
         size = self.block_frames or mixture.shape[-1]
         blocks = zip(torch.split(magnitudes, size, -1), torch.split(mixture, size, -1), strict=True)

@@ -60,7 +60,7 @@ class MagnitudeHead(nn.Module):
         """What an exported graph says of the ends of its spectrograms.
 
         Raises:
-            ModelError: if estimates are filtered, which is no part of a graph.
+            ModelError: if estimates are filtered, which graphs do not support.
         """
         if self.iterations > 0:
             raise no_graph(

@@ -11,7 +11,7 @@ export class ApiError extends Error {
 
 const AWAY = "The unbraid server does not answer. Is it still running?";
 
-/** GET, POST or DELETE; the JSON of the answer, or null where there is none. */
+/** GET, POST or DELETE; returns the JSON of the answer, or null. */
 export async function call(method, path, body) {
   const options = { method, headers: {} };
   if (body !== undefined) {
@@ -66,7 +66,7 @@ export function upload(file, choices, onProgress) {
   const form = new FormData();
   for (const [name, value] of Object.entries(choices)) form.append(name, value);
   form.append("file", file, file.name); // last: the server knows the choices before the bytes come
-  const request = new XMLHttpRequest(); // fetch cannot tell how much has been sent
+  const request = new XMLHttpRequest(); // fetch does not report upload progress
   const done = new Promise((resolve, reject) => {
     request.upload.addEventListener("progress", (event) => {
       if (event.lengthComputable) onProgress(event.loaded / event.total);
@@ -104,7 +104,7 @@ export function listen(path, { onOpen = () => {}, onJob, onDeleted = () => {}, o
   return { close: () => source.close() };
 }
 
-/** Ask for the key until the server takes it, then load the page anew. */
+/** Ask for the key until the server accepts it, then reload the page. */
 function askForKey() {
   const dialog = byId("key");
   if (dialog.open) return;

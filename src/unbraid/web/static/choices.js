@@ -82,7 +82,7 @@ export class Choices {
     return fields;
   }
 
-  /** One line that says what is chosen, beside the closed options. */
+  /** One line with the current choices, shown while the options are closed. */
   tell() {
     const { split, two, some, format, shifts } = this.read();
     byId("two").hidden = split !== "two";

@@ -7,7 +7,7 @@ export const looksLikeSong = (name) => SONGS.test(name) && !name.startsWith(".")
 
 /**
  * All files of a drop, folders opened.
- * Returns { files, leftOut }: files that lay in folders and are no songs are only counted; a file
+ * Returns { files, leftOut }: files in folders that are not songs are only counted; a file
  * dropped by itself is always sent, so that the server can say what is wrong with it.
  */
 export async function droppedFiles(transfer) {

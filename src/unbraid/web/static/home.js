@@ -11,7 +11,7 @@ import { counted, songName } from "./format.js";
 
 const PAGE = 50;
 const works = new Map(); // id -> WorkRow
-const heard = { ever: new Set(), lately: new Set() }; // ids that events told of; lately: since a list was asked for
+const heard = { ever: new Set(), lately: new Set() }; // ids in events; lately: since a list was requested
 const library = { shown: PAGE, total: 0, query: "", turn: 0, timer: 0 };
 const rest = { at: 0.5 }; // how far the braid at the top is apart when nothing happens
 
@@ -101,7 +101,7 @@ function showQueue() {
   byId("queue").hidden = rows.length === 0;
 }
 
-/** The queue as the server has it, but for songs that events told of while the list was on its way. */
+/** The queue from the server, except songs with newer events since the list was requested. */
 async function refreshQueue() {
   heard.lately.clear();
   const { jobs } = await call("GET", "/api/jobs?status=queued,running,failed,canceled&limit=500");
@@ -227,7 +227,7 @@ async function start() {
   const take = takeWith(uploads);
   connectPicking(take);
   connectDrop(hero, take);
-  await loadLibrary(); // asks for the key where there is one: a refused stream of events would not tell
+  await loadLibrary(); // asks for the key if there is one: a refused stream of events does not say why
   listen("/api/events", {
     onOpen: () => {
       setText(byId("away"), "");

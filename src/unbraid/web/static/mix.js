@@ -1,4 +1,4 @@
-// What is heard of a song: a pure state of faders and buttons, which tells when it changes.
+// The mix of a song: the state of faders and buttons, with a callback for changes.
 
 export const LOUDEST = 2; // of a fader, linear: +6 dB
 

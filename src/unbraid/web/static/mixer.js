@@ -39,7 +39,7 @@ export class Mixer extends EventTarget {
     return job.status === "succeeded" ? this.samples : job.samples_ready || 0;
   }
 
-  /** While it is being taken apart, more of it comes. */
+  /** More stems arrive while the song is being separated. */
   setJob(job) {
     this.job = job;
     this.player.setReady(this.readyOf(job), gainOf(job));

@@ -1,5 +1,5 @@
 // Sound in pieces: two seconds of all parts at a time are fetched, and only some pieces are kept, so
-// that an hour takes no more memory than a minute.
+// that an hour needs as little memory as a minute.
 import { bytesOf } from "./api.js";
 
 const PIECE_S = 2;

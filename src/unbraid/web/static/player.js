@@ -166,7 +166,7 @@ export class Player extends EventTarget {
     for (const source of this.sources) source.stop(now + FADE_S);
   }
 
-  /** Go on as it sounds, but plan anew what comes next. */
+  /** Keep playing, but reschedule what comes next. */
   recut() {
     const cut = this.onFrame(this.context.currentTime + LEAD_S);
     const current = this.timeline.find((one) => one.from <= cut && cut < one.to);
@@ -252,7 +252,7 @@ export class Player extends EventTarget {
     this.tell("state");
   }
 
-  /** The song goes on where nothing has been separated yet. */
+  /** Wait for stems: the song continues beyond the part separated so far. */
   async await(milliseconds) {
     this.setWaiting(this.end <= this.context.currentTime);
     await this.sleep(milliseconds);
@@ -288,7 +288,7 @@ export class Player extends EventTarget {
   }
 }
 
-/** To a value without a click, from where the last glide went: not all browsers tell where it is. */
+/** Glide to a value without a click, from the last target: not all browsers report the current value. */
 function glide(parameter, value, now, seconds) {
   parameter.cancelScheduledValues(now);
   parameter.setValueAtTime(parameter.target ?? parameter.value, now);

@@ -1,4 +1,4 @@
-"""Packages of `asteroid`: the class they name, and its arguments, as settings of ours."""
+"""Packages of `asteroid`: their class and arguments, converted to our settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MASKS = ("relu", "sigmoid", "softmax")
 def asteroid_settings(
     name: str, given: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
 ) -> tuple[str, dict[str, Any]] | None:
-    """Our architecture and settings; None for a class that is not here.
+    """Our architecture and settings; None for an unknown class.
 
     Raises:
         CheckpointError: for arguments that our network does not have.

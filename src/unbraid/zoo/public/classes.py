@@ -1,7 +1,7 @@
-"""Public model classes: their arguments, and their weights by public names; nothing of torch.
+"""Public model classes: their arguments and the public names of their weights, without torch.
 
-What a public class takes and how it names its weights stands in `public.py` beside its network. A
-further class is one such file and one line in each table here.
+The arguments and weight names of a public class are in `public.py` next to its network. A new
+class is one such file and one line in each table here.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class PublicClass:
     """A public model class.
 
     Attributes:
-        defaults: its arguments with their default values, in order; all that is known of it.
+        defaults: its arguments with their default values, in order.
         to_ours: arguments -> our architecture and config.
-        mend: weights as old files name them -> as new ones do.
+        mend: renames the weights of old files.
     """
 
     defaults: Mapping[str, Any]
@@ -41,7 +41,7 @@ PUBLIC_CLASSES: dict[str, PublicClass] = {
     ),
     "HTDemucs": PublicClass(public_htdemucs.DEFAULTS, public_htdemucs.to_ours),
 }
-"""Public class name -> what we know of it. The one table; a name that is not here is refused."""
+"""Public class name -> its description. Names that are not in this table are refused."""
 
 _PUBLIC_NAMES: dict[str, Callable[[Collection[str], Any], dict[str, str]]] = {
     "hybrid_demucs": public_hdemucs.public_names,
@@ -54,7 +54,7 @@ _PUBLIC_NAMES: dict[str, Callable[[Collection[str], Any], dict[str, str]]] = {
 def names_of(architecture: str, own: Collection[str], config: Any) -> dict[str, str]:
     """Our name -> public name of every weight of a model of ours, in the public order."""
     if architecture not in _PUBLIC_NAMES:
-        return {name: name for name in own}  # the other networks name theirs as public ones do
+        return {name: name for name in own}  # these networks use the public names
     return _PUBLIC_NAMES[architecture](own, config)
 
 
@@ -64,7 +64,7 @@ def our_config(
     """Our architecture and config for the arguments of a public class.
 
     Raises:
-        CheckpointError: for another class, or arguments that are no plain values.
+        CheckpointError: for an unknown class, or arguments that are not plain values.
     """
     public = public_class(name)
     return public.to_ours(_arguments(name, args, kwargs, public.defaults))
@@ -75,7 +75,7 @@ def fitting(
     names: Mapping[str, str],
     state: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Weights under public names by our names, compared with the shapes they must have.
+    """Rename weights from public names to ours, and check their shapes.
 
     Raises:
         CheckpointError: naming keys that are missing, unexpected or of the wrong shape.
@@ -89,7 +89,7 @@ def fitting(
     for own, public in names.items():
         found = state[public]
         if not is_float(found):
-            raise CheckpointError(f"weight {public} is no floating-point tensor")
+            raise CheckpointError(f"weight {public} is not a floating-point tensor")
         if tuple(found.shape) != shapes[own]:
             raise CheckpointError(
                 f"weight {public} has shape {tuple(found.shape)}, the model takes {shapes[own]}"
@@ -98,10 +98,10 @@ def fitting(
 
 
 def public_class(name: str) -> PublicClass:
-    """What we know of a class.
+    """The description of a class.
 
     Raises:
-        CheckpointError: for one that we do not know.
+        CheckpointError: for an unknown class.
     """
     if name not in PUBLIC_CLASSES:
         raise CheckpointError(
@@ -124,7 +124,7 @@ def _arguments(
 
 
 def _plain(what: str, value: Any) -> Any:
-    """A plain argument, or a list of such; nothing that could be deep, endless or huge."""
+    """A plain argument, or a list of them; deep or huge values are refused."""
     flat = isinstance(value, (list, tuple)) and len(value) <= 256
     if flat and not any(isinstance(item, (list, tuple)) for item in value):
         return [_plain(what, item) for item in value]
@@ -135,7 +135,7 @@ def _plain(what: str, value: Any) -> Any:
         return value
     if isinstance(value, str) and len(value) <= 256:
         return value
-    raise CheckpointError(f"{what} is no plain value but a {type(value).__name__}")
+    raise CheckpointError(f"{what} is not a plain value but a {type(value).__name__}")
 
 
 def _some(what: str, keys: set[str]) -> str:

@@ -1,8 +1,8 @@
 """CRC-32C (Castagnoli), as TensorFlow and LevelDB write it into their files.
 
-A loop over bytes is too slow in Python for weights of many megabytes. Here the data are rows of
-equal length whose checksums are computed side by side and then joined: the checksum of "a then b"
-is that of a, moved on by the length of b, XOR that of b.
+A loop over bytes is too slow in Python for many megabytes of weights. Here the data are split into
+rows of equal length; their checksums are computed in parallel and then joined: the checksum of
+"a then b" is that of a, advanced by the length of b, XOR that of b.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def crc32c(data: bytes | np.ndarray) -> int:
 
 
 def masked_crc32c(data: bytes | np.ndarray) -> int:
-    """The checksum as it lies in files: rotated and shifted, so that no file holds its own."""
+    """The checksum as stored in files: rotated and offset, so that data may contain checksums."""
     found = crc32c(data)
     return ((found >> 15 | found << 17) + 0xA282EAD8) & 0xFFFFFFFF
 

@@ -1,8 +1,8 @@
 """The settings files of community models: the YAML of Music-Source-Separation-Training (MSST).
 
 Sections: `audio` (chunk_size, sample_rate), `model` (arguments of the network), `training`
-(instruments, target_instrument), `inference` (chunk_size, num_overlap, normalize). Which network it
-is, most files do not say; the arguments tell.
+(instruments, target_instrument), `inference` (chunk_size, num_overlap, normalize). Most files do
+not name the network; it is recognized by the arguments.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from unbraid.models.tfc_tdf import public as tfc_tdf
 
 @dataclass(frozen=True)
 class Settings:
-    """What a settings file says.
+    """The contents of a settings file.
 
     Attributes:
         architecture, config: as `models.registry.make_config` takes them.
-        complement: name of what the only stem leaves, where the model makes one of two; "" else.
-        overlap: fraction of a segment that it shares with the next one.
+        complement: name of the residual, if the model estimates one stem of two; "" else.
+        overlap: fraction of a segment shared with the next one.
     """
 
     architecture: str
@@ -88,7 +88,7 @@ def _kind(content: Mapping[str, Any], model: Mapping[str, Any], training: Mappin
         )
     for name, feature in _UNSUPPORTED.items():
         if model.get(name):
-            raise CheckpointError(f"it asks for {feature} (model.{name}), which unbraid has not")
+            raise CheckpointError(f"it needs {feature} (model.{name}), which unbraid does not have")
     if "freqs_per_bands" in model:
         return "bs_roformer"
     if "num_bands" in model:
@@ -100,7 +100,7 @@ def _kind(content: Mapping[str, Any], model: Mapping[str, Any], training: Mappin
     if str(content["model"]) in _READERS:
         return str(content["model"])
     raise CheckpointError(
-        "it does not say which network it is, and its settings fit none that unbraid has: "
+        "it does not name its network, and its settings fit none of unbraid's: "
         f"{', '.join(_READERS)}"
     )
 
@@ -113,7 +113,7 @@ _UNSUPPORTED = {
     "use_hyper_ace": "HyperACE",
     "linear_attn": "linear attention",
 }
-"""Setting of a variant -> what it is. Its weights would not fit the networks we have."""
+"""Setting of an unsupported variant -> its name. Its weights would not fit our networks."""
 
 
 def _roformer(
@@ -172,15 +172,15 @@ _READERS: dict[str, Callable[..., tuple[str, dict[str, Any]]]] = {
     "mdx23c": _tfc_tdf,
     "htdemucs": _htdemucs,
 }
-"""Name of a network in MSST -> what reads its settings."""
+"""Name of a network in MSST -> function that reads its settings."""
 
 
 def _only(given: Mapping[str, Any], known: tuple[str, ...], kind: str) -> None:
-    """Refuse settings that are not known: they may change what the network computes."""
+    """Refuse unknown settings: they may change what the network computes."""
     for name in given:
         if name not in known:
             what = _UNSUPPORTED.get(str(name), "a setting that unbraid does not have")
-            raise CheckpointError(f"it asks a {kind} for {what}: {name!s:.80}")
+            raise CheckpointError(f"its {kind} needs {what}: {name!s:.80}")
 
 
 def _table(content: Mapping[str, Any], name: str, needed: bool = True) -> Mapping[str, Any]:
@@ -207,7 +207,7 @@ def _number(value: Any, what: str) -> float:
 
 
 def _complement(stems: tuple[str, ...], rest: list[str]) -> str:
-    """What to call the mixture without the only stem."""
+    """Name of the mixture without the only stem."""
     if len(stems) != 1:
         return ""
     if len(rest) == 1 and rest[0] != "other":

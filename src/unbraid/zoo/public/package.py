@@ -1,9 +1,9 @@
-"""A public model as a file describes it: class, arguments, weights. Each format has a reader.
+"""A public model as its file describes it: class, arguments, weights. One reader per format.
 
-    .th          th.py            a zip of torch with a pickle, read by an interpreter of our own
-    .safetensors safetensors.py   weights, and JSON that says what they are
+    .th          th.py            torch's zip with a pickle, read by our own interpreter
+    .safetensors safetensors.py   weights, and JSON that describes them
 
-Both give a `PublicModel`, which becomes a `StoredModel` without any weight being read.
+Both return a `PublicModel`, which becomes a `StoredModel` without reading any weight.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ CLASS_PATHS: dict[str, str] = {
     "demucs.wdemucs.WDemucs": "HDemucs",
     "demucs.htdemucs.HTDemucs": "HTDemucs",
 }
-"""Path of a class as public files name it -> its name here. Looked up, never imported."""
+"""Path of a class in public files -> its name here. Looked up, never imported."""
 
 
 @dataclass(frozen=True)
 class PublicModel:
-    """What a public file holds.
+    """The contents of a public file.
 
     Attributes:
         path: the file; None for weights in memory.
         class_name: of the public class, as `PUBLIC_CLASSES` names it.
         args, kwargs: of its constructor.
         state: weights under the public names, or a quantized state.
-        training: what the file says of its training, not looked at.
+        training: training details in the file, kept as they are.
     """
 
     path: Path | None
@@ -51,10 +51,10 @@ class PublicModel:
     training: Any = field(default=None, repr=False)
 
     def stored(self) -> StoredModel:
-        """The same as an architecture of ours; weights are read when asked for.
+        """The same model as one of our architectures; weights are read on demand.
 
         Raises:
-            CheckpointError: if its arguments make no model.
+            CheckpointError: if the arguments are invalid.
         """
         with naming(self.path):
             try:
@@ -76,7 +76,7 @@ class PublicModel:
 
 
 class _OurNames(Mapping[str, StoredTensor]):
-    """The weights of a public file by our names, compared with the network when first asked for."""
+    """The weights of a public file by our names, checked against the network on first use."""
 
     def __init__(self, model: PublicModel, architecture: str, config: Any) -> None:
         self._model, self._architecture, self._config = model, architecture, config
@@ -106,7 +106,7 @@ class _OurNames(Mapping[str, StoredTensor]):
 
 @contextmanager
 def naming(path: Path | None) -> Iterator[None]:
-    """Put the path of the file before an error about it."""
+    """Put the path of the file in front of an error message."""
     try:
         yield
     except (CheckpointError, SettingsError) as error:
@@ -116,14 +116,14 @@ def naming(path: Path | None) -> Iterator[None]:
 
 
 def class_of(path: str) -> str:
-    """Our name of the public class that a file names.
+    """Our name for the public class named in a file.
 
     Raises:
         CheckpointError: if it is not in the table.
     """
     if path not in CLASS_PATHS:
         raise CheckpointError(
-            f"it names the class {path!r:.120}, which is none of {', '.join(CLASS_PATHS)}; "
+            f"it names the class {path!r:.120}, not one of {', '.join(CLASS_PATHS)}; "
             "nothing was imported"
         )
     return CLASS_PATHS[path]

@@ -1,9 +1,9 @@
-"""Reads the pickle inside a public `.th` file without Python's `pickle`: data in, nothing called.
+"""Reads the pickle in a public `.th` file without Python's `pickle`; no code is called.
 
 A pickle is a program for a small stack machine. This is that machine with only the instructions
-that plain data and tensors need. A name of something to import is looked up in a table given by the
-caller, and stands for nothing but the `Maker` found there; an instruction or a name that is not
-known is refused. Work and memory are bounded by the size of the pickle.
+that plain data and tensors need. Names to import are looked up in a table given by the caller and
+replaced by the `Maker` found there; unknown instructions and names are refused. Work and memory
+are bounded by the size of the pickle.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from typing import Any
 from unbraid.errors import CheckpointError
 
 MOST_BYTES = 64 << 20
-"""Largest pickle that is read: real ones have some hundred kilobytes."""
+"""Largest pickle that is read; real ones have a few hundred kilobytes."""
 
 
 @dataclass(frozen=True)
 class Maker:
-    """What a known name stands for.
+    """The replacement for a known name.
 
     Attributes:
-        name: as the file spells it, for messages.
-        make: what calling it with plain arguments gives; None if it may only be named.
+        name: as spelled in the file, for messages.
+        make: called with plain arguments; None if the name must not be called.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Maker:
 
 
 class PlainDict(dict[Any, Any]):
-    """A dict made by a name of the table, such as OrderedDict; attributes set on it are dropped."""
+    """A dict made by a known name, such as OrderedDict; attributes set on it are dropped."""
 
 
 _MARK = object()
@@ -45,13 +45,13 @@ def read_pickle(
     """The value that the pickle `data` describes.
 
     Args:
-        names: "module name" -> what it stands for.
-        persistent: gives the value for a persistent id; None refuses them.
+        names: "module name" -> its replacement.
+        persistent: returns the value for a persistent id; None refuses them.
     Raises:
         CheckpointError: for a damaged pickle, an unknown instruction, or an unknown name.
     """
     if len(data) > MOST_BYTES:
-        raise CheckpointError(f"a pickle of {len(data)} bytes; {MOST_BYTES} are read at most")
+        raise CheckpointError(f"a pickle of {len(data)} bytes; at most {MOST_BYTES} are read")
     try:
         return _Machine(data, names, persistent).run()
     except (IndexError, KeyError, TypeError, ValueError, struct.error, AttributeError) as error:
@@ -178,7 +178,7 @@ def _set_item(machine: _Machine) -> None:
 def _stack_global(machine: _Machine) -> None:
     name, module = machine.stack.pop(), machine.stack.pop()
     if type(name) is not str or type(module) is not str:
-        raise CheckpointError("a damaged pickle (a name that is no text)")
+        raise CheckpointError("a damaged pickle (a name that is not text)")
     machine.known(module, name)
 
 

@@ -1,9 +1,8 @@
 """Weights that public models hold in a few bits each (DiffQ, Défossez et al. 2021,
 arXiv:2104.09987).
 
-Large parameters are kept in groups of values, each group with a bit width of its own. Parameters
-have no
-names: they come in the order in which public code registers them. Bits lie in planes:
+Large parameters are stored in groups of values, each group with its own bit width. Parameters have
+no names; they are in the order in which the public code registers them. Bits are stored in planes:
 
     value  line * 2048 + o * 32 + q,  bit j   ──►   word [line, j, q],  bit o
 """
@@ -30,26 +29,26 @@ MAX_BITS = 15
 
 
 def is_quantized(state: Mapping[Any, Any]) -> bool:
-    """Whether a state is kept in this way."""
+    """Whether a state is quantized."""
     return bool(state.get(MARKER))
 
 
 def unpack_state(
     state: Mapping[Any, Any], shapes: Mapping[str, tuple[int, ...]], names: Mapping[str, str]
 ) -> dict[str, Any]:
-    """A quantized state as one of tensors under public names; each is unpacked when it is read.
+    """The tensors of a quantized state by public name; each is unpacked when it is read.
 
     Args:
-        state: as the file holds it.
+        state: as stored in the file.
         shapes: of the model's weights, by our names.
         names: our names -> public ones, in the public order.
     Raises:
-        CheckpointError: if the state does not fit the model, or is not of the known kind.
+        CheckpointError: if the state does not fit the model, or has an unknown form.
     """
     group_size, least = _settings(state.get("meta"))
     large, small = _items(state, "quantized"), _items(state, "others")
     if any(True for _ in _items(state, "float16")):
-        raise CheckpointError("a quantized state with half-precision parts, which is not known")
+        raise CheckpointError("a quantized state with half-precision parts; this form is unknown")
     unpacked = {}
     for own, public in names.items():
         shape = shapes[own]

@@ -1,7 +1,7 @@
-"""Public safetensors of version 4.1.0: weights, and in the metadata the class and its arguments.
+"""Public safetensors of demucs 4.1.0: weights, with the class and its arguments in the metadata.
 
 Metadata are strings: `klass` is a dotted path, `args` and `kwargs` are JSON, with fractions as
-objects; `structure`, for quantized models, is a JSON tree that says how the tensors nest.
+objects; `structure`, for quantized models, is a JSON tree that describes how tensors are nested.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MOST_LETTERS = 16 << 20
 
 
 def read_public_safetensors(path: Path) -> PublicModel:
-    """What the file at `path` holds; weights are read later.
+    """The contents of the file at `path`; weights are read later.
 
     Raises:
         CheckpointError: if it is damaged, altered, or names an unknown class.
@@ -34,13 +34,13 @@ def read_public_safetensors(path: Path) -> PublicModel:
         args = _parse(metadata.get("args", "[]"), "args", _fraction)
         kwargs = _parse(metadata.get("kwargs", "{}"), "kwargs", _fraction)
         if not isinstance(args, list) or not isinstance(kwargs, dict):
-            raise CheckpointError("its arguments are no list and no table")
+            raise CheckpointError("its arguments are neither a list nor a table")
         state: Mapping[str, Any] = stored_tensors(path)
         if "structure" in metadata:
             tree = _parse(metadata["structure"], "structure", None)
             state = _nest(tree, state, depth=0)
             if not isinstance(state, dict):
-                raise CheckpointError("its structure is no table of weights")
+                raise CheckpointError("its structure is not a table of weights")
     return PublicModel(path, name, tuple(args), kwargs, state)
 
 
@@ -54,7 +54,7 @@ def _parse(text: str, what: str, hook: Callable[[dict[str, Any]], Any] | None) -
 
 
 def _no_constant(text: str) -> float:
-    raise ValueError(f"{text} is no number")
+    raise ValueError(f"{text} is not a number")
 
 
 def _fraction(node: dict[str, Any]) -> Any:
@@ -62,7 +62,7 @@ def _fraction(node: dict[str, Any]) -> Any:
         return node
     numerator, denominator = node.get("numerator"), node.get("denominator")
     if type(numerator) is not int or type(denominator) is not int or denominator == 0:
-        raise ValueError("a fraction that is none")
+        raise ValueError("not a fraction")
     return Fraction(numerator, denominator)
 
 
@@ -71,7 +71,7 @@ def _is_pair(item: Any) -> bool:
 
 
 def _nest(node: Any, tensors: Mapping[str, StoredTensor], depth: int) -> Any:
-    """The state that a tree describes; every tensor is one of the file's."""
+    """The state described by a tree; all its tensors are in the file."""
     if depth > 32:
         raise CheckpointError("its structure is nested too deeply")
     if isinstance(node, list):

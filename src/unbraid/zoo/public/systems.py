@@ -1,11 +1,11 @@
-"""Files of the classic systems: which one it is, and its settings, are read off the weights.
+"""Files of the classic systems; system and settings are recognized by the weights.
 
     a table of weights, bare or      Open-Unmix, Demucs v2, Conv-TasNet for music,
     under `state_dict` or `model`    ResUNetDecouple+, CaC TFC-TDF U-Net
     `model_name`, `model_args`,      packages of asteroid: ConvTasNet, DPRNNTasNet, XUMX
     `state_dict`
 
-A network that is saved stem by stem gives a model of one stem, called by what the file name says.
+A network saved stem by stem becomes a model of one stem, named after the file.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _COMPUTED_STARTS = ("stft.", "istft.")
 
 @dataclass(frozen=True)
 class System:
-    """A network of this house that a file holds.
+    """One of our networks, found in a file.
 
     Attributes:
         architecture, settings: as `models.registry.make_config` takes them.
@@ -54,10 +54,10 @@ class System:
 
 
 def stored_system(path: Path, content: Any) -> StoredModel | None:
-    """The model that a torch file's content describes; None if it is none of these systems.
+    """The model in the content of a torch file; None if it is not one of these systems.
 
     Raises:
-        CheckpointError: if the weights do not fit the system that they name.
+        CheckpointError: if the weights do not fit the recognized system.
     """
     found = recognize(content, path.stem)
     if found is None:
@@ -73,7 +73,7 @@ def stored_system(path: Path, content: Any) -> StoredModel | None:
 
 
 def recognize(content: Any, file_name: str) -> tuple[System, dict[str, Any]] | None:
-    """Which system a file's content is of, and its weights."""
+    """The system that a file's content belongs to, and its weights."""
     if not isinstance(content, dict) or "klass" in content:
         return None
     named = content.get("model_name")
@@ -100,7 +100,7 @@ def recognize(content: Any, file_name: str) -> tuple[System, dict[str, Any]] | N
 
 
 def stem_in(file_name: str) -> str:
-    """The stem that the name of a file tells, "stem" if none.
+    """The stem in the name of a file, "stem" if there is none.
 
     >>> stem_in("vocals-b62c91ce"), stem_in("model")
     ('vocals', 'stem')
@@ -196,7 +196,7 @@ _BY_KEY: dict[str, Callable[[Shapes, str], System]] = {
     "after_conv2.weight": _res_u_net,
     "encoders.0.tif.tif.0.weight": _cac_unet,
 }
-"""A weight that only one system has -> what reads its settings off the weights."""
+"""A weight that only one system has -> function that reads the settings from the weights."""
 
 _ASTEROID: dict[str, Callable[[str, Any], str]] = {
     "conv_tasnet": tasnet_names.public_name,
@@ -206,12 +206,12 @@ _ASTEROID: dict[str, Callable[[str, Any], str]] = {
 
 
 def _count(names: Collection[str], pattern: str) -> int:
-    """How many names there are for 0, 1, 2, ... in the place of {}; 1000 at most."""
+    """How many names exist for {} = 0, 1, 2, ...; 1000 at most."""
     return next((i for i in range(1000) if pattern.format(i) not in names), 1000)
 
 
 class Fitted(Mapping[str, StoredTensor]):
-    """Weights of a file by our names, in our layout, compared when first asked for."""
+    """Weights of a file by our names, in our layout, checked on first use."""
 
     def __init__(self, path: Path, system: System, config: Any, state: Mapping[str, Any]) -> None:
         self._path, self._system, self._config, self._state = path, system, config, state
@@ -252,7 +252,7 @@ def fit(tensor: StoredTensor, shape: tuple[int, ...], name: str) -> StoredTensor
     """A weight in our layout.
 
     Raises:
-        CheckpointError: if it is no floating-point tensor of that many numbers.
+        CheckpointError: if it is not a floating-point tensor of that size.
     """
     if not is_float(tensor) or tensor.count != int(np.prod(shape)):
         raise CheckpointError(

@@ -1,6 +1,6 @@
 """Checkpoints of TensorFlow ("tensor bundles") without TensorFlow; nothing is executed.
 
-NAME.index               a sorted table in LevelDB's format: tensor name -> where its values lie
+NAME.index               a sorted table in LevelDB's format: tensor name -> place of its values
 NAME.data-00000-of-00001 the values, raw
 
     index:  data blocks | index of blocks | footer (48 bytes)
@@ -8,7 +8,7 @@ NAME.data-00000-of-00001 the values, raw
     entry:  length shared with the previous key | rest of key | value
     value:  a small protobuf: type, shape, shard, offset, size, checksum
 
-Every length is compared with what the file has before it is used, every checksum with the bytes.
+Every length is checked against the file before it is used, and every checksum is verified.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ _MOST_TENSORS, _MOST_SHARDS, _MOST_DIMENSIONS = 100_000, 1024, 8
 _LONGEST_NAME = 1024
 _MAGIC, _FOOTER_BYTES, _TRAILER_BYTES = 0xDB4775248B80FB57, 48, 5
 _TYPES = {1: "F32", 9: "I64"}
-"""TensorFlow's number of a type -> kind of the values."""
+"""TensorFlow's number of a type -> type of the values."""
 
 
 def read_bundle(index: Path) -> dict[str, StoredTensor]:
-    """All tensors of a bundle by name; values are read, and their checksums compared, on demand.
+    """All tensors of a bundle by name; values are read and verified on demand.
 
     Args:
-        index: the file NAME.index; the data lie in the same folder.
+        index: the file NAME.index; the data are in the same folder.
     Raises:
-        CheckpointError: if it is no such file, damaged, or says what a bundle of weights never
-            says. A tensor's `read` raises it if its bytes do not have their checksum.
+        CheckpointError: if the file is not an index, damaged, or unlike any bundle of weights. A
+            tensor's `read` raises it if the checksum of its bytes is wrong.
     """
     with _refusing(index):
         entries = _entries(_read_index(index))
@@ -84,9 +84,9 @@ def _entries(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Keys and values of the table, in growing order of keys."""
     footer = content[-_FOOTER_BYTES:]
     if len(footer) < _FOOTER_BYTES or int.from_bytes(footer[-8:], "little") != _MAGIC:
-        raise CheckpointError("not an index of TensorFlow: its last bytes are others")
+        raise CheckpointError("not an index of TensorFlow: its last bytes differ")
     reader = _Reader(footer)
-    reader.varint(), reader.varint()  # of a block about blocks, which holds nothing
+    reader.varint(), reader.varint()  # the place of the metaindex block, which is empty
     previous, end = None, 0
     for _, handle in _block(content, reader.varint(), reader.varint()):
         where = _Reader(handle)
@@ -125,7 +125,7 @@ def _block(content: bytes, start: int, size: int) -> Iterator[tuple[bytes, bytes
 
 
 class _Reader:
-    """Takes numbers and bytes off the front."""
+    """Reads numbers and bytes from the front."""
 
     def __init__(self, content: bytes) -> None:
         self._content, self._at = content, 0
@@ -167,7 +167,7 @@ class _Reader:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where and what a tensor is, as the index says."""
+    """Place, type and shape of a tensor, from the index."""
 
     kind: str
     shape: tuple[int, ...]
@@ -235,7 +235,7 @@ def _read(path: Path, place: _Place) -> np.ndarray:
             np.memmap(path, np.uint8, "r", offset=place.start, shape=(place.size,))
         )
         if masked_crc32c(content) != place.checksum:
-            raise CheckpointError("values that do not have their checksum; get the file again")
+            raise CheckpointError("values with a wrong checksum; download the file again")
         result: np.ndarray = content.view(np.dtype(KINDS[place.kind]).newbyteorder("<")).reshape(
             place.shape
         )

@@ -19,10 +19,10 @@ from unbraid.zoo.public.torch_zip import LEGACY_START, read_torch_zip
 
 
 def read_torch_file(path: Path) -> Any:
-    """What the file at `path` holds, as plain data; weights are read later.
+    """The contents of the file at `path` as plain data; weights are read later.
 
     Raises:
-        CheckpointError: if the file is damaged, altered, or names anything beyond tensors, plain
+        CheckpointError: if the file is damaged, altered, or names anything except tensors, plain
             data and the known classes.
     """
     with path.open("rb") as file:
@@ -44,12 +44,12 @@ def read_th(path: Path) -> PublicModel:
 
 
 def is_package(content: Any) -> bool:
-    """Whether a file's content says which class it is of, so that it needs no settings file."""
+    """Whether a file's content names its class and so needs no settings file."""
     return isinstance(content, dict) and not content.keys().isdisjoint(("klass", "kwargs"))
 
 
 def package_of(path: Path, package: Any) -> PublicModel:
-    """The public model in what the file at `path` holds.
+    """The public model in the contents of the file at `path`.
 
     Raises:
         CheckpointError: if it lacks class, arguments or weights, or has an unknown class.
@@ -60,11 +60,11 @@ def package_of(path: Path, package: Any) -> PublicModel:
         klass, args, kwargs = (package.get(key) for key in ("klass", "args", "kwargs"))
         state = package.get("state")
         if not isinstance(klass, Maker):
-            raise CheckpointError("no package of a model: it names no class")
+            raise CheckpointError("not a package of a model: it names no class")
         if not isinstance(args, (tuple, list)) or not isinstance(kwargs, dict):
-            raise CheckpointError("no package of a model: it has no arguments")
+            raise CheckpointError("not a package of a model: it has no arguments")
         if not isinstance(state, dict):
-            raise CheckpointError("no package of a model: it has no weights")
+            raise CheckpointError("not a package of a model: it has no weights")
         name = class_of(klass.name)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
@@ -72,10 +72,10 @@ def package_of(path: Path, package: Any) -> PublicModel:
 
 
 def _names() -> dict[str, Maker]:
-    """All that a package may name beside tensors."""
+    """The names allowed in a package, besides those of tensors."""
     classes = [*CLASS_PATHS, "diffq.diffq.DiffQuantizer"]
     named = {" ".join(path.rsplit(".", 1)): Maker(path) for path in classes}
-    # Scores kept beside the weights may be numbers of NumPy; nobody needs their values here.
+    # Scores stored with the weights may be NumPy numbers; their values are not needed here.
     for module in ("numpy.core.multiarray scalar", "numpy._core.multiarray scalar"):
         named[module] = Maker("a number of NumPy", _nothing)
     named["numpy dtype"] = Maker("numpy.dtype", _nothing)
@@ -86,7 +86,7 @@ def _names() -> dict[str, Maker]:
 
 
 def _nothing(*arguments: Any) -> None:
-    """Stands for a value that is not kept."""
+    """Placeholder for a value that is not kept."""
 
 
 def _fraction(numerator: Any, denominator: Any = 1) -> Fraction:
@@ -94,10 +94,10 @@ def _fraction(numerator: Any, denominator: Any = 1) -> Fraction:
         return Fraction(numerator)
     if type(numerator) is int and type(denominator) is int and denominator:
         return Fraction(numerator, denominator)
-    raise CheckpointError("a fraction that is none")
+    raise CheckpointError("not a fraction")
 
 
 def _size(sizes: Any) -> tuple[Any, ...]:
     if type(sizes) is not tuple:
-        raise CheckpointError("a size that is none")
+        raise CheckpointError("not a size")
     return sizes

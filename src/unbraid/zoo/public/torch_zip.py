@@ -1,7 +1,7 @@
-"""The zip file that `torch.save` writes: a pickle, and the bytes of each storage beside it.
+"""The zip file that `torch.save` writes: a pickle, and the bytes of each storage.
 
-Nothing is unpacked to disk, and every size is compared with what the file has before memory is
-taken.
+Nothing is unpacked to disk, and every size is checked against the file before memory is
+allocated.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ _STORAGES: dict[str, str] = {
     "ByteStorage": "U8",
     "BoolStorage": "BOOL",
 }
-"""Name of a storage class in a pickle -> kind of its values."""
+"""Name of a storage class in a pickle -> type of its values."""
 
 LEGACY_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-"""How files of torch before 1.6 start."""
+"""The first bytes of files from torch before 1.6."""
 
 _MOST_ENTRIES = 100_000
 _LOCAL_HEADER = 30  # bytes before the name of an entry
@@ -55,15 +55,15 @@ class _Storage:
 
     @property
     def item_bytes(self) -> int:
-        """Of one value, as it lies in the file."""
+        """Bytes of one value in the file."""
         return int(np.dtype(KINDS[self.kind]).itemsize)
 
 
 def read_torch_zip(path: Path, names: Mapping[str, Maker]) -> Any:
-    """The value in a file of `torch.save`, with a `StoredTensor` in the place of each tensor.
+    """The value in a file of `torch.save`, with a `StoredTensor` for each tensor.
 
     Args:
-        names: what the pickle may name beside tensors; "module name" -> what it stands for.
+        names: names allowed in the pickle besides those of tensors; "module name" -> replacement.
     Raises:
         CheckpointError: if the file is damaged, not such a file, or names anything else.
     """
@@ -75,7 +75,7 @@ def read_torch_zip(path: Path, names: Mapping[str, Maker]) -> Any:
 
 @contextmanager
 def _refusing(path: Path) -> Iterator[None]:
-    """Say which file it is, and turn what zip files raise into our error."""
+    """Name the file in errors, and turn errors of zip files into ours."""
     try:
         yield
     except CheckpointError as error:
@@ -88,7 +88,7 @@ def _refusing(path: Path) -> Iterator[None]:
 
 
 def _checked_entries(file: zipfile.ZipFile, file_bytes: int) -> dict[str, zipfile.ZipInfo]:
-    """Entries by name; they lie apart within the file, uncompressed, in one folder."""
+    """Entries by name: uncompressed, in one folder, inside the file, without overlap."""
     infos = sorted(file.infolist(), key=lambda info: info.header_offset)
     if not 1 <= len(infos) <= _MOST_ENTRIES:
         raise CheckpointError(f"a zip file of {len(infos)} entries")
@@ -124,7 +124,7 @@ class _Archive:
             raise CheckpointError(f"a zip file without {name!r:.100}")
         info = self.entries[name]
         if most is not None and info.file_size > most:
-            raise CheckpointError(f"{name} of {info.file_size} bytes; {most} are read at most")
+            raise CheckpointError(f"{name} of {info.file_size} bytes; at most {most} are read")
         return info
 
     def names(self) -> dict[str, Maker]:
@@ -140,7 +140,7 @@ class _Archive:
 
     def persistent(self, value: Any) -> _Storage:
         if type(value) is not tuple or len(value) != 5 or value[0] != "storage":
-            raise CheckpointError("a persistent id that is no storage")
+            raise CheckpointError("a persistent id that is not a storage")
         _, kind, key, _, count = value
         if not isinstance(kind, Maker) or not kind.name.startswith("torch."):
             raise CheckpointError("a storage of no known type")
@@ -160,7 +160,7 @@ class _Archive:
     def tensor(
         self, storage: Any, offset: Any, size: Any, stride: Any, grad: Any, hooks: Any, *rest: Any
     ) -> StoredTensor:
-        """A view of a storage that lies within it and repeats nothing."""
+        """A view inside a storage, without repeated values."""
         whole = (
             isinstance(storage, _Storage) and type(size) is tuple and type(stride) is tuple
         ) and all(type(number) is int and number >= 0 for number in (offset, *size, *stride))
@@ -172,7 +172,7 @@ class _Archive:
             last += (length - 1) * step
         if count > storage.count or (count and last >= storage.count):
             raise CheckpointError("a tensor that reaches beyond its storage")
-        # Many tensors on one storage could otherwise ask for more than any file holds.
+        # Otherwise many tensors on one storage could need more memory than the file has bytes.
         self.values_left -= count * storage.item_bytes
         if self.values_left < 0:
             raise CheckpointError("tensors of more values than the file has")
@@ -181,7 +181,7 @@ class _Archive:
 
     def parameter(self, data: Any, grad: Any, hooks: Any) -> StoredTensor:
         if not isinstance(data, StoredTensor) or hooks:
-            raise CheckpointError("a parameter that is no tensor")
+            raise CheckpointError("a parameter that is not a tensor")
         return data
 
     def _read(
@@ -196,8 +196,8 @@ class _Archive:
             return np.lib.stride_tricks.as_strided(flat[offset:], size, steps, writeable=False)
 
     def _content(self, entry: zipfile.ZipInfo) -> np.ndarray:
-        """The bytes of an entry, where they lie in the file. Not by `zipfile`, which reads the list
-        of all entries each time."""
+        """The bytes of an entry, in place. `zipfile` would read the list of all entries each
+        time."""
         with self.path.open("rb") as file:
             file.seek(entry.header_offset)
             header = file.read(_LOCAL_HEADER)
@@ -208,5 +208,5 @@ class _Archive:
         mapped = np.memmap(self.path, np.uint8, "r", offset=start, shape=(entry.file_size,))
         content = np.asarray(mapped)
         if zlib.crc32(content.data) != entry.CRC:
-            raise CheckpointError(f"{entry.filename} is damaged; get the file again")
+            raise CheckpointError(f"{entry.filename} is damaged; download the file again")
         return content

@@ -1,8 +1,8 @@
-"""Files of weights alone, as community programs save them, and what makes models of them.
+"""Files of plain weights, as community programs save them, and the settings that belong to them.
 
 The weights are a table of tensors: bare, or in a training checkpoint under `state`, `state_dict`
-(Lightning), `model_state_dict` or `model`. What network they belong to stands in a YAML file beside
-them (`msst.py`), or in the catalog.
+(Lightning), `model_state_dict` or `model`. Their network is described in a YAML file next to them
+(`msst.py`), or in the catalog.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ _VARIANTS = {
     ".ff1.": "Conformer blocks",
     "rnn_transformer": "the transformers of SCNet Tran",
 }
-"""Part of a weight's name -> the variant of a network that has it, which unbraid has not."""
+"""Part of a weight's name -> the unsupported variant of a network that has it."""
 
 
 def bare_weights(content: Any) -> dict[str, Any]:
-    """The table of tensors in what a torch file holds.
+    """The table of tensors in the contents of a torch file.
 
     Raises:
-        CheckpointError: if there is none.
+        CheckpointError: if there is no such table.
     """
     for name in _WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(name), dict):
@@ -54,7 +54,7 @@ def bare_weights(content: Any) -> dict[str, Any]:
         key: value for key, value in content.items() if isinstance(value, StoredTensor)
     }
     if not tensors or not all(isinstance(key, str) for key in tensors):
-        raise CheckpointError("no package of a model and no table of weights")
+        raise CheckpointError("neither a package of a model nor a table of weights")
     for prefix in _PREFIXES:
         if all(key.startswith(prefix) for key in tensors):
             tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
@@ -62,16 +62,16 @@ def bare_weights(content: Any) -> dict[str, Any]:
 
 
 def find_settings(path: Path, given: Path | None) -> Settings:
-    """The settings of the weights at `path`, in the file `given` or in one beside them.
+    """The settings of the weights at `path`, from the file `given` or one next to the weights.
 
     Raises:
-        CheckpointError: if there is none, or it cannot be used.
+        CheckpointError: if it is missing, or cannot be used.
     """
     found = given or _beside(path)
     if found is None:
         raise CheckpointError(
-            f"{path}: weights alone, without the settings of their network; give the YAML file "
-            f"that comes with them (--config FILE), or put it beside them as {path.stem}.yaml"
+            f"{path}: plain weights, without the settings of their network; give the YAML file "
+            f"that comes with them (--config FILE), or put it next to them as {path.stem}.yaml"
         )
     content = read_yaml(found)
     with naming(found):
@@ -79,7 +79,7 @@ def find_settings(path: Path, given: Path | None) -> Settings:
 
 
 def _beside(path: Path) -> Path | None:
-    """NAME.yaml, config_NAME.yaml, NAME_config.yaml or NAME.ckpt.yaml beside NAME.ckpt."""
+    """NAME.yaml, config_NAME.yaml, NAME_config.yaml or NAME.ckpt.yaml next to NAME.ckpt."""
     stem = path.stem
     for name in (stem, f"config_{stem}", f"{stem}_config", path.name):
         for suffix in _SUFFIXES:
@@ -92,10 +92,10 @@ def _beside(path: Path) -> Path | None:
 def stored_weights(
     path: Path, state: Mapping[str, Any], settings: Settings, licence: str = ""
 ) -> StoredModel:
-    """The model of weights and settings; weights are read when asked for.
+    """The model with these weights and settings; weights are read on demand.
 
     Raises:
-        CheckpointError: if the settings make no model.
+        CheckpointError: if the settings are invalid.
     """
     with naming(path):
         try:
@@ -122,7 +122,7 @@ def _refuse_variants(state: Mapping[str, Any]) -> None:
 
 
 class _Named(Mapping[str, StoredTensor]):
-    """Weights by our names, compared with the network when first asked for."""
+    """Weights by our names, checked against the network on first use."""
 
     def __init__(
         self, path: Path, state: Mapping[str, Any], architecture: str, config: Any
@@ -153,7 +153,7 @@ class _Named(Mapping[str, StoredTensor]):
 
 
 def _computed(name: str, shape: tuple[int, ...]) -> StoredTensor | None:
-    """Rates of positions, which some files leave out since they follow from the settings."""
+    """Rates of positions; some files leave them out, since they follow from the settings."""
     if not name.endswith((".rotary_embed.freqs", ".pope_embed.inv_freqs")):
         return None
     rates = 10_000.0 ** -(np.arange(shape[0]) / shape[0])
@@ -163,7 +163,7 @@ def _computed(name: str, shape: tuple[int, ...]) -> StoredTensor | None:
 def _compare(
     shapes: Mapping[str, tuple[int, ...]], names: Mapping[str, str], state: Mapping[str, Any]
 ) -> None:
-    """Raise `CheckpointError` unless the file has just the weights that the network takes."""
+    """Raise `CheckpointError` unless the file has exactly the network's weights."""
     missing = sorted(set(names.values()) - state.keys())
     unknown = sorted(state.keys() - set(names.values()))
     for what, found in (("lacks", missing), ("has unknown", unknown)):
@@ -176,7 +176,7 @@ def _compare(
     for own, public in names.items():
         value = state[public]
         if not is_float(value) and not public.endswith("num_batches_tracked"):
-            raise CheckpointError(f"weight {public} is no floating-point tensor")
+            raise CheckpointError(f"weight {public} is not a floating-point tensor")
         if tuple(value.shape) != shapes[own]:
             raise CheckpointError(
                 f"the weights do not fit the settings: {public} has shape {tuple(value.shape)}, "

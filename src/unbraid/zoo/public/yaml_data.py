@@ -1,4 +1,4 @@
-"""Reads the YAML files that come with public weights as data: lists, tables, numbers, words."""
+"""Reads the YAML files of public weights as plain data: lists, tables, numbers, words."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _DataLoader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise CheckpointError("it uses references, which no settings of a model need")
+            raise CheckpointError("it uses references, which are not allowed in model settings")
         tag = getattr(event, "tag", None)
         if tag is not None and tag != _TUPLE:
             raise CheckpointError(
@@ -48,8 +48,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """The table in the file at `path`.
 
     Raises:
-        CheckpointError: if it is not readable, larger than a quarter of a megabyte, or has anything
-            beside plain data.
+        CheckpointError: if it is not readable, larger than a quarter of a megabyte, or holds
+            anything except plain data.
     """
     try:
         with path.open("rb") as file:
@@ -63,5 +63,5 @@ def read_yaml(path: Path) -> dict[str, Any]:
         text = " ".join(str(error).split())
         raise CheckpointError(f"{path}: not a readable YAML file ({text:.200})") from error
     if not isinstance(content, dict):
-        raise CheckpointError(f"{path}: it holds no table of settings")
+        raise CheckpointError(f"{path}: it does not hold a table of settings")
     return content
