@@ -160,7 +160,7 @@ class Separator:
             path: the file; a named pipe is copied to a temporary file first.
             stream: which of several audio streams, counted from 1; None takes the one that players
                 take by default.
-            on_stems: called once, before the first stems are there, with a view by which any
+            on_stems: called once, before the first stems are ready, with a view through which any
                 process can listen to those that are ready.
         Raises:
             UnbraidError: if it cannot be read, separated or written.
@@ -203,7 +203,7 @@ class Separator:
     ) -> Generator[TrackResult, None, None]:
         """Separate many files; what goes wrong with one of them becomes its result.
 
-        The next one is decoded and the last one written while the model is at one. Files and the
+        While the model separates one, the next is decoded and the last is written. Files and the
         order of results are as if they came one by one. With UNBRAID_DEBUG in the environment an
         unexpected error keeps its traceback in `error`.
 
@@ -396,7 +396,7 @@ def separate(
     device: str = "auto",
     stream: int | None = None,
 ) -> TrackResult:
-    """Separate one file into files below `out`, with everything else as it is by default.
+    """Separate one file into files below `out`, with default settings otherwise.
 
     Args:
         stream: which of several audio streams, counted from 1.

@@ -1,4 +1,4 @@
-"""What has to be closed: one base for everything that is used in a `with` block."""
+"""One base class for everything that is used in a `with` block."""
 
 from __future__ import annotations
 

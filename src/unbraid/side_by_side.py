@@ -1,6 +1,6 @@
 """Work on additional threads: reading ahead, writing behind.
 
-Decoders and encoders let go of Python's lock while they work, so that the files of a song can be
+Decoders and encoders release Python's lock while they work, so that the files of a song can be
 written at the same time. Queues are short: memory does not grow, and what is done is the same in
 the same order.
 """
@@ -73,7 +73,7 @@ class Downstream(Closing, Generic[T]):
             self._consume(item for (item,) in items if not self._dropping)
         except BaseException as error:
             self._error = error
-        for _ in items:  # so that no `push` waits for ever
+        for _ in items:  # so that no `push` waits forever
             pass
 
 

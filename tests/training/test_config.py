@@ -122,7 +122,7 @@ def test_files_that_are_no_recipes_are_refused(tmp_path):
     with pytest.raises(SettingsError, match="did you mean 'hybrid'"):
         read_recipe("hybird")
     (tmp_path / "broken.toml").write_text("lr = = 3")
-    with pytest.raises(SettingsError, match="no TOML"):
+    with pytest.raises(SettingsError, match="not TOML"):
         read_recipe(tmp_path / "broken.toml")
     (tmp_path / "latin.toml").write_bytes(b"description = '\xff'")
     with pytest.raises(SettingsError, match="cannot be read"):

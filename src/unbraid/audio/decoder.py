@@ -33,7 +33,7 @@ MAX_CHANNELS = 64
 MAX_SAMPLE_RATE = 6_144_000  # eight times 768 kHz; FFmpeg gives DSD at an eighth of its rate
 
 # Guards against damaged files that a demuxer reads in circles. Even silence in Monkey's Audio packs
-# no more than 80,000 samples in a byte.
+# at most 80,000 samples in a byte.
 _MOST_STREAMS = 8
 _SILENT_SAMPLES = 1 << 16
 _FREE_SAMPLES, _SAMPLES_PER_BYTE = 1 << 24, 1 << 17
@@ -200,18 +200,18 @@ class Decoder(Closing):
 
     def _pcm_layout(self, stream: AudioStream) -> PcmLayout | None:
         source = self._source
-        beside = Source(self._path, source.start, source.start + source.size)  # FFmpeg's stays put
+        apart = Source(self._path, source.start, source.start + source.size)  # FFmpeg's stays put
         try:
-            header = read_header(self._container.format.name, beside, stream.index)
+            header = read_header(self._container.format.name, apart, stream.index)
             if header is None or not 1 <= header.channels <= MAX_CHANNELS:
                 return None
             if not 1 <= header.sample_rate <= MAX_SAMPLE_RATE:
                 return None
-            return judge(header, beside)
+            return judge(header, apart)
         except AudioReadError as error:
             raise AudioReadError(f"{shown(self._path)}: {error}") from None
         finally:
-            beside.close()
+            apart.close()
 
     def _first_frame(self) -> AudioFrame:
         name = shown(self._path)

@@ -1,7 +1,7 @@
 """From samples to encoded bytes, one encoder per kind of format.
 
-FFmpeg (PyAV) encodes all but Ogg Vorbis: its own Vorbis encoder is experimental, and PyAV comes
-without libvorbis. soundfile has libvorbis.
+FFmpeg (PyAV) encodes all formats except Ogg Vorbis: its own Vorbis encoder is experimental, and
+PyAV comes without libvorbis. soundfile has libvorbis.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Encoder(Protocol):
         """Encode the next block, at least one sample."""
 
     def finish(self) -> None:
-        """Write what is left and close all but the sink."""
+        """Write the rest and close everything except the sink."""
 
     def abandon(self) -> None:
-        """Close all but the sink, whatever is left; may raise."""
+        """Close everything except the sink, without writing the rest; may raise."""
 
 
 # LAME's -q: 5 is the default of its manual ("good speed, reasonable quality"), 7 its --fast. Its

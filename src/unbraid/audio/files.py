@@ -72,8 +72,8 @@ def read_blocks(
 ) -> Iterator[np.ndarray]:
     """Read a whole file in constant memory, sample for sample as FFmpeg decodes it.
 
-    Every block but the last has `block_samples`; none is empty. Damaged stretches are left out, as
-    FFmpeg does. If the rate or the channels change midway, they are brought to those of the start.
+    All blocks except the last have `block_samples`; none is empty. Damaged stretches are left out,
+    as in FFmpeg. If the rate or the channels change midway, they are brought to those of the start.
     The file is opened with the first block and closed with the last, or with the iterator.
 
     Args:

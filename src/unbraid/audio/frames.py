@@ -81,7 +81,7 @@ def to_float(frame: AudioFrame) -> np.ndarray:
 
 
 def _samples(frame: AudioFrame) -> np.ndarray:
-    """Samples of a frame as they are, (channels, samples)."""
+    """Samples of a frame, unconverted, (channels, samples)."""
     # PyAV 18 looks for planes beyond the last one: harmless up to 8 channels, not above.
     channels = frame.layout.nb_channels
     kind = frame.format.name.removesuffix("p")

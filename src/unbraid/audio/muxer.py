@@ -109,7 +109,7 @@ def _encodable(tags: Tags) -> dict[str, str]:
 
 
 def _open_cover(data: bytes | None) -> InputContainer | None:
-    """The cover as FFmpeg sees it; None if it is no JPEG or PNG that every format could carry."""
+    """The cover as FFmpeg sees it; None if it is not a JPEG or PNG, which all formats can hold."""
     demuxers = {"image/jpeg": "jpeg_pipe", "image/png": "png_pipe"}
     demuxer = demuxers.get(picture_type(data) or "")
     if data is None or demuxer is None:

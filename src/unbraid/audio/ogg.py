@@ -1,6 +1,6 @@
 """Ogg pages: an encoded file gets its tags, and the length that FFmpeg reads; links are found.
 
-Audio pages stay byte for byte as libvorbis made them, but for their numbers and checksums.
+Audio pages stay byte for byte as libvorbis made them, except their numbers and checksums.
 Source: RFC 3533 (Ogg), Vorbis I specification, sections 4.2, 5 and A.2.
 """
 
@@ -62,7 +62,7 @@ def retag(draft: BinaryIO, write: Callable[[bytes], int], tags: Mapping[str, str
 
 
 def link_starts(file: BinaryIO) -> list[int]:
-    """Where the links of a chained Ogg file start; just [0] for one link, or what is no Ogg.
+    """Starts of the links of a chained Ogg file; just [0] for one link, or a file that is not Ogg.
 
     A link is a whole Ogg stream; recordings of radio streams have one after the other, each with
     its own sample rate and channels. Stops at damage and after a thousand links: what follows

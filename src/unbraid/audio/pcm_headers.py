@@ -171,7 +171,7 @@ def _with_data(header: PcmHeader, file: Source, at: int, size: int) -> PcmHeader
 def _embedded(file: Source, stream: int) -> PcmHeader | None:
     """A WAVEFORMATEXTENSIBLE inside some other header (Matroska, ASF, WTV); None unless it is one.
 
-    The structure is known by its long identifier. With several of them, of which nothing tells
+    The structure is known by its long identifier. With several of them, and nothing to tell
     which is this stream's, none is taken.
     """
     head = file.read(_LONGEST_HEADER)

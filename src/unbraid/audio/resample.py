@@ -37,7 +37,7 @@ class StreamResampler:
     """Converts a signal of any length, block by block.
 
     What all calls return, put together, is the whole signal resampled: nothing is shifted, and the
-    length is `resampled_length`. At equal rates the blocks pass through as they are.
+    length is `resampled_length`. At equal rates the blocks pass through unchanged.
 
     Args:
         source_rate: sample rate of what is pushed, Hz.
@@ -137,7 +137,7 @@ def resample(signal: Signal, source_rate: int, target_rate: int) -> OtherSignal:
 
 
 def _rates(source_rate: int, target_rate: int) -> list[float]:
-    """The rates on the way: one between where two lie so far apart that filters get too long."""
+    """The intermediate rates: one is added if two rates need too long a filter."""
     if source_rate == target_rate:
         return [source_rate]
     low, high = sorted((source_rate, target_rate))

@@ -1,4 +1,4 @@
-"""Tags: what a file says of itself in text, and its cover picture."""
+"""Tags: the text and the cover picture in a file."""
 
 from __future__ import annotations
 

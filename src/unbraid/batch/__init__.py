@@ -1,4 +1,4 @@
-"""Many songs, many workers, many machines: a library separated once, whatever happens on the way.
+"""Many songs, many workers, many machines: every song is separated once, even after failures.
 
     jobs -> claims -> worker -> journal
 

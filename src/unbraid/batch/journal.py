@@ -1,6 +1,6 @@
 """The journal of a batch: `batch.jsonl`, one line per finished attempt at a song.
 
-Lines are only ever appended, each in one write under a lock, so many workers can share the file and
+Lines are only appended, each in one write under a lock, so many workers can share the file and
 a crash costs at most the line that was being written.
 """
 

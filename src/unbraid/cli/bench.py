@@ -1,6 +1,6 @@
 """Measure what runs a model fastest on this machine, and keep it for `separate`.
 
-Threads, device and batch are chosen: the stems stay the same but for the last digits of their
+Threads, device and batch are chosen: the stems stay the same except for the last digits of their
 numbers. The length of segments is never chosen, since it changes the stems; the table shows what
 other lengths would cost.
 """

@@ -35,7 +35,7 @@ OK, SOME_FAILED, INTERRUPTED = 0, 1, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit code.
 
-    Without `argv` it is that of this process, and its standard streams are made safe.
+    Without `argv` it uses that of this process, and makes the standard streams safe.
     """
     output = keep_streams() if argv is None else None
     code = _run(list(sys.argv[1:] if argv is None else argv))

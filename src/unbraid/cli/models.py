@@ -106,7 +106,7 @@ def _width() -> int:
 
 
 def _short(text: str, columns: int) -> str:
-    """The text, cut at a word to so many columns, at least eight."""
+    """The text, cut at a word to a number of columns, at least eight."""
     columns = max(8, columns)
     return text if len(text) <= columns else text[: columns - 1].rstrip(" ,;.") + "…"
 

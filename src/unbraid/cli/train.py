@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--set", metavar="KEY=VALUE", action="append", default=[],
         help="change the recipe, such as optimizer.lr=1e-4")  # fmt: skip
     add("--start-from", metavar="NAME|PATH", help="start from this model, also for other stems")
-    add("--max-steps", metavar="N", type=count, help="end after so many steps in all")
+    add("--max-steps", metavar="N", type=count, help="end after this many steps in all")
     add("--seed", metavar="N", type=int, help="of the run (the recipe's, 42)")
     add("--device", metavar="auto|cpu|cuda[:N]|mps", default="auto", help="(%(default)s)")
     add("--threads", metavar="N", type=count, help="of torch on the CPU")

@@ -20,7 +20,7 @@ _STEP_S = 0.25
 def fit_segment(
     ready: ReadyModel, settings: SeparationSettings, max_bytes: int
 ) -> SeparationSettings:
-    """Settings whose segments are short enough to stay below `max_bytes`; as they are if they do.
+    """Settings with segments short enough for `max_bytes`; unchanged if they fit already.
 
     Steps of a quarter of a second keep the choice, and with it the stems, the same from run to run.
 

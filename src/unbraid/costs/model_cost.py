@@ -75,7 +75,7 @@ def _probe_samples(model: SeparationModel, length_s: float) -> int:
 def separation_seconds(
     cost: ModelCost, ready: ReadyModel, settings: SeparationSettings, seconds: float, groups: int
 ) -> float:
-    """Time to separate `seconds` of audio with so many groups of channels."""
+    """Time to separate `seconds` of audio with a number of channel groups."""
     rate = ready.model.spec.sample_rate
     passes = plan_passes(as_bag(ready.model), max(1, int(seconds * rate)), settings)
     return (cost.seconds_per_s or 0.0) * groups * sum(plan.work for plan in passes) / rate

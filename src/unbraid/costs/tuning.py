@@ -1,6 +1,6 @@
 """What runs fastest here: a short measurement of a model on this machine, and what it found, kept.
 
-Only what leaves the stems as they are is chosen: device, threads and batch. Segments of other
+Only settings that do not change the stems are chosen: device, threads and batch. Segments of other
 lengths are measured too, to be shown; their stems would be others.
 """
 
@@ -86,7 +86,7 @@ def measure(
     Args:
         prepare: gives the model on a device; called once for each.
         devices: to try, such as ("cpu", "mps").
-        budget_s: seconds after which nothing more is begun that need not be.
+        budget_s: seconds after which no optional measurement is started.
         max_bytes: memory that no trial may take; None for no limit.
     Returns:
         the trials in their order; the first ones are of the same length.

@@ -35,7 +35,7 @@ class AugmentSettings:
         flip: swap left and right, and flip the sign, of half of the sources each.
         scale: range of the sources' gains; None for none.
         scale_probability: of scaling, for each batch.
-        remix_group: batches are cut into groups of so many items, in which sources change places;
+        remix_group: batches are cut into groups of this many items, in which sources are swapped;
             0 for none.
         remix_probability: of remixing, for each batch.
         gain_db: by stem, mean and deviation in dB of its own random gain, in addition to `scale`.

@@ -2,7 +2,7 @@
 
 As in `augment`, every function takes (batch, stems, channels, samples), a generator on the CPU and
 a share, and returns a new tensor. Each source (of `band_limit`: each item, all its stems alike) is
-changed with a probability and stays as it is otherwise. Filters are curves on the spectrum of the
+changed with a probability and left unchanged otherwise. Filters are curves on the spectrum of the
 whole excerpt, without delay; what wraps around its ends is as short as they are smooth.
 """
 

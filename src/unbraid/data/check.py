@@ -150,7 +150,7 @@ def check_dataset(
     Args:
         root: ROOT/{train,valid,test}/TRACK/STEM.SUFFIX.
         splits: which; None takes all that there are.
-        workers: tracks at once (4, and no more than cores).
+        workers: tracks at once (4, at most the number of cores).
         on_track: called for each track.
     Raises:
         SettingsError: if there is no dataset at `root`, or it lacks a requested split.

@@ -96,7 +96,7 @@ class Cut:
     speed: float = 1.0
 
     def needed(self, samples: int) -> int:
-        """Samples of the track that so many of the excerpt are made of."""
+        """Samples of the track for a number of samples of the excerpt."""
         return samples if self.speed == 1 else math.ceil(samples * self.speed) + 2
 
 
@@ -107,7 +107,7 @@ _LOUD, _LOUD_RAW = 0.1, 0.01  # peaks: of normalized tracks, whose mixture has d
 
 
 def least_peak(settings: ExcerptSettings) -> float:
-    """A stem sounds where its samples, as they are in an excerpt, go beyond this."""
+    """A stem sounds where its samples in an excerpt exceed this."""
     return _LOUD if settings.normalize else _LOUD_RAW
 
 

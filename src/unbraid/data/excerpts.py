@@ -102,7 +102,7 @@ class Excerpts(torch.utils.data.Dataset[Tensor]):
             repitch.check_backend()
 
     def set_epoch(self, epoch: int) -> None:
-        """From now on items are those of this epoch, here and in workers that already run."""
+        """Switch to an epoch, here and in running workers."""
         self._epoch.fill_(epoch)
 
     @property

@@ -140,7 +140,7 @@ def build_index(
             takes what every track has, sorted, "error" then meaning that all have the same.
         weights: the share of examples for each root; they need not sum to 1.
         missing: whether a stem that a track lacks is an error or silence.
-        workers: how many tracks to look at at once (8, and no more than cores).
+        workers: tracks to read at once (8, at most the number of cores).
         on_track: called with each finished track.
     Raises:
         SettingsError: if a root, a split or a stem is missing, or files of one track differ in
@@ -256,7 +256,7 @@ def _wanted(
 def _index_track(
     track: Track, root: int, wanted: Sequence[str], missing: Missing, kept: _Kept
 ) -> IndexedTrack:
-    # Without a file of the mixture every stem counts, as it is their sum.
+    # Without a file of the mixture every stem counts, since the mixture is their sum.
     spelled = {part_name(name): name for name in wanted}
     names = [name for name in track.stems if track.mixture is None or name in spelled]
     stems = {spelled.get(name, name): kept.file(track.stems[name]) for name in names}
@@ -281,12 +281,12 @@ def _check_alike(first: SoundFile, other: SoundFile) -> None:
     here, there = shown(other.path), first.path.name
     if other.sample_rate != first.sample_rate:
         raise SettingsError(
-            f"{here} has {other.sample_rate} Hz, {there!r} beside it {first.sample_rate} Hz; "
+            f"{here} has {other.sample_rate} Hz, {there!r} next to it {first.sample_rate} Hz; "
             "the files of a track need the same sample rate"
         )
     if other.samples != first.samples:
         raise SettingsError(
-            f"{here} has {other.samples} samples, {there!r} beside it {first.samples}; "
+            f"{here} has {other.samples} samples, {there!r} next to it {first.samples}; "
             "the files of a track need the same length"
         )
 
@@ -320,7 +320,7 @@ class _Kept:
             pass  # none yet, or not readable: it is rebuilt
 
     def file(self, path: Path) -> SoundFile:
-        """The file as it is now; looked at only if it has changed."""
+        """The current file; read only if it has changed."""
         path = Path(path).absolute()
         now = list(stamp(path))
         known = self._known["files"].get(str(path))

@@ -3,7 +3,7 @@
 Upper and lower case of a part's name make no difference: Vocals.wav holds the stem "vocals", and
 Mixture.wav, Mix.wav and Full Mix.wav the mixture.
 
-MUSDB18-HQ is laid out like this, but for its validation set: that is 14 songs of `train`, known by
+MUSDB18-HQ is laid out like this, except for its validation set: 14 songs of `train`, known by
 name. A missing mixture is the sum of the stems.
 """
 
@@ -74,7 +74,7 @@ def find_tracks(root: str | os.PathLike[str]) -> list[Track]:
     """
     top = Path(root)
     if not top.is_dir():
-        what = "is no folder" if top.exists() else "does not exist"
+        what = "is not a folder" if top.exists() else "does not exist"
         raise SettingsError(f"{str(top)!r} {what}; give a folder of tracks, TRACK/STEM.wav")
     try:
         tracks = [_read_track(top, folder, names) for folder, names in _sound_folders(top)]
@@ -98,7 +98,7 @@ def dataset_tracks(root: str | os.PathLike[str], split: str) -> list[Track]:
     if split not in SPLITS:
         raise SettingsError(f"a split is one of {', '.join(SPLITS)}, got {split!r}")
     if not top.is_dir():
-        what = "is no folder" if top.exists() else "does not exist"
+        what = "is not a folder" if top.exists() else "does not exist"
         raise SettingsError(f"{str(top)!r} {what}; give the ROOT of a dataset")
     if (top / split).is_dir() and (split != "train" or (top / "valid").is_dir()):
         return find_tracks(top / split)

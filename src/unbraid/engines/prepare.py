@@ -51,7 +51,7 @@ def prepare_model(
     precision: str = "auto",
     config: str | Path | None = None,
 ) -> ReadyModel:
-    """Load a model by name or path, or take one as it is.
+    """Load a model by name or path, or use a given one.
 
     A model that is passed in stays where it is when `device` is "auto", and is moved otherwise.
 

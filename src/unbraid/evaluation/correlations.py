@@ -4,7 +4,7 @@ A long song is met block by block:
 
     blocks ─► FFT ─► cross-spectra, summed over all blocks ─► inverse FFT, once
 
-A short one is transformed as a whole, in the way museval does it. The sums are the same but for
+A short one is transformed as a whole, in the way museval does it. The sums are the same except for
 their last digits. These matter where references are nearly filtered versions of each other, such
 as pure tones or delayed copies: the filters are then left to rounding, and only the same rounding
 gives museval's figures.
@@ -122,7 +122,7 @@ class CorrelationMeter:
         return self._held[0]
 
     def _sum_up(self, *, last: bool) -> None:
-        """Add what is held to the spectra, but for what still needs the samples that follow."""
+        """Add the held samples to the spectra, except those that need later samples."""
         if self._spectra is None:
             shape = (self._size // 2 + 1, self._rows, self._rows + self._columns)
             self._spectra = np.zeros(shape, np.complex128)

@@ -111,7 +111,7 @@ def evaluate_folders(
 
     Args:
         references, estimates: folders of TRACK/STEM.SUFFIX.
-        out: where a track's file is written as soon as it is scored.
+        out: folder for the scores; each track's file is written as soon as it is scored.
         workers: processes; None takes one for each core, 8 at most.
         on_track: called with a track's name and its scores, or what went wrong.
     Raises:

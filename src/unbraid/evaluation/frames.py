@@ -56,7 +56,7 @@ class Frames:
         return self._count * self._hop if self._count else 0
 
     def _cut(self, start: int, stop: int) -> Pair:
-        """Samples `start` to `stop`; what lies before them is let go."""
+        """Samples `start` to `stop`; earlier ones are dropped."""
         while self._pieces[0][0].shape[-1] + self._start <= start:
             self._start += self._pieces.pop(0)[0].shape[-1]
         references, estimates = self._pieces[0]
@@ -71,7 +71,7 @@ class Frames:
 
 
 def frame_bounds(samples: int, window: float, hop: float) -> Iterator[tuple[int, int]]:
-    """Start and stop of the frames that `Frames` cuts from a song of so many samples.
+    """Start and stop of the frames that `Frames` cuts from a song of `samples` samples.
 
     >>> list(frame_bounds(10, 4, 3)), list(frame_bounds(3, 4, 3))
     ([(0, 4), (3, 7), (6, 10)], [(0, 3)])
@@ -130,7 +130,7 @@ class FrameMeter:
         self._rows.append((energies(own), energies(estimates - own), *silent))
 
     def finish(self) -> FrameTable:
-        """The frames of the song, of which there is at least one."""
+        """The frames of the song, at least one."""
         return FrameTable(*(np.stack(column, axis=1) for column in zip(*self._rows, strict=True)))
 
 

@@ -79,7 +79,7 @@ def _pair(reference: Track, estimate: Track | None, stems: Sequence[str] | None)
     wanted = list(reference.stems if stems is None else map(part_name, stems))
     problem = reference.problem
     if not reference.stems and problem is None:
-        problem = "its folder of references holds no stem but the mixture"
+        problem = "its folder of references holds only the mixture"
     elif estimate is None:
         problem = problem or "no folder of estimates for it"
     if estimate is None or problem is not None:

@@ -129,7 +129,7 @@ def is_ours(path: Path) -> bool:
 
 
 def rounded(value: float) -> float:
-    """A figure as it is written to files."""
+    """A figure in the form written to files."""
     return round(float(value), _DECIMALS)
 
 

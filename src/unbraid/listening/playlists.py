@@ -42,7 +42,7 @@ def single_playlists(
     Args:
         items: excerpts to draw from.
         systems: names, the hidden reference among them.
-        samples: for each rater; fewer if there are not so many.
+        samples: for each rater; fewer if the study has fewer.
         raters: playlists to draw.
         rng: source of chance.
     """

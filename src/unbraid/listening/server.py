@@ -45,7 +45,7 @@ class ListeningServer(Closing):
         host, port: where to listen; port 0 takes a free one.
         allowed_hosts: names under which raters may reach it, besides the loopback's and `host`.
     Raises:
-        SettingsError: if the folder holds no study, or the port cannot be had.
+        SettingsError: if the folder holds no study, or the port cannot be used.
     """
 
     def __init__(

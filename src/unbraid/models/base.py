@@ -24,7 +24,7 @@ class ModelSpec:
         segment_samples: the length one forward pass is meant for, in samples at `sample_rate`.
         longest_samples: the longest input a forward pass can take; None if there is no limit.
         normalize: whether songs are brought to mean 0 and deviation 1 before the model, as it was
-            trained; False for models that take songs as they are.
+            trained; False for models that take songs unchanged.
     """
 
     stems: tuple[str, ...]

@@ -1,6 +1,6 @@
 """A sound file at a glance: level, outline and log-frequency spectrogram, in constant memory.
 
-However long the sound is, no more than twice `COLUMNS` columns are kept: when they are full, every
+For any length of sound, at most twice `COLUMNS` columns are kept: when they are full, every
 two become one and each further column takes twice the time.
 """
 

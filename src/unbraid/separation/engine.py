@@ -43,7 +43,7 @@ def apply_model(
     on_progress: Callable[[Progress], None] | None = None,
     cancel: CancelToken | None = None,
 ) -> Estimates:
-    """Separate songs of any length. `Separator` normalizes loudness, this leaves it as it is.
+    """Separate songs of any length. `Separator` normalizes loudness, this function does not.
 
     Segments go to where the model lives, estimates come back to where the mixture is.
 
@@ -120,12 +120,12 @@ def run_pass(
     running = RunningSum()
     reader = SongReader(blocks, model.spec.channels, plan.samples)
     passes = _passes(model, plan, reader, work, on_free)
-    if runs_elsewhere(model):  # it is at the next batch while this one is added up
+    if runs_elsewhere(model):  # it runs the next batch while this one is added up
         passes = ahead(passes, depth=1)
     with closing(passes):
         for batch, finished, estimates in passes:
             _add_all(running, batch, estimates, shares, weights)
-            model.take_back(estimates)  # their memory is that of the next pass
+            model.take_back(estimates)  # the next pass reuses their memory
             del estimates
             work.advance(sum(segment.length for segment in batch))
             yield from running.take(finished)

@@ -26,7 +26,7 @@ def transition_window(
     Args:
         length: of a segment, in samples.
         power: exponent, at least 1.
-        samples: only so many values from the front (all of them).
+        samples: only this many values from the front (all of them).
     Returns:
         float64, above 0 everywhere.
 
@@ -126,7 +126,7 @@ class RunningSum:
             self._memory[..., begin:end] = self._memory[..., count + begin : count + end]
 
     def _room(self, like: np.ndarray, samples: int) -> np.ndarray:
-        """The memory, with room for so many samples."""
+        """The memory, with room for a number of samples."""
         if self._memory is None or self._memory.shape[-1] < samples:
             grown = np.empty((*like.shape[:-1], samples), like.dtype)
             if self._memory is not None:

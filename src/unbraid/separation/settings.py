@@ -21,7 +21,7 @@ class SeparationSettings:
             model's own length.
         overlap: share of a segment that the next one covers again, in [0, 1).
         shifts: how many randomly shifted copies of the song are separated and averaged; 0 for none,
-            which is the song as it is. Each costs a whole separation more.
+            which is the song unshifted. Each costs one more separation.
         seed: of the random offsets; the same seed gives the same estimates.
         transition_power: exponent, at least 1, of the triangle that fades segments into each other.
         split: False puts the whole song through the model in one pass; memory then grows with it.

@@ -97,7 +97,7 @@ class _Lane:
 def write_report(
     report: SongReport, path: Path, *, overwrite: bool = False, watch: Watch = UNWATCHED
 ) -> None:
-    """Write the page to `path`, whole or not at all, in constant memory but for the page itself.
+    """Write the page to `path`; needs constant memory besides the page itself.
 
     Raises:
         AudioReadError: if a sound file cannot be read.

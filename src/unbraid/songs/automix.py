@@ -76,7 +76,7 @@ class AutomixSettings:
 
     def __post_init__(self) -> None:
         if self.copies < 1:
-            raise SettingsError(f"there is at least 1 mix of each song, got {self.copies}")
+            raise SettingsError(f"copies is 1 or more, got {self.copies}")
         check_request("mixes", self.seed, self.format)
         if not 0 <= self.max_tempo <= 50 or not 0 <= self.max_semitones <= 6:
             raise SettingsError(

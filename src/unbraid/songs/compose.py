@@ -56,7 +56,7 @@ class Plan(NamedTuple):
 
 
 def make_plan(rng: np.random.Generator, tempo: float, seconds: float) -> Plan:
-    """A key and a loop of chords for a song of about so many seconds."""
+    """A key and a loop of chords for a song of about `seconds`."""
     scale = MINOR if rng.random() < 0.65 else MAJOR
     loop = LOOPS[scale][rng.integers(len(LOOPS[scale]))]
     if rng.random() < 0.3:
@@ -287,12 +287,12 @@ def midi_parts(path: str | Path) -> dict[tuple[int, int], list[Note]]:
     """The notes of a MIDI file by (channel, program), tempo changes obeyed; channel 9 is drums.
 
     Raises:
-        SettingsError: if it is no MIDI file.
+        SettingsError: if it is not a MIDI file.
     """
     try:
         messages = list(mido.MidiFile(path, clip=True))
     except (OSError, EOFError, ValueError, KeyError, IndexError, TypeError) as error:
-        raise SettingsError(f"{shown(Path(path))} is no MIDI file that can be read") from error
+        raise SettingsError(f"{shown(Path(path))} is not a readable MIDI file") from error
     now, programs = 0.0, dict[int, int]()
     sounding: dict[tuple[int, int], tuple[float, int]] = {}
     parts: dict[tuple[int, int], list[Note]] = {}
@@ -334,7 +334,7 @@ def groove_performances(
 
 
 def groove(path: str, tempo: float, seconds: float) -> list[Note]:
-    """A drummer's performance, repeated by whole bars until it fills so many seconds."""
+    """A drummer's performance, repeated by whole bars up to the given length."""
     notes = [note for part in midi_parts(path).values() for note in part]
     bar = 240 / tempo
     length = max(1, int(max(note.start for note in notes) / bar)) * bar

@@ -69,7 +69,7 @@ class SongsRequest:
 
     def __post_init__(self) -> None:
         if self.songs < 1:
-            raise SettingsError(f"there is at least 1 song to make, got {self.songs}")
+            raise SettingsError(f"songs is 1 or more, got {self.songs}")
         if not 0 <= self.valid < self.songs:
             raise SettingsError(
                 f"of {self.songs} songs 0 to {self.songs - 1} are for validation, got {self.valid}"

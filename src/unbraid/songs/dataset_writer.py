@@ -25,7 +25,7 @@ from unbraid.audio.write import AudioFormat, AudioWriter
 from unbraid.errors import AudioWriteError, SettingsError, UnbraidError
 
 FACTS = "track.json"
-"""What a track of a dataset that was made says of itself."""
+"""The description in each track of a generated dataset."""
 
 TrackFormat = Literal["flac", "wav"]
 
@@ -48,7 +48,7 @@ class TrackDone:
 
 
 OnTrack = Callable[[TrackDone, int, int], None]
-"""Told of a track, how many are there now, and how many there will be."""
+"""Called with a track, how many are there now, and how many there will be."""
 
 _Job = TypeVar("_Job")
 _Made = TypeVar("_Made")
@@ -124,7 +124,7 @@ def make_tracks(
     make: Callable[[_Job], dict[str, Any]],
     workers: int,
 ) -> Iterator[TrackDone]:
-    """The tracks that are there already, then the others as they are made.
+    """The tracks that exist already, then the others as they are made.
 
     Args:
         track_of: place of a job's track below `out`.
@@ -146,7 +146,7 @@ def make_tracks(
 def run_jobs(
     jobs: Sequence[_Job], make: Callable[[_Job], _Made], workers: int
 ) -> Iterator[tuple[_Job, _Made]]:
-    """Jobs as they are done, with what each made; in this process if there is one worker.
+    """Finished jobs with their results; in this process if there is one worker.
 
     Raises:
         UnbraidError: what a job raised, or that a process was ended.

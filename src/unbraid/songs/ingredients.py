@@ -46,7 +46,7 @@ _KNOWN = {
     "voices/vocadito": "CC-BY-4.0: vocadito",
     "voices/merry_orks": "CC0-1.0: Karoryfer 272 Merry Orks",
 }
-_VALID_SHARE = 8  # one in so many speakers and pieces is kept for validation
+_VALID_SHARE = 8  # one of this many speakers and pieces is kept for validation
 VOICE_SHARES = {"librivox": 0.76, "vctk": 0.1, "vocadito": 0.1, "merry_orks": 0.04}
 """How often voices of a known folder are taken, if all are there; any other folder: 0.1."""
 
@@ -235,7 +235,7 @@ def _json(path: Path, none: Any) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise SettingsError(f"{shown(path)} is no JSON that can be read: {error}") from error
+        raise SettingsError(f"{shown(path)} is not readable JSON: {error}") from error
 
 
 def instrument_of(samples: Sequence[Sample], folder: Path) -> str:

@@ -107,7 +107,7 @@ class Song:
         return bool(self.rng.random() < probability)
 
     def bars(self, share: float) -> list[int]:
-        """The bars in which a part plays, about so many of all."""
+        """The bars in which a part plays, about the given share of all."""
         return compose.active_bars(self.rng, self.plan, share)
 
     def play(self, notes: Sequence[Note], voice: synth.Voice) -> np.ndarray:
@@ -450,7 +450,7 @@ def _recorded_vocals(song: Song) -> np.ndarray:
 
 
 def _voice_pieces(song: Song) -> list[np.ndarray]:
-    """Phrases of one speaker: sung by WORLD, or as they are."""
+    """Phrases of one speaker: sung by WORLD, or unchanged."""
     rng, there = song.rng, song.ingredients.voices
     names = list(there)
     shares = [VOICE_SHARES.get(name, 0.1) for name in names]

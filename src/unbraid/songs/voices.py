@@ -284,7 +284,7 @@ def choir_phrases(
 
 
 def _part(rng: np.random.Generator, singing: _Singing, plan: Plan, step: int) -> np.ndarray:
-    """The tune so many degrees of the scale higher, in Hz (frames,), as somebody else sings it."""
+    """The tune some degrees of the scale higher, in Hz (frames,), sung by a second voice."""
     curves: list[np.ndarray] = []
     previous: int | None = None
     for frames, degree in singing.notes:

@@ -1,4 +1,4 @@
-"""The first step: a file is decoded once, into a spool, and checked on the way."""
+"""The first step: a file is decoded once, into a spool, and checked."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def _take_in(
     scratch: Scratch,
     cancel: CancelToken | None,
 ) -> tuple[Spool, Loudness]:
-    """Decode into a spool, and measure the loudness on the way."""
+    """Decode into a spool, and measure the loudness."""
     model_rate = job.model.model.spec.sample_rate
     with Spool(scratch.folder / "source.f32", info.channels) as sound:
         blocks = _checked(path, info, sound, cancel)
@@ -161,7 +161,7 @@ def _checked(
 
 
 def _check(path: Path, info: AudioInfo, block: np.ndarray, before: int) -> None:
-    """Refuse a block, with so many samples before it, that no model can take."""
+    """Refuse a block, given the samples before it, that no model can take."""
     if block.shape[0] != info.channels:
         raise AudioReadError(
             f"{shown(path)} changes midway from {info.channels} to {block.shape[0]} channels"

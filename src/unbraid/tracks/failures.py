@@ -31,7 +31,7 @@ def naming(plan: OutputPlan) -> Iterator[None]:
 
 @contextmanager
 def naming_the_disk(plan: OutputPlan) -> Iterator[None]:
-    """What the disk refuses, at once or on the way, as an error that says where."""
+    """Turn errors of the disk, at once or later, into errors that name the file."""
     try:
         yield
     except (AudioWriteError, OSError) as error:

@@ -3,7 +3,7 @@
     decodes song n + 1 ──► separates song n ──► writes song n - 1, and more where cores are free
     on a thread            on the caller's      on threads
 
-Each song takes the same steps as alone, so its files are the same. The model is at one song at a
+Each song takes the same steps as alone, so its files are the same. The model runs one song at a
 time; a GPU, or a core that a step leaves free, does not wait for the disk. A GPU does not wait for
 the processor either, to add up what came of a song's last segments: with `elsewhere` a song is
 separated on a thread of its own, and the next one begins when the model is free.

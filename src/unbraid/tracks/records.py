@@ -1,7 +1,7 @@
 """What was written, of what, and how: hidden files below the output root, one for each song.
 
 A record lets the next run replace only what it may: files that unbraid wrote and that nobody
-has changed since. It lets `skip_existing` know that stems are those of this very content, with
+has changed since. It also tells `skip_existing` that the stems belong to this content, with
 these very settings. It is written before the files get their names, so that a run that dies
 between two of them still knows both.
 """

@@ -27,7 +27,7 @@ class TrackResult:
         peak_rss_mb: highest memory of this process so far, in 10^6 bytes.
         null_test_db: power of (input - sum of all written parts) over the input's, in dB; None if
             the written parts are not meant to add up.
-        gain_db: the gain that all stems share; 0 if they fit as they are.
+        gain_db: the gain that all stems share; 0 if none is needed.
         sample_rate, channels: of the written files.
         stream: the audio stream that was separated, counted from 1; a video may have several.
         notes: what a listener should know, in sentences.

@@ -34,7 +34,7 @@ StemBlock = Float32[np.ndarray, "s c n"]
 class ChannelMap:
     """How a source's channels go to the model and come back.
 
-    A stereo model gets left and right of each place as they are, and every other channel on both
+    A stereo model gets left and right of each place unchanged, and every other channel on both
     its inputs; what comes back of such a channel is the mean of both.
 
     Attributes:

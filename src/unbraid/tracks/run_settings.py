@@ -24,7 +24,7 @@ class RunSettings:
     Attributes:
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         precision: "auto", "fp32", "bf16" or "fp16".
-        threads: on the CPU, in this whole process, torch's too; None leaves them as they are.
+        threads: on the CPU, for this whole process including torch; None for the default.
             "auto" takes what `unbraid bench` found for this model on this machine: threads, the
             batch, and with device "auto" the device.
         max_memory: bytes, or a text such as "2GB": segments are shortened to stay below it. On a

@@ -62,7 +62,7 @@ class Scratch(Closing):
 
 
 def sweep(root: Path) -> None:
-    """Remove the hidden folders below `root` whose owners are dead."""
+    """Remove the hidden folders below `root` if their owners are dead."""
     for folder in root.glob(f"{_PREFIX}*"):
         if not _is_alive(folder):
             shutil.rmtree(folder, ignore_errors=True)

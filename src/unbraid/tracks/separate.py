@@ -81,7 +81,7 @@ def _stems(decoded: Decoded, route: Route, on_free: Callable[[], None] | None) -
         scratch_dir=decoded.scratch.folder,
         watch=replace(decoded.watch.within(_FIRST, _LAST), on_free=on_free),
     )
-    # What is done goes to disk while the model is at the next segment.
+    # Finished samples go to disk while the model runs the next segment.
     with (
         Spool(path, rows) as spool,
         Downstream(write_down, _waiting_blocks(route.channel_map)) as stream,

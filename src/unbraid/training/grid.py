@@ -30,11 +30,11 @@ def run_grid(
     """Train every recipe of a folder or list, each in FOLDER/NAME, and compare them.
 
     Finished runs are kept, an interrupted one resumes. A run that is
-    given up stands in the table as such, and the next begins.
+    given up is marked in the table, and the next begins.
 
     Args:
         where: a folder of recipes, one that ships ("ablations"), or "a,b,c".
-        request: what all have in common; `recipe` is ignored, `folder` is that of the grid.
+        request: settings of all runs; `recipe` is ignored, `folder` is that of the grid.
         listeners: those of a run, by its name.
     Returns:
         the table, `comparison.md`.

@@ -42,7 +42,7 @@ class Run:
     Attributes:
         folder: where it is kept.
         max_steps: steps in all after which it ends early; None for the recipe's epochs.
-        provenance: what its checkpoints say of themselves, besides how far they have come.
+        provenance: provenance in its checkpoints, besides their progress.
         licence: of its checkpoints.
     """
 
@@ -319,7 +319,7 @@ def _save_best(run: Run, best: dict[str, Any]) -> None:
 def _save_model(
     run: Run, name: str, values: dict[str, Tensor] | None, best: dict[str, Any] | None = None
 ) -> None:
-    """Write a checkpoint; it says how it came about, but not when, so that equal is equal."""
+    """Write a checkpoint; its provenance has no time, so that equal runs write equal files."""
     position = run.state.position
     provenance = {**run.provenance, "steps": position.step, "epochs": position.epoch}
     if best is not None:

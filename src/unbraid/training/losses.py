@@ -50,7 +50,7 @@ def spectral_losses(estimates: Estimates, sources: Sources) -> Float[Tensor, " s
     """How far magnitudes are off, for each stem: a mean over STFTs of several resolutions.
 
     Mean absolute difference over the mixture's mean magnitude, so that it does not depend on
-    loudness. Resolutions that the excerpt is too short for are left out, but for the first.
+    loudness. Resolutions that need longer excerpts are left out, except for the first.
 
     Args:
         estimates, sources: (batch, stems, channels, samples).

@@ -114,7 +114,7 @@ def _toml(value: Any) -> str:
         return "{" + ", ".join(f"{json.dumps(k)} = {_toml(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_toml, value)) + "]"
-    # What JSON writes is TOML, but for DEL, which TOML wants escaped.
+    # JSON strings are valid TOML, except for DEL, which TOML wants escaped.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
@@ -139,7 +139,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{_shown(path)} cannot be read: {error}") from error
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{_shown(path)} is no TOML: {error}") from error
+        raise SettingsError(f"{_shown(path)} is not TOML: {error}") from error
     return table
 
 

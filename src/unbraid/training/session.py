@@ -248,7 +248,7 @@ def callable_model(model: nn.Module, recipe: Recipe) -> nn.Module:
 def _provenance(
     recipe: Recipe, about: dict[str, Any], data: RunData, origin: str
 ) -> dict[str, Any]:
-    """What a checkpoint says of how it came about; the same for the same run, wherever it was."""
+    """The provenance in a checkpoint; equal for equal runs on any machine."""
     names = [Path(root).name for root in about["data"]]
     return {
         "trained_with": f"unbraid {__version__}",

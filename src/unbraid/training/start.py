@@ -43,7 +43,7 @@ def first_model(recipe: Recipe) -> tuple[nn.Module, str]:
 def start_from(recipe: Recipe, name: str) -> tuple[nn.Module, str]:
     """The recipe's stems on the weights of another model.
 
-    Its architecture and config hold, whatever the recipe says of them, but for stems, segment and
+    Its architecture and config are used instead of the recipe's, except for stems, segment and
     ratio masks, and with `start.widen` for the width. If the stems differ, the last layers start
     from new weights, because their shape depends on the stems.
 

@@ -86,7 +86,7 @@ class RunState:
         }
 
     def load(self, state: Mapping[str, Any], *, keep_count: bool = False) -> None:
-        """Become what `state` was taken from; `keep_count` leaves the guard's count as it is."""
+        """Restore a saved state; `keep_count` keeps the guard's count."""
         if state["format"] < 2:
             state = _mend_v1(state, self.model.state_dict().keys())
         self.position = Position(**state["position"])

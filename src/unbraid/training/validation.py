@@ -26,7 +26,7 @@ from unbraid.training.losses import stem_weights, weighted_loss
 from unbraid.training.start import as_separation_model
 
 Weights = Mapping[str, Tensor] | None
-"""A candidate: entries that take the place of the model's own; None for the model as it is."""
+"""A candidate: entries that replace the model's own; None for the model itself."""
 
 KeepEstimates = Callable[[str, str, Sources, Sources], None]
 """Called with candidate, track, sources and estimates (1, stems, channels, samples)."""

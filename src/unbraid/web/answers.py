@@ -181,7 +181,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 
 
 def file_answer(*kinds: str) -> dict[int | str, dict[str, Any]]:
-    """What a route answers, besides `ERRORS`, that sends a file of one of these media types."""
+    """Answers, besides `ERRORS`, of a route that sends a file of one of these media types."""
     content: dict[str, Any] = {kind: {} for kind in kinds}
     return {
         200: {"description": "the file", "content": content},

@@ -24,7 +24,7 @@ class Limits:
         read_bytes: memory a decoder may take.
         separate_s: time without any progress after which a separation is given up.
         listeners: pages and programs that may listen for news at once.
-        keep_days: finished songs are deleted after so many days; None keeps them.
+        keep_days: finished songs are deleted after this many days; None keeps them.
     Raises:
         SettingsError: for a bound below what makes sense.
     """

@@ -1,4 +1,4 @@
-"""Who may ask, and from where: checked for every request before anything else looks at it.
+"""Access rules, checked for every request before anything else handles it.
 
 - The Host header must name this server, so that pages of other sites cannot read answers after DNS
   rebinding.

@@ -77,7 +77,7 @@ def save_arrays(
         model: the stored model; its weights are read now.
         dtype: type the weights are stored in.
         licence: of the weights.
-        provenance: how they came about; plain JSON.
+        provenance: origin of the weights; plain JSON.
     """
     from safetensors.numpy import save_file
 

@@ -110,7 +110,7 @@ def open_file(path: Path, config: Path | None = None) -> StoredModel:
             return read_public_safetensors(path).stored()
         return _open_weights(path, stored_tensors(path), config)
     if start.startswith(b"\x80"):
-        raise CheckpointError(f"{path}: a bare pickle, which no public model is; it was not read")
+        raise CheckpointError(f"{path}: a bare pickle, which is not a model file; it was not read")
     raise CheckpointError(
         f"{path}: not a model; known are unbraid's safetensors, Demucs's safetensors and .th, and "
         "the .ckpt and .safetensors of community models"

@@ -20,7 +20,7 @@ _MANY = 1 << 17
 
 
 def gate_panels(width: int) -> int:
-    """How many panels so many gated features fill."""
+    """How many panels a number of gated features fills."""
     return -(-width // kernels().lanes)
 
 

@@ -1,4 +1,4 @@
-"""Matrix products with packed weights: what all convolutions but the gated 3x3 ones become."""
+"""Matrix products with packed weights: used by all convolutions except the gated 3x3 ones."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ class Pool:
                 self._gaps = _merged([*self._gaps, (start, start + memory.size)])
 
     def forget(self) -> None:
-        """Free all memory, whoever holds it."""
+        """Free all memory, including what is still in use."""
         self._gaps = [(0, self.floats)]
 
 

@@ -33,7 +33,7 @@ METADATA_KEY = "unbraid"
 
 @dataclass(frozen=True)
 class GraphInfo:
-    """What an exported model says of itself, in the file's metadata.
+    """The description of an exported model, in the file's metadata.
 
     Attributes:
         architecture, config: of the model; its networks are of the architecture "exported", whose

@@ -16,7 +16,7 @@ from unbraid.shapes import Estimates, Mixture
 class ComposedNetwork(Network):
     """The members of a composite as submodules, so that weights are named MEMBER.WEIGHT.
 
-    What is done with their estimates is the composite's, the same as for every engine.
+    Their estimates are combined by the composite, as for every engine.
     """
 
     def __init__(self, architecture: str, config: Any) -> None:

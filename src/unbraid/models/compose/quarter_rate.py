@@ -29,7 +29,7 @@ _PASSED, _STOPPED_DB = 0.76, 80.0
 
 
 def to_quarter_rate(x: Any) -> Any:
-    """(..., t) -> (..., ceil(t / 4)): sample k is at the moment of sample 4 k."""
+    """(..., t) -> (..., ceil(t / 4)): sample k has the time of sample 4 k."""
     xp, count = namespace(x), -(-x.shape[-1] // FACTOR)
     blocks = -(-count // LOW_BLOCK)
     return xp.filtered(xp.wide(x), HALF, blocks, FULL_BLOCK, down_matrix())[..., :count]

@@ -7,7 +7,7 @@ level are the mixture's own, so that the stems add up to it.
     mixture ─┬─► model ─► estimates ─► |STFT| ─► shares, bin by bin
              └──────────────────────────► STFT ─── × ──► inverse STFT ─► estimates
 
-What it is worth for a small model stands in docs/training-log.md.
+Its effect on a small model is in docs/training-log.md.
 """
 
 from __future__ import annotations

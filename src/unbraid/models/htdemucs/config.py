@@ -67,7 +67,7 @@ class HTDemucsConfig:
         norm_in: LayerNorm of the tokens before the first layer; without it, GroupNorm of
             `norm_in_groups` groups (0: none).
         norm_first, norm_out, norm_inner_groups: norms before attention and feed-forward (else
-            after), a GroupNorm after each layer, and GroupNorm of so many groups as inner norms (0:
+            after), a GroupNorm after each layer, and the number of groups of inner GroupNorms (0:
             LayerNorm).
         layer_scale: learned factors for each feature of what a layer adds.
         gelu: activation of the transformer; ReLU if False.

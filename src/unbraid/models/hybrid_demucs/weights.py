@@ -1,6 +1,6 @@
 """Names and shapes of the weights of Hybrid Demucs, computed from a config.
 
-They are those of the model's `state_dict()`, in its order; the tests hold one to the
+They are those of the model's `state_dict()`, in its order; the tests compare one with the
 other. With them a file can be compared with its config, and a model be known by its weights, where
 no network of torch is built.
 """

@@ -33,7 +33,7 @@ class CacCore(nn.Module):
         width: features everywhere inside.
         levels: how often time and frequency are halved.
         freq: frequency bins, Nyquist included.
-        make_block: what stands at each level on the way down, in the middle and on the way up.
+        make_block: makes the block of each level: down, in the middle and up.
     """
 
     def __init__(

@@ -19,7 +19,7 @@ class PlainSTFT(nn.Module):
     Args:
         n_fft: length of a frame in samples, even.
         hop: distance of frames in samples.
-        window: length of the window in samples; None: n_fft. A shorter one stands in the middle.
+        window: length of the window in samples; None: n_fft. A shorter one is centred.
         hann: True for a periodic Hann window, False for a rectangular one.
         normalized: divide by sqrt(n_fft) on the way in, and multiply on the way out.
     """

@@ -68,7 +68,7 @@ MEL_ARGUMENTS = (
 
 
 def bs_config(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Our settings for the public arguments of a BS-RoFormer, all but stems and segment."""
+    """Our settings for the arguments of a BS-RoFormer, all except stems and segment."""
     config = _common(given)
     # Here the depth counts linear layers, in Mel-Band RoFormer the hidden ones.
     config["mask_hidden_layers"] = int(given.get("mask_estimator_depth", 2)) - 1
@@ -78,7 +78,7 @@ def bs_config(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def mel_config(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Our settings for the public arguments of a Mel-Band RoFormer, all but stems and segment."""
+    """Our settings for the arguments of a Mel-Band RoFormer, all except stems and segment."""
     config = _common(given)
     config["mask_hidden_layers"] = given.get("mask_estimator_depth", 1)
     config["mel_bands"] = given.get("num_bands", 60)

@@ -27,7 +27,7 @@ ARGUMENTS = (*_SAME, "sources")
 
 
 def to_config(given: Mapping[str, Any], masks: bool = False) -> dict[str, Any]:
-    """Our settings for the public arguments, all but stems, sample rate and segment.
+    """Our settings for the public arguments, all except stems, sample rate and segment.
 
     Args:
         masks: whether it is the variant that makes masks.

@@ -38,7 +38,7 @@ class SpectralConfig:
         init_reference: spread towards which start weights are drawn, 0 to leave them.
         magnitude: work on magnitudes instead of complex spectrograms. The phase then comes from the
             mixture, and `wiener_iterations` refine it in evaluation mode
-            (`wiener_training_iterations` in training mode): 0 takes it as it is, a negative number
+            (`wiener_training_iterations` in training mode): 0 uses it unchanged, a negative number
             likewise but divides by |z| + 1e-8. With `wiener_residual`, what no stem holds counts as
             a stem of its own meanwhile.
         band_splits: shares of the frequency rows, growing, at which the outermost

@@ -39,7 +39,7 @@ class MagnitudeHead(nn.Module):
     """Magnitudes in, magnitudes of every stem out; the phase comes from the mixture.
 
     Args:
-        iterations: of Wiener filtering in evaluation mode; 0 takes the mixture's phase as it is, a
+        iterations: of Wiener filtering in evaluation mode; 0 uses the mixture's phase unchanged, a
             negative number likewise, by dividing by |z| + 1e-8.
         training_iterations: the same in training mode.
         residual: gives what no stem holds a part of its own while filtering.
@@ -65,7 +65,7 @@ class MagnitudeHead(nn.Module):
         if self.iterations > 0:
             raise no_graph(
                 "it refines its stems by Wiener filtering, which has no part in a graph; export a "
-                "model that takes the phase of the mixture as it is"
+                "model that uses the phase of the mixture unchanged"
             )
         return "ratio" if self.iterations < 0 else "magnitude"
 

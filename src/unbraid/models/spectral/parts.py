@@ -2,7 +2,7 @@
 
 `HybridDemucs` and `SpectrogramDemucs` differ in whether a time branch runs along; how a level is
 built and how a spectrogram enters and leaves is the same for both and stands here. What a setting
-means stands in `configs/spectral.py`.
+means is in `config.py`.
 """
 
 from __future__ import annotations

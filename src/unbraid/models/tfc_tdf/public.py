@@ -16,7 +16,7 @@ ARGUMENTS = (
 
 
 def to_config(audio: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, Any]:
-    """Our settings for the public sections `audio` and `model`, all but stems and segment.
+    """Our settings for the public sections `audio` and `model`, all except stems and segment.
 
     Raises:
         SettingsError: for a norm or an activation that is not known.

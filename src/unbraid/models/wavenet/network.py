@@ -79,7 +79,7 @@ class WaveNet(System):
         return max(1, self.config.final_kernel // 2)
 
     def network(self, mixture: Float[Tensor, "b c t"], samples: int) -> Float[Tensor, "b s c t2"]:
-        """The figure: the middle `samples` samples of each stem but the last."""
+        """The figure: the middle `samples` samples of each stem except the last."""
         x = self.initial(mixture)
         total = torch.zeros((), device=mixture.device)
         for block in self.blocks:

@@ -186,7 +186,7 @@ def _only(given: Mapping[str, Any], known: tuple[str, ...], kind: str) -> None:
 def _table(content: Mapping[str, Any], name: str, needed: bool = True) -> Mapping[str, Any]:
     section = content.get(name)
     if name == "model" and isinstance(section, str):
-        return {}  # the name of a demucs, whose settings stand in a section of that name
+        return {}  # the name of a Demucs; its settings are in a section of that name
     if section is None and not needed:
         return {}
     if not isinstance(section, Mapping):

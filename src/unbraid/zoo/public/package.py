@@ -40,7 +40,7 @@ class PublicModel:
         class_name: of the public class, as `PUBLIC_CLASSES` names it.
         args, kwargs: of its constructor.
         state: weights under the public names, or a quantized state.
-        training: training details in the file, kept as they are.
+        training: training details in the file, kept unchanged.
     """
 
     path: Path | None
