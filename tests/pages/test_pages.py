@@ -190,7 +190,7 @@ def test_the_command_writes_either_page(evaluations, song, tmp_path, capsys):
     assert list(embedded_data(out.read_text())["parts"]) == ["mixture", *STEMS]
     assert main(["report", str(tmp_path / "none")]) == 2
     assert main(["report", str(evaluations[0]), str(evaluations[0])]) == 2
-    assert "called alike" in capsys.readouterr().err
+    assert "the same name" in capsys.readouterr().err
 
 
 def test_boxes_are_tukeys():

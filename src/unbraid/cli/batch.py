@@ -1,9 +1,9 @@
-"""Separate a whole library: any number of processes and machines, killed and resumed as you like.
+"""Separate a whole library with any number of processes and machines; resume after any stop.
 
 unbraid batch ~/Music -o stems                    run the command again to resume
 unbraid batch ~/Music -o stems --workers 2        the same command on other machines helps
-unbraid batch ~/Music -o stems --watch            also songs that are added later
-unbraid batch status stems                        how far it is
+unbraid batch ~/Music -o stems --watch            also separate songs that are added later
+unbraid batch status stems                        show the progress
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """All options of the command."""
     add = parser.add_argument
     add("inputs", metavar="INPUT", nargs="+", help="files, folders or patterns; or: status OUT")
-    add("-o", "--out", metavar="DIR", help="output folder, which all workers share")
+    add("-o", "--out", metavar="DIR", help="output folder, shared by all workers")
     separate.add_model_options(parser)
     add("--stream", metavar="N", type=types.count, help="which audio stream (that of players)")
     separate.add_output_options(parser.add_argument_group("what is written"))
@@ -40,11 +40,11 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
     add("--workers", metavar="N", type=types.count, default=1, help="processes here (%(default)s)")
     shard = "only share I of N of the songs, for job arrays"
     add("--shard", metavar="I/N", type=types.shard, default=(1, 1), help=shard)
-    add("--retries", metavar="N", type=int, default=2, help="of a song that failed (%(default)s)")
+    add("--retries", metavar="N", type=int, default=2, help="of a failed song (%(default)s)")
     pause = "pause before the first retry; each further one is four times as long (%(default)s)"
     add("--pause", metavar="S", type=float, default=5.0, help=pause)
     add("--retry-failed", action="store_true", help="try songs again that failed in an earlier run")
-    lease = "take over the songs of a worker that was silent for so long (%(default)s)"
+    lease = "take over the songs of a worker that was silent for this long (%(default)s)"
     add("--lease", metavar="S", type=float, default=60.0, help=lease)
     add("--watch", action="store_true", help="keep looking for new songs until interrupted")
     add("--overwrite", action="store_true", help="replace existing files")
@@ -53,7 +53,7 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the batch, or say how far it is; returns the exit code."""
+    """Run the batch, or show its progress; returns the exit code."""
     if options.inputs[0] == "status" and not Path("status").exists():
         return _status(options)
     if options.out is None:
@@ -111,7 +111,7 @@ class _Progress:
         return [entry for entry in self._journal.entries() if entry.status == "failed"]
 
     def tick(self) -> None:
-        """Show the lines that are new."""
+        """Show the new lines."""
         lines = self._journal.lines()
         for entry in lines[self._seen :]:
             self._ended[entry.key] = entry

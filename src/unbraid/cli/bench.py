@@ -1,8 +1,7 @@
-"""Measure what runs a model fastest on this machine, and keep it for `separate`.
+"""Measure the fastest settings for a model on this machine, and keep them for `separate`.
 
-Threads, device and batch are chosen: the stems stay the same except for the last digits of their
-numbers. The length of segments is never chosen, since it changes the stems; the table shows what
-other lengths would cost.
+Threads, device and batch size are chosen: they change the stems only in the last digits. The length
+of segments is never chosen, since it changes the stems; the table shows the cost of other lengths.
 """
 
 from __future__ import annotations
@@ -31,13 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="model (%(default)s)",
     )
     add("--device", metavar="auto|cpu|cuda[:N]|mps", default="auto", help="(%(default)s)")
-    add("--seconds", metavar="S", type=float, default=2.0, help="for the trials (%(default)s)")
-    add("--max-memory", metavar="SIZE", help="leave out what takes more, such as 2GB")
+    add("--seconds", metavar="S", type=float, default=2.0, help="of measurement (%(default)s)")
+    add("--max-memory", metavar="SIZE", help="leave out settings that need more, such as 2GB")
     add("--json", action="store_true", help="one JSON object")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure, keep and show; returns the exit code."""
+    """Measure, store and show; returns the exit code."""
     from unbraid.costs.sizes import parse_bytes
     from unbraid.costs.tuning import choose, hardware, measure, save_choice
     from unbraid.engines.devices import candidate_devices

@@ -1,8 +1,8 @@
 """Show or clear what unbraid keeps on disk: downloaded models, decoded samples, measurements.
 
-unbraid cache                   sizes, and where
+unbraid cache                   show sizes and folder
 unbraid cache clear samples     delete one kind (models, samples, index, tuning)
-unbraid cache clear             delete all of it; nothing in it is lost for good
+unbraid cache clear             delete everything; all of it can be downloaded or computed again
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ KINDS = {
     "models": "downloaded models",
     "samples": "decoded samples of datasets",
     "index": "lengths and levels of datasets",
-    "tuning": "what `unbraid bench` measured",
+    "tuning": "measurements of `unbraid bench`",
 }
-"""Folder of the cache -> what it holds."""
+"""Folder of the cache -> its contents."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

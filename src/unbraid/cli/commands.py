@@ -13,7 +13,7 @@ WRONG_REQUEST = 2
 
 COMMANDS = {
     "separate": "separate songs into stems (also without the word: unbraid song.mp3)",
-    "batch": "separate a library with many processes, and resume after anything",
+    "batch": "separate a library with many processes, and resume after any stop",
     "models": "list, show, download or import models",
     "evaluate": "score estimates against references, or a model on a dataset",
     "train": "train a model with a recipe, or resume a run",
@@ -21,12 +21,12 @@ COMMANDS = {
     "report": "make a page about an evaluation or about a song's stems",
     "listen": "build, serve and analyse listening tests",
     "serve": "run a web page and an HTTP API for separating songs",
-    "bench": "measure what runs a model fastest on this machine",
+    "bench": "measure the fastest settings for a model on this machine",
     "export": "write a model as ONNX, to run it without torch",
     "cache": "show or clear what unbraid keeps on disk",
     "completion": "print the completion script for your shell, or the man page",
 }
-"""Command -> what it does. Its module is `unbraid.cli.NAME`, with `add_arguments` and `run`."""
+"""Command -> its description. Its module is `unbraid.cli.NAME`, with `add_arguments` and `run`."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -41,13 +41,13 @@ class Parser(argparse.ArgumentParser):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """ "; did you mean NEAREST?", or "" if nothing is near."""
+    """ "; did you mean NEAREST?", or "" if no word is similar."""
     near = nearest(word.partition("=")[0], known)
     return f"; did you mean {near}?" if near else ""
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that is spelled most like this one; None if none is alike."""
+    """The known word with the most similar spelling; None if no word is similar."""
     found = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.7)
     return found[0] if found else None
 

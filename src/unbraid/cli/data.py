@@ -1,6 +1,6 @@
-"""Datasets: make songs, look at what a dataset holds, remix it, measure how fast it is read.
+"""Datasets: make songs, check a dataset, remix it, measure how fast it is read.
 
-unbraid data songs OUT                      made-up songs with their stems
+unbraid data songs OUT                      generated songs with their stems
 unbraid data check ROOT --report FILE.html  lengths, levels, silence, clipping, correlation
 unbraid data automix ROOT --out OUT         stems of other songs at one beat and in one key
 unbraid data bench ROOT                     excerpts a second, with and without the cache
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from unbraid.songs.dataset_writer import TrackDone
 
 HAS_ACTIONS = True
-"""Tells `cli.main` that the first word is an action with options of its own."""
+"""The first word of this command is an action with its own options; `cli.main` reads this."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,14 +55,14 @@ def _lacks(error: ModuleNotFoundError) -> NoReturn:
 def _add_songs(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("out", metavar="OUT", help="dataset to make or resume")
-    add("--ingredients", metavar="DIR", help="instruments, notes, voices (a tiny set that ships)")
-    add("--songs", metavar="N", type=count, default=20, help="to make up (%(default)s)")
+    add("--ingredients", metavar="DIR", help="instruments, notes, voices (a tiny bundled set)")
+    add("--songs", metavar="N", type=count, default=20, help="number of songs (%(default)s)")
     add("--valid", metavar="N", type=int, help="of them for validation (a tenth)")
     add("--seed", metavar="N", type=int, default=0, help="same seed, same bytes (%(default)s)")
     add("--seconds", metavar="A,B", type=span, default=(60.0, 85.0), help="of a song (60,85)")
     add("--workers", metavar="N", type=count, help="processes (cores, 8 at most)")
     add("--format", choices=("flac", "wav"), default="flac", help="(%(default)s)")
-    add("--soundfont", metavar="FILE", help="for fluidsynth (a known one, if it is there)")
+    add("--soundfont", metavar="FILE", help="for fluidsynth (a known one, if installed)")
     add("--low-end", metavar="SHARE", type=share, default=0.0, help="of drums and deep bass (0)")
     add("--choirs", metavar="SHARE", type=share, default=0.1, help="of sung parts, by many (0.1)")
     add("--no-recorded", action="store_true", help="leave out recorded songs of the ingredients")
@@ -190,7 +190,7 @@ def _check_text(found: DatasetCheck) -> str:
     lines.append("medians over tracks; clipped: samples in all; alike: greatest correlation")
     lines += [f"note: {note}" for note in found.notes]
     if found.problems:
-        lines.append(f"{found.problems} of {len(found.tracks)} tracks cannot be trained on:")
+        lines.append(f"{found.problems} of {len(found.tracks)} tracks cannot be used for training:")
         lines += [f"  {t.split}/{t.name}: {t.problem}" for t in found.tracks if t.problem]
     return "\n".join(printable(line) for line in lines)
 
@@ -206,7 +206,7 @@ def _add_automix(parser: argparse.ArgumentParser) -> None:
     add("-o", "--out", metavar="OUT", required=True, help="dataset to make or resume")
     add("--copies", metavar="N", type=count, default=6, help="mixes of each song (%(default)s)")
     add("--seed", metavar="N", type=int, default=0, help="same seed, same bytes (%(default)s)")
-    add("--stems", metavar="A,B", help="of the mixes (all there are)")
+    add("--stems", metavar="A,B", help="of the mixes (all)")
     add("--backend", choices=("stretch", "soundstretch"), default="stretch", help="(%(default)s)")
     add("--format", choices=("flac", "wav"), default="flac", help="(%(default)s)")
     add("--workers", metavar="N", type=count, help="processes (cores, 8 at most)")
@@ -251,14 +251,14 @@ def _automix(options: argparse.Namespace) -> int:
 def _add_bench(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("root", metavar="ROOT", help="dataset whose train songs are read")
-    add("--stems", metavar="A,B", help="(all there are)")
+    add("--stems", metavar="A,B", help="to read (all)")
     add("--excerpt", metavar="S", type=positive, default=11.0, help="seconds (%(default)s)")
     add("--sample-rate", metavar="HZ", type=count, default=44100, help="(%(default)s)")
     add("--batch", metavar="N", type=count, default=4, help="(%(default)s)")
     add("--workers", metavar="N", type=int, default=0, help="processes; 0: this one (0)")
     add("--seconds", metavar="S", type=positive, default=10.0, help="for each way (%(default)s)")
     add("--repitch", action="store_true", help="also with change of pitch and tempo")
-    add("--cache", metavar="DIR", help="where the cache is made for this (a temporary folder)")
+    add("--cache", metavar="DIR", help="folder for the cache (a temporary one)")
 
 
 def _bench(options: argparse.Namespace) -> int:

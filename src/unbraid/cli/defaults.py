@@ -31,7 +31,7 @@ _PATHS = frozenset({"out", "data", "repo", "config"})
 
 
 def config_path() -> Path:
-    """Where the file is looked for; it need not exist."""
+    """The path of the file, which may not exist."""
     own = os.environ.get("UNBRAID_CONFIG")
     if own:
         return Path(own).expanduser()
@@ -68,7 +68,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: cannot be read ({error})") from error
     wrong = [name for name, table in content.items() if not isinstance(table, dict)]
     if wrong:
-        raise SettingsError(f"{path}: {wrong[0]!r} stands outside a table; write [separate] above")
+        raise SettingsError(f"{path}: {wrong[0]!r} is outside a table; write [separate] above it")
     return content
 
 
@@ -89,7 +89,7 @@ def _options(path: Path, parser: argparse.ArgumentParser, table: dict[str, Any])
 
 
 def _spelled(path: Path, name: str, action: argparse.Action, value: Any) -> list[str]:
-    """One entry as it would stand on the command line."""
+    """One entry as a command-line argument."""
     flag = action.nargs == 0
     if flag != isinstance(value, bool):
         wanted = "true or false" if flag else "a value"

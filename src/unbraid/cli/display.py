@@ -1,4 +1,4 @@
-"""What a person sees of a run, on stderr: live bars on a terminal, plain lines elsewhere."""
+"""The display of a run on stderr: live bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _REPORT_SHARE = 0.3  # of the time of a song of three minutes and its report
 
 
 class Display(Closing):
-    """Says nothing but errors; the others say more."""
+    """Shows only errors; its subclasses show more."""
 
     def __init__(self, total: int) -> None:
         self.total = total
@@ -39,17 +39,17 @@ class Display(Closing):
         )
 
     def begin(self, name: str) -> None:
-        """A song begins."""
+        """A song starts."""
 
     def page(self, path: Path) -> None:
         """A report was written."""
         self.pages.append(path)
 
     def progress(self, progress: SongProgress) -> None:
-        """The song has come so far."""
+        """Progress of the current song."""
 
     def end(self, result: TrackResult) -> None:
-        """The song has ended, well or not."""
+        """The song has ended, with or without success."""
         if result.error is not None:
             self.line(f"unbraid: {_with_name(result)}")
 
@@ -63,7 +63,7 @@ class Display(Closing):
         self.console.print(Text(text))
 
     def close(self) -> None:
-        """No more is shown."""
+        """Close the display."""
 
 
 class PlainDisplay(Display):
@@ -166,7 +166,7 @@ _COLOURS = {"done": "green", "skipped": "cyan", "planned": "cyan", "failed": "re
 
 
 def make_display(total: int, *, quiet: bool, report: bool = False) -> Display:
-    """Bars on a terminal, lines elsewhere, errors alone if it is to be quiet."""
+    """Bars on a terminal, lines elsewhere, only errors if quiet."""
     if quiet:
         return Display(total)
     return LiveDisplay(total, report=report) if sys.stderr.isatty() else PlainDisplay(total)
@@ -206,7 +206,7 @@ def _common(folders: set[Path]) -> str:
 
 
 def summary_table(results: Sequence[TrackResult]) -> Table:
-    """What became of all songs."""
+    """The results of all songs."""
     planned = any(result.status == "planned" for result in results)
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("song", overflow="fold", max_width=_LONGEST_NAME)
@@ -238,7 +238,7 @@ def describe(result: TrackResult) -> str:
 
 
 def printable(text: str) -> str:
-    """Text in one line whatever it holds: control characters and broken bytes as escapes.
+    """Text in one line: control characters and invalid bytes are shown as escapes.
 
     >>> printable("a\\nb"), printable("ü [b]")
     ('a\\\\nb', 'ü [b]')

@@ -32,12 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-m", "--model", "-n", metavar="NAME|PATH", help="score this model instead, on --data")
     add("--data", metavar="ROOT", help="dataset, ROOT/{train,valid,test}/TRACK/STEM.SUFFIX")
     add("--split", choices=("train", "valid", "test"), help="of the dataset (test)")
-    add("-o", "--out", metavar="DIR", required=True, help="where the scores go")
+    add("-o", "--out", metavar="DIR", required=True, help="folder for the scores")
     add("--metrics", metavar="A,B", default="nsdr,bsseval4", help="(%(default)s)")
     add("--stems", metavar="A,B", help="score only the estimates of these stems")
     add("--compare", metavar="DIR", help="another evaluation, to compare this one with")
-    add("--name", metavar="TEXT", help="what to call this system (its folder or model)")
-    add("--leaked", metavar="TEXT", help="why the scores say nothing; goes into every output")
+    add("--name", metavar="TEXT", help="name of this system (its folder or model)")
+    add("--leaked", metavar="TEXT", help="why the scores are leaked; added to every output")
     add("--workers", metavar="N", type=count, help="processes that score (cores, 8 at most)")
     add("--json", action="store_true", help="the summary on stdout, as JSON")
     add("--quiet", action="store_true", help="nothing but errors on stderr")
@@ -173,17 +173,18 @@ def _of_model(options: argparse.Namespace, settings: EvaluationSettings) -> Summ
 def known_leak(model: str) -> str | None:
     """Why this model's scores on MUSDB18's test set are leaked; None if no leak is known."""
     from unbraid.errors import ModelError
+    from unbraid.zoo.cards import has_seen_test_set
     from unbraid.zoo.checkpoint import read_info
-    from unbraid.zoo.open import find_model, list_models
+    from unbraid.zoo.open import find_model
 
-    seen = any(card.name == model and card.musdb_test_seen for card in list_models())
+    seen = has_seen_test_set(model)
     note = None
     try:
         provenance = read_info(find_model(model)).provenance
         note = provenance.get("leaked")
         seen = seen or bool(provenance.get("musdb_test_seen"))
     except (ModelError, OSError):
-        pass  # a public or foreign one; the catalog is all there is to know
+        pass  # a public or foreign one; only the catalog has information
     if note:
         return str(note)
     return f"{model} was trained on MUSDB18's test set" if seen else None
@@ -206,7 +207,7 @@ def _compared(summary: Summary, other: Summary, path: Path) -> Summary:
 
 
 def _free(out: str) -> Path:
-    """The output folder, if it can be one."""
+    """The output folder; an existing file is refused."""
     path = Path(out)
     if path.exists() and not path.is_dir():
         raise SettingsError(f"{out!r} is a file; give a folder for the scores")

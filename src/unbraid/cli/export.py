@@ -1,7 +1,7 @@
-"""Write a model as an ONNX file, which runs with onnxruntime, also without torch.
+"""Write a model as an ONNX file, which runs with onnxruntime and without torch.
 
-The file computes on segments of one length: the model's own, or --segment. It is checked against
-the model before it appears.
+The file computes segments of one length: the model's own, or --segment. It is compared with the
+model before it is written.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("model", metavar="MODEL", help="name or path, as for separate --model")
     add("-o", "--out", metavar="FILE.onnx", required=True, help="the file to write")
-    add("--segment", metavar="S", type=float, help="seconds it computes on (the model's own)")
+    add("--segment", metavar="S", type=float, help="seconds per segment (the model's own)")
 
 
 def run(options: argparse.Namespace) -> int:

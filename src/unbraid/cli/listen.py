@@ -1,4 +1,4 @@
-"""Listening tests: build one, host it, and say what its raters said.
+"""Listening tests: build one, host it, and analyse its ratings.
 
   unbraid listen build --reference truth=DIR --system a=DIR --model mini --out STUDY
   unbraid listen serve STUDY
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from unbraid.listening.stimuli import Mixtures, ModelSystem
 
 HAS_ACTIONS = True
-"""Tells `cli.main` that the first word is an action with options of its own."""
+"""The first word of this command is an action with its own options; `cli.main` reads this."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +56,13 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
     add("--excerpt", metavar="S", type=float, default=12.0, help="seconds (%(default)s)")
     add("--excerpts", metavar="N", type=int, default=1, help="of each stem of a track (1)")
     add("--raters", metavar="N", type=int, default=40, help="playlists to draw (%(default)s)")
-    add("--heard-by", metavar="N", type=int, default=3, help="raters a sound, about; 0: any (3)")
+    add(
+        "--heard-by",
+        metavar="N",
+        type=int,
+        default=3,
+        help="raters per sound, about; 0: any (3)",
+    )
     add("--practice", metavar="N", type=int, default=2, help="samples before (%(default)s)")
     add("--stems", metavar="A,B", default="drums,bass,other,vocals", help="(%(default)s)")
     add("--loudness", metavar="LUFS", type=float, default=-23.0, help="of all (%(default)s)")
@@ -82,9 +88,9 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
 def _add_analyse(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("study", metavar="STUDY", help="folder of the study")
-    add("files", metavar="FILE", nargs="*", help="ratings that raters saved as files")
+    add("files", metavar="FILE", nargs="*", help="ratings that were saved as files")
     add("--out", metavar="DIR", help="(STUDY/results)")
-    add("--overwrite", action="store_true", help="replace a report.html that is not ours")
+    add("--overwrite", action="store_true", help="replace a report.html that is not of unbraid")
 
 
 _ACTIONS = {

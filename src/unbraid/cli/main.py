@@ -140,7 +140,7 @@ def _command(first: str) -> str:
 def _without_dashes(arguments: list[str]) -> list[str]:
     """Arguments after "--" are not options, even with a dash: "-x.wav" becomes "./-x.wav".
 
-    (When options may stand between inputs, argparse forgets the meaning of "--".)
+    (When options are allowed between inputs, argparse ignores "--".)
     """
     if "--" not in arguments:
         return arguments
@@ -153,7 +153,7 @@ def _without_dashes(arguments: list[str]) -> list[str]:
 
 
 def _stop_politely() -> None:
-    """Let a request to end clean up as Ctrl-C does."""
+    """Make SIGTERM and SIGHUP clean up as Ctrl-C does."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -1,9 +1,9 @@
-"""Choose a model: list those that have a name, show the card of one, fetch or import one.
+"""Choose a model: list the known ones, show a card, download or import one.
 
-unbraid models                   which model for what, then all names
+unbraid models                   recommended models, then all names
 unbraid models list              the same: bundled, public bags, public single models
-unbraid models show NAME         what a model is, what it was trained on, its licence
-unbraid models pull NAME         fetch a public model into the cache (UNBRAID_CACHE)
+unbraid models show NAME         a model's card: stems, training data, licence
+unbraid models pull NAME         download a public model into the cache (UNBRAID_CACHE)
 unbraid models import FILE -o F  a public .th, .ckpt or .safetensors into unbraid's own format
 """
 
@@ -29,13 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "action", choices=actions, nargs="?", default="list", help="what to do (list)"
     )
     parser.add_argument("name", metavar="NAME", nargs="?", help="of the model, or a FILE to import")
-    parser.add_argument("-o", "--out", metavar="FILE", help="where an imported model goes")
+    parser.add_argument("-o", "--out", metavar="FILE", help="file for an imported model")
     parser.add_argument("--licence", default=None, help="of an imported model's weights")
-    parser.add_argument("--json", action="store_true", help="as JSON, one object a model")
+    parser.add_argument("--json", action="store_true", help="as JSON, one object for each model")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do the action; returns the exit code."""
+    """Run the action; returns the exit code."""
     from unbraid.errors import SettingsError
 
     action, name = options.action, options.name
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
         what = "a FILE" if action == "import" else "the NAME of a model; models list names them"
         raise SettingsError(f"models {action} needs {what}")
     if (action == "import") != (options.out is not None):
-        raise SettingsError("models import FILE takes -o FILE, and nothing else does")
+        raise SettingsError("-o FILE goes with models import FILE, and is required there")
     if action == "pull":
         return _pull(name)
     if action == "import":
@@ -77,11 +77,11 @@ _USES = (
     "karaoke",
     "drum kit",
 )
-"""What people look for, most of them first."""
+"""The uses of recommended models, the most common first."""
 
 
 def _which(cards: Iterable[ModelCard]) -> str:
-    """The recommended models, by what they are for."""
+    """The recommended models, by use."""
     lines = ["Which model?", ""]
     recommended = [card for card in cards if card.use in _USES]
     for card in sorted(recommended, key=lambda card: _USES.index(card.use)):
@@ -151,7 +151,7 @@ def _facts(card: ModelCard) -> str:
 
 def _line(card: ModelCard) -> str:
     size = "     ?" if card.size_mb is None else f"{card.size_mb:6.1f}"
-    notes = [] if card.local else ["not fetched yet"]
+    notes = [] if card.local else ["not downloaded yet"]
     notes += ["MUSDB test set in training"] * (card.musdb_test_seen is True)
     said = f" ({'; '.join(notes)})" if notes else ""
     indent = " " * 4

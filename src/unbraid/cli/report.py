@@ -1,6 +1,6 @@
 """A page about an evaluation, or about stems: one HTML file that opens anywhere, also offline.
 
-unbraid report scores/                          what unbraid evaluate --out scores/ wrote
+unbraid report scores/                          the scores of unbraid evaluate --out scores/
 unbraid report scores/a scores/b -o both.html   two systems, compared song by song
 unbraid report separated/song --mixture song.mp3
 """
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the page and say where; returns the exit code."""
+    """Write the page and print its path; returns the exit code."""
     from unbraid.evaluation.page_data import looks_like_evaluation
 
     named = [_named(text) for text in options.paths]
@@ -51,7 +51,7 @@ def _about_scores(
     systems = [load_evaluation(folder, name) for name, folder in named]
     names = [system.system for system in systems]
     if len(set(names)) < len(names):
-        raise SettingsError(f"two systems are called alike, {names}; name them: NAME=DIR")
+        raise SettingsError(f"two systems have the same name, {names}; name them: NAME=DIR")
     title = options.title or f"Evaluation of {', '.join(names)}"
     write_scores_report(systems, out, title=title, overwrite=options.overwrite)
 

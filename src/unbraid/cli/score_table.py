@@ -1,4 +1,4 @@
-"""Scores as plain text for a terminal; every column says which score it is."""
+"""Scores as plain text for a terminal; every column names its score."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def summary_text(summary: Summary) -> str:
         rows.append([stem, *(_interval(vars(cell)) if cell else "" for cell in cells)])
     lines += _columns(rows)
     lines.append("uSDR: mean over songs of whole-song nSDR. cSDR: median over songs of the median")
-    lines.append("over frames (BSSEval v4). The two are not to be compared with each other.")
+    lines.append("over frames (BSSEval v4). The two cannot be compared with each other.")
     silent = [
         f"{stem} of {track.name}"
         for track in summary.tracks
@@ -69,7 +69,7 @@ def _comparison(found: Mapping[str, Any]) -> list[str]:
     for stem in _stems(differences):
         cells = [differences[name].get(stem) for name in names]
         rows.append([stem, *(_difference(cell) if cell else "" for cell in cells)])
-    note = "better on / worse on so many tracks; an interval without 0 is a significant difference"
+    note = "tracks with better / worse scores; an interval without 0 is a significant difference"
     return [*leak, head, *_columns(rows), note]
 
 

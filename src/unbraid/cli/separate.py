@@ -32,14 +32,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("inputs", metavar="INPUT", nargs="+", help="an audio file, video, folder, pattern, or -")
     add("-o", "--out", metavar="DIR", default="separated", help="output folder (%(default)s)")
     add_model_options(parser)
-    add("--stream", metavar="N", type=types.count, help="which audio stream (that of players)")
+    add(
+        "--stream",
+        metavar="N",
+        type=types.count,
+        help="number of the audio stream (as players choose)",
+    )
     add_output_options(parser.add_argument_group("what is written"))
     add_separation_options(parser.add_argument_group("how it is separated"))
     _add_run(parser.add_argument_group("the run"))
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Which model; `separator_arguments` reads it."""
+    """Options that choose the model; `separator_arguments` reads them."""
     add = parser.add_argument
     add(
         "-m",
@@ -70,7 +75,7 @@ def add_output_options(group: argparse._ArgumentGroup) -> None:
     add("--format", choices=OUTPUT_FORMATS, default="wav", help=kinds)
     add("--mp3", dest="format", action="store_const", const="mp3", help="same as --format mp3")
     add("--flac", dest="format", action="store_const", const="flac", help="same as --format flac")
-    add("--bit-depth", choices=BIT_DEPTHS, help="bits a sample (the source's, at least 16)")
+    add("--bit-depth", choices=BIT_DEPTHS, help="bits per sample (the source's, at least 16)")
     add("--int24", action="store_true", help="same as --bit-depth 24")
     add("--float32", action="store_true", help="same as --bit-depth 32f")
     add("--bitrate", metavar="KBPS", type=int, help="for mp3, m4a and opus (320, 256, 256)")
@@ -102,7 +107,7 @@ def add_output_options(group: argparse._ArgumentGroup) -> None:
 
 
 def add_separation_options(group: argparse._ArgumentGroup) -> None:
-    """How it is separated; `separator_arguments` reads it."""
+    """Options for the separation; `separator_arguments` reads them."""
     add = group.add_argument
     add("--segment", metavar="S", type=float, help="seconds per pass (the model's own)")
     add("--overlap", metavar="F", type=float, default=0.25, help="of segments (%(default)s)")
@@ -112,7 +117,7 @@ def add_separation_options(group: argparse._ArgumentGroup) -> None:
     add("-d", "--device", metavar=devices, default="auto", help="where to compute (%(default)s)")
     precisions = ("auto", "fp32", "bf16", "fp16")
     add("--precision", choices=precisions, default="auto", help="of the model (%(default)s)")
-    threads = "number of CPU threads (what bench found, else all cores)"
+    threads = "number of CPU threads (as measured by bench, else all cores)"
     add(
         "-j",
         "--jobs",
@@ -134,7 +139,7 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
     add("--report", action="store_true", help="write an HTML page next to the stems")
     add("--json", action="store_true", help="print one JSON object per song on stdout")
     add("--quiet", action="store_true", help="print nothing but errors on stderr")
-    add("-v", "--verbose", action="store_true", help="also say which engine runs, and why")
+    add("-v", "--verbose", action="store_true", help="also print which engine runs, and why")
     shard = "process only share I of N of the songs"
     add("--shard", metavar="I/N", type=types.shard, default=(1, 1), help=shard)
 
@@ -270,7 +275,7 @@ def separator_arguments(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def output_settings(options: argparse.Namespace) -> OutputSettings:
-    """How stems are written, as the options of `add_output_options` say."""
+    """Settings for writing stems, from the options of `add_output_options`."""
     from unbraid.tracks.settings import OutputSettings
 
     depth = options.bit_depth

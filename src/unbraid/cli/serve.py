@@ -2,7 +2,7 @@
 
 unbraid serve                         http://127.0.0.1:8000/
 unbraid serve --demo                  with a song to try the mixer on
-unbraid serve --host 0.0.0.0 --key-file KEY   for others on the network, who need the key
+unbraid serve --host 0.0.0.0 --key-file KEY   for others on the network, with a key
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Where it listens, what it takes."""
+    """Address, limits and key of the server."""
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="where to listen; 0.0.0.0 for all (%(default)s)")
-    add("--port", type=int, default=8000, help="0 takes a free one (%(default)s)")
-    add("--data", metavar="DIR", help="where songs are kept (the user's data folder)")
+    add("--port", type=int, default=8000, help="0 picks a free one (%(default)s)")
+    add("--data", metavar="DIR", help="folder for songs (the user's data folder)")
     add("-m", "--model", "-n", metavar="NAME|PATH", default=DEFAULT_MODEL, help="(%(default)s)")
     add("--demo", action="store_true", help="with the demo song in the library")
     _add_work(parser.add_argument_group("work"))
@@ -58,7 +58,7 @@ def _add_access(group: argparse._ArgumentGroup) -> None:
     add(
         "--key-file",
         metavar="FILE",
-        help="its first line is the key that everybody needs (UNBRAID_KEY, or none)",
+        help="file with the key in its first line (UNBRAID_KEY, or no key)",
     )
     add(
         "--allow-host",
@@ -82,12 +82,15 @@ def run(options: argparse.Namespace) -> int:
     site = Site(settings, lambda: print(f"unbraid: {site.url} (Ctrl-C ends it)", flush=True))
     if settings.key is None and not _is_loopback(settings.host):
         print(
-            "unbraid: everybody on the network can use this server and hear its songs; "
-            "--key-file asks for a key",
+            "unbraid: everyone on the network can use this server and hear its songs; "
+            "--key-file sets a key",
             file=sys.stderr,
         )
     if settings.demo and site.service.demo_is_due():
-        print("unbraid: the demo song is separated first; about half a minute", file=sys.stderr)
+        print(
+            "unbraid: the demo song is separated first, which takes about half a minute",
+            file=sys.stderr,
+        )
     site.run()
     return 0
 

@@ -1,7 +1,7 @@
-"""Standard streams that cannot fail: a run never stops for want of somewhere to print.
+"""Standard streams that cannot fail: a run never stops because it cannot print.
 
 A stream may be closed (`2>&-`, a service, a window without a console), full (`> /dev/full`), or a
-pipe whose reader has left. What cannot be written is dropped. For standard output the first error
+pipe without a reader. Output that cannot be written is dropped. For standard output the first error
 is remembered, so that the exit code can say that results were lost.
 """
 
@@ -40,7 +40,7 @@ class KeptStream(io.RawIOBase):
         return self.error is None and self._raw.isatty()
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
-        """Write some of `data`; returns how much of it is settled, written or dropped."""
+        """Write some of `data`; returns how much of it was written or dropped."""
         while self.error is None:
             try:
                 count = self._raw.write(data)
@@ -49,7 +49,7 @@ class KeptStream(io.RawIOBase):
                 break
             if count is not None:
                 return count
-            with contextlib.suppress(OSError, ValueError):  # not blocking, and full at the moment
+            with contextlib.suppress(OSError, ValueError):  # a non-blocking stream that is full
                 select.select([], [self._raw], [], 1.0)
         return len(data)
 
@@ -57,7 +57,7 @@ class KeptStream(io.RawIOBase):
 def keep_streams() -> KeptStream | None:
     """Make the standard streams of this process safe; returns the raw end of standard output.
 
-    None if something else than a file stands in for standard output.
+    None if standard output is not a file.
     """
     _fill_descriptors()
     if sys.stdin is None:
@@ -68,8 +68,8 @@ def keep_streams() -> KeptStream | None:
 
 
 def _fill_descriptors() -> None:
-    """Open what is closed of the numbers 0, 1 and 2: else a song's file would get the number that
-    libraries print to."""
+    """Open descriptors 0, 1 and 2 if closed: else a song's file could get one that libraries print
+    to."""
     for number, flags in ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY)):
         try:
             os.fstat(number)

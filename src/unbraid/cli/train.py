@@ -4,7 +4,7 @@ unbraid train tiny --data SET --run runs/first
 unbraid train hybrid --data MUSDB --run runs/hybrid --set optimizer.batch_size=32
 unbraid train --run runs/hybrid                     resume after a stop or kill
 unbraid train --grid ablations --data MUSDB --run runs/ablations
-unbraid train --list                                recipes that ship
+unbraid train --list                                bundled recipes
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("recipe", nargs="?", metavar="RECIPE", help="name or file; a resumed run uses its own")
     add("--data", metavar="ROOT", action="append", default=[],
         help="dataset, ROOT/{train,valid}/TRACK/STEM.SUFFIX; also several")  # fmt: skip
-    add("--data-weights", metavar="A,B", help="share of excerpts of each dataset (as they come)")
+    add("--data-weights", metavar="A,B", help="share of excerpts of each dataset (by size)")
     add("--run", "-o", "--out", metavar="DIR", help="folder of the run; resumes if it holds one")
     add("--set", metavar="KEY=VALUE", action="append", default=[],
         help="change the recipe, such as optimizer.lr=1e-4")  # fmt: skip
@@ -35,9 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--max-steps", metavar="N", type=count, help="end after this many steps in all")
     add("--seed", metavar="N", type=int, help="of the run (the recipe's, 42)")
     add("--device", metavar="auto|cpu|cuda[:N]|mps", default="auto", help="(%(default)s)")
-    add("--threads", metavar="N", type=count, help="of torch on the CPU")
+    add("--threads", metavar="N", type=count, help="number of CPU threads")
     add("--grid", metavar="DIR|A,B,C", help="train all recipes of a folder or list, and compare")
-    add("--list", action="store_true", help="list the recipes that ship")
+    add("--list", action="store_true", help="list the bundled recipes")
     add("--show", action="store_true", help="print the whole recipe and train nothing")
     add("--quiet", action="store_true", help="nothing but errors on stderr")
 

@@ -1,4 +1,4 @@
-"""What a person sees of a training run, on stderr: a live line on a terminal, else plain ones."""
+"""The display of a training run on stderr: a live line on a terminal, else plain lines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _EVERY_S = 20.0
 
 
 class TrainDisplay(Closing):
-    """Says nothing; the others say more."""
+    """Shows nothing; its subclasses show more."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, markup=False, highlight=False, emoji=False,
@@ -29,11 +29,11 @@ class TrainDisplay(Closing):
         return Listeners()
 
     def close(self) -> None:
-        """No more is shown."""
+        """Close the display."""
 
 
 class PlainTrainDisplay(TrainDisplay):
-    """A line for each epoch and each note, and one for steps now and then."""
+    """A line for each epoch and note, and sometimes one for a step."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class PlainTrainDisplay(TrainDisplay):
 
 
 class LiveTrainDisplay(PlainTrainDisplay):
-    """A bar for the epoch, and one line that says how it goes."""
+    """A bar for the epoch, and one line of status."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -103,7 +103,7 @@ class LiveTrainDisplay(PlainTrainDisplay):
 
 
 def make_display(quiet: bool) -> TrainDisplay:
-    """The display that fits: none, live on a terminal, plain elsewhere."""
+    """The right display: none if quiet, live on a terminal, plain elsewhere."""
     if quiet:
         return TrainDisplay()
     return LiveTrainDisplay() if Console(stderr=True).is_terminal else PlainTrainDisplay()
@@ -128,7 +128,7 @@ def best_text(row: dict[str, Any]) -> str:
 
 
 def epoch_text(row: dict[str, Any]) -> str:
-    """What an epoch came to."""
+    """The results of an epoch."""
     part = "" if row.get("whole", True) else " (a part of it)"
     text = f"epoch {row['epoch']}{part}, step {row['step']}"
     if "nsdr" in row:

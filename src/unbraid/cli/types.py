@@ -1,4 +1,4 @@
-"""Types of command-line arguments: each turns a text into a value, or says what it should be."""
+"""Types of command-line arguments: each parses a text, or raises with the expected form."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def share(text: str) -> float:
 
 
 def span(text: str) -> tuple[float, float]:
-    """Two numbers of seconds, "A,B"; a single one stands for both."""
+    """Two numbers of seconds, "A,B"; a single number is used for both."""
     low, _, high = text.partition(",")
     found = _number(low), _number(high or low)
     if any(math.isnan(number) for number in found):

@@ -27,8 +27,8 @@ class Row:
     """One line of a chart of boxes or intervals.
 
     Attributes:
-        label: at its left.
-        text: all its numbers, for a pointer and for screen readers.
+        label: shown at the left.
+        text: all its numbers, for the tooltip and screen readers.
         colour: index into `COLOURS`.
         middle: median or mean; None leaves the line empty.
         low, high: the box, or the interval; None for a lone point.
@@ -50,7 +50,7 @@ class Row:
 
     @property
     def short_label(self) -> str:
-        """The label, cut to the room there is."""
+        """The label, cut to the available width."""
         if len(self.label) <= _LONGEST_LABEL:
             return self.label
         return self.label[: _LONGEST_LABEL - 1] + "…"
@@ -63,7 +63,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Box:
-    """What a box plot draws of some values.
+    """The values that a box plot draws.
 
     Attributes:
         median, low, high: the quartiles.
@@ -116,7 +116,7 @@ class _Scale:
         return self.start + share * (self.end - self.start)
 
     def clipped(self, value: float) -> float:
-        """The place of a value, or of the end of the axis that is nearest to it."""
+        """The place of a value, limited to the axis."""
         return self(min(max(value, self.low), self.high))
 
     @property
@@ -159,7 +159,7 @@ def chart(
         rows: from top to bottom.
         unit: of the axis.
         title: what it shows, for screen readers.
-        limits: of the axis; by default what the rows need.
+        limits: of the axis; by default from the rows.
     """
     values = [
         value
@@ -181,7 +181,7 @@ def chart(
 
 
 def curves_chart(curves: Sequence[Curve], title: str, unit: str) -> Markup:
-    """A figure of curves on one scale, with a legend; nothing if there is nothing to show.
+    """A figure of curves on one scale, with a legend; "" if there is nothing to show.
 
     Args:
         curves: with more than six, colours repeat.
@@ -234,7 +234,7 @@ def strips_chart(
 
 
 def thinned(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
-    """At most some hundred points: means of as many neighbours as it takes.
+    """At most a few hundred points: means over groups of neighbours.
 
     >>> len(thinned([(k, 1.0) for k in range(10_000)])) <= 400
     True

@@ -1,7 +1,7 @@
 """A page from a template and plain data: every number shown is looked up in the page's own data.
 
 A page is one file and needs nothing else: styles, scripts, pictures and sound are inside, and its
-content policy forbids the browser to fetch anything. The data is in the page as JSON; a figure
+content security policy forbids the browser to load more. The data is in the page as JSON; a figure
 is written as `<data value="-31.24" data-from="/parts/vocals/peak_db">-31.2 dBFS</data>`, so anyone
 can check that the number shown is the number measured.
 
@@ -33,11 +33,11 @@ MARK = '<meta name="generator" content="unbraid'
 
 @dataclass(frozen=True)
 class Page:
-    """A page to be written.
+    """A page.
 
     Attributes:
         title: plain text, for the tab of the browser.
-        data: plain values (see `plain`), all that figures of the page show.
+        data: plain values (see `plain`), from which all figures of the page come.
         package: name of the package that holds `templates/` and perhaps `assets/`.
         template: file in `templates/`; it extends `frame.html`.
         values: what the template needs besides figures, such as charts, as `Markup`.
@@ -65,7 +65,7 @@ class Page:
         )
 
     def write(self, path: Path, *, overwrite: bool = False) -> None:
-        """Write the page, whole or not at all.
+        """Write the page; an incomplete file never appears.
 
         Raises:
             AudioWriteError: if a file that is not a page of unbraid is in the way.
@@ -117,7 +117,7 @@ def pointer(*steps: str | int) -> str:
 
 
 def plain(value: Any) -> Any:
-    """`value` as JSON can hold it: numbers that are not finite become null, paths text.
+    """`value` in a form for JSON: numbers that are not finite become null, paths text.
 
     >>> plain({"rms_db": float("-inf"), "at": (1, 2.5)})
     {'rms_db': None, 'at': [1, 2.5]}
@@ -132,18 +132,18 @@ def plain(value: Any) -> Any:
 
 
 def embedded(data: Mapping[str, Any]) -> Markup:
-    """`data` as JSON for a script element, which no text in it can end."""
+    """`data` as JSON for a script element; no text in it can end the element."""
     text = json.dumps(data, ensure_ascii=True, allow_nan=False)
     return Markup(text.replace("<", "\\u003c"))
 
 
 def readable(text: str) -> str:
-    """Text that UTF-8 can hold and that stays in its line."""
+    """Text that UTF-8 can encode, in one line."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a file is a page that we wrote."""
+    """Whether a file is a page of unbraid."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             return MARK in file.read(4096)
@@ -162,7 +162,7 @@ def asset(name: str, package: str) -> Markup:
 
 @cache
 def environment(package: str) -> Environment:
-    """The templates of a package, over those of this one."""
+    """The templates of a package, with those of this one as a fallback."""
     owners = dict.fromkeys((package, _HERE))
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(owner) for owner in owners]),
@@ -184,7 +184,7 @@ def _base64(data: bytes) -> Markup:
 
 
 def _printable(value: Any) -> Any:
-    """Text of others, made printable; `Markup` is our own and stays."""
+    """Make foreign text printable; `Markup` is left unchanged."""
     if isinstance(value, str) and not isinstance(value, Markup):
         return escape(readable(value))
     return value

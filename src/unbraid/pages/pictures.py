@@ -33,7 +33,7 @@ _RANGE_DB = 72.0
 
 
 def colour_of(part: str, index: int = 0) -> tuple[int, int, int]:
-    """The colour of a part: its own, or one of a few by its place."""
+    """The colour of a stem: its own, or one by its position."""
     own = COLOURS.get(part.removeprefix("no_"))
     return own or _MORE_COLOURS[index % len(_MORE_COLOURS)]
 
@@ -43,7 +43,7 @@ def waveform(
 ) -> Image.Image:
     """The outline of a sound over time, on a transparent ground; full height is full scale."""
     width, height = size
-    # Twice as large, then made smaller: smooth edges.
+    # Drawn at twice the size and then reduced, for smooth edges.
     image = Image.new("RGBA", (width, height * 2), (*colour, 0))
     draw = ImageDraw.Draw(image)
     middle = height - 0.5

@@ -1,6 +1,6 @@
-"""Sound inside a page: MP3 in base64, small enough for the page as a whole.
+"""Sound inside a page: MP3 in base64, small enough for one page.
 
-MP3 is what Chrome, Chromium, Firefox and Safari all play. All previews of a page get the same
+Chrome, Chromium, Firefox and Safari all play MP3. All previews of a page get the same
 settings, so that the encoder's delay is the same for all and they stay in step.
 """
 
@@ -33,7 +33,7 @@ class Preview:
         kbps: bit rate of each.
         sample_rate: Hz.
         channels: 1 or 2.
-        seconds: how much of the start is there; the rest is left out.
+        seconds: length of the preview, from the start.
     """
 
     kbps: int
@@ -100,7 +100,7 @@ def encode_excerpt(signal: np.ndarray, sample_rate: int, kbps: int = 96) -> byte
 def read_spans(path: Path, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
     """Pieces (start, length) in samples of a sound file, read in one pass.
 
-    A piece that reaches beyond the end is as long as what there is.
+    A piece that reaches beyond the end is cut there.
     """
     pieces: list[list[np.ndarray]] = [[] for _ in spans]
     end = max((start + length for start, length in spans), default=0)

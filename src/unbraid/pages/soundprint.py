@@ -1,7 +1,7 @@
-"""A sound file at a glance: level, outline and log-frequency spectrogram, in constant memory.
+"""A summary of a sound file: level, outline and log-frequency spectrogram, in constant memory.
 
 For any length of sound, at most twice `COLUMNS` columns are kept: when they are full, every
-two become one and each further column takes twice the time.
+two become one, and new columns cover twice the time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _HIGHEST_HZ = 16_000.0
 
 @dataclass(frozen=True)
 class Soundprint:
-    """What pictures and tables show of a sound.
+    """Values of a sound for pictures and tables.
 
     Attributes:
         seconds: length.

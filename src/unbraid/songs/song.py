@@ -43,8 +43,8 @@ class SongSettings:
         recorded_credit: their licence.
         choirs: how often a choir sings what else one voice would, speech turned to song.
     Raises:
-        SettingsError: if songs would be shorter than 4 s, the range is empty, or `choirs` is no
-            share.
+        SettingsError: if songs would be shorter than 4 s, the range is empty, or `choirs` is not
+            between 0 and 1.
     """
 
     seconds: tuple[float, float] = (60, 85)

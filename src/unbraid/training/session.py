@@ -38,8 +38,9 @@ from unbraid.training.steps import Stepper, make_optimizer, make_scaler, set_pre
 from unbraid.training.stopping import StopFlag, alone_in, stop_on_signals
 from unbraid.training.tables import plain_recipe
 from unbraid.version import __version__
+from unbraid.zoo.cards import has_seen_test_set
 from unbraid.zoo.checkpoint import read_info
-from unbraid.zoo.open import find_model, licence_of, list_models
+from unbraid.zoo.open import find_model, licence_of
 
 RECIPE, ABOUT = "recipe.toml", "run.json"
 
@@ -265,7 +266,7 @@ def inherited_provenance(name: str) -> dict[str, Any]:
     """What the model that a run starts from has seen, as far as that spoils later scores."""
     if not name:
         return {}
-    seen = any(card.name == name and card.musdb_test_seen for card in list_models())
+    seen = has_seen_test_set(name)
     found: dict[str, Any] = {"musdb_test_seen": True} if seen else {}
     try:
         there = read_info(find_model(name)).provenance

@@ -114,6 +114,13 @@ def _bundled_spec(path: Path, infos: list[CheckpointInfo]) -> ModelSpec:
     return ChainConfig(tuple(members), recipe.stems).spec
 
 
+def has_seen_test_set(name: str) -> bool:
+    """Whether a public model is known to have been trained on MUSDB18's test set."""
+    catalog = load_catalog()
+    known = name in catalog.bags or name in catalog.models
+    return known and public_card(name).musdb_test_seen is True
+
+
 def public_card(name: str) -> ModelCard:
     """The card of a public model or bag, from the catalog."""
     catalog, folder = load_catalog(), cache_dir()
