@@ -7,8 +7,8 @@ The figures are those of museval 0.4.1, at a fraction of its cost:
   silent means that the channels add up to zero throughout, so a frame in antiphase is silent too.
 - Scores above `CEILING_DB`, where museval gives infinity or rounding noise, are cut to it.
 
-SDR compares estimate and reference as they are. It needs no filters, and costs next to nothing:
-use `sdr_v4` for it alone.
+SDR compares estimate and reference directly. It needs no filters and is very fast: use `sdr_v4` for
+SDR alone.
 
 Source: Stöter, Liutkus, Ito, LVA/ICA 2018, and the tool's documentation.
 """
@@ -54,12 +54,12 @@ def bss_eval_v4(
     Args:
         references, estimates: (sources, samples, channels), float64, in the same order.
         window, hop: length of a frame and distance between two, in samples. A song no longer than
-            the window is one frame; what is left behind the last whole frame does not count.
+            the window is one frame; samples after the last whole frame do not count.
     Returns:
         "SDR", "ISR", "SIR" and "SAR", each (sources, frames), in dB, at most `CEILING_DB`; NaN in
         frames where a source is silent.
     Raises:
-        ShapeError: if the two are not of one shape, or empty.
+        ShapeError: if their shapes differ, or they are empty.
         EvaluationError: if a source is silent throughout, or has numbers that are not finite.
 
     >>> song = np.random.default_rng(0).standard_normal((2, 4000, 1))
@@ -144,7 +144,7 @@ def cut_frames(blocks: Blocks, window: float, hop: float) -> Iterator[Pair]:
 
 
 def decibels(signal: np.ndarray, error: np.ndarray) -> np.ndarray:
-    """The ratio of two energies in dB, `CEILING_DB` at most and where there is no error at all."""
+    """The ratio of two energies in dB, at most `CEILING_DB`, also without any error."""
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = 10.0 * np.log10(signal / error)
     return np.where(error == 0, CEILING_DB, np.minimum(ratio, CEILING_DB))
@@ -194,5 +194,5 @@ def _check(references: np.ndarray, estimates: np.ndarray) -> None:
             if silent[number]:
                 raise EvaluationError(
                     f"{name} {number} is silent throughout (its channels add up to zero), so "
-                    "BSSEval says nothing of it; leave that source out"
+                    "BSSEval has no score for it; leave that source out"
                 )

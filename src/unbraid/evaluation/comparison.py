@@ -1,4 +1,4 @@
-"""Two systems on the same songs: which is better, and how sure is that?
+"""Compares two systems on the same songs.
 
 The difference is taken on the tracks and stems that both have, and its interval from a bootstrap
 that draws the same songs for both. Songs differ far more than systems do, so this interval is much

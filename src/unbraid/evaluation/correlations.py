@@ -1,6 +1,6 @@
-"""Correlations over a whole song, in constant memory: what the distortion filters are made from.
+"""Correlations over a whole song, in constant memory, for the distortion filters.
 
-A long song is met block by block:
+A long song is transformed block by block:
 
     blocks ─► FFT ─► cross-spectra, summed over all blocks ─► inverse FFT, once
 
@@ -57,7 +57,7 @@ class Correlations:
 
 
 class CorrelationMeter:
-    """Takes a song block by block; its result does not depend on how it was cut.
+    """Takes a song block by block; the size of blocks does not change the result.
 
     Args:
         rows: channels of all references together.
@@ -87,7 +87,7 @@ class CorrelationMeter:
             self._sum_up(last=False)
 
     def finish(self) -> Correlations:
-        """The correlations of all that was pushed."""
+        """The correlations of all pushed samples."""
         if self._spectra is None:
             references, estimates = self._correlate_whole()
             return Correlations(references, estimates, self._channels, whole=True)

@@ -1,4 +1,4 @@
-"""Many tracks: score each once, keep what is done, put all together.
+"""Score many tracks, each once, and summarize the scores.
 
 OUT/test/TRACK.json   scores of a track, in museval's form (`scores`)
 OUT/scores.csv        one line for each track and stem
@@ -31,17 +31,17 @@ _MOST_WORKERS = 8
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """What is measured.
+    """Settings of an evaluation.
 
     Attributes:
         metrics: "nsdr" (with SI-SDR and cSDR, which cost next to nothing) and "bsseval4" (the same
             and cISR, cSIR, cSAR).
         stems: estimates to score; None: of every stem that has a reference.
         window_s: length of the frames in seconds.
-        leaked: why the scores say nothing, such as a test set that was trained on; it goes into
-            every output.
+        leaked: why the scores are leaked, such as training on the test set; added to every
+            output.
     Raises:
-        SettingsError: for a metric that is not known, or a window that cannot be.
+        SettingsError: for an unknown metric, or an invalid window.
     """
 
     metrics: tuple[str, ...] = METRICS
@@ -66,7 +66,7 @@ class Job:
     Attributes:
         name: of the track.
         sources: plain JSON that identifies references and estimates.
-        make: gives the files, which may take its time.
+        make: returns the files, perhaps after a long computation.
         tidy: called when they are no longer needed.
         problem: why it cannot be scored; None for all others.
     """
@@ -80,13 +80,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What came of all tracks.
+    """The results of all tracks.
 
     Attributes:
         tracks: scores, sorted by name.
         kept: names of those that had been scored before.
-        failed: name to what went wrong, in one line.
-        notes: what does not belong to one track.
+        failed: name -> the problem, in one line.
+        notes: notes that concern no single track.
     """
 
     tracks: list[TrackScores]

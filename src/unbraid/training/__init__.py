@@ -1,1 +1,1 @@
-"""Training: from a recipe and a dataset to a model. An extra, which separating never imports."""
+"""Training: from a recipe and a dataset to a model. Separating never imports it."""

@@ -16,7 +16,7 @@ from unbraid.models.layers.stft import AlignedSTFT
 from unbraid.shapes import Sources
 
 SAMPLE_S = 8.0
-"""Seconds of sound that are shown."""
+"""Seconds of sound to show."""
 
 _ROWS, _FLOOR_DB = 256, -80.0
 
@@ -29,7 +29,7 @@ class Board:
 
     @staticmethod
     def open(folder: Path, step: int) -> Board | None:
-        """Events continue at `step`; None where the package is not installed."""
+        """Events continue at `step`; None if the package is not installed."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -59,7 +59,7 @@ class Board:
                 self._writer.add_audio(f"{track}/{stem} {name}", mono, step, sample_rate)
 
     def close(self) -> None:
-        """Write what is still waiting."""
+        """Write all waiting events."""
         self._writer.close()
 
 

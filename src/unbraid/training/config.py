@@ -1,7 +1,7 @@
 """The recipe of a training run: frozen dataclasses, which `tables.py` fills from TOML.
 
-A recipe file states only what differs from the one it builds on (`base = "hybrid"`), and in the end
-from `recipes/base.toml`, which shows every key with its default.
+A recipe file lists only its differences from its base (`base = "hybrid"`). The last base is
+`recipes/base.toml`, which has every key with its default.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SHARED = ("stems", "segment_s")
 
 @dataclass(frozen=True)
 class ModelRecipe:
-    """What is trained.
+    """The model to train.
 
     Attributes:
         architecture: a name in `models.registry`.
@@ -42,7 +42,7 @@ class ModelRecipe:
 
 @dataclass(frozen=True)
 class StartRecipe:
-    """Where the weights come from.
+    """The initial weights.
 
     Attributes:
         model: name or path of a model to start from; "" for new weights.
@@ -59,11 +59,11 @@ class StartRecipe:
 
 @dataclass(frozen=True)
 class DataRecipe:
-    """How data is fed.
+    """How data is loaded.
 
     Attributes:
         train_valid: train on the validation tracks too; every epoch is then the best so far.
-        workers: processes that prepare data; -1 for one a core, 8 at most; 0 for none.
+        workers: processes that prepare data; -1 for one per core, 8 at most; 0 for none.
         cache_gb: how much decoded audio may be kept on disk, 0 for none.
         missing: whether a stem that a track lacks is an error or silence.
         resident: keep all training samples in the memory of the device, and cut excerpts there:
@@ -79,7 +79,7 @@ class DataRecipe:
 
 @dataclass(frozen=True)
 class LossRecipe:
-    """What is made small.
+    """The loss.
 
     Attributes:
         kind: "l1" or "mse" on waveforms; "relative": amplitude of the error over that of the
@@ -105,16 +105,16 @@ class LossRecipe:
 
 @dataclass(frozen=True)
 class OptimizerRecipe:
-    """How weights move.
+    """The optimizer.
 
     Attributes:
         kind: Adam, or AdamW, which keeps weight decay separate from the gradient.
-        lr, beta1, beta2, eps, weight_decay: as torch has them.
+        lr, beta1, beta2, eps, weight_decay: as in torch.
         batch_size: excerpts in one step, all processes together.
         accumulate: parts of a step that each process computes one after the other.
         clip_norm: greatest norm of the gradient, 0 for no limit.
         warmup_steps: steps over which the learning rate rises from 0.
-        final_lr: share of it that is left at the end of the run, reached along a cosine.
+        final_lr: its share at the end of the run, reached along a cosine.
     """
 
     kind: Literal["adam", "adamw"] = "adam"
@@ -186,12 +186,12 @@ class ValidationRecipe:
 
 @dataclass(frozen=True)
 class GuardRecipe:
-    """When a step is refused, and when the run is given up; see `training.guard`.
+    """When a step is refused, and when the run stops; see `training.guard`.
 
     Attributes:
         factor: a loss this many times above the median of the last `window` has exploded.
         window: steps the median is taken over.
-        repeats: times in a row that the run goes back to its last state before it is given up.
+        repeats: times in a row that the run returns to its last state before it stops.
     """
 
     factor: float = 20.0
@@ -224,7 +224,7 @@ class RunRecipe:
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides how a run goes, apart from the data.
+    """Everything that determines a run, except the data.
 
     Attributes:
         description: one line for people.
@@ -259,7 +259,7 @@ def model_member(recipe: Recipe) -> Member:
     architecture "two_rate_demucs" is short for two networks of Hybrid Demucs.
 
     Raises:
-        SettingsError: if it makes no model.
+        SettingsError: if the config is invalid.
     """
     settings, shared = dict(recipe.model.settings), {}
     if is_composite(recipe.model.architecture):
@@ -285,7 +285,7 @@ def model_recipe(member: Member) -> ModelRecipe:
 
 
 def _lists(value: Any) -> Any:
-    """Plain values as TOML has them."""
+    """Plain values in the form of TOML."""
     if isinstance(value, dict):
         return {key: _lists(item) for key, item in value.items()}
     return [_lists(item) for item in value] if isinstance(value, (list, tuple)) else value

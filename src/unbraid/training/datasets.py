@@ -20,13 +20,13 @@ from unbraid.training.config import Recipe, model_member
 
 @dataclass(frozen=True)
 class RunData:
-    """What a run learns from.
+    """The data of a run.
 
     Attributes:
         excerpts: of the training tracks.
         validation: whole tracks, none if the dataset has no such split.
-        stems, sample_rate, channels: of both, as the model has them.
-        cache: where decoded audio is kept, if at all.
+        stems, sample_rate, channels: of both, those of the model.
+        cache: the cache of decoded audio, if any.
     """
 
     excerpts: Excerpts
@@ -37,7 +37,7 @@ class RunData:
     cache: SampleCache | None
 
     def summary(self) -> dict[str, Any]:
-        """How much there is, in plain values."""
+        """Amounts of data, in plain values."""
         return {
             "stems": list(self.stems),
             "training_tracks": len(self.excerpts.tracks),
@@ -64,7 +64,7 @@ def open_data(
     weights: Sequence[float] | None = None,
     on_track: Callable[[int, int], None] | None = None,
 ) -> RunData:
-    """Index the datasets and open them as the recipe wants.
+    """Index the datasets and open them by the recipe.
 
     Raises:
         SettingsError, AudioReadError: if something is wrong with a dataset; names the file.

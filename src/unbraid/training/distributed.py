@@ -1,8 +1,8 @@
 """Several processes as one run: each takes its share of a batch, all make the same step.
 
 `torchrun` starts the processes and describes the team in the environment; without it a run
-is a team of one. Gradients are averaged by one all-reduce of all of them, which is all that is
-needed of torch.distributed here.
+is a team of one. Gradients are averaged by one all-reduce; nothing else of
+torch.distributed is used.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Team:
     """The processes of a run, seen from one of them.
 
     Attributes:
-        rank, size: which one this is, of how many.
-        device: what it computes on, as torch names devices.
+        rank, size: number of this process, and of all processes.
+        device: where it computes, by torch's name.
     """
 
     rank: int = 0
@@ -39,7 +39,7 @@ class Team:
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes files and talks."""
+        """Whether this process writes files and prints."""
         return self.rank == 0
 
     def mean_gradients(self, model: nn.Module) -> None:
@@ -63,7 +63,7 @@ class Team:
         return values / self.size
 
     def gather(self, value: Any) -> list[Any]:
-        """What every process has here, by rank; plain values only."""
+        """The values of all processes, by rank; plain values only."""
         if self.size == 1:
             return [value]
         gathered: list[Any] = [None] * self.size
@@ -71,13 +71,13 @@ class Team:
         return gathered
 
     def wait(self) -> None:
-        """Until all are here."""
+        """Wait for all processes."""
         if self.size > 1:
             dist.barrier()
 
     @contextmanager
     def leader_first(self) -> Iterator[None]:
-        """The leader goes through the block alone, the others after it find what it has kept."""
+        """The leader runs the block first; the others then find its results."""
         if not self.leads:
             self.wait()
         try:
@@ -92,9 +92,9 @@ def join_team(device: str = "auto") -> Iterator[Team]:
     """The team that the environment describes, for the time of a run.
 
     Args:
-        device: as `--device` has it; on CUDA each process takes the GPU of its local rank.
+        device: as in `--device`; on CUDA each process uses the GPU of its local rank.
     Raises:
-        SettingsError: if the device is not there.
+        SettingsError: if the device is missing.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:

@@ -105,7 +105,7 @@ def _cosine(a: Tensor, b: Tensor) -> Tensor:
 
 
 def subsets(stems: int, like: Tensor) -> Float[Tensor, "n s"]:
-    """A row of ones and zeros for every set of stems but the empty one and that of all.
+    """A row of ones and zeros for every set of stems, except the empty and the full set.
 
     >>> subsets(2, torch.zeros(1))
     tensor([[1., 0.],

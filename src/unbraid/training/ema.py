@@ -15,7 +15,7 @@ class Ema:
 
     After k updates with values v_1 ... v_k it holds Σ d^(k-i) v_i / Σ d^(k-i): with count c <-
     d c + 1 and share w = 1 / c, the average moves by w towards each value. The first update takes
-    the value itself, so what it is made from does not matter.
+    the value itself, so the initial values do not matter.
 
     Source: the public Demucs training code.
 
@@ -34,7 +34,7 @@ class Ema:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Take the model's state in."""
+        """Update with the model's state."""
         self.count = self.decay * self.count + 1
         mine = list(self.values.values())
         theirs = [value.detach().to(self._device or value.device) for _, value in _entries(model)]
@@ -45,11 +45,11 @@ class Ema:
             torch._foreach_lerp_(mine, theirs, 1 / self.count)
 
     def state(self) -> dict[str, Any]:
-        """All there is to it, as plain values and tensors."""
+        """Its state, as plain values and tensors."""
         return {"decay": self.decay, "count": self.count, "values": dict(self.values)}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Become what `state` was taken from."""
+        """Restore a saved state."""
         self.decay, self.count = float(state["decay"]), float(state["count"])
         for name, value in self.values.items():
             value.copy_(state["values"][name])
@@ -61,7 +61,7 @@ def _entries(model: nn.Module) -> list[tuple[str, Tensor]]:
 
 @contextmanager
 def weights_of(model: nn.Module, values: Mapping[str, Tensor] | None) -> Iterator[nn.Module]:
-    """The model with other weights for a while, in place; None leaves its own."""
+    """Give the model other weights inside the block, in place; None keeps its own."""
     if values is None:
         yield model
         return

@@ -1,8 +1,8 @@
 """Batches of an epoch, for one process of a team: order, shares, augmentation, prefetching.
 
 All randomness depends on (seed, epoch, step) and is drawn for the whole batch, of which each
-process uses its share. So it does not matter how many processes there are, nor where a run was
-resumed: the same step sees the same data.
+process uses its share. So neither the number of processes nor resuming changes the data: the same
+step always sees the same data.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Batch:
     """One process's share of a step.
 
     Attributes:
-        sources: excerpts as they are on disk, (share, stems, channels, samples), on the device
-            if the training set is there.
+        sources: excerpts as on disk, (share, stems, channels, samples), on the device if the
+            training set is.
         indices: of all excerpts of the step, of all processes.
         waited_s: seconds that the caller waited for it.
     """
@@ -56,7 +56,7 @@ class Feed:
         recipe, team: of the run.
         sample_rate: Hz.
     Raises:
-        SettingsError: if a batch cannot be shared out, or there are too few excerpts for one.
+        SettingsError: if a batch cannot be divided, or there are too few excerpts for one.
     """
 
     def __init__(self, excerpts: Excerpts, recipe: Recipe, team: Team, sample_rate: int) -> None:
@@ -98,7 +98,7 @@ class Feed:
                 batch_sampler=[indices[begin : begin + share] for indices in steps],
                 num_workers=self._workers,
                 pin_memory=self._team.device.startswith("cuda"),
-                # Its own, or the loader would draw from the run's.
+                # A generator of its own, or the loader would use the run's.
                 generator=generator_of(self._recipe.seed, "loader", epoch),
                 worker_init_fn=_begin_worker,
             )
@@ -134,12 +134,12 @@ class Feed:
 
 
 def check_shares(recipe: Recipe, processes: int) -> None:
-    """Raise `SettingsError` unless a batch can be shared out in whole parts and groups."""
+    """Raise `SettingsError` unless a batch divides into whole parts and groups."""
     size, group = recipe.optimizer.batch_size, max(1, recipe.augment.remix_group)
     share = math.lcm(recipe.optimizer.accumulate, group)
     if size % (processes * share):
         raise SettingsError(
-            f"optimizer.batch_size {size} is shared out by {processes} processes, in "
+            f"optimizer.batch_size {size} is divided among {processes} processes, in "
             f"optimizer.accumulate {recipe.optimizer.accumulate} parts, and mixed in groups of "
             f"augment.remix_group {recipe.augment.remix_group}; make it a multiple of "
             f"{processes * share}"
@@ -159,7 +159,7 @@ def epoch_order(count: int, seed: int, epoch: int, attempt: int = 0) -> list[int
 
 
 def worker_count(asked: int, processes: int = 1) -> int:
-    """How many processes prepare data for each process of a team; -1 asks for what helps."""
+    """How many processes prepare data for each process of a team; -1 for as many as help."""
     if asked >= 0:
         return asked
     cores = os.cpu_count() or 1
@@ -167,7 +167,7 @@ def worker_count(asked: int, processes: int = 1) -> int:
 
 
 def _begin_worker(worker: int) -> None:
-    """One thread, and deaf to signals that a terminal or Slurm sends to all: the run stops them."""
+    """One thread; ignores signals that a terminal or Slurm sends to all: the run stops them."""
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -33,7 +33,7 @@ def run_grid(
     given up is marked in the table, and the next begins.
 
     Args:
-        where: a folder of recipes, one that ships ("ablations"), or "a,b,c".
+        where: a folder of recipes, a bundled one ("ablations"), or "a,b,c".
         request: settings of all runs; `recipe` is ignored, `folder` is that of the grid.
         listeners: those of a run, by its name.
     Returns:
@@ -76,7 +76,7 @@ def write_comparison(
 
 
 def _result(folder: Path, given_up: str | None) -> Row:
-    """What came of one run: its best scores."""
+    """The best scores of one run."""
     rows = read_log(folder / "log.jsonl")
     best: dict[str, Any] = next(
         (r["best"] for r in reversed(rows) if r["kind"] == "epoch" and r["best"]), {}

@@ -1,7 +1,7 @@
 """Checks every step before it counts: a loss that is NaN, infinite or exploding is refused.
 
-The run then goes back to its last saved state and on from there in another order, so that it does
-not meet the same batch in the same place. What happened is kept in `trouble.jsonl`.
+The run then returns to its last saved state and continues in another order, so that it does not
+meet the same batch in the same place. Refused steps are recorded in `trouble.jsonl`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 
 from unbraid.training.config import GuardRecipe
 
-_ENOUGH = 10  # losses from which on their median says something
+_ENOUGH = 10  # losses needed for a useful median
 
 
 class Guard:
-    """The last losses, and how often there was trouble.
+    """The last losses, and a count of refused steps.
 
     >>> guard = Guard(GuardRecipe(factor=10))
     >>> for _ in range(10): guard.accept(0.1)
@@ -32,16 +32,16 @@ class Guard:
         self._recipe = recipe
         self._losses: deque[float] = deque(maxlen=recipe.window)
         self.attempt = 0
-        """How often the run went back, in all."""
+        """How often the run has returned to a saved state."""
         self._in_a_row = 0
         self._last_step = -1
 
     def trouble(self, loss: float, gradient_norm: float | None) -> str | None:
-        """What is wrong with a step, in words; None if nothing is.
+        """The problem of a step, in words; None if it is good.
 
         Args:
             loss: without penalties.
-            gradient_norm: None where it says nothing, as before a loss scaler has settled.
+            gradient_norm: None if it is meaningless, as before a loss scaler has settled.
         """
         if not math.isfinite(loss):
             return f"the loss is {loss:g}"
@@ -72,7 +72,7 @@ class Guard:
         return self._in_a_row <= self._recipe.repeats
 
     def state(self) -> dict[str, Any]:
-        """All there is to it, as plain values."""
+        """Its state, as plain values."""
         return {
             "losses": list(self._losses),
             "attempt": self.attempt,
@@ -81,7 +81,7 @@ class Guard:
         }
 
     def load(self, state: Mapping[str, Any], *, keep_count: bool = False) -> None:
-        """Become what `state` was taken from; `keep_count` takes only the losses."""
+        """Restore a saved state; `keep_count` restores only the losses."""
         self._losses = deque(state["losses"], maxlen=self._recipe.window)
         if not keep_count:
             self.attempt = int(state["attempt"])

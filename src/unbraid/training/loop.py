@@ -1,8 +1,8 @@
-"""Epochs and steps: the way of a run from its state to its end.
+"""Epochs and steps of a run, from its current state to its end.
 
 steps ──► averages of the epoch ──► validation of all candidates ──► best ──► state saved
   │
-  └─ trouble: back to the last saved state, and on in another order
+  └─ trouble: return to the last saved state, and continue in another order
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Run:
     """A run with all its parts, in one process of its team.
 
     Attributes:
-        folder: where it is kept.
-        max_steps: steps in all after which it ends early; None for the recipe's epochs.
+        folder: of the run.
+        max_steps: total steps after which it ends early; None for the recipe's epochs.
         provenance: provenance in its checkpoints, besides their progress.
         licence: of its checkpoints.
     """
@@ -62,7 +62,7 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether there is nothing more to do."""
+        """Whether the run is finished."""
         position = self.state.position
         return position.epoch >= self.recipe.epochs or self.out_of_steps
 
@@ -76,10 +76,10 @@ def train(run: Run) -> None:
 
     Raises:
         TrainingError: if the loss goes wrong again and again.
-        KeyboardInterrupt: if somebody asked to stop; the state is then saved.
+        KeyboardInterrupt: on a request to stop; the state is then saved.
     """
     if run.team.leads and not (run.folder / STATE).exists():
-        save_state(run.folder / STATE, run.state)  # something to go back to from the first step on
+        save_state(run.folder / STATE, run.state)  # a state to return to from the first step on
     run.team.wait()
     clock = _Clock(run)
     while not run.finished:
@@ -111,7 +111,7 @@ def save(run: Run) -> None:
 
 
 class _Clock:
-    """When to save and what to log, and how long the run has been computing."""
+    """Decides when to save and log, and measures the computing time."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -127,7 +127,7 @@ class _Clock:
         self._since = self._saved = now
 
     def leave_out(self, seconds: float) -> None:
-        """Do not count these in the speed of steps."""
+        """Leave out these seconds from the speed of steps."""
         self._logged += seconds
 
     def save_is_due(self) -> bool:
@@ -138,7 +138,7 @@ class _Clock:
         return bool(recipe.save_minutes) and minutes >= recipe.save_minutes
 
     def log(self, result: StepResult, waited_s: float) -> None:
-        """Count a step in, and write a row where one is due."""
+        """Count a step, and write a row if one is due."""
         run = self._run
         self._losses.append(result.loss)
         self._waited_s += waited_s
@@ -167,7 +167,7 @@ class _Clock:
 
 
 def _seconds_left(run: Run, seconds_per_step: float) -> float:
-    """Until the end of the run at this pace, validation left out."""
+    """Time until the end of the run at this speed, without validation."""
     total = run.recipe.epochs * run.feed.batches_per_epoch
     if run.max_steps is not None:
         total = min(total, run.max_steps)
@@ -175,7 +175,7 @@ def _seconds_left(run: Run, seconds_per_step: float) -> float:
 
 
 def _steps_of_epoch(run: Run, clock: _Clock) -> StepResult | None:
-    """Steps to the end of the epoch; returns the one that went wrong, if one did."""
+    """Make steps to the end of the epoch; returns a step that was refused, if any."""
     position, guard = run.state.position, run.state.guard
     for batch in run.feed.batches(position.epoch, position.batch, guard.attempt):
         result = run.stepper.make(batch, run.stop.asked())
@@ -202,7 +202,7 @@ def _leave(run: Run, clock: _Clock) -> None:
 
 
 def _record(run: Run, result: StepResult, indices: list[int]) -> None:
-    """Write down what went wrong, on which data."""
+    """Record a refused step and its data."""
     position = run.state.position
     facts = {
         "epoch": position.epoch,
@@ -220,7 +220,7 @@ def _record(run: Run, result: StepResult, indices: list[int]) -> None:
 
 
 def _go_back(run: Run, result: StepResult) -> None:
-    """To the last saved state, and on in another order; or give up."""
+    """Return to the last saved state and use another order; or stop the run."""
     step = run.state.position.step
     goes_on = run.state.guard.count(step)
     run.team.wait()  # no process reads a half-written state
@@ -233,7 +233,7 @@ def _go_back(run: Run, result: StepResult) -> None:
             "optimizer.clip_norm = 1 or svd.weight = 1e-5 may help"
         )
     if run.team.leads:
-        save_state(run.folder / STATE, run.state)  # so that it counts after a crash as well
+        save_state(run.folder / STATE, run.state)  # so that the count survives a crash
     run.log.write(
         "note",
         run.state.position.step,
@@ -242,7 +242,7 @@ def _go_back(run: Run, result: StepResult) -> None:
 
 
 def _close_epoch(run: Run) -> None:
-    """Validate, choose, keep the best; nothing has changed if it is interrupted."""
+    """Validate, choose, keep the best; an interruption changes nothing."""
     position, recipe = run.state.position, run.recipe
     whole, number = position.batch == run.feed.batches_per_epoch, position.epoch + 1
     last = run.out_of_steps or number == recipe.epochs

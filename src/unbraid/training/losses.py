@@ -1,4 +1,4 @@
-"""What training makes small, on waveforms of normalized loudness."""
+"""Losses on waveforms of normalized loudness."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from unbraid.shapes import Estimates, Sources
 from unbraid.training.config import LossRecipe
 
-_LOG_FLOOR = 0.003  # of the mixture's power: errors below it count for nothing
+_LOG_FLOOR = 0.003  # of the mixture's power: errors below it hardly count
 
 
 def stem_losses(estimates: Estimates, sources: Sources, kind: str = "l1") -> Float[Tensor, " s"]:
@@ -21,9 +21,9 @@ def stem_losses(estimates: Estimates, sources: Sources, kind: str = "l1") -> Flo
         estimates, sources: (batch, stems, channels, samples).
         kind: "l1" |ŝ - s|; "mse" (ŝ - s)²; "relative": root of the error's power over the
             mixture's; "log": log10 of one plus the error's power over 0.003 of the mixture's, so
-            0.1 is about 1 dB of nSDR. It stops caring at -25 dB of the mixture. A plain logarithm
-            would weigh a quiet stem a thousand times more than a loud one, and models that are not
-            masks fall silent by it (docs/training-log.md).
+            0.1 is about 1 dB of nSDR. Errors below -25 dB of the mixture hardly count. A plain
+            logarithm would weigh a quiet stem a thousand times more than a loud one, and models
+            without masks become silent with it (docs/training-log.md).
     Returns:
         (stems,), 0 or more.
 

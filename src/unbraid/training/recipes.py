@@ -15,7 +15,7 @@ from unbraid.training.tables import plain_recipe, recipe_from
 
 if sys.version_info >= (3, 11):
     import tomllib
-else:  # the same reader, under the name it had before it joined the standard library
+else:  # the package that became the standard library's tomllib
     import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
 
 _PACKAGED = Path(__file__).parents[1] / "recipes"
@@ -24,12 +24,12 @@ _DEEPEST = 20
 
 
 def recipe_folder() -> Path:
-    """Where the recipes that ship are: in the package, or at the root of a checkout."""
+    """The folder of bundled recipes: in the package, or at the root of a checkout."""
     return _PACKAGED if _PACKAGED.is_dir() else _CHECKOUT
 
 
 def recipe_names() -> list[str]:
-    """Names of the recipes that ship: "hybrid", "ablations/no-ema"."""
+    """Names of the bundled recipes: "hybrid", "ablations/no-ema"."""
     top = recipe_folder()
     return sorted(p.relative_to(top).with_suffix("").as_posix() for p in top.rglob("*.toml"))
 
@@ -38,8 +38,8 @@ def read_recipe(name: str | Path, settings: Iterable[str] = ()) -> Recipe:
     """The recipe of a name or a file.
 
     Args:
-        name: a name that `recipe_names` knows, or the path of a TOML file.
-        settings: changes, each "key.path=value"; values as TOML writes them, texts also bare.
+        name: a name from `recipe_names`, or the path of a TOML file.
+        settings: changes, each "key.path=value"; values in TOML, texts also without quotes.
     Raises:
         SettingsError: if no recipe has that name, or a key is wrong; names file and key.
     """
@@ -75,7 +75,7 @@ def find_recipe(name: str | Path) -> Path:
 
 
 def find_recipes(where: str) -> dict[str, Path]:
-    """Recipes to be run in turn: all of a folder (also one that ships), or a list "a,b,c".
+    """Recipes to run in turn: all of a folder (also a bundled one), or a list "a,b,c".
 
     Returns:
         name to file, sorted by name for a folder, as given for a list.
@@ -97,7 +97,7 @@ def find_recipes(where: str) -> dict[str, Path]:
 
 
 def write_recipe(recipe: Recipe) -> str:
-    """The recipe as TOML, every key in it; `read_recipe` reads it back as it was."""
+    """The recipe as TOML, with every key; `read_recipe` reads it back."""
     table = plain_recipe(recipe)
     lines = [f"{k} = {_toml(v)}" for k, v in table.items() if not isinstance(v, dict)]
     for name, section in table.items():
@@ -119,7 +119,7 @@ def _toml(value: Any) -> str:
 
 
 def _with_bases(path: Path, depth: int = 0) -> dict[str, Any]:
-    """The table of a file, laid over those it builds on."""
+    """The table of a file, merged over those of its bases."""
     if depth > _DEEPEST:
         raise SettingsError(f"{_shown(path)}: its bases lead in a circle")
     table = _read(path)

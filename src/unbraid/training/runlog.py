@@ -25,11 +25,11 @@ _TABLES = {"step": "steps.csv", "epoch": "epochs.csv"}
 
 
 class RunLog:
-    """Writes rows as they come.
+    """Writes rows at once.
 
     Args:
-        folder: of the run; None for a process that only comes along, which keeps nothing.
-        step: rows beyond it are dropped: they will come again.
+        folder: of the run; None for the other processes of a team, which write nothing.
+        step: later rows are dropped: their steps are repeated.
         listeners: called with every row.
     """
 
@@ -66,7 +66,7 @@ class RunLog:
             listener(row)
 
     def close(self) -> None:
-        """Let TensorBoard write what it still has."""
+        """Let TensorBoard write its waiting events."""
         if self.board is not None:
             self.board.close()
 
@@ -85,7 +85,7 @@ class RunLog:
 
 
 def read_log(path: Path) -> list[Row]:
-    """All rows of a log; a last line that was cut short is left out."""
+    """All rows of a log, without an incomplete last line."""
     if not path.exists():
         return []
     rows = []

@@ -1,7 +1,7 @@
-"""Randomness by name: every draw of a run comes from a generator that says what it is for.
+"""Named randomness: every draw of a run comes from a generator for its purpose.
 
-Nothing depends on what was drawn before, so nothing has to be remembered to draw it again: not
-after a crash, not in another process.
+No draw depends on earlier ones, so draws can be repeated without stored state: after a crash, or in
+another process.
 """
 
 from __future__ import annotations

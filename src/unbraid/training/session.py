@@ -1,6 +1,6 @@
 """Opening a run: a new one in an empty folder, or the one that the folder holds.
 
-DIR/recipe.toml               the whole recipe, as it is used
+DIR/recipe.toml               the whole recipe
 DIR/run.json                  data, seed, versions, where the weights came from
 DIR/state.pt                  everything needed to resume
 DIR/checkpoints/{last,best}.safetensors
@@ -54,10 +54,10 @@ class RunRequest:
 
     Attributes:
         folder: of the run.
-        recipe: name or path; None takes what the folder holds.
+        recipe: name or path; None for the recipe in the folder.
         settings: changes to the recipe, "key.path=value".
-        data: datasets; empty takes what the folder holds.
-        data_weights: the share of excerpts of each; None for as they come.
+        data: datasets; empty for those of the run in the folder.
+        data_weights: the share of excerpts of each; None for shares by size.
         start_from: a model to start from.
         seed, max_steps: as on the command line.
     """
@@ -77,7 +77,7 @@ class Listeners:
     """Callbacks, all of them optional.
 
     Attributes:
-        rows: of every row of the log.
+        rows: called with every row of the log.
         indexing, validating: how many tracks are done, of how many.
     """
 
@@ -92,9 +92,9 @@ def run_training(request: RunRequest, team: Team, listeners: Listeners | None = 
     Returns:
         the folder.
     Raises:
-        SettingsError: if something about the request, recipe or data is wrong.
+        SettingsError: if the request, recipe or data is wrong.
         TrainingError: if the loss goes wrong again and again.
-        KeyboardInterrupt: if it was asked to stop; it can resume later.
+        KeyboardInterrupt: on a request to stop; the run can resume later.
     """
     with alone_in(request.folder if team.leads else None):
         run = open_run(request, team, listeners or Listeners())
@@ -109,7 +109,7 @@ def run_training(request: RunRequest, team: Team, listeners: Listeners | None = 
 
 
 def open_run(request: RunRequest, team: Team, listeners: Listeners) -> Run:
-    """All parts of a run, at its start or where it was left."""
+    """All parts of a run, new or resumed."""
     recipe, about = settle(request)
     set_precision(recipe.run, team.device)
     on_track = listeners.indexing if team.leads else None
@@ -128,7 +128,7 @@ def open_run(request: RunRequest, team: Team, listeners: Listeners) -> Run:
     model.to(team.device)
     if team.leads:
         for leftover in request.folder.rglob(".*.part"):
-            leftover.unlink(missing_ok=True)  # half a file of a process that was killed
+            leftover.unlink(missing_ok=True)  # an incomplete file of a killed process
         parameters = sum(parameter.numel() for parameter in model.parameters())
         _write_about(request.folder, recipe, {**about, "parameters": parameters}, data, team)
     state = make_state(model, recipe, team)
@@ -153,7 +153,7 @@ def open_run(request: RunRequest, team: Team, listeners: Listeners) -> Run:
 
 
 def settle(request: RunRequest) -> tuple[Recipe, dict[str, Any]]:
-    """The recipe that holds, and what else a run must know: from the request and the folder.
+    """The recipe and the other facts of a run, from the request and the folder.
 
     Raises:
         SettingsError: if they contradict each other.
@@ -212,7 +212,7 @@ def _check_same_data(about: dict[str, Any], data: RunData, folder: Path) -> None
     if before is not None and before != data.tracks_digest():
         raise SettingsError(
             f"{str(folder)!r} holds a run on other tracks than in {', '.join(about['data'])}; "
-            "give the data it was begun with, or another --run with --start-from"
+            "give its own data, or another --run with --start-from"
         )
 
 
@@ -240,7 +240,7 @@ def make_state(model: nn.Module, recipe: Recipe, team: Team) -> RunState:
 
 
 def callable_model(model: nn.Module, recipe: Recipe) -> nn.Module:
-    """What steps call: the model, which may keep less, and may be compiled."""
+    """The model for steps, perhaps with recomputed activations or compiled."""
     if recipe.run.recompute:
         recompute_activations(model)
     return torch.compile(model) if recipe.run.compile else model  # type: ignore[return-value]
@@ -263,7 +263,7 @@ def _provenance(
 
 
 def inherited_provenance(name: str) -> dict[str, Any]:
-    """What the model that a run starts from has seen, as far as that spoils later scores."""
+    """Known leaks of the model that a run starts from, which also affect later scores."""
     if not name:
         return {}
     seen = has_seen_test_set(name)
@@ -296,7 +296,7 @@ def _read_about(folder: Path) -> dict[str, Any]:
 
 
 def environment(team: Team) -> dict[str, str]:
-    """What it is computed with."""
+    """Versions and device."""
     device = team.device
     if device.startswith("cuda"):
         device = f"{device} ({torch.cuda.get_device_name(device)})"

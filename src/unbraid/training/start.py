@@ -1,4 +1,4 @@
-"""The weights a run begins with: new ones, or those of a model that is there."""
+"""The initial weights of a run: new ones, or those of another model."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def new_model(recipe: Recipe) -> nn.Module:
 
 
 def first_model(recipe: Recipe) -> tuple[nn.Module, str]:
-    """The model a run begins with, and one line on where its weights are from."""
+    """The initial model of a run, and one line about the origin of its weights."""
     if not recipe.start.model:
         return new_model(recipe), f"new weights, seed {recipe.seed}"
     return start_from(recipe, recipe.start.model)
@@ -121,7 +121,7 @@ def _adapted(recipe: Recipe, there: Network, name: str) -> Recipe:
     if recipe.start.widen:
         changes["width"] = _unmasked(mine).config.width
     member = Member(architecture_of(core), replace_settings(core, **changes))
-    if mine.architecture == "ratio_masks":  # they share out the mixture: not any stems do
+    if mine.architecture == "ratio_masks":  # they divide the mixture, so not all stems fit
         member = Member("ratio_masks", replace(mine.config, model=member))
     return replace(recipe, model=model_recipe(member))
 
@@ -131,7 +131,7 @@ def _unmasked(member: Member) -> Member:
 
 
 def as_separation_model(model: nn.Module) -> TensorModel:
-    """What all our networks have in common, for the type checker too."""
+    """The common attributes of our networks, for the type checker."""
     assert isinstance(model, TensorModel)
     return model
 
@@ -152,7 +152,7 @@ def _output_names(model: nn.Module) -> list[str]:
 
 @torch.no_grad()
 def _scale_output(model: nn.Module, factor: float) -> None:
-    """Begin near silence, in place: random estimates would first have to be unlearnt."""
+    """Start near silence, in place: random estimates would have to be unlearnt first."""
     for name in _output_names(model):
         module = model.get_submodule(name)
         assert isinstance(module, _TRANSPOSED)

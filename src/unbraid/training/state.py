@@ -1,8 +1,8 @@
-"""All that a run must keep, saved and read as one file that is whole or not there.
+"""The state of a run, saved and read as one complete file.
 
 A run that resumes from it makes the same steps as if it had never stopped: weights, optimizer,
-averages and loss scaler are in it, what is random follows from its position, and the generators
-that nothing should have used are saved all the same.
+averages and loss scaler are in it, all randomness follows from its position, and the global
+generators, which nothing should use, are saved as well.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FORMAT_VERSION = 2  # 1: models with ratio masks named their weights without "mo
 
 @dataclass
 class Position:
-    """How far a run has come, and what it found.
+    """The progress of a run, and its results so far.
 
     Attributes:
         step: optimizer steps made or skipped.
@@ -37,7 +37,7 @@ class Position:
         best: the best validation so far: epoch, step, candidate and scores.
         finished: whether all epochs are done, or all requested steps.
         seconds: of computing so far.
-        singular_values: the largest of each large weight when first looked at.
+        singular_values: the largest of each large weight, as first measured.
     """
 
     step: int = 0
@@ -72,7 +72,7 @@ class RunState:
         return {"weights": None, **taken}
 
     def plain(self) -> dict[str, Any]:
-        """As `torch.save` takes it and `torch.load(weights_only=True)` gives it back."""
+        """In a form for `torch.save` and `torch.load(weights_only=True)`."""
         averages = {**self.step_averages, **self.epoch_averages}
         return {
             "format": FORMAT_VERSION,
@@ -108,7 +108,7 @@ def make_averages(model: nn.Module, recipe: EmaRecipe) -> tuple[dict[str, Ema], 
 
 
 def save_state(path: Path, state: RunState) -> None:
-    """Write the state to `path`, whole or not at all.
+    """Write the state to `path`; an incomplete file never appears there.
 
     Raises:
         CheckpointError: if the disk is full or the folder cannot be written.
@@ -117,17 +117,17 @@ def save_state(path: Path, state: RunState) -> None:
     try:
         torch.save(state.plain(), temporary)
         publish(temporary, path)
-    except (OSError, RuntimeError) as error:  # torch has its own words for a full disk
+    except (OSError, RuntimeError) as error:  # torch has its own error for a full disk
         raise CheckpointError(f"{str(path)!r} cannot be written: {error!s:.200}") from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """What `save_state` wrote, on the CPU; nothing in it is executed.
+    """The state written by `save_state`, on the CPU; nothing in it is executed.
 
     Raises:
-        CheckpointError: if it is damaged, or of a later format.
+        CheckpointError: if it is damaged, or has a newer format.
     """
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)

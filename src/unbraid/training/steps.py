@@ -1,4 +1,4 @@
-"""One optimizer step: data in, gradients, a look at them, weights moved, averages taken."""
+"""One optimizer step: gradients, checks, an update of the weights and their averages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LEAST_SCALE = 2.0**-10
 
 @dataclass(frozen=True)
 class StepResult:
-    """What came of a step.
+    """The results of a step.
 
     Attributes:
         loss: of the whole batch, penalties left out.
@@ -34,7 +34,7 @@ class StepResult:
         penalty: the singular-value penalty before its weight.
         gradient_norm: before clipping; NaN or Inf if fp16 could not hold the gradient.
         trouble: why the step was not made; None if it was.
-        stop: somebody asked a process of the team to stop.
+        stop: whether a process of the team was asked to stop.
     """
 
     loss: float
@@ -49,7 +49,7 @@ class Stepper:
     """Makes steps.
 
     Args:
-        model: what is called, compiled or not; its weights are those of `state.model`.
+        model: the model to call, perhaps compiled; it shares its weights with `state.model`.
         total_steps: of the whole run, over which the learning rate falls.
     """
 
@@ -62,7 +62,7 @@ class Stepper:
         self._weights = stem_weights(recipe.loss, tuple(stems)).to(team.device)
 
     def make(self, batch: Batch, stop_asked: bool = False) -> StepResult:
-        """One step on this process's share of a batch; all processes of the team come along."""
+        """One step on this process's share of a batch; together with all processes of the team."""
         state, recipe = self._state, self._recipe.optimizer
         state.model.train()
         losses, penalty = self._gradients(batch.sources)
@@ -129,7 +129,7 @@ class Stepper:
         return float(penalty.detach())
 
     def _scaler_settles(self) -> bool:
-        """With fp16 a gradient may overflow: the scaler then leaves the step out, and halves."""
+        """With fp16 a gradient may overflow: the scaler then skips the step and halves itself."""
         scaler = self._state.scaler
         return bool(scaler.is_enabled()) and scaler.get_scale() > _LEAST_SCALE
 
@@ -169,7 +169,7 @@ def autocast(recipe: RunRecipe, device: str) -> AbstractContextManager[object]:
 
 @contextmanager
 def compiling() -> Iterator[None]:
-    """A model that cannot be compiled is not our error: one line says what to do.
+    """Turn errors of torch's compiler into one line that says what to do.
 
     Raises:
         TrainingError: instead of the error of torch's compiler.
@@ -186,13 +186,13 @@ def compiling() -> Iterator[None]:
 
 
 def make_scaler(recipe: RunRecipe, device: str) -> torch.amp.GradScaler:
-    """A scaler of losses for fp16; for all else one that does nothing."""
+    """A loss scaler for fp16; for other precisions it does nothing."""
     kind = device.partition(":")[0]
     return torch.amp.GradScaler(kind, enabled=recipe.precision == "fp16")
 
 
 def set_precision(recipe: RunRecipe, device: str) -> None:
-    """How float32 is computed in this process.
+    """Set how this process computes float32.
 
     Raises:
         SettingsError: if the device does not compute in the recipe's precision.

@@ -1,4 +1,4 @@
-"""Who ends a run: a request to stop waits for the end of the step, a second run outside."""
+"""Ends of a run: a request to stop takes effect after the step; a second run is refused."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from unbraid.locks import try_lock
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 _LOCK = ".lock"
-_SAME_S = 2.0  # torchrun passes on what the terminal has sent to all of us already
+_SAME_S = 2.0  # torchrun repeats signals that the terminal has sent to all processes
 
 
 class StopFlag:
-    """Whether somebody asked to stop.
+    """A request to stop.
 
     >>> StopFlag().asked()
     False
@@ -34,7 +34,7 @@ class StopFlag:
         return self._raised
 
     def impatient(self) -> bool:
-        """Whether it was asked long enough ago that asking again means something."""
+        """Whether the request is old enough that a further one is a new request."""
         return self._raised and time.monotonic() - self._since > _SAME_S
 
     def ask(self) -> None:
@@ -45,9 +45,9 @@ class StopFlag:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopFlag]:
-    """Signals to end raise a flag; a second one interrupts at once, as usual.
+    """Signals to end set a flag; a second one interrupts at once, as usual.
 
-    Outside the main thread, where Python takes no signals, nothing raises the flag.
+    Python handles signals only in the main thread; in other threads nothing sets the flag.
     """
     flag = StopFlag()
 
@@ -71,9 +71,9 @@ def stop_on_signals() -> Iterator[StopFlag]:
 
 @contextmanager
 def alone_in(folder: Path | None) -> Iterator[None]:
-    """Hold the folder of a run, so that no other process trains in it; None holds nothing.
+    """Lock the folder of a run, so that no other process trains in it; None locks nothing.
 
-    The lock goes with the process, however that ends.
+    The lock ends with the process, also when it is killed.
 
     Raises:
         SettingsError: if another process has it, or the folder cannot be made.
@@ -96,5 +96,5 @@ def alone_in(folder: Path | None) -> Iterator[None]:
     finally:
         lock.close()
         if not existed and {path.name for path in folder.iterdir()} == {_LOCK}:
-            (folder / _LOCK).unlink()  # nothing came of it
+            (folder / _LOCK).unlink()  # the run has not started
             folder.rmdir()

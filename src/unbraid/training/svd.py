@@ -1,4 +1,4 @@
-"""The singular-value penalty: the largest singular values of large weights are kept small.
+"""The singular-value penalty, which keeps the largest singular values of large weights small.
 
 The innermost layers of a Demucs can blow up along one direction long before the loss shows it; the
 penalty is the sum of σ²_max over all large weights. Source: arXiv:2111.03600,
@@ -53,7 +53,7 @@ def large_weights(model: nn.Module, recipe: SvdRecipe) -> Iterator[NamedMatrix]:
 
 
 def penalty(model: nn.Module, recipe: SvdRecipe, step: int, seed: int = 1234) -> Tensor:
-    """1 / probability · Σ σ²_max, or 0 in a step that the coin leaves out.
+    """1 / probability · Σ σ²_max, or 0 in steps that a random draw skips.
 
     Depends on (seed, step) alone, so all processes of a run draw the same.
 
@@ -72,10 +72,13 @@ def penalty(model: nn.Module, recipe: SvdRecipe, step: int, seed: int = 1234) ->
 
 
 def squared_norm(matrix: Matrix, recipe: SvdRecipe, generator: torch.Generator) -> Tensor:
-    """An estimate of σ²_max, never above it but by rounding, by the recipe's method."""
+    """An estimate of σ²_max by the recipe's method, at most σ²_max up to rounding."""
     if recipe.method == "power":
         return _by_power(matrix, recipe.rank, recipe.iterations, generator)
-    with torch.no_grad(), one_thread(matrix.device):  # threads wait for each other more than work
+    with (
+        torch.no_grad(),
+        one_thread(matrix.device),
+    ):  # several threads would mostly wait for each other
         if recipe.method == "exact":
             left, right = _exactly(matrix)
         else:

@@ -1,4 +1,4 @@
-"""Recipes from plain tables and back, key by key, with what is wrong said by name."""
+"""Recipes from plain tables and back; errors name the key."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def recipe_from(table: Mapping[str, Any]) -> Recipe:
     """The recipe that a nested table of plain values describes.
 
     Raises:
-        SettingsError: for an unknown key, naming the nearest; for a value of the wrong kind or out
-            of its range; for settings that make no model.
+        SettingsError: for an unknown key, naming the nearest; for a value of the wrong type or out
+            of its range; for an invalid config of the model.
 
     >>> recipe_from({"optimizer": {"lr": 1e-4}}).optimizer.lr
     0.0001
@@ -35,7 +35,7 @@ def recipe_from(table: Mapping[str, Any]) -> Recipe:
 
 
 def plain_recipe(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as `recipe_from` takes it, every key in it."""
+    """The recipe as a table for `recipe_from`, with every key."""
     table: dict[str, Any] = _plain(recipe)
     settings = table["model"].pop("settings")
     table["model"].update(settings)
@@ -109,14 +109,14 @@ def _model_recipe(table: Mapping[str, Any]) -> ModelRecipe:
 
 
 def _without_none(value: Any) -> Any:
-    """Tables in which "none" is None: TOML has no word for it."""
+    """Tables in which "none" means None, which TOML does not have."""
     if isinstance(value, Mapping):
         return {key: _without_none(item) for key, item in value.items()}
     return None if value == "none" else value
 
 
 def _value(hint: Any, value: Any, name: str) -> Any:
-    """`value` as the annotation `hint` wants it."""
+    """`value` converted to the type of the annotation `hint`."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         if value is None or value is False or value == "none":
@@ -211,7 +211,7 @@ _RULES: tuple[_Rule, ...] = (
 
 
 def _check(recipe: Recipe) -> None:
-    """Raise `SettingsError` for a value out of its range, or a model that cannot be."""
+    """Raise `SettingsError` for a value out of its range, or an invalid model."""
     for path, holds, range in _RULES:
         value: Any = recipe
         for step in path.split("."):
@@ -229,7 +229,7 @@ def _check(recipe: Recipe) -> None:
 
 
 def _by_stem(recipe: Recipe) -> dict[str, Iterable[str]]:
-    """What goes by the names of stems; `repitch.speech_stems` may name more than there are."""
+    """Settings that name stems; `repitch.speech_stems` may name stems that the model lacks."""
     augment, excerpts = recipe.augment, recipe.excerpts
     return {
         "loss.weights": recipe.loss.weights,

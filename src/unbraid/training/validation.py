@@ -36,7 +36,7 @@ _SILENT = 1e-4  # of the mixture's level: -80 dB
 
 @dataclass(frozen=True)
 class CandidateScore:
-    """How good a candidate is: means over tracks.
+    """The scores of a candidate: means over tracks.
 
     Attributes:
         name: "weights", or "average 0.9995 (steps)".
@@ -56,12 +56,12 @@ class CandidateScore:
         return self.nsdr if metric == "nsdr" else -self.loss
 
     def plain(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """In a form for JSON."""
         return {"name": self.name, "loss": self.loss, "nsdr": self.nsdr, "stems": self.stems}
 
 
 class Interrupted(Exception):
-    """Somebody asked to stop in the middle of a validation; nothing has changed."""
+    """A request to stop during a validation; nothing has changed."""
 
 
 def validate(
@@ -75,7 +75,7 @@ def validate(
     on_track: Callable[[int, int], None] = lambda done, total: None,
     keep: KeepEstimates | None = None,
 ) -> list[CandidateScore]:
-    """Score every candidate on all validation tracks, which the team shares out.
+    """Score every candidate on all validation tracks, divided among the team.
 
     Returns:
         in the order of `candidates`; the same in every process.
@@ -101,7 +101,7 @@ def validate(
     if any(stopped for _, stopped in gathered):
         raise Interrupted
     everything = {number: row for part, _ in gathered for number, row in part.items()}
-    # (tracks, candidates, loss and stems), in the order of the tracks, however they were shared.
+    # (tracks, candidates, loss and stems), in the order of the tracks, however they were divided.
     table = np.asarray([everything[number] for number in sorted(everything)], np.float64)
     return [
         _candidate_score(name, table[:, number], data.stems)
@@ -112,8 +112,8 @@ def validate(
 def read_validation(track: IndexedTrack, data: RunData, recipe: Recipe) -> tuple[Mixture, Sources]:
     """A whole track, normalized as training excerpts are: (1, c, t) and (1, s, c, t).
 
-    The mixture is its file where that is all stems together; if the model knows only some of a
-    track's stems it is their sum, which is what the model hears in training.
+    The mixture is its file if the model has all stems of the track; else it is the sum of the
+    model's stems, as in training.
     """
     sources = read_sources(track, data.stems, data.sample_rate, data.channels, data.cache)
     if set(track.stems) <= set(data.stems):

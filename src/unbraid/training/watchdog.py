@@ -16,12 +16,12 @@ _SHOWN = 8
 def watch(
     model: nn.Module, recipe: SvdRecipe, start: dict[str, float]
 ) -> tuple[dict[str, float], list[str]]:
-    """The largest singular values, and what is worrying about them.
+    """The largest singular values, with warnings.
 
     Args:
-        start: their values when they were first looked at; filled in place the first time.
+        start: their first values; filled in place the first time.
     Returns:
-        the greatest few, by name, and one line for each that has grown tenfold and beyond 20.
+        the greatest few, by name, and one line for each that has grown tenfold and above 20.
     """
     now = largest_singular_values(model, replace(recipe, convolutions_only=False))
     for name, value in now.items():

@@ -1,7 +1,7 @@
 """Make a model wider without changing what it computes.
 
-Every feature is repeated, and what reads it takes the copies by unequal shares that sum to one: the
-wider model gives the same estimates and still has all its features free to part ways.
+Every feature is repeated, and its readers weigh the copies with unequal shares that sum to one: the
+wider model returns the same estimates, and training can change each copy separately.
 Source: Chen, Goodfellow, Shlens, "Net2Net", ICLR 2016, arXiv:1511.05641.
 """
 
