@@ -72,7 +72,7 @@ def test_one_stem_of_the_fine_tuned_bag_needs_one_of_its_files():
 
 def test_a_card_says_what_is_not_known():
     text = public_card("melband-kim").text
-    assert "is not known" in text
+    assert "It is unknown" in text
     assert "Multisong" in text
 
 
