@@ -169,7 +169,7 @@ def find_songs(places: tuple[str, ...], besides: str) -> list[RemoteSong]:
 
     Args:
         places: URLs or paths.
-        besides: URL of a folder whose objects are no songs: the output.
+        besides: URL of a folder whose objects are not songs: the output.
     """
     found: dict[str, RemoteSong] = {}
     own = _opened(besides)
@@ -212,7 +212,7 @@ def _opened(url: str) -> tuple[Any, str]:
     except ImportError as error:
         raise SettingsError(f"{url}: {error}") from None
     except ValueError as error:
-        raise SettingsError(f"{url} is no URL that can be opened: {error}") from None
+        raise SettingsError(f"{url} is not a URL that can be opened: {error}") from None
     return fs, str(path).rstrip("/")
 
 

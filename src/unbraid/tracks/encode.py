@@ -183,7 +183,7 @@ class TrackEncoder:
         )
 
     def _measure_volume(self) -> Volume:
-        """The gains for the loudness that was asked for."""
+        """The gains for the requested loudness."""
         lufs, channels = self._output.loudness_lufs, self._info.channels
         if lufs is None:
             return Volume()

@@ -119,7 +119,7 @@ class OutputPlan:
         return self.root / self.everything[part]
 
     def with_project(self) -> OutputPlan:
-        """The plan with a project file beside the stems, named as they are."""
+        """The plan with a project file next to the stems, named like them."""
         return replace(self, project=self._named_as_its_parts(PROJECT, "rpp"))
 
 

@@ -42,8 +42,8 @@ class OutputSettings:
         filename: template below the output root; fields track, trackext, stem, ext, model, bpm
             (beats a minute), key (such as "F#m"); empty takes "{track}/{stem}.{ext}", or
             "{track}.{ext}" where a song has one file.
-        overwrite: replace files that are in the way, whoever wrote them.
-        skip_existing: leave a track alone whose stems are there, of the same content and settings.
+        overwrite: replace existing files, also those of other programs.
+        skip_existing: skip tracks already separated with the same content and settings.
         groups: (name, stems): write the sum of these stems, under that name, instead of them.
         only: of all the parts above, write only these.
         loudness_lufs: bring songs to this loudness (ITU-R BS.1770), as far as full scale allows.
@@ -161,7 +161,7 @@ def choose_format(output: OutputSettings, info: AudioInfo) -> AudioFormat:
 def choose_rate(
     output: OutputSettings, source_rate: int, model_rate: int, chosen: AudioFormat
 ) -> int:
-    """The sample rate of the stems in Hz: the one asked for, or the nearest the format takes."""
+    """The sample rate of the stems in Hz: as requested, or the nearest that the format supports."""
     if output.format == "stem":
         asked = {"source": source_rate, "model": model_rate}.get(str(output.sample_rate))
         low, high = SAMPLE_RATES

@@ -1,4 +1,4 @@
-"""The loudness that was asked for, as gains: one for the song, or one for each stem."""
+"""Gains for a requested loudness: one for the song, or one for each stem."""
 
 from __future__ import annotations
 

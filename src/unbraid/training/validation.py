@@ -149,7 +149,7 @@ def _separate(model: nn.Module, mixture: Mixture, recipe: ValidationRecipe) -> S
 def _score(
     estimates: Sources, sources: Sources, recipe: Recipe, stems: Sequence[str]
 ) -> list[float]:
-    """The loss, then the nSDR of each stem; it is no number where the stem is silent."""
+    """The loss, then the nSDR of each stem; it is NaN where the stem is silent."""
     if not torch.isfinite(estimates).all():
         return [float("nan")] * (1 + len(stems))
     losses = training_losses(estimates, sources, recipe.loss)
