@@ -107,6 +107,7 @@ def test_sound_plays_and_mute_solo_and_fader_do_what_they_say(browser, server):
     browser.wait(f"return {MIXER}.position > 0.5")
     assert browser.run(f"return {MIXER}.context.currentTime") > clock
     open_levels = levels(browser)
+    open_levels.pop("residual")  # of a model whose stems add up, nothing
     assert min(open_levels.values()) > 1e-4
     browser.click("[data-part=bass] [aria-label='Mute bass']")
     muted = levels(browser)

@@ -61,7 +61,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 def add_output_options(group: argparse._ArgumentGroup) -> None:
     """What is written; `output_settings` reads it."""
     from unbraid.audio.formats import BIT_DEPTHS
-    from unbraid.tracks.settings import LOUDNESS_OF, OUTPUT_FORMATS
+    from unbraid.tracks.choices import LOUDNESS_OF, OUTPUT_FORMATS
 
     add = group.add_argument
     add("--stems", metavar="A,B", help="write only these stems")

@@ -9,17 +9,12 @@ import numpy as np
 
 from unbraid.audio.container import shown
 from unbraid.audio.files import AudioInfo
-from unbraid.audio.formats import FORMATS
 from unbraid.audio.stem_file import SAMPLE_RATES
 from unbraid.audio.write import AudioFormat
 from unbraid.errors import AudioWriteError, SettingsError
+from unbraid.tracks.choices import CLIP_MODES, LOSSLESS, LOUDNESS_OF
 from unbraid.tracks.names import check_template
 
-OUTPUT_FORMATS = (*FORMATS, "alac", "stem", "multiwav")
-"""Formats of audio files, and two that hold all parts of a song in one file."""
-LOSSLESS = ("wav", "flac", "alac", "multiwav")
-CLIP_MODES = ("rescale", "clamp", "none")
-LOUDNESS_OF = ("song", "stems")
 SAMPLE_RATES_HZ = (1, 768_000)
 
 
