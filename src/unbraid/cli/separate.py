@@ -224,7 +224,7 @@ def kernels_note(separator: Separator, model: str, config: str | None = None) ->
     if missing is None:
         return None
     return (
-        f"{missing}, so separating is slower than it could be; with a C++ compiler at hand, "
+        f"{missing}, so separating is slower than it could be; with a C++ compiler installed, "
         "installing unbraid again builds the kernels"
     )
 

@@ -21,7 +21,7 @@ _KINDS = {"F16", "F32", "F64"}
 
 
 def why_not_asked(device: str, precision: str) -> str | None:
-    """Why the kernels are not what is asked for; None if they may be."""
+    """Why the kernels are not what is requested; None if they may be."""
     if device != "cpu":
         return f"the device is {device}"
     if precision not in ("auto", "fp32"):
