@@ -47,7 +47,7 @@ def test_a_problem_is_told_and_code_1(unbraid_main, tmp_path):
     write(root / "train/B/drums.wav", noise(999, 1))
     code, out, _ = unbraid_main("data", "check", root, "--report", "page.html")
     assert code == 1
-    assert "1 of 2 tracks cannot be trained on" in out
+    assert "1 of 2 tracks cannot be used for training" in out
     assert "lengths differ" in (tmp_path / "page.html").read_text()
 
 

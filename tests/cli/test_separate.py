@@ -110,7 +110,7 @@ def test_odd_names_work_and_do_not_upset_the_terminal(unbraid_main, tmp_path, na
     assert code == 0
     outputs = json.loads(out)["outputs"]
     assert all(Path(path).exists() and "\n" not in path for path in outputs.values())
-    assert len(err.splitlines()) == 4  # the song, the table's two lines, the sum
+    assert len(err.splitlines()) == 5  # the song, the table's two lines, the sum, the folder
     assert "\x1b" not in err
 
 
