@@ -33,7 +33,8 @@ def main() -> None:
     state = load_file(args.weights)
     channels = tuple(state[f"encoder.{n}.first.0.weight"].shape[0] for n in range(4))
     hidden = state["memory.read.weight"].shape[0]
-    model = BandUNet(BandUNetConfig(channels=channels, hidden=hidden))
+    stems = ("drums", "bass", "other", "vocals")[: len(state["leave.bias"]) // 2]
+    model = BandUNet(BandUNetConfig(stems=stems, channels=channels, hidden=hidden))
     model.load_state_dict(state)
     provenance = {"trained_with": "studies/quartet/train.py", "data": {"names": [DATA]}}
     save_checkpoint(args.out, model, licence="MIT", provenance=provenance, dtype=torch.float16)
