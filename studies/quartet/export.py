@@ -1,6 +1,6 @@
 """Writes weights of the trainer as a model file of unbraid, float16.
 
-python -m studies.quartet.export WEIGHTS OUT.safetensors
+python -m studies.quartet.export WEIGHTS OUT.safetensors [--stems 3]
 """
 
 from __future__ import annotations
@@ -29,8 +29,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("weights", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--stems", type=int, help="leave out the last ones; all if not given")
     args = parser.parse_args()
     state = load_file(args.weights)
+    if args.stems:
+        state |= {key: state[key][: 2 * args.stems] for key in ("leave.weight", "leave.bias")}
     channels = tuple(state[f"encoder.{n}.first.0.weight"].shape[0] for n in range(4))
     hidden = state["memory.read.weight"].shape[0]
     stems = ("drums", "bass", "other", "vocals")[: len(state["leave.bias"]) // 2]
