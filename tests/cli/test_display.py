@@ -67,6 +67,14 @@ def test_the_bar_covers_the_writing_and_the_report(report, last):
             assert found == sorted(found) and found[-1] == 1.0
 
 
+def test_a_report_bears_the_name_of_its_song():
+    with LiveDisplay(2, report=True) as display:
+        display.begin("first.mp3")
+        display.begin("second.mp3")
+        display.progress(Progress("report", 0.5, None), song="first.mp3")
+        assert display._bars.tasks[-1].fields["name"] == "first.mp3: report"
+
+
 def test_an_exact_null_test_says_so(capsys):
     PlainDisplay(1).end(done("song.mp3", "separated/song"))
     assert "null test exact" in capsys.readouterr().err

@@ -45,8 +45,8 @@ class Display(Closing):
         """A report was written."""
         self.pages.append(path)
 
-    def progress(self, progress: SongProgress) -> None:
-        """Progress of the current song."""
+    def progress(self, progress: SongProgress, song: str | None = None) -> None:
+        """Progress of the current song, or of another one by name."""
 
     def end(self, result: TrackResult) -> None:
         """The song has ended, with or without success."""
@@ -132,19 +132,24 @@ class LiveDisplay(PlainDisplay):
         self._turns += 1
         self._fraction = 0.0
         self._song_begun = time.monotonic()
-        self._name = shorten(printable(name), self.console.width // 3)
+        self._name = self._short(name)
         self._bars.update(self._song, completed=0.0, name=self._name, left="")
 
-    def progress(self, progress: SongProgress) -> None:
+    def progress(self, progress: SongProgress, song: str | None = None) -> None:
         if progress.stage == "report":
             fraction = self._stems_share + (1.0 - self._stems_share) * progress.fraction
         else:
             fraction = self._stems_share * progress.fraction
-        name = f"{self._name}: {_STAGES.get(progress.stage, progress.stage)}"
+        whose = self._name if song is None else self._short(song)
+        name = f"{whose}: {_STAGES.get(progress.stage, progress.stage)}"
         left = time_left(time.monotonic() - self._song_begun, fraction)
         self._bars.update(self._song, completed=fraction, name=name, left=left)
-        self._fraction = fraction
+        if whose == self._name:  # else the next song is at hand already
+            self._fraction = fraction
         self._show_all()
+
+    def _short(self, name: str) -> str:
+        return shorten(printable(name), self.console.width // 3)
 
     def end(self, result: TrackResult) -> None:
         self._ended += 1

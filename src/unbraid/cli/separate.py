@@ -13,6 +13,7 @@ import json
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -249,7 +250,7 @@ def _with_report(
                 separator=separator,
                 output=output,
                 overwrite=output.overwrite,
-                watch=Watch(display.progress),
+                watch=Watch(partial(display.progress, song=str(plan.track.path))),
             )
     except (UnbraidError, OSError) as error:
         return replace(result, status="failed", error=f"the report was not written: {error}")
