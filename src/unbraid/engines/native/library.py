@@ -57,6 +57,42 @@ class Winograd(Structure):
     ]
 
 
+class Image(Structure):
+    """`Image` of filters.hpp."""
+
+    _fields_ = [("at", c_void_p), *((n, c_long) for n in ("row", "pixel", "rows", "columns"))]
+
+
+class Filters(Structure):
+    """`Filters` of filters.hpp."""
+
+    _fields_ = [
+        ("mixed", c_void_p),
+        ("quarters", c_void_p * 4),
+        *((name, c_void_p) for name in ("bias", "scale", "shift")),
+        *((name, c_int) for name in ("ins", "outs", "bytes")),
+    ]
+
+
+class Wiener(Structure):
+    """`Wiener` of masks.hpp."""
+
+    _fields_ = [
+        *((name, c_void_p) for name in ("spectrum", "shares", "found")),
+        *((name, c_long) for name in ("spectrum_channel", "spectrum_frame")),
+        *((name, c_long) for name in ("share_stem", "share_channel", "share_frame")),
+        *((name, c_long) for name in ("frames", "bins")),
+        *((name, c_int) for name in ("stems", "stem")),
+        ("scale", c_float),
+    ]
+
+
+class GruDirection(Structure):
+    """`GruDirection` of recurrent.hpp."""
+
+    _fields_ = [(name, c_void_p) for name in ("inputs", "packed", "bias", "out")]
+
+
 class LstmDirection(Structure):
     """`LstmDirection` of recurrent.hpp."""
 
@@ -93,6 +129,15 @@ _SIGNATURES = {
     "expand_rows": [POINTER(Expansion), _P, _L, _L, _P, _L, _L, _I],
     "lstm": [POINTER(LstmDirection), POINTER(LstmDirection), POINTER(LstmShape), _I],
     "attend": [_P, _L, _L, _I, _I, _I, _P, _I],
+    "halve": [POINTER(Filters), *3 * [POINTER(Image)], _I],
+    "halve_few": [POINTER(Filters), *3 * [POINTER(Image)], _I],
+    "redouble": [POINTER(Filters), *2 * [POINTER(Image)], _I],
+    "convolve": [POINTER(Filters), *2 * [POINTER(Image)], _I, _I],
+    "redouble_to_one": [POINTER(Filters), *2 * [POINTER(Image)], _I],
+    "share_out": [_P, _I, _L, _I, _F, _I],
+    "filter_spectrum": [POINTER(Wiener), _I],
+    "gru": [*2 * [POINTER(GruDirection)], _L, _L, _L, _I],
+    "mask": [_P, _P, _I, _P, _L, _P, _L, _L, _P, _L, _L, _L, _L, _I],
     "stft": [_P, _I, _P, _I, _L, _P, _L, _I],
     "inverse_stft": [_P, _L, _I, _P, _I, _L, _L, _P, _F, _F, _P, _L, _I],
 }

@@ -30,6 +30,7 @@ def pack(
     vectors: int = 2,
     *,
     compact: bool = False,
+    many: int = _MANY,
 ) -> Float[np.ndarray, "p k w"]:
     """Panels of (taps * depth) rows; zero where the last one is not full.
 
@@ -38,13 +39,14 @@ def pack(
             columns count as one.
         turns: groups of columns that take turns, vector by vector.
         vectors: in a panel.
-        compact: leave many weights of half precision as they are; what reads them must know.
+        compact: leave weights of half precision as they are, if there are `many`; what reads them
+            must know.
     """
     weight = _readable(weight)
     taps, depth = weight.shape[:2]
     offsets = _in_turns(_column_offsets(weight), turns, vectors)
     width = vectors * kernels().lanes
-    half = compact and weight.dtype == np.float16 and weight.size >= _MANY
+    half = compact and weight.dtype == np.float16 and weight.size >= many
     shape = (len(offsets) // width, taps * depth, width)
     packed = np.empty(shape, np.float16 if half else np.float32)
     kernels().pack(

@@ -7,21 +7,21 @@ over the bands is one product. Norms are folded into the convolutions before the
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from jaxtyping import Complex64, Float32
 
-from unbraid.engines.numpy.products import make_products
+from unbraid.engines.numpy.conv import make_conv
+from unbraid.engines.numpy.gru import make_gru
+from unbraid.engines.numpy.team import Team, team_of
 from unbraid.models.band_unet.config import BandUNetConfig
 
 FLOOR, AROUND = 1e-4, 17
-_ROWS = 8
-"""Rows of an image that a thread takes at once."""
 _FRAMES = 32
-Spread = Callable[[Callable[[Any], None], Iterable[Any]], None]
+_BANDS = 16
+"""Bands that a thread takes at once."""
 
 
 def why_not(config: BandUNetConfig) -> str | None:
@@ -50,14 +50,14 @@ class ArrayBandUNet:
         self.config = config
         w = {name: values.astype(np.float32) for name, values in weights.items()}
         self._scale, self._shift = (w[k].transpose(1, 2, 0) for k in ("scale", "shift"))
-        self._enter = _Conv(w, "enter")
+        self._enter = _conv(w, "enter", adding=False)
         levels = range(len(config.channels))
         self._encoder = [_Level(w, f"encoder.{level}.") for level in levels]
         self._decoder = [_Level(w, f"decoder.{level}.") for level in levels]
         self._down = [_folded(w, f"down.{level}", 0) for level in levels[:-1]]
         self._up = [_folded(w, f"up.{level}", 1) for level in levels[:-1]]
         self._memory = _Memory(w)
-        self._leave = w["leave.weight"][:, :, 0, 0].T.copy(), w["leave.bias"]
+        self._leave = w["leave.weight"][:, :, 0, 0].copy(), w["leave.bias"][:, None]
 
     def separate(
         self, mixture: Float32[np.ndarray, "2 t"], wanted: Iterable[int], threads: int
@@ -65,91 +65,105 @@ class ArrayBandUNet:
         """Estimates of one song; stems that are not wanted are silent."""
         config, samples = self.config, mixture.shape[-1]
         estimates = np.zeros((len(config.stems), 2, samples), np.float32)
-        with ThreadPoolExecutor(threads, "unbraid-masks") as pool:
-
-            def spread(function: Callable[[Any], None], items: Iterable[Any]) -> None:
-                list(pool.map(function, items))
-
-            spectrum = np.stack(list(pool.map(lambda c: _stft(c, config.n_fft), mixture)))
-            masks = self._masks(_features(spectrum, config.edges), spread)
+        with team_of(threads) as team:
+            spectrum = np.stack(team.spread(lambda c: _stft(c, config.n_fft), mixture))
+            masks = self._masks(_features(spectrum, config.edges), team)
 
             def back(place: tuple[int, int]) -> None:
-                stem, channel = place
-                own = np.ascontiguousarray(masks[..., 2 * stem + channel].T)
+                _, channel = place
+                own = np.ascontiguousarray(masks[place].T)
                 estimates[place] = _shared(own, spectrum[channel], config, samples)
 
-            spread(back, [(stem, channel) for stem in wanted for channel in range(2)])
+            team.spread(back, [(stem, channel) for stem in wanted for channel in range(2)])
         return estimates
 
     def _masks(
-        self, features: Float32[np.ndarray, "f n p"], spread: Spread
-    ) -> Float32[np.ndarray, "f n sc"]:
-        """Shares of the stems in each band; stems before channels in the last axis."""
-        x = _relu(self._enter(features * self._scale + self._shift, spread))
+        self, features: Float32[np.ndarray, "f n p"], team: Team
+    ) -> Float32[np.ndarray, "s c f n"]:
+        """Shares of the stems in each band."""
+        x = self._enter(features * self._scale + self._shift, None, team)
         skips = []
         for level, (kernel, bias) in zip(self._encoder[:-1], self._down, strict=True):
-            skips.append(level(x, spread))
-            even, odd = skips[-1][0::2], skips[-1][1::2]
-            x = _relu(even @ kernel[0] + odd @ kernel[1] + bias)
-        x = self._decoder[-1](self._memory(self._encoder[-1](x, spread)), spread)
+            skips.append(level(x, team))
+            x = _lowered(skips[-1], kernel, bias, team)
+        x = self._decoder[-1](self._memory(self._encoder[-1](x, team), team), team)
         for number in range(len(self._up) - 1, -1, -1):
             kernel, bias = self._up[number]
-            wide = skips[number].copy()
-            for side in range(2):
-                wide[side::2] += _relu(x @ kernel[side] + bias)
-            x = self._decoder[number](wide, spread)
+            x = self._decoder[number](_raised(x, skips[number], kernel, bias, team), team)
+        return self._split(x, team)
+
+    def _split(
+        self, x: Float32[np.ndarray, "f n c"], team: Team
+    ) -> Float32[np.ndarray, "s c2 f n"]:
+        """The last layer, and softmax over the stems."""
         weight, bias = self._leave
-        logits = (x @ weight + bias).reshape(*x.shape[:2], len(self.config.stems), 2)
-        logits -= logits.max(2, keepdims=True)
-        masks = np.exp(logits)
-        masks /= masks.sum(2, keepdims=True)
-        result: np.ndarray = masks.reshape(*x.shape[:2], -1)
-        return result
+        masks = np.empty((len(self.config.stems), 2, *x.shape[:2]), np.float32)
+
+        def run(bands: slice) -> None:
+            near = x[bands]
+            logits = weight @ near.reshape(-1, x.shape[2]).T + bias
+            logits = logits.reshape(-1, 2, *near.shape[:2])
+            logits -= logits.max(0)
+            np.exp(logits, out=logits)
+            np.divide(logits, logits.sum(0), out=masks[:, :, bands])
+
+        team.by_rows(run, len(x), _BANDS)
+        return masks
 
 
-class _Conv:
-    """A convolution of 3x3 with its norm, on (bands, frames, features)."""
+def _lowered(
+    x: Float32[np.ndarray, "f n c"], kernel: np.ndarray, bias: np.ndarray, team: Team
+) -> Float32[np.ndarray, "half n o"]:
+    """Pairs of bands become one."""
+    out = np.empty((len(x) // 2, x.shape[1], kernel.shape[2]), np.float32)
 
-    def __init__(self, w: Mapping[str, np.ndarray], name: str) -> None:
-        weight, bias = _norm(w, name)
-        kernel = w[f"{name}.0.weight"] * weight[:, None, None, None]
-        self.outs, self.ins = kernel.shape[:2]
-        self._product = make_products([kernel.transpose(2, 3, 1, 0).reshape(-1, self.outs)])
-        self._bias = bias
+    def run(bands: slice) -> None:
+        made = x[0::2][bands] @ kernel[0]
+        made += x[1::2][bands] @ kernel[1]
+        made += bias
+        np.maximum(made, 0, out=out[bands])
 
-    def __call__(self, x: Float32[np.ndarray, "f n c"], spread: Spread) -> np.ndarray:
-        bands, frames = x.shape[:2]
-        padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
-        row, pixel, item = padded.strides
-        seen = np.lib.stride_tricks.as_strided(
-            padded, (bands, frames, 3, 3 * self.ins), (row, pixel, row, item)
-        )
-        out = np.empty((bands, frames, self.outs), np.float32)
-        depth = 9 * self.ins
+    team.by_rows(run, len(out), _BANDS)
+    return out
 
-        def run(rows: slice) -> None:
-            made = np.ascontiguousarray(seen[rows]).reshape(1, -1)
-            count = made.size // depth
-            to = out[rows].reshape(1, -1)
-            self._product(made, depth, count, to, 0, self.outs)
-            to.reshape(-1, self.outs)[...] += self._bias
 
-        spread(run, [slice(at, at + _ROWS) for at in range(0, bands, _ROWS)])
-        return out
+def _raised(
+    x: Float32[np.ndarray, "f n c"], skip: np.ndarray, kernel: np.ndarray, bias: np.ndarray,
+    team: Team,
+) -> Float32[np.ndarray, "double n o"]:  # fmt: skip
+    """Each band becomes a pair, which is added to the skip."""
+    out = np.empty_like(skip)
+
+    def run(bands: slice) -> None:
+        for side in range(2):
+            made = x[bands] @ kernel[side]
+            made += bias
+            np.add(_relu(made), skip[side::2][bands], out=out[side::2][bands])
+
+    team.by_rows(run, len(x), _BANDS)
+    return out
+
+
+def _conv(w: Mapping[str, np.ndarray], name: str, *, adding: bool) -> Any:
+    """A convolution of 3x3 with its norm."""
+    weight, bias = _norm(w, name)
+    return make_conv(w[f"{name}.0.weight"] * weight[:, None, None, None], bias, adding=adding)
 
 
 class _Level:
     """Two convolutions, then two dense layers over the bands, each around a shortcut."""
 
     def __init__(self, w: Mapping[str, np.ndarray], name: str) -> None:
-        self._first, self._second = _Conv(w, f"{name}first"), _Conv(w, f"{name}second")
+        self._first = _conv(w, f"{name}first", adding=False)
+        self._second = _conv(w, f"{name}second", adding=True)
         self._dense = [
             (w[f"{name}{part}.weight"], w[f"{name}{part}.bias"][:, None])
             for part in ("narrow", "widen")
         ]
 
-    def __call__(self, x: Float32[np.ndarray, "f n c"], spread: Spread) -> np.ndarray:
-        x = x + self._second(_relu(self._first(x, spread)), spread)
+    def __call__(self, x: Float32[np.ndarray, "f n c"], team: Team) -> np.ndarray:
+        """Writes to `x`, and returns it."""
+        self._second(self._first(x, None, team), x, team)
         (narrow, below), (widen, above) = self._dense
         flat = x.reshape(len(x), -1)
 
@@ -157,8 +171,7 @@ class _Level:
             part = flat[:, columns]
             part += widen @ _relu(narrow @ part + below) + above
 
-        step = _FRAMES * x.shape[2]
-        spread(run, [slice(at, at + step) for at in range(0, flat.shape[1], step)])
+        team.by_rows(run, flat.shape[1], _FRAMES * x.shape[2])
         return x
 
 
@@ -170,40 +183,21 @@ class _Memory:
             (w[f"memory.{part}.weight"].T.copy(), w[f"memory.{part}.bias"])
             for part in ("read", "write")
         )
-        self._ways = [
-            tuple(w[f"memory.gru.{k}_l0{way}"].T.copy() for k in _GRU) for way in ("", "_reverse")
-        ]
+        self._gru = make_gru(
+            *({k: w[f"memory.gru.{k}_l0{way}"] for k in _GRU} for way in ("", "_reverse"))
+        )
 
-    def __call__(self, x: Float32[np.ndarray, "f n c"]) -> np.ndarray:
+    def __call__(self, x: Float32[np.ndarray, "f n c"], team: Team) -> np.ndarray:
         bands, frames, width = x.shape
         # The network reads features first, then bands.
         flat = x.transpose(1, 2, 0).reshape(frames, width * bands)
         heard = _relu(flat @ self._read[0] + self._read[1])
-        there = _gru(heard, *self._ways[0])
-        back = _gru(heard[::-1], *self._ways[1])[::-1]
-        said = np.concatenate([there, back], 1) @ self._write[0] + self._write[1]
+        said = self._gru(heard, team.threads) @ self._write[0] + self._write[1]
         result: np.ndarray = x + said.reshape(frames, width, bands).transpose(2, 0, 1)
         return result
 
 
 _GRU = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-
-
-def _gru(
-    x: np.ndarray, w_in: np.ndarray, w_own: np.ndarray, b_in: np.ndarray, b_own: np.ndarray
-) -> np.ndarray:
-    """One direction: (steps, inputs) -> (steps, units); reset, update and new value as in torch."""
-    entered, units = x @ w_in + b_in, len(w_own)
-    state = np.zeros(units, np.float32)
-    states = np.empty((len(x), units), np.float32)
-    for step, coming in enumerate(entered):
-        own = state @ w_own + b_own
-        gates = 1 / (1 + np.exp(-(coming[: 2 * units] + own[: 2 * units])))
-        reset, update = gates[:units], gates[units:]
-        fresh = np.tanh(coming[2 * units :] + reset * own[2 * units :])
-        state = fresh + update * (state - fresh)
-        states[step] = state
-    return states
 
 
 def _norm(w: Mapping[str, np.ndarray], name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -284,8 +278,11 @@ def _shared(
     signal = np.zeros((len(spectrum) + 1) * hop, np.float32)
     for first in range(0, len(spectrum), _FRAMES):
         some = masks[first : first + _FRAMES]
-        low = some[:, below]
-        shares = low + weight * (some[:, above] - low)
+        shares = np.take(some, above, 1, mode="clip")  # which spares it a look at each index
+        low = np.take(some, below, 1, mode="clip")
+        shares -= low
+        shares *= weight
+        shares += low
         framed = np.fft.irfft(shares * spectrum[first : first + _FRAMES], config.n_fft)
         for number, frame in enumerate(framed.astype(np.float32) * _window(config.n_fft)):
             at = (first + number) * hop

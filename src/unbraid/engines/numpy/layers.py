@@ -7,12 +7,14 @@ odd row of the image, so a kernel of 5 rows and stride 2 is a filter of 3 taps a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float, Float32
 
-from unbraid.engines.numpy.products import make_products
+from unbraid.engines.numpy import compiled
+from unbraid.engines.numpy.products import Products
+from unbraid.engines.numpy.team import Team
 from unbraid.engines.numpy.winograd import filter_matrices
 
 BEFORE, AFTER = 1, 3
@@ -34,17 +36,48 @@ def inside(padded: np.ndarray, rows: int, columns: int) -> np.ndarray:
     return padded[1 : 1 + rows, BEFORE : BEFORE + columns]
 
 
+Norm = tuple[Float32[np.ndarray, " o"], Float32[np.ndarray, " o"]]
+"""Factor and offset of each feature."""
+
+
+def make_down(weight: np.ndarray, bias: np.ndarray, norm: Norm | None) -> Callable[..., None]:
+    """A `Down`; by our own kernels, where they are there."""
+    if not compiled.available():
+        return Down(weight, bias, norm)
+    from unbraid.engines.native import filters
+
+    layer = filters.Down(weight, bias, norm)
+    return lambda x, size, skip, to, team: layer(inside(x, *size), skip, to, team.threads)
+
+
+def make_up(weight: np.ndarray, bias: np.ndarray, norm: Norm) -> Callable[..., None]:
+    """An `Up`; by our own kernels, where they are there."""
+    if not compiled.available():
+        return (LastUp if weight.shape[1] == 1 else Up)(weight, bias, norm)
+    from unbraid.engines.native import filters
+
+    layer = filters.Up(weight, bias, norm)
+    return lambda x, size, to, team: layer(inside(x, *size), to, team.threads)
+
+
 class Down:
-    """`conv2d(pad(x, 1 before, 2 after), weight, bias, stride=2)` for a 5x5 kernel.
+    """`conv2d(pad(x, 1 before, 2 after), weight, bias, stride=2)` for a 5x5 kernel, then norm and
+    leaky ReLU.
 
     Args:
         weight: (out, in, 5, 5).
         bias: (out,).
+        norm: None where the layer ends with its convolution.
     """
 
-    def __init__(self, weight: Float[np.ndarray, "o i 5 5"], bias: Float[np.ndarray, " o"]) -> None:
+    def __init__(
+        self,
+        weight: Float[np.ndarray, "o i 5 5"],
+        bias: Float[np.ndarray, " o"],
+        norm: Norm | None,
+    ) -> None:
         self.outs, self.ins = weight.shape[:2]
-        self.bias = bias.astype(np.float32)
+        self.bias, self._norm = bias.astype(np.float32), norm
         self._tile = _TILE if weight.size <= _FEW else 1
         even, odd = filter_matrices(self._tile, 3), filter_matrices(self._tile, 2)
         self._even, self._odd = (part.mix.astype(np.float32) for part in (even, odd))
@@ -52,14 +85,31 @@ class Down:
         kernel = weight.transpose(2, 3, 1, 0).reshape(5, 5 * self.ins, self.outs)
         taps = [*_mixed(even.taps, kernel[0::2]), *_mixed(odd.taps, kernel[1::2])]
         self._count = len(taps)
-        self._products = make_products(taps)
+        self._products = Products(taps)
 
-    def blocks(self, rows: int, columns: int) -> list[range]:
-        """Output rows that are made together, of an image of so many rows and columns."""
-        return _blocks(rows // 2, self._tile, self._count * (columns + 4) * self.ins)
+    def __call__(
+        self,
+        x: Float32[np.ndarray, "h w c"],
+        size: tuple[int, int],
+        skip: Float32[np.ndarray, "n v o"],
+        to: Float32[np.ndarray, "n v o"] | None,
+        team: Team,
+    ) -> None:
+        """Halve an image with margins, of `size` without them: `skip` <- what the convolution
+        gives, `to` <- what norm and activation make of it."""
 
-    def run(self, x: Float32[np.ndarray, "h w c"], rows: range) -> Float32[np.ndarray, "m v o"]:
-        """Output rows of an image with margins."""
+        def run(rows: range) -> None:
+            y = self._convolved(x, rows)
+            skip[rows.start : rows.stop] = y
+            if to is not None and self._norm is not None:
+                y = y * self._norm[0]
+                y += self._norm[1]
+                np.maximum(y, np.float32(0.2) * y, out=to[rows.start : rows.stop])
+
+        rows, columns = size
+        team.spread(run, _blocks(rows // 2, self._tile, self._count * (columns + 4) * self.ins))
+
+    def _convolved(self, x: np.ndarray, rows: range) -> Float32[np.ndarray, "m v o"]:
         tiles, tile = len(rows) // self._tile, self._tile
         pitch = x.shape[1] * self.ins
         evens, count = len(self._even), self._count
@@ -87,16 +137,20 @@ class Down:
 
 
 class Up:
-    """`conv_transpose2d(x, weight, bias, stride=2)` for a 5x5 kernel, 1 cut off before, 2 after.
+    """`conv_transpose2d(x, weight, bias, stride=2)` for a 5x5 kernel, 1 cut off before, 2
+    after, then ReLU and norm.
 
     Args:
         weight: (in, out, 5, 5).
         bias: (out,).
+        norm: of each feature.
     """
 
-    def __init__(self, weight: Float[np.ndarray, "i o 5 5"], bias: Float[np.ndarray, " o"]) -> None:
+    def __init__(
+        self, weight: Float[np.ndarray, "i o 5 5"], bias: Float[np.ndarray, " o"], norm: Norm
+    ) -> None:
         self.ins, self.outs = weight.shape[:2]
-        self.bias = bias.astype(np.float32)
+        self.bias, self._norm = bias.astype(np.float32), norm
         self._tile = _TILE if weight.size <= _FEW else 1
         odd, even = filter_matrices(self._tile, 3), filter_matrices(self._tile, 2)
         count, self._odds = len(odd.mix) + len(even.mix), len(odd.mix)
@@ -109,15 +163,22 @@ class Up:
         # Rows of the kernel from the last to the first: the first meets the latest row.
         kernel = weight[:, :, ::-1, ::-1].transpose(2, 3, 0, 1)
         taps = [*_mixed(odd.taps, kernel[0::2]), *_mixed(even.taps, kernel[1::2])]
-        self._odd = make_products([_rows(tap[0::2]) for tap in taps])
-        self._even = make_products([_rows(tap[1::2]) for tap in taps])
+        self._odd = Products([_rows(tap[0::2]) for tap in taps])
+        self._even = Products([_rows(tap[1::2]) for tap in taps])
 
-    def blocks(self, rows: int, columns: int) -> list[range]:
-        """Input rows whose output is made together."""
-        return _blocks(rows, self._tile, len(self._mix) * (columns + 4) * self.ins)
+    def __call__(
+        self,
+        x: Float32[np.ndarray, "h w c"],
+        size: tuple[int, int],
+        to: Float32[np.ndarray, "n v o"],
+        team: Team,
+    ) -> None:
+        """Double an image with margins, of `size` without them, into `to`."""
+        rows, columns = size
+        blocks = _blocks(rows, self._tile, len(self._mix) * (columns + 4) * self.ins)
+        team.spread(lambda some: _finish(self._convolved(x, some), self._norm, some, to), blocks)
 
-    def run(self, x: Float32[np.ndarray, "h w c"], rows: range) -> Float32[np.ndarray, "m v o"]:
-        """The output rows of input rows of an image with margins: twice as many."""
+    def _convolved(self, x: np.ndarray, rows: range) -> Float32[np.ndarray, "m v o"]:
         tiles, tile = len(rows) // self._tile, self._tile
         wide, count = x.shape[1], len(self._mix)
         pitch = wide * self.ins
@@ -145,17 +206,26 @@ class Up:
 class LastUp:
     """`Up` for one feature: each pixel times all 25 taps, then added where they belong."""
 
-    def __init__(self, weight: Float[np.ndarray, "i 1 5 5"], bias: Float[np.ndarray, " 1"]) -> None:
+    def __init__(
+        self, weight: Float[np.ndarray, "i 1 5 5"], bias: Float[np.ndarray, " 1"], norm: Norm
+    ) -> None:
         self.ins, self.outs = weight.shape[0], 1
-        self.bias = np.float32(bias[0])
-        self._products = make_products([weight.reshape(self.ins, 25)])
+        self.bias, self._norm = np.float32(bias[0]), norm
+        self._products = Products([weight.reshape(self.ins, 25)])
 
-    def blocks(self, rows: int, columns: int) -> list[range]:
-        """Input rows whose output is made together."""
-        return _blocks(rows, _TILE, (columns + 4) * 25)
+    def __call__(
+        self,
+        x: Float32[np.ndarray, "h w c"],
+        size: tuple[int, int],
+        to: Float32[np.ndarray, "n v 1"],
+        team: Team,
+    ) -> None:
+        """As `Up`."""
+        rows, columns = size
+        blocks = _blocks(rows, _TILE, (columns + 4) * 25)
+        team.spread(lambda some: _finish(self._convolved(x, some), self._norm, some, to), blocks)
 
-    def run(self, x: Float32[np.ndarray, "h w c"], rows: range) -> Float32[np.ndarray, "m v o"]:
-        """The output rows of input rows of an image with margins: twice as many."""
+    def _convolved(self, x: np.ndarray, rows: range) -> Float32[np.ndarray, "m v o"]:
         wide, count = x.shape[1], len(rows)
         made = np.zeros(((count + 2), wide, 25), np.float32)
         start = rows.start * wide * self.ins
@@ -179,21 +249,10 @@ _TAPS = {0: ((1, 1), (3, 0)), 1: ((0, 2), (2, 1), (4, 0))}
 """Of output rows 2 q and 2 q + 1: kernel rows, and which input row each meets, from q - 1 on."""
 
 
-def run_blocks(
-    layer: Down | Up | LastUp,
-    x: Float32[np.ndarray, "h w c"],
-    size: tuple[int, int],
-    finish: Callable[[range, np.ndarray], None],
-    spread: Callable[[Callable[[range], None], Iterable[range]], None],
-) -> None:
-    """A layer over an image of `size`, block by block; `finish` gets each with its output rows."""
-
-    def run(rows: range) -> None:
-        made = layer.run(x, rows)
-        grown = len(made) // len(rows)
-        finish(range(grown * rows.start, grown * rows.stop), made)
-
-    spread(run, layer.blocks(*size))
+def _finish(y: np.ndarray, norm: Norm, rows: range, to: np.ndarray) -> None:
+    """to <- norm(relu(y)), the two output rows of each input row."""
+    y = np.maximum(y, np.float32(0)) * norm[0]
+    np.add(y, norm[1], out=to[2 * rows.start : 2 * rows.stop])
 
 
 def _mixed(mixing: np.ndarray, taps: np.ndarray) -> list[np.ndarray]:

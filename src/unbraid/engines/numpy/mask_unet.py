@@ -7,24 +7,21 @@ it, and a skip into the half of the decoder's image that is its.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from jaxtyping import Complex64, Float32
 
-from unbraid.engines.numpy.layers import Down, LastUp, Up, image, inside, run_blocks
+from unbraid.engines.numpy.head import make_head
+from unbraid.engines.numpy.layers import image, inside, make_down, make_up
+from unbraid.engines.numpy.shares import share_out
 from unbraid.engines.numpy.spectra import Spectra
-from unbraid.engines.numpy.wiener import filter_bins, loudest_scale
+from unbraid.engines.numpy.team import Team, team_of
+from unbraid.engines.numpy.wiener import filter_stem, loudest_scale
 from unbraid.models.mask_unet.config import MaskUNetConfig
 
-_BINS = 64
-"""Bins that the Wiener filter takes at once."""
-_SILENCE = np.float32(1e-10)
-Spread = Callable[[Callable[[Any], None], Iterable[Any]], None]
+_ROWS = 32
+"""Frames that a thread takes at once."""
 
 
 def why_not(config: MaskUNetConfig) -> str | None:
@@ -74,113 +71,111 @@ class ArrayMaskUNet:
         """Estimates of one song; stems that are not wanted are silent."""
         config, samples = self.config, mixture.shape[-1]
         estimates = np.zeros((len(config.stems), 2, samples), np.float32)
-        with ThreadPoolExecutor(threads, "unbraid-masks") as pool:
-
-            def spread(function: Callable[[Any], None], items: Iterable[Any]) -> None:
-                list(pool.map(function, items))
-
+        with team_of(threads) as team:
             heard = mixture * np.float32(config.input_gain)
-            spectrum = np.stack(list(pool.map(self._spectra.forward, heard)))
-            shares = self._shares(spectrum, spread)
+            spectrum = np.stack(team.spread(self._spectra.forward, heard))
+            shares = self._shares(spectrum, team)
             for stem in wanted:
-                own = self._spectrum_of(stem, shares, spectrum, spread)
+                own = self._spectrum_of(stem, shares, spectrum, team)
 
                 def back(channel: int, stem: int = stem, own: np.ndarray = own) -> None:
                     signal = self._spectra.inverse(own[channel], samples)
                     estimates[stem, channel] = signal / np.float32(config.input_gain)
 
-                spread(back, range(2))
+                team.spread(back, range(2))
         return estimates
 
     def _shares(
-        self, spectrum: Complex64[np.ndarray, "2 n f"], spread: Spread
+        self, spectrum: Complex64[np.ndarray, "2 n f"], team: Team
     ) -> Float32[np.ndarray, "s 2 n low"]:
         """Each stem's share of the bins that the networks see."""
         config, frames = self.config, spectrum.shape[1]
         shares = np.empty((len(self._networks), 2, frames, config.bins), np.float32)
         if self._images is None:
-            self._images = _Images.of(config)
+            self._images = _Images(config)
         images = self._images
         for first in range(0, frames, config.frames):
             some = slice(first, min(first + config.frames, frames))
-            magnitudes = np.abs(spectrum[:, some, : config.bins])
-            patch = inside(images.encoder[0], config.frames, config.bins)
-            patch[: magnitudes.shape[1]] = magnitudes.transpose(1, 2, 0)
-            patch[magnitudes.shape[1] :] = 0
-            for number, network in enumerate(self._networks):
-
-                def keep(
-                    rows: range, logits: np.ndarray, number: int = number, first: int = first,
-                    magnitudes: np.ndarray = magnitudes,
-                ) -> None:  # fmt: skip
-                    there = slice(first + rows.start, min(first + rows.stop, frames))
-                    count = max(0, there.stop - there.start)
-                    near = magnitudes[:, rows.start : rows.start + count]
-                    with np.errstate(over="ignore"):  # a mask of 0
-                        outputs = near / (1 + np.exp(-logits[:, :count]))
-                    shares[number, :, there] = _power(outputs, config.exponent)
-
-                network.run(images, keep, spread)
-
-        def share_out(block: slice) -> None:
-            part = shares[:, :, block]
-            part += _SILENCE / np.float32(len(part))
-            part /= part.sum(0)
-
-        spread(share_out, [slice(at, at + 32) for at in range(0, frames, 32)])
+            magnitudes = self._look(spectrum[:, some, : config.bins], images.patch, team)
+            for own, network in zip(shares, self._networks, strict=True):
+                network.run(images, magnitudes, own[:, some], team)
+        share_out(shares, config.exponent, team)
         return shares
+
+    def _look(
+        self,
+        spectrum: Complex64[np.ndarray, "2 m low"],
+        patch: Float32[np.ndarray, "n low 2"],
+        team: Team,
+    ) -> Float32[np.ndarray, "2 m low"]:
+        """Magnitudes of a patch, which may be short; laid into the image that the networks read."""
+        magnitudes = np.empty(spectrum.shape, np.float32)
+
+        def run(rows: slice) -> None:
+            near = spectrum[:, rows]
+            sizes = np.sqrt(near.real * near.real + near.imag * near.imag, out=magnitudes[:, rows])
+            patch[rows][: sizes.shape[1]] = sizes.transpose(1, 2, 0)
+
+        team.by_rows(run, spectrum.shape[1], _ROWS)
+        patch[spectrum.shape[1] :] = 0
+        return magnitudes
 
     def _spectrum_of(
         self,
         stem: int,
         shares: Float32[np.ndarray, "s 2 n low"],
         spectrum: Complex64[np.ndarray, "2 n all_f"],
-        spread: Spread,
+        team: Team,
     ) -> Complex64[np.ndarray, "2 n all_f"]:
         config = self.config
-        found = np.zeros_like(spectrum)
-        if config.above == "average":
-            mean = shares[stem].mean(-1, keepdims=True)
-            np.multiply(spectrum[..., config.bins :], mean, out=found[..., config.bins :])
+        found = np.empty_like(spectrum)
+
+        def fill_above(rows: slice) -> None:
+            there, own = spectrum[:, rows, config.bins :], shares[stem, :, rows]
+            mean = own.mean(-1, keepdims=True) if config.above == "average" else np.float32(0)
+            np.multiply(there, mean, out=found[:, rows, config.bins :])
+
+        team.by_rows(fill_above, spectrum.shape[1], _ROWS)
         if not config.wiener_iterations:
             low = found[..., : config.bins]
             np.multiply(spectrum[..., : config.bins], shares[stem], out=low)
             return found
         for first in range(0, spectrum.shape[1], config.frames):
             some = slice(first, first + config.frames)
-            scale = loudest_scale(spectrum[:, some, : config.bins])
-
-            def run(bins: slice, some: slice = some, scale: float = scale) -> None:
-                near = shares[:, :, some, bins], spectrum[:, some, bins]
-                found[:, some, bins] = filter_bins(*near, scale, stem)
-
-            bounds = [*range(0, config.bins, _BINS), config.bins]
-            spread(run, [slice(a, b) for a, b in pairwise(bounds)])
+            near = spectrum[:, some, : config.bins]
+            to = found[:, some, : config.bins]
+            filter_stem(shares[:, :, some], near, to, loudest_scale(near), stem, team)
         return found
 
 
-@dataclass
 class _Images:
-    """What layers read: images with margins of zeros, by level."""
+    """What layers read, images with margins of zeros, and where in them layers write.
 
-    encoder: list[np.ndarray]
-    decoder: list[np.ndarray]
-    logits: np.ndarray = field(repr=False)
+    Attributes:
+        encoder, decoder: the image that each layer reads.
+        sizes: rows and columns of the levels, from the patch down.
+        skips: for each layer of the encoder, where its convolution goes: half a decoder's image.
+        below: for each layer of the encoder, what the next one reads; None after the last.
+        above: for each layer of the decoder, the other half of what the next one reads.
+        logits: what the last layer makes, with the margins that the head needs.
+    """
 
-    @classmethod
-    def of(cls, config: MaskUNetConfig) -> _Images:
-        """Memory for one patch."""
-        size = [(config.frames >> level, config.bins >> level) for level in range(config.depth + 1)]
-        widths = (config.audio_channels, *config.widths)
-        decoder = [image(*size[-1], widths[-1])]
-        decoder += [
-            image(*size[level], 2 * widths[level]) for level in range(config.depth - 1, 0, -1)
+    def __init__(self, config: MaskUNetConfig) -> None:
+        depth, widths = config.depth, (config.audio_channels, *config.widths)
+        self.sizes = [(config.frames >> level, config.bins >> level) for level in range(depth + 1)]
+        self.encoder = [image(*self.sizes[level], widths[level]) for level in range(depth)]
+        self.decoder = [image(*self.sizes[depth], widths[depth])]
+        self.decoder += [
+            image(*self.sizes[level], 2 * widths[level]) for level in range(depth - 1, 0, -1)
         ]
-        return cls(
-            [image(*size[level], widths[level]) for level in range(config.depth)],
-            decoder,
-            np.zeros((config.frames + 6, config.bins + 6), np.float32),
-        )
+        self.logits = np.zeros((config.frames + 6, config.bins + 6), np.float32)
+        entered = [inside(x, *s) for x, s in zip(self.encoder, self.sizes, strict=False)]
+        joined = [inside(x, *s) for x, s in zip(self.decoder, self.sizes[::-1], strict=False)]
+        self.patch = entered[0]
+        self.below = [*entered[1:], None]
+        self.skips = [x[..., :width] for x, width in zip(joined[::-1], widths[1:], strict=True)]
+        self.above = [x[..., x.shape[2] // 2 :] for x in joined[1:]]
+        self.above.append(self.logits[3:-3, 3:-3, None])
 
 
 class _StemNetwork:
@@ -188,89 +183,38 @@ class _StemNetwork:
 
     def __init__(self, config: MaskUNetConfig, weights: Mapping[str, np.ndarray]) -> None:
         self.config, depth = config, config.depth
-        names = [f"{part}.{level}" for part in ("encoder", "decoder") for level in range(depth)]
-        self._norms = {
-            name: _scale_and_shift(_below(weights, f"{name}.norm."))
-            for name in names
-            if name != f"encoder.{depth - 1}"
-        }
-        kernels = {name: _below(weights, f"{name}.conv.") for name in names}
-        self._down = [_made(Down, kernels[f"encoder.{level}"]) for level in range(depth)]
-        self._up = [_made(Up, kernels[f"decoder.{level}"]) for level in range(depth - 1)]
-        self._last = _made(LastUp, kernels[f"decoder.{depth - 1}"])
-        head = weights["head.weight"]  # (channels, 1, 4, 4)
-        self._head = np.ascontiguousarray(head.reshape(len(head), 16), np.float32)
-        self._head_bias = weights["head.bias"].astype(np.float32)[:, None, None]
+        down, up = (
+            [_below(weights, f"{part}.{level}.") for level in range(depth)]
+            for part in ("encoder", "decoder")
+        )
+        norms = [_scale_and_shift(_below(layer, "norm.")) for layer in down[:-1]]
+        self._down = [
+            make_down(layer["conv.weight"], layer["conv.bias"], norm)
+            for layer, norm in zip(down, [*norms, None], strict=True)
+        ]
+        self._up = [
+            make_up(
+                layer["conv.weight"], layer["conv.bias"], _scale_and_shift(_below(layer, "norm."))
+            )
+            for layer in up
+        ]
+        self._head = make_head(weights["head.weight"], weights["head.bias"])
 
     def run(
-        self, images: _Images, keep: Callable[[range, np.ndarray], None], spread: Spread
+        self,
+        images: _Images,
+        magnitudes: Float32[np.ndarray, "c m f"],
+        outputs: Float32[np.ndarray, "c m f"],
+        team: Team,
     ) -> None:
-        """From the patch in the first image to logits (c m f), handed to `keep` by their rows."""
-        self._encode(images, spread)
-        self._decode(images, spread)
-        bins = self.config.bins
-
-        def finish(rows: range) -> None:
-            near = images.logits[rows.start : rows.stop + 6]
-            count = len(rows)
-            seen = np.empty((4, 4, count, bins), np.float32)
-            for row, column in np.ndindex(4, 4):
-                seen[row, column] = near[2 * row : 2 * row + count, 2 * column : 2 * column + bins]
-            logits = self._head @ seen.reshape(16, -1)
-            keep(rows, logits.reshape(-1, count, bins) + self._head_bias)
-
-        spread(finish, [range(at, at + 8) for at in range(0, self.config.frames, 8)])
-
-    def _encode(self, images: _Images, spread: Spread) -> None:
-        depth = self.config.depth
+        """From the patch in the first image to its mask; `outputs` <- mask times magnitudes."""
         for level, layer in enumerate(self._down):
-            size = (self.config.frames >> level, self.config.bins >> level)
-            half = (size[0] // 2, size[1] // 2)
-            skip = inside(images.decoder[depth - 1 - level], *half)[..., : layer.outs]
-            if level == depth - 1:
-
-                def finish(rows: range, y: np.ndarray, skip: np.ndarray = skip) -> None:
-                    skip[rows.start : rows.stop] = y
-
-            else:
-                to = inside(images.encoder[level + 1], *half)
-                scale, shift = self._norms[f"encoder.{level}"]
-
-                def finish(  # type: ignore[misc]
-                    rows: range, y: np.ndarray, skip: np.ndarray = skip, to: np.ndarray = to,
-                    scale: np.ndarray = scale, shift: np.ndarray = shift,
-                ) -> None:  # fmt: skip
-                    skip[rows.start : rows.stop] = y
-                    y = y * scale
-                    y += shift
-                    np.maximum(y, np.float32(0.2) * y, out=to[rows.start : rows.stop])
-
-            run_blocks(layer, images.encoder[level], size, finish, spread)
-
-    def _decode(self, images: _Images, spread: Spread) -> None:
-        depth = self.config.depth
-        for number, layer in enumerate([*self._up, self._last]):
-            level = depth - number
-            size = (self.config.frames >> level, self.config.bins >> level)
-            twice = (2 * size[0], 2 * size[1])
-            if number < depth - 1:
-                to = inside(images.decoder[number + 1], *twice)[..., layer.outs :]
-            else:
-                to = images.logits[3 : 3 + twice[0], 3 : 3 + twice[1], None]
-            scale, shift = self._norms[f"decoder.{number}"]
-
-            def finish(
-                rows: range, y: np.ndarray, to: np.ndarray = to,
-                scale: np.ndarray = scale, shift: np.ndarray = shift,
-            ) -> None:  # fmt: skip
-                y = np.maximum(y, np.float32(0)) * scale
-                np.add(y, shift, out=to[rows.start : rows.stop])
-
-            run_blocks(layer, images.decoder[number], size, finish, spread)
-
-
-def _made(kind: Any, weights: Mapping[str, np.ndarray]) -> Any:
-    return kind(weights["weight"], weights["bias"])
+            to = images.skips[level], images.below[level]
+            layer(images.encoder[level], images.sizes[level], *to, team)
+        for number, layer in enumerate(self._up):
+            size = images.sizes[-1 - number]
+            layer(images.decoder[number], size, images.above[number], team)
+        self._head(images.logits, magnitudes, outputs, team)
 
 
 def _below(weights: Mapping[str, np.ndarray], start: str) -> dict[str, np.ndarray]:
@@ -283,20 +227,3 @@ def _scale_and_shift(norm: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.nda
     )
     scale = weight / np.sqrt(var + 1e-3)
     return scale.astype(np.float32), (bias - mean * scale).astype(np.float32)
-
-
-def _power(x: np.ndarray, exponent: float) -> np.ndarray:
-    """x to a power; quarters by roots, which take a tenth of the time."""
-    if exponent == 2:
-        squared: np.ndarray = x * x
-        return squared
-    if exponent == 1:
-        return x
-    if exponent in (0.5, 0.75, 1.5):
-        root = np.sqrt(x)
-        result: np.ndarray = (
-            root if exponent == 0.5 else root * (np.sqrt(root) if exponent < 1 else x)
-        )
-        return result
-    powered: np.ndarray = x ** np.float32(exponent)
-    return powered

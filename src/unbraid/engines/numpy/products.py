@@ -1,7 +1,7 @@
-"""Rows of an image times a matrix: by our own kernels where they are there, else by numpy's BLAS.
+"""Rows of an image times matrices by numpy's BLAS, where there are no kernels of our own.
 
 A row of A may overlap the next, as the pixels under a moving kernel do: only the distance between
-rows is stated. The kernels read such rows where they lie; numpy gets a copy.
+rows is stated. BLAS gets a copy.
 """
 
 from __future__ import annotations
@@ -11,17 +11,21 @@ import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from unbraid.engines.native.model import why_not_here
 
+class Products:
+    """out[i][m] <- A[i][m] W[i] for matrices i and rows m.
 
-@runtime_checkable
-class Products(Protocol):
-    """out[i][m] <- A[i][m] W[i] for matrices i and rows m."""
+    Args:
+        weights: matrices that stay, all of one shape; float16 or float32.
+    """
+
+    def __init__(self, weights: Sequence[Float[np.ndarray, "k n"]]) -> None:
+        self._weights = [np.ascontiguousarray(weight) for weight in weights]
 
     def __call__(
         self, a: np.ndarray, step: int, rows: int, out: np.ndarray, to: int, pitch: int
@@ -34,58 +38,13 @@ class Products(Protocol):
             step, rows, to, pitch: as above, in elements.
             out: (matrices, elements), float32, C-contiguous.
         """
-        ...
-
-
-def make_products(weights: Sequence[Float[np.ndarray, "k n"]]) -> Products:
-    """Products with matrices that stay, all of one shape; float16 or float32."""
-    return _KernelProducts(weights) if has_kernels() else _PlainProducts(weights)
-
-
-@functools.cache
-def has_kernels() -> bool:
-    """Whether our own kernels run here."""
-    return why_not_here("cpu", "fp32") is None
-
-
-def _rows_there(a: np.ndarray, depth: int, step: int, rows: int) -> int:
-    return int(min(rows, (a.shape[1] - depth) // step + 1))
-
-
-class _PlainProducts:
-    def __init__(self, weights: Sequence[Float[np.ndarray, "k n"]]) -> None:
-        self._weights = [np.ascontiguousarray(weight) for weight in weights]
-
-    def __call__(
-        self, a: np.ndarray, step: int, rows: int, out: np.ndarray, to: int, pitch: int
-    ) -> None:
         depth, columns = self._weights[0].shape
-        there = _rows_there(a, depth, step, rows)
+        there = min(rows, (a.shape[1] - depth) // step + 1)
         for own, weight, made in zip(a, self._weights, out, strict=True):
             seen = np.lib.stride_tricks.as_strided(own, (there, depth), (4 * step, 4))
             written = np.lib.stride_tricks.as_strided(made[to:], (there, columns), (4 * pitch, 4))
             wide = weight.astype(np.float32, copy=False)
             np.matmul(np.ascontiguousarray(seen), wide, out=written)
-
-
-class _KernelProducts:
-    def __init__(self, weights: Sequence[Float[np.ndarray, "k n"]]) -> None:
-        from unbraid.engines.native.products import Product
-
-        self._kernels = [Product(weight[None], None) for weight in weights]
-        self._depth = weights[0].shape[0]
-
-    def __call__(
-        self, a: np.ndarray, step: int, rows: int, out: np.ndarray, to: int, pitch: int
-    ) -> None:
-        there = _rows_there(a, self._depth, step, rows)
-        source, target = a.ctypes.data, out.ctypes.data + 4 * to
-        next_source, next_target = 4 * a.shape[1], 4 * out.shape[1]
-        for number, kernel in enumerate(self._kernels):
-            kernel(
-                (source + number * next_source,), step, there,
-                target + number * next_target, pitch, 1,
-            )  # fmt: skip
 
 
 @contextmanager

@@ -8,12 +8,40 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Complex64, Float32
 
+from unbraid.engines.numpy import compiled
+from unbraid.engines.numpy.team import Team
+
+_BINS = 64
+"""Bins that are filtered at once."""
 EPSILON, LOUDEST = 1.1920929e-07, 10.0
 
 
 def loudest_scale(spectra: Complex64[np.ndarray, "c n f"]) -> float:
     """By what the filter takes a spectrogram to be smaller than it is."""
-    return max(1.0, float(np.abs(spectra).max(initial=0.0)) / LOUDEST)
+    return max(1.0, float(np.sqrt(_square(spectra).max(initial=0.0))) / LOUDEST)
+
+
+def filter_stem(
+    shares: Float32[np.ndarray, "s 2 n f"],
+    mixture: Complex64[np.ndarray, "2 n f"],
+    found: Complex64[np.ndarray, "2 n f"],
+    scale: float,
+    stem: int,
+    team: Team,
+) -> None:
+    """found <- one stem of a patch, as `filter_bins` gives it; by our own kernels, where they are
+    there. `found` lies in memory as `mixture` does."""
+    if compiled.available():
+        from unbraid.engines.native import masks
+
+        masks.filter_spectrum(shares, mixture, found, scale, stem, team.threads)
+        return
+
+    def run(first: int) -> None:
+        bins = slice(first, first + _BINS)
+        found[..., bins] = filter_bins(shares[..., bins], mixture[..., bins], scale, stem)
+
+    team.spread(run, range(0, mixture.shape[-1], _BINS))
 
 
 def filter_bins(

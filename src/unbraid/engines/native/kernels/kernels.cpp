@@ -1,6 +1,7 @@
 // What the library offers to Python, see ../library.py. Arrays are float32, sizes are in elements.
 #include "attention.hpp"
 #include "fourier.hpp"
+#include "masks.hpp"
 #include "packing.hpp"
 #include "recurrent.hpp"
 #include "spectral.hpp"
@@ -193,6 +194,47 @@ void unbraid_lstm(const LstmDirection* forth, const LstmDirection* back, const L
 void unbraid_attend(const float* projected, long projected_width, long steps, int heads, int depth,
                     int decays, float* found, int threads) {
     attend(projected, projected_width, steps, heads, depth, decays, found, threads);
+}
+
+void unbraid_halve(const Filters* of, const Image* in, const Image* skip, const Image* next, int threads) {
+    halve(*of, *in, *skip, *next, threads);
+}
+
+void unbraid_halve_few(const Filters* of, const Image* in, const Image* skip, const Image* next,
+                       int threads) {
+    halve_few(*of, *in, *skip, *next, threads);
+}
+
+void unbraid_redouble(const Filters* of, const Image* in, const Image* out, int threads) {
+    redouble(*of, *in, *out, threads);
+}
+
+void unbraid_convolve(const Filters* of, const Image* in, const Image* out, int adding, int threads) {
+    convolve(*of, *in, *out, adding, threads);
+}
+
+void unbraid_redouble_to_one(const Filters* of, const Image* in, const Image* out, int threads) {
+    redouble_to_one(*of, *in, *out, threads);
+}
+
+void unbraid_mask(const float* weight, const float* bias, int channels, const float* in, long in_row,
+                  const float* magnitudes, long channel_stride, long row_stride, float* out,
+                  long out_channel, long out_row, long rows, long columns, int threads) {
+    mask(Head{weight, bias, channels}, in, in_row, magnitudes, channel_stride, row_stride, out,
+         out_channel, out_row, rows, columns, threads);
+}
+
+void unbraid_share_out(float* outputs, int stems, long count, int quarters, float silence, int threads) {
+    share_out(outputs, stems, count, quarters, silence, threads);
+}
+
+void unbraid_filter_spectrum(const Wiener* of, int threads) { filter_spectrum(*of, threads); }
+
+void unbraid_gru(const GruDirection* forth, const GruDirection* back, long steps, long units,
+                 long out_width, int threads) {
+    in_parallel(2, threads, [&](long way, int) {
+        run_gru(way ? *back : *forth, steps, units, out_width, way);
+    });
 }
 
 void unbraid_stft(const float* signal, int channels, const float* window, int size, long frames,

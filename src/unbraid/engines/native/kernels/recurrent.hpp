@@ -66,3 +66,42 @@ inline void run_direction(const LstmDirection& of, const LstmShape& shape, bool 
         }
     }
 }
+
+// One direction of a GRU over one sequence: reset, update and new value as in torch.
+struct GruDirection {
+    const float* inputs;  // W x + bias, (steps, 3 * units)
+    const float* packed;  // (units / LANES, units, 3 * LANES)
+    const float* bias;    // (3 * units), of what the state gives
+    float* out;           // (steps, out_width), this direction's part
+};
+
+inline void run_gru(const GruDirection& of, long steps, long units, long out_width, bool backwards) {
+    Scratch memory = silence_of(2 * units);
+    float *state = memory.get(), *next = state + units;
+    for (long i = 0; i < steps; ++i, std::swap(state, next)) {
+        const long t = backwards ? steps - 1 - i : i;
+        for (long at = 0; at < units; at += LANES) {
+            const float* weight = of.packed + at * units * 3;
+            Vec sums[4][3]{};  // four at a time, so that none waits for the one before
+            for (long k = 0; k < units; k += 4)
+#pragma GCC unroll 4
+                for (int r = 0; r < 4; ++r, weight += 3 * LANES) {
+                    const Vec x = all(state[k + r]);
+                    sums[r][0] += x * load(weight);
+                    sums[r][1] += x * load(weight + LANES);
+                    sums[r][2] += x * load(weight + 2 * LANES);
+                }
+            Vec own[3];
+            for (int g = 0; g < 3; ++g)
+                own[g] = (sums[0][g] + sums[1][g]) + (sums[2][g] + sums[3][g]) +
+                         load(of.bias + g * units + at);
+            const float* coming = of.inputs + t * 3 * units + at;
+            const Vec reset = sigmoid(load(coming) + own[0]);
+            const Vec update = sigmoid(load(coming + units) + own[1]);
+            const Vec fresh = hyperbolic_tangent(load(coming + 2 * units) + reset * own[2]);
+            const Vec value = fresh + update * (load(state + at) - fresh);
+            store(next + at, value);
+            store(of.out + t * out_width + at, value);
+        }
+    }
+}
