@@ -17,10 +17,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import av
 from av.audio.stream import AudioStream
+from av.container import InputContainer
 from av.stream import Disposition
 
 from unbraid.audio.container import open_container, shown
@@ -147,11 +148,14 @@ def _mux(sink: Sink, files: Sequence[Path], titles: Sequence[str], tags: Tags) -
             output.mux(packet)
 
 
-def _interleaved(inputs: Sequence[AudioStream]) -> Iterator[tuple[int, av.Packet]]:
+def _interleaved(inputs: Sequence[AudioStream]) -> Iterator[tuple[int, av.Packet[AudioStream]]]:
     """The packets of all files in the order of their times, with the number of their file."""
 
-    def packets(index: int, stream: AudioStream) -> Iterator[tuple[int, int, av.Packet]]:
-        for packet in stream.container.demux(stream):
+    def packets(
+        index: int, stream: AudioStream
+    ) -> Iterator[tuple[int, int, av.Packet[AudioStream]]]:
+        container = cast(InputContainer, stream.container)
+        for packet in container.demux(stream):
             if packet.dts is not None:  # the last one only says that there are no more
                 yield packet.dts, index, packet
 

@@ -242,7 +242,7 @@ class TrackEncoder:
 
     def _finished_mixture(self, source: np.ndarray, gain: float) -> np.ndarray:
         """The original at the gain of its stems, as a writer takes it."""
-        scaled = source * np.float32(gain)
+        scaled: np.ndarray = source * np.float32(gain)
         if self._steps is None:
             return scaled
         return quantize(scaled, self._steps.bit_length(), self._mixture_dither)
