@@ -26,7 +26,7 @@ def test_the_supported_rate_is_the_next_one(name, rate, expected):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("aiff",), "unbraid writes wav, flac, mp3, m4a, ogg, opus; got 'aiff'"),
+        (("aiff",), "unbraid writes wav, flac, mp3, m4a, ogg, opus, alac; got 'aiff'"),
         (("wav",), "wav has a bit depth of 16 or 24 or 32f, got None"),
         (("flac", "32f"), "flac has a bit depth of 16 or 24, got 32f"),
         (("mp3", "16"), "mp3 is lossy and has no bit depth, got 16"),

@@ -52,7 +52,7 @@ def test_a_midi_file_gives_its_notes_in_seconds(tmp_path):
     file.save(tmp_path / "a.mid")
     assert compose.midi_parts(tmp_path / "a.mid") == {(2, 33): [Note(1.0, 0.5, 40, 90)]}
     (tmp_path / "b.mid").write_bytes(b"MThd no midi")
-    with pytest.raises(SettingsError, match=r"b\.mid' is no MIDI file"):
+    with pytest.raises(SettingsError, match=r"b\.mid' is not a readable MIDI file"):
         compose.midi_parts(tmp_path / "b.mid")
 
 

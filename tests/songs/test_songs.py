@@ -171,7 +171,7 @@ def test_broken_ingredients_are_named(tmp_path):
     folder = tmp_path / "instruments" / "bass"
     folder.mkdir(parents=True)
     (folder / "map.json").write_text("[{]")
-    with pytest.raises(SettingsError, match=r"map\.json' is no JSON"):
+    with pytest.raises(SettingsError, match=r"map\.json' is not readable JSON"):
         _ = find_ingredients(tmp_path).basses
     (folder / "map.json").write_text('[{"file": "a.wav"}]')
     with pytest.raises(SettingsError, match="an entry without file, midi"):

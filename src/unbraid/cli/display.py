@@ -144,7 +144,7 @@ class LiveDisplay(PlainDisplay):
         name = f"{whose}: {_STAGES.get(progress.stage, progress.stage)}"
         left = time_left(time.monotonic() - self._song_begun, fraction)
         self._bars.update(self._song, completed=fraction, name=name, left=left)
-        if whose == self._name:  # else the next song is at hand already
+        if whose == self._name:  # else the next song is already there
             self._fraction = fraction
         self._show_all()
 
