@@ -69,7 +69,7 @@ class Claims(Closing):
 
     def take(self, key: str) -> Claim | None:
         """Claim a song; None while another worker has it."""
-        path = self._folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.claim"
+        path = self._folder / f"{short_digest(key)}.claim"
         if not self._make(path, key) and not self._take_over(path, key):
             return None
         claim = Claim(path, self.owner)
@@ -149,6 +149,11 @@ class Claims(Closing):
                     claim.renew()
                 except OSError:  # the folder is out of reach for a moment; the lease decides
                     time.sleep(0.1)
+
+
+def short_digest(key: str) -> str:
+    """A name for a file that belongs to a song, whatever characters its key has."""
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
 def _owner_of(path: Path) -> str | None:

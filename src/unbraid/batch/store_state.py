@@ -10,7 +10,6 @@ Objects cannot be appended to, so each worker writes its newest lines again as o
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 import uuid
@@ -18,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from threading import Event, Thread
 
+from unbraid.batch.claims import short_digest
 from unbraid.batch.journal import FILE, Entry, parse_lines
 from unbraid.batch.store import Store
 from unbraid.closing import Closing
@@ -131,6 +131,7 @@ class StoreJournal:
         self._written = 0
         self._read_bytes: dict[str, int] = {}
         self._entries: dict[str, list[Entry]] = {}
+        self._last: dict[tuple[str, str], Entry] = {}
 
     def append(self, entry: Entry) -> None:
         """Add one line, in the store before this returns."""
@@ -139,28 +140,40 @@ class StoreJournal:
         name = f"{_STATE}/journal/{self._worker}-{first // _LINES + 1:04}.jsonl"
         self._store.write(name, _entry_lines(self._own[first:]))
 
-    def last(self, key: str, request: str) -> Entry | None:
-        """The last attempt at a song with these settings."""
-        mine = (entry for entry in self.lines() if (entry.key, entry.request) == (key, request))
-        return max(mine, key=lambda entry: (entry.time, entry.attempt), default=None)
-
-    def latest(self, request: str) -> dict[str, Entry]:
-        """The last attempt at every song with these settings, by key; one look at the store."""
-        return {entry.key: entry for entry in self.lines() if entry.request == request}
-
-    def lines(self) -> list[Entry]:
-        """All attempts, in the order in which they ended."""
+    def look(self) -> None:
+        """Read the objects that have changed since the last look."""
         for name, size in self._store.names(f"{_STATE}/journal"):
             if self._read_bytes.get(name) != size:
                 content = self._store.read(name) or b""
                 self._entries[name] = list(parse_lines(content))
                 self._read_bytes[name] = len(content)
+                for entry in self._entries[name]:
+                    self._keep(entry)
+
+    def known(self, key: str, request: str) -> Entry | None:
+        """The last attempt at a song with these settings, as of the last look."""
+        return self._last.get((key, request))
+
+    def last(self, key: str, request: str) -> Entry | None:
+        """The last attempt at a song with these settings, as of now."""
+        self.look()
+        return self.known(key, request)
+
+    def lines(self) -> list[Entry]:
+        """All attempts, in the order in which they ended."""
+        self.look()
         everything = [entry for entries in self._entries.values() for entry in entries]
         return sorted(everything, key=lambda entry: entry.time)
 
     def entries(self) -> list[Entry]:
         """The last attempt at every song."""
         return list({(entry.key, entry.request): entry for entry in self.lines()}.values())
+
+    def _keep(self, entry: Entry) -> None:
+        place = entry.key, entry.request
+        there = self._last.get(place)
+        if there is None or (there.time, there.attempt) <= (entry.time, entry.attempt):
+            self._last[place] = entry
 
     def note_upload(self, key: str) -> None:
         """Say that objects of a song are ours, before the first of them is written."""
@@ -180,8 +193,8 @@ def _entry_lines(entries: Sequence[Entry]) -> bytes:
 
 
 def _claim_name(key: str) -> str:
-    return f"{_STATE}/claims/{hashlib.sha256(key.encode()).hexdigest()[:32]}.claim"
+    return f"{_STATE}/claims/{short_digest(key)}.claim"
 
 
 def _mark_name(key: str) -> str:
-    return f"{_STATE}/uploads/{hashlib.sha256(key.encode()).hexdigest()[:32]}"
+    return f"{_STATE}/uploads/{short_digest(key)}"

@@ -14,21 +14,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from unbraid.api import Separator
+from unbraid.batch.base_worker import AHEAD, LOOK_S, BaseWorker
 from unbraid.batch.journal import Entry
 from unbraid.batch.request import BatchRequest
 from unbraid.batch.store import RemoteSong, Store, find_songs
 from unbraid.batch.store_state import StoreClaims, StoreJournal
 from unbraid.errors import AudioWriteError, UnbraidError
-from unbraid.separation.progress import CancelToken
 from unbraid.side_by_side import ahead
 from unbraid.tracks.names import InputTrack, OutputPlan
 from unbraid.tracks.records import load_record
 from unbraid.tracks.result import TrackResult, failed
-
-_AHEAD = 3
-_LOOK_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -41,36 +39,20 @@ class _Taken:
     problem: str | None = None
 
 
-class StoreWorker:
-    """One worker of a batch whose songs or output are at URLs.
+class StoreWorker(BaseWorker):
+    """One worker of a batch with songs or output at URLs.
 
     Args:
         request: the batch.
-        separator: separates.
-        cancel: stops it.
-        owner: name of the worker; None makes one.
-        after: name of a dead worker that this one replaces.
-        cause: how that one died.
+        separator: the model, ready to run.
+        options: as `BaseWorker` takes them.
     """
 
-    def __init__(
-        self,
-        request: BatchRequest,
-        separator: Separator,
-        *,
-        cancel: CancelToken | None = None,
-        owner: str | None = None,
-        after: str | None = None,
-        cause: str = "",
-    ) -> None:
-        self._request, self._separator = request, separator
-        self._owner = owner or uuid.uuid4().hex
-        self._after, self._cause = after, cause
-        self._cancel = cancel or CancelToken()
-        self._began = time.time()
-        self._digest = separator.request(request.output)
+    def __init__(self, request: BatchRequest, separator: Separator, **options: Any) -> None:
+        super().__init__(request, separator, request.output, **options)
+        self._name = self._owner or uuid.uuid4().hex
         self._store = Store(str(request.out))
-        self._journal = StoreJournal(self._store, self._owner)
+        self._journal = StoreJournal(self._store, self._name)
 
     def run(self) -> None:
         """Work until every song is done or has failed for good.
@@ -79,7 +61,7 @@ class StoreWorker:
             Cancelled: if `cancel` was set.
         """
         with (
-            StoreClaims(self._store, self._owner, self._request.lease_s) as claims,
+            StoreClaims(self._store, self._name, self._request.lease_s) as claims,
             tempfile.TemporaryDirectory(prefix="unbraid-batch-") as folder,
         ):
             songs = self._songs(Path(folder))
@@ -91,7 +73,7 @@ class StoreWorker:
                 if not self._open(songs):
                     break
                 self._cancel.check()
-                time.sleep(_LOOK_S)
+                time.sleep(LOOK_S)
         self._journal.publish()
 
     def _songs(self, folder: Path) -> list[tuple[RemoteSong, OutputPlan]]:
@@ -107,7 +89,7 @@ class StoreWorker:
             )
             for number, song in enumerate(songs)
         ]
-        plans = self._separator.plan(tracks, folder / "stems", request.output)
+        plans = self._separator.plan(tracks, folder / "stems", self._output)
         part, parts = request.shard
         return list(zip(songs, plans, strict=True))[part - 1 :: parts]
 
@@ -116,35 +98,35 @@ class StoreWorker:
         if self._after is None:
             return
         held = claims.give_up(self._after)
-        latest = self._journal.latest(self._digest)
+        self._journal.look()
         for song, plan in songs:
             if plan.group in held:
-                attempt = self._due(song, latest.get(plan.group)) or 1
+                attempt = self._attempt_of(song, plan) or 1
                 self._end(_Taken(song, plan, attempt), failed(plan, self._cause), self._after)
 
     def _taken(
         self, songs: list[tuple[RemoteSong, OutputPlan]], claims: StoreClaims
     ) -> Iterator[list[_Taken]]:
         """The songs that are still to be done, claimed and downloaded a few at a time."""
-        latest, batch = self._journal.latest(self._digest), list[_Taken]()
+        batch = list[_Taken]()
+        self._journal.look()
         for song, plan in songs:
-            attempt = self._due(song, latest.get(plan.group))
-            if attempt is None or not claims.take(plan.group):
+            if self._attempt_of(song, plan) is None or not claims.take(plan.group):
                 continue
-            latest = self._journal.latest(self._digest)  # another may have done it meanwhile
-            attempt = self._due(song, latest.get(plan.group))
+            self._journal.look()  # another may have done it meanwhile
+            attempt = self._attempt_of(song, plan)
             if attempt is None:
                 claims.release(plan.group)
                 continue
             batch.append(_Taken(song, plan, attempt))
-            if len(batch) == _AHEAD or attempt > 1:  # one that failed before comes alone
+            if len(batch) == AHEAD or attempt > 1:  # one that failed before comes alone
                 yield self._downloaded(batch)
                 batch = []
         if batch:
             yield self._downloaded(batch)
 
     def _downloaded(self, batch: list[_Taken]) -> list[_Taken]:
-        with ThreadPoolExecutor(_AHEAD) as pool:
+        with ThreadPoolExecutor(AHEAD) as pool:
             return list(pool.map(_download, batch))
 
     def _separate(self, batch: list[_Taken], claims: StoreClaims) -> None:
@@ -153,7 +135,7 @@ class StoreWorker:
             if taken.problem is not None:
                 self._finish(taken, failed(taken.plan, taken.problem), claims)
         results = self._separator.separate_many(
-            [taken.plan for taken in good], output=self._request.output, cancel=self._cancel
+            [taken.plan for taken in good], output=self._output, cancel=self._cancel
         )
         with closing(results):
             for taken, result in zip(good, results, strict=True):
@@ -162,7 +144,7 @@ class StoreWorker:
     def _finish(self, taken: _Taken, result: TrackResult, claims: StoreClaims) -> None:
         """Upload the stems, note the end, give the song back, and remove what is here of it."""
         if claims.is_held(taken.plan.group):  # else it was taken over, and another one reports it
-            self._end(taken, self._uploaded(taken, result), self._owner)
+            self._end(taken, self._uploaded(taken, result), self._name)
         claims.release(taken.plan.group)
         for path in (*result.outputs.values(), taken.plan.track.file):
             path.unlink(missing_ok=True)
@@ -187,55 +169,34 @@ class StoreWorker:
     def _check_free(self, plan: OutputPlan) -> None:
         """Refuse to replace objects that were not written for this song."""
         for name in plan.everything.values():
-            if not self._request.output.overwrite and self._store.exists(name):
+            if not self._output.overwrite and self._store.exists(name):
                 raise AudioWriteError(
                     f"{self._store.url}/{name} exists and was not written by unbraid; use "
                     "--overwrite to replace it"
                 )
 
     def _open(self, songs: list[tuple[RemoteSong, OutputPlan]]) -> bool:
-        latest = self._journal.latest(self._digest)
-        for song, plan in songs:
-            last = self._counting(song, latest.get(plan.group))
-            if last is None or (last.status == "failed" and last.attempt <= self._request.retries):
-                return True
-        return False
+        self._journal.look()
+        return not all(self._is_settled(self._last(song, plan)) for song, plan in songs)
 
-    def _due(self, song: RemoteSong, last: Entry | None) -> int | None:
-        """Number of the attempt that is due now; None if none is."""
-        last = self._counting(song, last)
-        if last is None:
-            return 1
-        if last.status != "failed" or last.attempt > self._request.retries:
-            return None
-        waited = time.time() >= last.time + self._request.pause_s(last.attempt)
-        return last.attempt + 1 if waited else None
+    def _attempt_of(self, song: RemoteSong, plan: OutputPlan) -> int | None:
+        """Number of the attempt that is due, as of the last look; None if none is."""
+        return self._due(self._last(song, plan))
 
-    def _counting(self, song: RemoteSong, last: Entry | None) -> Entry | None:
-        """The last attempt, if it was at this content and is not to be forgotten."""
-        if last is None or last.source != song.stamp:
-            return None
-        if last.status == "failed" and self._request.retry_failed and last.time < self._began:
-            return None
-        return last
+    def _last(self, song: RemoteSong, plan: OutputPlan) -> Entry | None:
+        """The last attempt that counts, as of the last look."""
+        return self._counting(self._journal.known(plan.group, self._digest), song.stamp)
 
     def _end(self, taken: _Taken, result: TrackResult, worker: str) -> None:
         self._journal.append(
-            Entry(
+            self._entry(
+                result,
                 song=taken.song.url,
                 key=taken.plan.group,
-                request=self._digest,
-                status=result.status,
                 attempt=taken.attempt,
-                time=time.time(),
                 worker=worker,
                 source=taken.song.stamp,
-                outputs={
-                    part: f"{self._store.url}/{name}" for part, name in result.outputs.items()
-                },
-                seconds_audio=result.seconds_audio,
-                seconds_wall=result.seconds_wall,
-                error=result.error,
+                outputs={p: f"{self._store.url}/{name}" for p, name in result.outputs.items()},
             )
         )
 

@@ -10,36 +10,31 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from unbraid.api import Separator
+from unbraid.batch.base_worker import AHEAD, LOOK_S, BaseWorker
 from unbraid.batch.claims import Claim, Claims
 from unbraid.batch.journal import Entry, Journal
 from unbraid.batch.request import BatchRequest
-from unbraid.separation.progress import CancelToken
 from unbraid.tracks.inputs import find_inputs
 from unbraid.tracks.names import InputTrack, OutputPlan
 from unbraid.tracks.records import load_record
 from unbraid.tracks.result import TrackResult, failed
 
 STATE = Path(".unbraid") / "batch"
-_AHEAD = 3
-"""Songs that a worker holds at a time: one being decoded, one separated, one written."""
-_LOOK_S = 0.5
 
 OnResult = Callable[[TrackResult], None]
 
 
-class Worker:
-    """One worker of a batch.
+class Worker(BaseWorker):
+    """One worker of a batch in a folder.
 
     Args:
         request: the batch.
         separator: the model, ready to run.
         on_result: called with the result of each song that this worker finished.
-        cancel: stops the worker soon, when set.
-        owner: name of this worker in claims and journal; None makes one.
-        after: name of a worker that died and that this one replaces: its songs count as failed.
-        cause: how that one died.
+        options: as `BaseWorker` takes them.
     """
 
     def __init__(
@@ -47,19 +42,11 @@ class Worker:
         request: BatchRequest,
         separator: Separator,
         on_result: OnResult | None = None,
-        cancel: CancelToken | None = None,
-        *,
-        owner: str | None = None,
-        after: str | None = None,
-        cause: str = "",
+        **options: Any,
     ) -> None:
-        self._request, self._separator = request, separator
-        self._owner, self._after, self._cause = owner, after, cause
-        self._began = time.time()
-        self._output = replace(request.output, skip_existing=True)
-        self._digest = separator.request(self._output)
+        super().__init__(request, separator, replace(request.output, skip_existing=True), **options)
         self._journal = Journal(request.folder)
-        self._on_result, self._cancel = on_result, cancel or CancelToken()
+        self._on_result = on_result
 
     def run(self) -> None:
         """Work until every song is done or has failed for good; with `watch` until cancelled.
@@ -77,7 +64,7 @@ class Worker:
                 if not self._request.watch and not self._open(plans):
                     return
                 self._cancel.check()
-                time.sleep(_LOOK_S)
+                time.sleep(LOOK_S)
                 if self._request.watch:
                     plans = self._plans()
 
@@ -132,56 +119,35 @@ class Worker:
                 claims.release(claim)
                 continue
             taken.append((plan, claim, attempt))
-            if len(taken) == (_AHEAD if attempt == 1 else 1):
+            if len(taken) == (AHEAD if attempt == 1 else 1):
                 break  # a song that failed before comes alone: it may take its worker with it
         return taken
 
     def _open(self, plans: Sequence[OutputPlan]) -> list[OutputPlan]:
         """The songs that are not done and have not failed for good."""
-        return [plan for plan in plans if not self._is_settled_for_good(plan)]
-
-    def _is_settled_for_good(self, plan: OutputPlan) -> bool:
-        last = self._last(plan)
-        if last is None:
-            return False
-        return last.status != "failed" or last.attempt > self._request.retries
+        return [plan for plan in plans if not self._is_settled(self._last(plan))]
 
     def _attempt_of(self, plan: OutputPlan) -> int | None:
         """Number of the attempt that is due for a song; None if none is due now."""
-        last = self._last(plan)
-        if last is None:
-            return 1
-        if self._is_settled_for_good(plan):
-            return None
-        due = last.time + self._request.pause_s(last.attempt)
-        return last.attempt + 1 if time.time() >= due else None
+        return self._due(self._last(plan))
 
     def _last(self, plan: OutputPlan) -> Entry | None:
         """The last attempt at this very content, with these settings, that still counts."""
-        last = self._journal.last(plan.group, self._digest)
-        if last is None or last.source != _stamp(plan.track.path):
+        last = self._counting(self._journal.last(plan.group, self._digest), _stamp(plan.track.path))
+        if last is not None and last.status != "failed" and not _has_files(plan):
             return None
-        if last.status != "failed":
-            return last if _has_files(plan) else None
-        if self._request.retry_failed and last.time < self._began:
-            return replace(last, attempt=0, time=0.0)
         return last
 
     def _end(self, plan: OutputPlan, attempt: int, result: TrackResult, worker: str) -> None:
         self._journal.append(
-            Entry(
+            self._entry(
+                result,
                 song=str(plan.track.path),
                 key=plan.group,
-                request=self._digest,
-                status=result.status,
                 attempt=attempt,
-                time=time.time(),
                 worker=worker,
                 source=_stamp(plan.track.path),
                 outputs={stem: str(path) for stem, path in result.outputs.items()},
-                seconds_audio=result.seconds_audio,
-                seconds_wall=result.seconds_wall,
-                error=result.error,
             )
         )
         if self._on_result is not None:
