@@ -7,10 +7,10 @@ stem       the mixture and each part -> encoders of their own -> one stem file
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from unbraid.audio.files import AudioInfo
 from unbraid.audio.stem_file import stem_labels, write_stem_file
 from unbraid.audio.tags import Tags
 from unbraid.audio.write import AudioFormat, AudioWriter
+from unbraid.closing import Closing
 from unbraid.side_by_side import Behind
 from unbraid.tracks.parts import Parts
 from unbraid.tracks.settings import OutputSettings
@@ -25,7 +26,7 @@ from unbraid.tracks.settings import OutputSettings
 MIXTURE = "mixture"
 
 
-class PartFiles:
+class PartFiles(Closing):
     """Encodes the parts of a song, each on a thread of its own, into a folder.
 
     Leaving the `with` block ends the encoding; then `finish()` gives the files.
@@ -93,16 +94,13 @@ class PartFiles:
             block = parts[name]
             sink.push(np.repeat(block, 2, axis=0) if self._stereo else block)
 
-    def __enter__(self) -> PartFiles:
-        return self
+    def close(self) -> None:
+        """End the encoding."""
+        self._stack.close()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
+    def abort(self) -> None:
+        """Leave the files as they are, after an error."""
+        self._stack.__exit__(*sys.exc_info())  # so that each writer knows of it
 
     @property
     def encoded(self) -> list[Path]:

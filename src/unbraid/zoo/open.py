@@ -252,7 +252,7 @@ def licence_of(name: str | Path) -> str:
     path = _local_path(name)
     members = load_catalog().members(str(name)) if path is None else []
     if members:
-        return "; ".join(dict.fromkeys(member.licence for member in members))
+        return public_card(str(name)).licence
     if path is not None and path in bundled_files().values():
         return bundled_licence(path)
     if path is None or path.suffix in (*_YAML, ONNX_SUFFIX):

@@ -37,6 +37,13 @@ class _Layer:
         for name, vector in zip(("bias", "scale", "shift"), vectors, strict=False):
             setattr(self._of, name, pointer(vector))
 
+    def _take(self, quarters: Sequence[Float[np.ndarray, "_h _w ins outs"]], axis: int) -> None:
+        """Weights mixed, or as they are where they are many; `axis` as in `_joined`."""
+        if sum(quarter.size for quarter in quarters) <= _MANY:
+            self._mix([_joined(point, axis) for point in _mixed_quarters(quarters)])
+        else:
+            self._keep([quarter.reshape(-1, *quarter.shape[2:]) for quarter in quarters])
+
     def _mix(self, parts: Sequence[np.ndarray]) -> None:
         """Weights in panels, one part behind the other."""
         packed = np.concatenate([pack(part[None]).reshape(-1) for part in parts])
@@ -63,11 +70,8 @@ class Down(_Layer):
         self._few = self.ins <= _FEW
         if self._few:
             self._mix([taps.reshape(-1, self.outs)])
-        elif weight.size <= _MANY:
-            points = _mixed_quarters(_quarters(taps))
-            self._mix([_joined(point, 0) for point in points])
         else:
-            self._keep([q.reshape(-1, *q.shape[2:]) for q in _quarters(taps)])
+            self._take(_quarters(taps), 0)
 
     def __call__(
         self,
@@ -94,10 +98,8 @@ class Up(_Layer):
         self._one = self.outs == 1
         if self._one:
             self._mix([weight.reshape(self.ins, 25)])
-        elif weight.size <= _MANY:
-            self._mix([_joined(point, 1) for point in _mixed_quarters(quarters)])
         else:
-            self._keep([q.reshape(-1, *q.shape[2:]) for q in quarters])
+            self._take(quarters, 1)
 
     def __call__(
         self,
@@ -118,10 +120,7 @@ class Same(_Layer):
     ) -> None:
         super().__init__(weight.shape[1], bias, None)
         taps, self._adding = weight.transpose(2, 3, 1, 0), adding
-        if weight.size <= _MANY:
-            self._mix([_joined(point, 0) for point in _mixed_quarters([taps])])
-        else:
-            self._keep([taps.reshape(9, *taps.shape[2:])])
+        self._take([taps], 0)
 
     def __call__(
         self,
