@@ -47,6 +47,14 @@ class BaseWorker:
         self._began = time.time()
         self._digest = separator.request(output)
 
+    def run(self) -> None:
+        """Work until every song is done or has failed for good.
+
+        Raises:
+            Cancelled: if `cancel` was set.
+        """
+        raise NotImplementedError
+
     def _counting(self, last: Entry | None, source: tuple[int, int] | None) -> Entry | None:
         """The last attempt at a song, if it was at this content and is not to be forgotten."""
         if last is None or last.source != source:

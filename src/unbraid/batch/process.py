@@ -7,12 +7,17 @@ import os
 import pickle
 import signal
 import sys
+from pathlib import Path
 
 from unbraid.api import Separator
+from unbraid.batch.base_worker import BaseWorker
+from unbraid.batch.request import BatchRequest
 from unbraid.batch.store_worker import StoreWorker
 from unbraid.batch.supervisor import WorkerOrder
 from unbraid.batch.worker import Worker
+from unbraid.engines.load import kernels_note
 from unbraid.errors import Cancelled, UnbraidError
+from unbraid.models.default import DEFAULT_MODEL
 from unbraid.separation.progress import CancelToken
 
 
@@ -23,22 +28,43 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: cancel.cancel())
     try:
         separator = Separator(**order.request.separator)
-        kind = StoreWorker if order.request.has_urls else Worker
-        worker = kind(
-            order.request,
-            separator,
-            cancel=cancel,
-            owner=order.owner,
-            after=order.after,
-            cause=order.cause,
-        )
+        worker = make_worker(order, separator, cancel)
     except UnbraidError as error:
         print(f"unbraid: {error}", file=sys.stderr)
         return 2
+    note = kernels_note_of(order.request, separator) if order.has_voice else None
+    if note is not None:
+        print(f"note: {note}", file=sys.stderr)
     os.write(sys.stdout.fileno(), b"ready\n")
     with contextlib.suppress(Cancelled):
         worker.run()
     return 0
+
+
+def make_worker(order: WorkerOrder, separator: Separator, cancel: CancelToken) -> BaseWorker:
+    """The worker that an order describes.
+
+    Raises:
+        UnbraidError: if the request cannot be met.
+    """
+    kind = StoreWorker if order.request.has_urls else Worker
+    return kind(
+        order.request,
+        separator,
+        cancel=cancel,
+        owner=order.owner,
+        after=order.after,
+        cause=order.cause,
+    )
+
+
+def kernels_note_of(request: BatchRequest, separator: Separator) -> str | None:
+    """One line where the compiled kernels are missing and would run the model faster."""
+    model, config = separator.model, request.separator.get("model_config")
+    name = request.separator.get("model", DEFAULT_MODEL)
+    if not isinstance(name, (str, Path)):
+        return None
+    return kernels_note(name, model.device, model.precision, config=config)
 
 
 if __name__ == "__main__":

@@ -30,12 +30,14 @@ class WorkerOrder:
         owner: name of the worker.
         after: name of a dead worker that it replaces.
         cause: how that one died.
+        has_voice: whether it may write notes about this machine on stderr.
     """
 
     request: BatchRequest
     owner: str
     after: str | None = None
     cause: str = ""
+    has_voice: bool = False
 
 
 class _Running:
@@ -67,7 +69,11 @@ class _Running:
 
 
 def run_workers(
-    request: BatchRequest, count: int, on_tick: Callable[[], None] = lambda: None
+    request: BatchRequest,
+    count: int,
+    on_tick: Callable[[], None] = lambda: None,
+    *,
+    notes: bool = False,
 ) -> None:
     """Run `count` workers until the batch is finished.
 
@@ -75,10 +81,12 @@ def run_workers(
         request: the batch.
         count: processes.
         on_tick: called several times a second.
+        notes: whether the first worker writes notes about this machine on stderr.
     Raises:
         UnbraidError: if a worker cannot start; its own message is on stderr.
     """
-    running = [_Running(WorkerOrder(request, _name())) for _ in range(count)]
+    orders = [WorkerOrder(request, _name(), has_voice=notes and n == 0) for n in range(count)]
+    running = [_Running(order) for order in orders]
     try:
         while running:
             running = [worker for old in running if (worker := _still(request, old)) is not None]

@@ -3,14 +3,14 @@
 unbraid batch ~/Music -o stems                    run the command again to resume
 unbraid batch ~/Music -o stems --workers 2        the same command on other machines helps
 unbraid batch ~/Music -o stems --watch            also separate songs that are added later
+unbraid batch ~/Music -o stems --ray              on a Ray cluster: here, or --ray HOST:PORT
 unbraid batch status stems                        show the progress
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from unbraid.batch.journal import Entry, Journal
     from unbraid.batch.request import BatchRequest
     from unbraid.batch.store_state import StoreJournal
+    from unbraid.cli.batch_progress import BatchProgress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_run(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--workers", metavar="N", type=types.count, default=1, help="processes here (%(default)s)")
+    add("--workers", metavar="N", type=types.count, help="processes here (1); with --ray at most")
+    ray = "work on a Ray cluster at this address (that in RAY_ADDRESS, or a new one here)"
+    add("--ray", metavar="ADDRESS", type=types.ray_address, nargs="?", const="", help=ray)
     shard = "only share I of N of the songs, for job arrays"
     add("--shard", metavar="I/N", type=types.shard, default=(1, 1), help=shard)
     add("--retries", metavar="N", type=int, default=2, help="of a failed song (%(default)s)")
@@ -58,14 +61,36 @@ def run(options: argparse.Namespace) -> int:
         return _status(options)
     if options.out is None:
         raise SettingsError("a batch needs an output folder: -o DIR")
-    from unbraid.batch.supervisor import run_workers
+    from unbraid.cli.batch_progress import BatchProgress
 
     request = _request(options)
     if not request.has_urls:
         request.folder.mkdir(parents=True, exist_ok=True)
-    with _Progress(request, quiet=options.quiet, as_json=options.json) as progress:
-        run_workers(request, options.workers, progress.tick)
+    with BatchProgress(
+        _journal(request),
+        request.retries,
+        partial(_count, request),
+        quiet=options.quiet,
+        as_json=options.json,
+    ) as progress:
+        _work(request, options, progress)
     return 1 if progress.failed else 0
+
+
+def _work(request: BatchRequest, options: argparse.Namespace, progress: BatchProgress) -> None:
+    from unbraid.batch.ray_cluster import run_on_ray
+    from unbraid.batch.supervisor import run_workers
+
+    if options.ray is None:
+        run_workers(request, options.workers or 1, progress.tick, notes=not options.quiet)
+        return
+    run_on_ray(
+        request,
+        options.ray,
+        options.workers,
+        progress.tick,
+        lambda note: progress.note(f"note: {note}"),
+    )
 
 
 def _request(options: argparse.Namespace) -> BatchRequest:
@@ -88,62 +113,27 @@ def _request(options: argparse.Namespace) -> BatchRequest:
     )
 
 
-class _Progress:
-    """Shows what the workers write into the journal."""
-
-    def __init__(self, request: BatchRequest, *, quiet: bool, as_json: bool) -> None:
-        self._journal, self._quiet, self._json = _journal(request), quiet, as_json
-        self._retries = request.retries
-        self._seen = len(self._journal.lines())
-        self._ended: dict[str, Entry] = {}
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.tick()
-        if not self._quiet and error[0] is None:
-            self._summary()
-
-    @property
-    def failed(self) -> list[Entry]:
-        """The songs that failed for good, in this run or an earlier one."""
-        return [entry for entry in self._journal.entries() if entry.status == "failed"]
-
-    def tick(self) -> None:
-        """Show the new lines."""
-        lines = self._journal.lines()
-        for entry in lines[self._seen :]:
-            self._ended[entry.key] = entry
-            if self._json:
-                print(json.dumps(vars(entry)), flush=True)
-            if not self._quiet:
-                print(self._line(entry), file=sys.stderr, flush=True)
-        self._seen = len(lines)
-
-    def _line(self, entry: Entry) -> str:
-        if entry.status != "failed":
-            seconds = "" if entry.seconds_wall is None else f" in {entry.seconds_wall:.1f} s"
-            return f"{entry.song}: {entry.status}{seconds}"
-        again = "; it will be tried again" if entry.attempt <= self._retries else ""
-        return f"{entry.song}: failed: {entry.error}{again}"
-
-    def _summary(self) -> None:
-        done = sum(entry.status != "failed" for entry in self._ended.values())
-        print(f"{done} done in this run, {len(self.failed)} failed", file=sys.stderr)
-        for entry in self.failed:
-            if entry.key not in self._ended:
-                print(f"{entry.song}: failed earlier: {entry.error}", file=sys.stderr)
-        if self.failed:
-            print("--retry-failed tries them again", file=sys.stderr)
-
-
 def _journal(request: BatchRequest) -> Journal | StoreJournal:
     from unbraid.batch.journal import Journal
     from unbraid.batch.store import Store
     from unbraid.batch.store_state import StoreJournal
 
     return StoreJournal(Store(str(request.out))) if request.has_urls else Journal(request.folder)
+
+
+def _count(request: BatchRequest) -> int | None:
+    """How many songs the batch is about; None if more may come."""
+    from unbraid.batch.store import find_songs
+    from unbraid.tracks.inputs import find_inputs
+
+    if request.watch:
+        return None
+    if request.has_urls:
+        found = len(find_songs(request.inputs, str(request.out)))
+    else:
+        found = len(find_inputs(list(request.inputs), request.folder))
+    part, parts = request.shard
+    return len(range(found)[part - 1 :: parts])
 
 
 def _status(options: argparse.Namespace) -> int:

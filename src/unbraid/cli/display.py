@@ -34,9 +34,7 @@ class Display(Closing):
         self.total = total
         self.pages: list[Path] = []
         self.begun = time.monotonic()
-        self.console = Console(
-            stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True
-        )
+        self.console = make_console()
 
     def begin(self, name: str) -> None:
         """A song starts."""
@@ -114,14 +112,7 @@ class LiveDisplay(PlainDisplay):
         self._turns = self._ended = 0
         self._fraction = 0.0
         self._song_begun = self.begun
-        self._bars = Progress(
-            TextColumn("{task.fields[name]}", markup=False),
-            BarColumn(bar_width=None),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[left]}", markup=False),
-            console=self.console,
-            transient=True,
-        )
+        self._bars = make_bars(self.console)
         self._all = (
             self._bars.add_task("", total=total, name="all songs", left="") if total > 1 else None
         )
@@ -175,6 +166,23 @@ def make_display(total: int, *, quiet: bool, report: bool = False) -> Display:
     if quiet:
         return Display(total)
     return LiveDisplay(total, report=report) if sys.stderr.isatty() else PlainDisplay(total)
+
+
+def make_console() -> Console:
+    """Stderr, on which texts appear as they are."""
+    return Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def make_bars(console: Console) -> Progress:
+    """Bars whose tasks have the fields `name` and `left`; they vanish at the end."""
+    return Progress(
+        TextColumn("{task.fields[name]}", markup=False),
+        BarColumn(bar_width=None),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[left]}", markup=False),
+        console=console,
+        transient=True,
+    )
 
 
 def time_left(elapsed_s: float, fraction: float) -> str:

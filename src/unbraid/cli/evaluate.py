@@ -115,8 +115,8 @@ def _of_folders(options: argparse.Namespace, settings: EvaluationSettings) -> Su
 
 def _of_model(options: argparse.Namespace, settings: EvaluationSettings) -> Summary:
     from unbraid.api import OutputSettings, Separator
-    from unbraid.cli.separate import kernels_note
     from unbraid.data.tracks import dataset_tracks
+    from unbraid.engines.load import kernels_note
     from unbraid.evaluation.evaluate import evaluate_jobs
     from unbraid.evaluation.model_jobs import model_jobs
     from unbraid.evaluation.summary import summarize
@@ -125,7 +125,8 @@ def _of_model(options: argparse.Namespace, settings: EvaluationSettings) -> Summ
     split = options.split or "test"
     tracks = dataset_tracks(options.data, split)
     separator = Separator(model=options.model, **_separation(options))
-    if not options.quiet and (note := kernels_note(separator, options.model)) is not None:
+    note = kernels_note(options.model, separator.model.device, separator.model.precision)
+    if not options.quiet and note is not None:
         print(f"note: {note}", file=sys.stderr)
     settings = replace(settings, leaked=settings.leaked or known_leak(options.model))
     output = OutputSettings(

@@ -74,6 +74,7 @@ _EXTRAS = {
     "uvicorn": "web",
     "onnx": "onnx",
     "onnxruntime": "onnx",
+    "ray": "ray",
 }
 """Optional packages -> the extra that installs them."""
 

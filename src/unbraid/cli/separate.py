@@ -170,10 +170,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _say_how(separator: Separator, options: argparse.Namespace, display: Display) -> None:
+    from unbraid.engines.load import kernels_note
+
+    model, name = separator.model, separator_arguments(options)["model"]
     if options.verbose:
-        model = separator.model
         display.note(f"{model.name} runs on {model.device} in {model.engine}")
-    elif (note := _kernels_note(separator, options)) is not None:
+    elif note := kernels_note(name, model.device, model.precision, config=options.config):
         display.note(note)
     if options.segment is None and separator.settings.segment_s is not None:
         display.note(f"segments of {separator.settings.segment_s:g} s, to stay in memory")
@@ -210,24 +212,6 @@ def _run_all(
             if options.json:
                 print(json.dumps(result.as_dict(), default=str), flush=True)
     return results
-
-
-def _kernels_note(separator: Separator, options: argparse.Namespace) -> str | None:
-    return kernels_note(separator, separator_arguments(options)["model"], options.config)
-
-
-def kernels_note(separator: Separator, model: str, config: str | None = None) -> str | None:
-    """One line where the compiled kernels are missing and would run the model faster."""
-    from unbraid.engines.load import missing_kernels
-
-    ready = separator.model
-    missing = missing_kernels(model, ready.device, ready.precision, config=config)
-    if missing is None:
-        return None
-    return (
-        f"{missing}, so separating is slower than it could be; with a C++ compiler installed, "
-        "installing unbraid again builds the kernels"
-    )
 
 
 def _with_report(

@@ -62,6 +62,16 @@ def shard(text: str) -> tuple[int, int]:
     raise ArgumentTypeError(f"I/N with I from 1 to N, such as 1/4, got {text!r}")
 
 
+def ray_address(text: str) -> str:
+    """ "auto", "HOST:PORT" or "ray://HOST:PORT"."""
+    host, colon, port = text.removeprefix("ray://").rpartition(":")
+    if text in ("", "auto") or (host and colon and port.isdecimal() and "/" not in host):
+        return text
+    raise ArgumentTypeError(
+        f"HOST:PORT, ray://HOST:PORT or auto, got {text!r}; without an address, write --ray last"
+    )
+
+
 def named_folder(text: str) -> tuple[str, Path]:
     """ "NAME=DIR"."""
     name, equals, folder = text.partition("=")

@@ -125,6 +125,19 @@ def missing_kernels(
     return next((reason for reason in reasons if reason is not None), None)
 
 
+def kernels_note(
+    name: str | Path, device: str, precision: str, *, config: str | Path | None = None
+) -> str | None:
+    """`missing_kernels` as a line for people who wait for the model."""
+    missing = missing_kernels(name, device, precision, config=config)
+    if missing is None:
+        return None
+    return (
+        f"{missing}, so separating is slower than it could be; with a C++ compiler installed, "
+        "installing unbraid again builds the kernels"
+    )
+
+
 def _leaves(stored: StoredModel) -> Iterator[StoredModel]:
     """The single models that a model is made of."""
     if not is_composite(stored.architecture):
