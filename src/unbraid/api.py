@@ -59,7 +59,7 @@ class Separator:
     Args:
         model: name or path of a model, or a model itself.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
-        overlap, shifts, seed, segment_s: see `SeparationSettings`.
+        overlap, shifts, seed, segment_s, windows: see `SeparationSettings`.
         on_progress: called with `Progress`; its fraction is that of the whole song.
         precision, threads, max_memory, batch_size, model_config: see `RunSettings`.
         progress: draw progress on stderr.
@@ -84,6 +84,7 @@ class Separator:
         on_progress: Callable[[Progress], None] | None = None,
         *,
         segment_s: float | None = None,
+        windows: str = "triangle",
         precision: str = "auto",
         threads: int | str | None = None,
         max_memory: int | str | None = None,
@@ -93,7 +94,9 @@ class Separator:
     ) -> None:
         self._arguments = {name: value for name, value in locals().items() if name != "self"}
         batch = 1 if batch_size is None else batch_size
-        settings = SeparationSettings(segment_s, overlap, shifts, seed, batch_size=batch)
+        settings = SeparationSettings(
+            segment_s, overlap, shifts, seed, batch_size=batch, windows=windows
+        )
         self.run_settings = RunSettings(
             device, precision, threads, max_memory, batch_size, model_config
         )

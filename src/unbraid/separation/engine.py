@@ -25,7 +25,8 @@ from unbraid.engines.run import run_model, runs_elsewhere
 from unbraid.errors import ModelError, ShapeError
 from unbraid.models.base import SeparationModel, TensorModel
 from unbraid.models.compose.bag import Bag
-from unbraid.separation.overlap_add import RunningSum, SegmentWeights
+from unbraid.separation.mirrored import cropped, fill_mirrored, mirrored
+from unbraid.separation.overlap_add import FlatWeights, RunningSum, SegmentWeights
 from unbraid.separation.plan import Pass, plan_passes
 from unbraid.separation.progress import CancelToken, Progress, Watch, Work
 from unbraid.separation.reader import SongReader
@@ -113,18 +114,29 @@ def run_pass(
     Yields:
         blocks (b s c n), n >= 1, in order, together as long as the song: the model's share.
     """
-    weights = SegmentWeights(
-        plan.length, plan.stride, plan.settings.transition_power, plan.longest_lane
-    )
+    reader = SongReader(mirrored(blocks, plan.border), model.spec.channels, plan.samples)
+    separated = _separate(model, plan, reader, work, on_free)
+    return cropped(separated, plan.border, plan.samples - 2 * plan.border)
+
+
+def _separate(
+    model: SeparationModel,
+    plan: Pass,
+    reader: SongReader,
+    work: Work,
+    on_free: Callable[[], None] | None,
+) -> Iterator[Float[np.ndarray, "b s c _n"]]:
+    """The same with the borders of the plan."""
+    weights = plan.weights()
     shares = np.asarray(plan.shares, np.float32)[:, None, None] / np.float32(len(plan.starts))
     running = RunningSum()
-    reader = SongReader(blocks, model.spec.channels, plan.samples)
     passes = _passes(model, plan, reader, work, on_free)
     if runs_elsewhere(model):  # it runs the next batch while this one is added up
         passes = ahead(passes, depth=1)
     with closing(passes):
         for batch, finished, estimates in passes:
-            _add_all(running, batch, estimates, shares, weights)
+            for segment, part in zip(batch, np.split(estimates, len(batch)), strict=True):
+                _add(running, segment, plan.seen(segment), part, shares, weights)
             model.take_back(estimates)  # the next pass reuses their memory
             del estimates
             work.advance(sum(segment.length for segment in batch))
@@ -143,9 +155,12 @@ def _passes(
     reach = max((wide - length) // 2 for length, wide in valid.items())
     for batch, next_start in in_batches(plan.segments(), plan.settings.batch_size):
         work.check()
-        spans = [extend(segment, valid[segment.length]) for segment in batch]
+        seen = plan.seen(batch[0]).length  # that of all: they are equally long
+        spans = [extend(plan.seen(segment), valid[seen]) for segment in batch]
         # Always a copy: a model may write to its input.
         mixture = np.concatenate([reader.read(*span) for span in spans])
+        if seen // 2 < batch[0].length < seen:
+            fill_mirrored(mixture, batch[0].length)
         finished = plan.samples if next_start is None else next_start
         reader.forget(finished - reach)
         estimates = run_model(model, mixture)
@@ -157,9 +172,12 @@ def _passes(
 
 
 def _valid_lengths(model: SeparationModel, plan: Pass) -> dict[int, int]:
-    """For each length of segment that occurs, the length that the model wants to see."""
+    """For each length that the model is to see, the length that it wants to see."""
     valid = {}
-    for length in sorted({segment.length for segment in plan.segments()}, reverse=True):
+    for length in sorted({plan.seen(segment).length for segment in plan.segments()}, reverse=True):
+        if plan.settings.windows == "flat":
+            valid[length] = length  # it extends what it gets by itself
+            continue
         valid[length] = model.valid_samples(length)
         if valid[length] < length:
             raise ModelError(
@@ -168,26 +186,16 @@ def _valid_lengths(model: SeparationModel, plan: Pass) -> dict[int, int]:
     return valid
 
 
-def _add_all(
-    running: RunningSum,
-    batch: list[Segment],
-    estimates: Float[np.ndarray, "n s c wide"],
-    shares: Float[np.ndarray, "s 1 1"],
-    weights: SegmentWeights,
-) -> None:
-    for segment, part in zip(batch, np.split(estimates, len(batch)), strict=True):
-        _add(running, segment, part, shares, weights)
-
-
 def _add(
     running: RunningSum,
     segment: Segment,
+    seen: Segment,
     estimates: Float[np.ndarray, "b s c wide"],
     shares: Float[np.ndarray, "s 1 1"],
-    weights: SegmentWeights,
+    weights: SegmentWeights | FlatWeights,
 ) -> None:
     """Trim the neighbourhood off, weight, and add what lies within the song."""
-    left = (estimates.shape[-1] - segment.length) // 2
+    left = (estimates.shape[-1] - seen.length) // 2
     before_song = max(0, -segment.start)
     kept = estimates[..., left + before_song : left + segment.length]
     weight = weights.of(segment.number, segment.length)[before_song:]

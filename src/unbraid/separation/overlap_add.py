@@ -80,6 +80,53 @@ class SegmentWeights:
         return share
 
 
+class FlatWeights:
+    """As `SegmentWeights`, for windows that are flat and fade over a tenth of a segment at either
+    end; the first one does not fade in, and those that reach the end do not fade out.
+
+    These are the windows of Music-Source-Separation-Training's inference. Segments that lie alone
+    on the zero of their fade are silent there.
+
+    Args:
+        length, stride: of the segments, in samples.
+        samples: of the song.
+    """
+
+    def __init__(self, length: int, stride: int, samples: int) -> None:
+        self._length, self._stride, self._samples = length, stride, samples
+        self._count = -(-samples // stride)
+        fade = length // 10
+        self._fade_in = np.ones(length)
+        self._fade_in[:fade] = np.linspace(0, 1, fade)
+        self._fade_out = np.ones(length)
+        self._fade_out[length - fade :] = np.linspace(1, 0, fade)
+        self._known: dict[tuple[int, int], np.ndarray] = {}
+
+    def of(self, number: int, length: int) -> Float[np.ndarray, " n"]:
+        """Weights, float32, of the first `length` samples of that segment."""
+        reach = (self._length - 1) // self._stride  # segments further away do not overlap
+        # A segment that reaches the end may be `reach` before the last one.
+        near = min(number, reach + 1), min(self._count - 1 - number, 2 * reach + 1)
+        if near not in self._known:
+            self._known[near] = self._share(number, reach)
+        return self._known[near][:length]
+
+    def _share(self, number: int, reach: int) -> Float[np.ndarray, " n"]:
+        total = np.zeros(self._length)
+        for other in range(max(0, number - reach), min(self._count, number + reach + 1)):
+            distance = (other - number) * self._stride
+            begin, end = max(0, distance), min(self._length, self._length + distance)
+            total[begin:end] += self._window(other)[begin - distance : end - distance]
+        window = self._window(number)
+        share: np.ndarray = np.divide(window, total, out=np.zeros_like(total), where=total > 0)
+        return share.astype(np.float32)
+
+    def _window(self, number: int) -> Float[np.ndarray, " n"]:
+        window = self._fade_in if number else np.ones(self._length)
+        ends = number * self._stride + self._length >= self._samples
+        return window if ends else window * self._fade_out
+
+
 class RunningSum:
     """A long sum; only the part that still grows is held, always in the same memory.
 

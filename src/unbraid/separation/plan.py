@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from unbraid.errors import SegmentTooLong, SettingsError
 from unbraid.models.base import ModelSpec
 from unbraid.models.compose.bag import Bag
+from unbraid.separation.overlap_add import FlatWeights, SegmentWeights
 from unbraid.separation.segments import Segment, merge_lanes, stride_samples
 from unbraid.separation.settings import SeparationSettings
 from unbraid.separation.shifts import lane_starts
@@ -23,7 +24,9 @@ class Pass:
         samples: length of the song.
         starts: for each shift, where its lane of segments starts (0 or before).
         length, stride: of the segments, in samples.
-        settings: the rest (transition_power, batch_size).
+        settings: the rest (transition_power, batch_size, windows).
+        border: samples that the song is extended by on either side, mirrored; `samples` counts
+            them.
     """
 
     member: int
@@ -33,10 +36,24 @@ class Pass:
     length: int
     stride: int
     settings: SeparationSettings
+    border: int = 0
 
     def segments(self) -> Iterator[Segment]:
         """The segments of all lanes, in the order of their starts."""
         return merge_lanes(self.starts, self.samples, self.length, self.stride)
+
+    def seen(self, segment: Segment) -> Segment:
+        """What the model is to see of a segment: with flat windows always a whole one."""
+        if self.settings.windows == "flat":
+            return segment._replace(stop=segment.start + self.length)
+        return segment
+
+    def weights(self) -> SegmentWeights | FlatWeights:
+        """How much each segment counts at each of its samples."""
+        if self.settings.windows == "flat":
+            return FlatWeights(self.length, self.stride, self.samples)
+        power = self.settings.transition_power
+        return SegmentWeights(self.length, self.stride, power, self.longest_lane)
 
     @property
     def longest_lane(self) -> int:
@@ -65,8 +82,15 @@ def plan_passes(bag: Bag, samples: int, settings: SeparationSettings) -> list[Pa
             longest_lane = samples - min(starts[member])
             length = _segment_samples(bag.spec, bag.segments[member], longest_lane, settings)
             stride = stride_samples(length, settings.overlap) if settings.split else length
-            passes.append(Pass(member, shares, samples, starts[member], length, stride, settings))
+            border = _border(samples, length - stride, settings)
+            lane = (samples + 2 * border, starts[member], length, stride)
+            passes.append(Pass(member, shares, *lane, settings, border))
     return passes
+
+
+def _border(samples: int, overlap: int, settings: SeparationSettings) -> int:
+    """Samples to mirror on either side: with flat windows the overlap, if the song has two."""
+    return overlap if settings.windows == "flat" and samples > 2 * overlap else 0
 
 
 def _segment_samples(

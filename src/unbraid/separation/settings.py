@@ -12,6 +12,9 @@ LONGEST_SEGMENT_S = 3600.0
 """No machine takes more in one pass; `split=False` puts a whole song through, however long."""
 
 
+WINDOWS = ("triangle", "flat")
+
+
 @dataclass(frozen=True)
 class SeparationSettings:
     """Segments, overlap, shifts. The only place with the program's defaults.
@@ -29,6 +32,10 @@ class SeparationSettings:
             for each shift, used by all members of a bag, or shifts x members in the order of
             drawing (all shifts of the first member first). With `shifts=0` their number is the
             number of shifts.
+        windows: how segments are mixed where they overlap: "triangle" fades each into the next over
+            all of it, as Demucs does; "flat" fades over a tenth of a segment, mirrors the song at
+            both ends and needs no shifts, as Music-Source-Separation-Training does, whose models
+            are scored so.
         batch_size: segments in one forward pass; more is faster on a GPU and takes more memory.
 
     Raises:
@@ -46,6 +53,7 @@ class SeparationSettings:
     split: bool = True
     shift_offsets: Sequence[int] | None = None
     batch_size: int = 1
+    windows: str = "triangle"
 
     def __post_init__(self) -> None:
         if self.segment_s is not None and not (0 < self.segment_s <= LONGEST_SEGMENT_S):
@@ -63,6 +71,10 @@ class SeparationSettings:
             raise SettingsError(f"shifts is 0 (none) or more, got {self.shifts}")
         if self.batch_size < 1:
             raise SettingsError(f"batch_size is 1 or more, got {self.batch_size}")
+        if self.windows not in WINDOWS:
+            raise SettingsError(f"windows are {' or '.join(WINDOWS)}, got {self.windows!r}")
+        if self.windows == "flat" and (self.shifts or self.shift_offsets):
+            raise SettingsError("flat windows go without shifts; leave them out, or windows")
         if self.shift_offsets is not None:
             object.__setattr__(self, "shift_offsets", tuple(self.shift_offsets))
             if any(offset < 0 for offset in self.shift_offsets):

@@ -101,7 +101,7 @@ def _kind(content: Mapping[str, Any], model: Mapping[str, Any], training: Mappin
         return str(content["model"])
     raise CheckpointError(
         "it does not name its network, and its settings fit none of unbraid's: "
-        f"{', '.join(_READERS)}"
+        f"{', '.join(_READERS)}; if it is one of these, say so: training.model_type"
     )
 
 
