@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from unbraid.songs.ingredients import find_ingredients
+from unbraid.songs.make_song import make_low_end, make_song
 from unbraid.songs.multitracks import (
     CROSSOVERS_HZ,
     find_multitracks,
@@ -29,7 +30,7 @@ from unbraid.songs.multitracks import (
     low_register,
     multitrack_stems,
 )
-from unbraid.songs.song import STEMS, SongSettings, make_low_end, make_song
+from unbraid.songs.song import STEMS, SongSettings
 
 REAL = "CC0-1.0: Software-Entwicklungskit, Everything is Free"
 SINGERS = ("Lithium", "Caesium", "Francium")  # whose vocals the synthetic songs borrow

@@ -36,8 +36,9 @@ from unbraid.errors import UnbraidError
 from unbraid.songs.dataset_writer import make_tracks, write_track
 from unbraid.songs.effects import RATE
 from unbraid.songs.ingredients import find_ingredients
+from unbraid.songs.make_song import make_song
 from unbraid.songs.multitracks import Multitrack, find_multitracks, multitrack_stems
-from unbraid.songs.song import STEMS, SongSettings, make_song
+from unbraid.songs.song import STEMS, SongSettings
 
 SETTINGS = SongSettings(seconds=(40, 50))
 KINDS = ("band", "electronic", "midi")

@@ -123,7 +123,7 @@ def pieces_heard(ingredients: Ingredients, seed: int, songs: int) -> frozenset[s
     """Names of the MIDI pieces in the made-up songs that training had.
 
     Which piece a song plays is drawn before anything sounds, so that the songs' beginnings are
-    enough: the same draws as in `unbraid.songs.song`, and make_data.py's seeds.
+    enough: the same draws as in `unbraid.songs.other_parts`, and make_data.py's seeds.
     """
     heard = set()
     for number in range(songs):

@@ -7,7 +7,7 @@ from scipy import signal
 
 from studies.quartet.band import peaking
 from studies.quartet.rhythm import Rhythm
-from unbraid.songs import compose, synth
+from unbraid.songs import compose, patches, synth
 from unbraid.songs import effects as fx
 from unbraid.songs.notes import Note
 
@@ -145,7 +145,7 @@ class Guitars(Rhythm):
             notes = (compose.arpeggio if role == "pluck" else compose.melody)(rng, plan, bars)
         if self.chance(0.15):
             return synth.render(
-                notes, synth.patch(rng, "pluck" if role == "chords" else role), self.samples
+                notes, patches.patch(rng, "pluck" if role == "chords" else role), self.samples
             )
         programs = {
             "pad": (16, 17, 18, 19, 48, 49, 50, 51, 52, 89, 90, 91, 61),

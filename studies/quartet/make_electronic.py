@@ -15,21 +15,23 @@ import numpy as np
 
 from studies.quartet.band import FONTS
 from studies.quartet.batches import STEMS
-from unbraid.songs import song
+from unbraid.songs.deep_bass import LINES
 from unbraid.songs.ingredients import Ingredients, find_ingredients
+from unbraid.songs.make_song import make_low_end, make_song
+from unbraid.songs.song import SongSettings
 
 
 def make(seed: tuple[int, int], ingredients: Ingredients) -> np.ndarray:
     """One song: two in three electronic, the third drums and a deep bass alone."""
-    settings = song.SongSettings(seconds=(40, 40))
+    settings = SongSettings(seconds=(40, 40))
     number = seed[1]
     silent = replace(ingredients, soundfont=FONTS[number % 2])
     silent.__dict__["voices"] = {}  # nobody sings
     if number % 3 == 2:
-        line = song.LINES[number // 3 % len(song.LINES)]
-        stems, _ = song.make_low_end(seed, silent, settings, line=line)
+        line = LINES[number // 3 % len(LINES)]
+        stems, _ = make_low_end(seed, silent, settings, line=line)
     else:
-        stems, _ = song.make_song(seed, silent, settings, "electronic")
+        stems, _ = make_song(seed, silent, settings, "electronic")
     samples = len(next(iter(stems.values())))
     silence = np.zeros((samples, 2), np.float32)
     audio = np.stack([stems.get(stem, silence) for stem in STEMS])

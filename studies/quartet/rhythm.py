@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from studies.quartet.band import Band
-from unbraid.songs import compose, soundfont, synth
+from unbraid.songs import compose, patches, soundfont, synth
 from unbraid.songs import effects as fx
 from unbraid.songs.notes import Note
 
@@ -221,7 +221,7 @@ class Rhythm(Band):
                 self.samples,
             )
         else:
-            audio = synth.render(notes, synth.patch(rng, "bass"), self.samples)
+            audio = synth.render(notes, patches.patch(rng, "bass"), self.samples)
         audio = np.repeat(audio.mean(1, keepdims=True), 2, 1)
         if self.chance(0.7):
             audio = fx.compress(audio, rng.uniform(2, 8), rng.uniform(0.05, 0.3))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from unbraid.errors import SettingsError
-from unbraid.songs import compose, synth, voices
+from unbraid.songs import compose, patches, synth, voices
 from unbraid.songs import effects as fx
 from unbraid.songs.effects import RATE
 from unbraid.songs.multitracks import place
@@ -68,7 +68,7 @@ def test_a_voice_sounds_at_its_notes():
 
 @pytest.mark.parametrize("role", ["bass", "deep", "loose", "drone", "pad", "pluck", "lead"])
 def test_a_patch_plays_its_pitch_and_stays_sane(role):
-    note = synth.patch(rng(3), role)(57, 0.5, 100)
+    note = patches.patch(rng(3), role)(57, 0.5, 100)
     assert note.shape[1] == 2
     assert note.dtype == np.float32
     assert np.isfinite(note).all()

@@ -16,9 +16,11 @@ from unbraid.errors import SettingsError
 from unbraid.songs import dataset, soundfont
 from unbraid.songs.dataset import SongsRequest, make_dataset
 from unbraid.songs.dataset_writer import write_track
+from unbraid.songs.deep_bass import LINES
 from unbraid.songs.ingredients import Ingredients, find_ingredients, tiny_folder
+from unbraid.songs.make_song import make_low_end, make_song
 from unbraid.songs.notes import Note
-from unbraid.songs.song import LINES, STEMS, SongSettings, make_low_end, make_song
+from unbraid.songs.song import STEMS, SongSettings
 
 TINY = Ingredients(tiny_folder())
 SHORT = SongSettings((4.0, 5.0))

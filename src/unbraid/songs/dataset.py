@@ -24,8 +24,10 @@ from unbraid.songs.dataset_writer import (
     make_tracks,
     write_track,
 )
+from unbraid.songs.deep_bass import LINES, Line
 from unbraid.songs.effects import RATE
 from unbraid.songs.ingredients import Ingredients, Side
+from unbraid.songs.make_song import make_low_end, make_song
 from unbraid.songs.multitracks import (
     CROSSOVERS_HZ,
     Multitrack,
@@ -35,7 +37,7 @@ from unbraid.songs.multitracks import (
     low_register,
     multitrack_stems,
 )
-from unbraid.songs.song import LINES, STEMS, Line, SongSettings, make_low_end, make_song
+from unbraid.songs.song import STEMS, SongSettings
 
 MANIFEST = "songs.json"
 

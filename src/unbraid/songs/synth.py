@@ -17,7 +17,7 @@ from scipy.signal import lfilter
 from unbraid.audio.container import shown
 from unbraid.errors import SettingsError
 from unbraid.songs.effects import RATE, butter, pan
-from unbraid.songs.notes import Note, hertz, hertz_curve
+from unbraid.songs.notes import Note, hertz_curve
 
 Voice = Callable[[int, float, int], np.ndarray]
 TABLE = 4096
@@ -233,89 +233,6 @@ def envelope(
     shape = np.minimum(1, time / attack) * (sustain + (1 - sustain) * np.exp(-time / decay))
     faded = shape * np.exp(-np.maximum(0, time - hold) / (release / 3))
     return np.asarray(faded, np.float32)
-
-
-def patch(rng: np.random.Generator, role: str) -> Voice:
-    """A random synthesizer voice: bass, deep, loose or punch (sub-basses), drone, pad, pluck, lead.
-
-    A "punch" falls to its pitch from above and may click, as a kick does; then it stays.
-    """
-    u, pick = rng.uniform, rng.choice
-    kind = str(pick(("saw", "saw", "square", "pulse", "triangle", "organ")))
-    resonance = round(u(0, 0.8), 2)
-    voices, detune, width = int(pick((1, 2, 3, 5))), u(3, 18), u(0.2, 1)
-    attack, decay, sustain, release = 0.005, u(0.1, 0.6), u(0.2, 0.9), u(0.05, 0.2)
-    cutoff, sweep, sweep_s, sub, drive = u(300, 3000), u(0, 3), u(0.05, 0.4), 0.0, u(0, 1.5)
-    if role == "bass":
-        cutoff, sub, width, voices = u(80, 900), u(0, 1), 0.0, int(pick((1, 1, 2, 3)))
-        kind = str(pick(("saw", "square", "pulse", "sine", "triangle")))
-    elif role == "drone":
-        cutoff, sweep, sub, width, attack = (
-            u(60, 250),
-            u(0, 1),
-            u(0.3, 1.5),
-            u(0, 0.3),
-            u(0.01, 0.3),
-        )
-        sustain, release, kind = u(0.7, 1), u(0.1, 0.6), str(pick(("saw", "triangle", "sine")))
-    elif role == "deep":
-        cutoff, sweep, sub, width = u(40, 200), u(0, 2), u(0.2, 2), u(0, 0.2)
-        attack, sustain, release = 10 ** u(-2.5, -0.3), u(0.3, 1), 10 ** u(-1.3, 0)
-        kind = str(pick(("saw", "square", "triangle", "sine")))
-    elif role in ("loose", "punch"):
-        cutoff, sweep, sub, width = u(40, 200), u(0, 3), u(0, 1), u(0, 0.1)
-        attack, decay, sustain, release = 10 ** u(-2.7, -1.5), u(0.05, 1), u(0, 1), u(0.03, 0.3)
-        voices, kind = int(pick((1, 2, 2, 3))), str(pick(("saw", "square", "triangle", "sine")))
-        detune = u(3, 40)
-    elif role == "pad":
-        attack, sustain, release, sweep_s = u(0.1, 0.8), u(0.7, 1), u(0.3, 1.2), u(0.5, 2)
-        voices = int(pick((3, 5, 7)))
-    elif role == "pluck":
-        decay, sustain, sweep, sweep_s, release = u(0.1, 0.5), 0.0, u(1, 4), u(0.03, 0.2), 0.15
-    fm, fm_ratio, fm_index = (
-        u() < (0.3 if role in ("pluck", "lead", "bass") else 0.12),
-        1.0,
-        u(0.5, 4),
-    )
-    fm_ratio = float(pick((0.5, 1, 1, 2, 3, 3.5, 7)))
-    vibrato = u(0, 25) if role == "lead" else 0.0
-    fall, fall_s, click = 0.0, 1.0, np.zeros(0)
-    if role == "punch":
-        fall, fall_s = u(0, 2.5), 10 ** u(-2.2, -1.1)
-        click = u(0, 0.4) * rng.integers(2) * rng.standard_normal(600)
-        click *= np.exp(-np.arange(600) / 90)
-    spread = rng.uniform(-1, 1, voices) if voices > 1 else np.zeros(1)
-    phases = rng.uniform(0, 1, voices)
-
-    def voice(pitch: int, seconds: float, velocity: int) -> np.ndarray:
-        count = int((seconds + release * 1.5) * RATE)
-        time = np.arange(count) / RATE
-        base = hertz(pitch) * 2 ** (vibrato * np.sin(2 * np.pi * 5.3 * time) / 1200)
-        base = base * 2 ** (fall * np.exp(-time / fall_s))
-        opening = sweep * np.exp(-time / sweep_s) * (0.4 + 0.6 * velocity / 127)
-        filtered = np.maximum(cutoff * 2**opening, hertz(pitch) * 0.7)
-        out = np.zeros((count, 2), np.float32)
-        for offset, phase in zip(spread, phases, strict=True):
-            frequency = base * 2 ** (offset * detune / 1200)
-            if fm:
-                angle = 2 * np.pi * (np.cumsum(frequency) / RATE + phase)
-                index = fm_index * np.exp(-time / decay)
-                tone = np.sin(angle + index * np.sin(fm_ratio * angle))
-            else:
-                tone = oscillate(kind, resonance, frequency, filtered, phase)
-            out += pan(tone, offset * width)
-        out /= voices**0.7
-        if sub:
-            octave = 0.5 if pitch > 40 else 1.0
-            turns = np.cumsum(octave * base) / RATE if fall else octave * hertz(pitch) * time
-            out += (sub * np.sin(2 * np.pi * turns))[:, None]
-        out[: len(click)] += click[:count, None]
-        if drive > 0.3:
-            out = np.tanh(out * drive * 2) / drive / 2
-        level = envelope(count, seconds, attack, decay, sustain, release)[:, None]
-        return np.asarray(out * level * (0.3 + 0.7 * velocity / 127) * 0.3, np.float32)
-
-    return voice
 
 
 def mono_synth(rng: np.random.Generator, notes: Sequence[Note], samples: int) -> np.ndarray:
