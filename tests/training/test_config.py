@@ -68,6 +68,8 @@ def test_the_penalty_of_the_released_models_is_that_of_the_reference():
     ("table", "message"),
     [
         ({"optimizer": {"learning_rate": 1}}, "optimizer.learning_rate"),
+        ({"loss": {"domain": "bands"}}, "loss.kind"),
+        ({"loss": {"domain": "bands", "kind": "log", "angle": 1.0}}, "loss.angle needs waveforms"),
         ({"optimzer": {}}, "did you mean 'optimizer'"),
         ({"lr": 1e-3}, "did you mean 'optimizer.lr'"),
         ({"model": {"widht": 8}}, "did you mean 'width'"),

@@ -6,10 +6,12 @@ import pytest
 import torch
 
 from reference.classic import CASES, fill, noise
+from unbraid.errors import ModelError
+from unbraid.models.network import BandErrors
 from unbraid.models.x_umx.config import XUMXConfig
 from unbraid.models.x_umx.network import XUMX
 from unbraid.models.x_umx.public import public_name
-from unbraid.training.config import LossRecipe
+from unbraid.training.config import LossRecipe, Recipe
 from unbraid.training.domain_losses import (
     angle_losses,
     distances,
@@ -17,6 +19,8 @@ from unbraid.training.domain_losses import (
     training_losses,
     weighted_sdr,
 )
+from unbraid.training.losses import band_losses, stem_losses
+from unbraid.training.steps import check_domain
 
 
 def test_the_angle_is_the_weighted_sdr_of_asteroid():
@@ -60,6 +64,32 @@ def test_the_truth_has_the_least_loss_and_a_gradient(kind, combine):
     assert losses.shape == (3,)
     assert bool((losses > training_losses(sources, sources, recipe)).all())
     assert estimates.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("kind", ["relative", "log"])
+def test_errors_in_one_band_cost_what_those_of_waveforms_cost(kind):
+    sources, estimates = noise(2, 3, 2, 100), noise(2, 3, 2, 100, name="other")
+    errors = BandErrors(
+        (estimates - sources).square().mean(-1)[..., None, None],
+        sources.sum(1).square().mean(-1)[..., None, None],
+    )
+    wanted = stem_losses(estimates, sources, kind)
+    assert band_losses(errors, kind).tolist() == pytest.approx(wanted.tolist(), rel=1e-5)
+    assert bool((band_losses(errors, kind, spectral=0.5) > wanted).all())
+
+
+def test_errors_of_nothing_and_of_silence_have_a_gradient():
+    for mixture in (0.0, 1.0):
+        error = torch.zeros(1, 2, 2, 4, 5, requires_grad=True)
+        errors = BandErrors(error, torch.full((1, 2, 4, 5), mixture))
+        band_losses(errors, "log", spectral=1.0).sum().backward()
+        assert error.grad.isfinite().all()
+
+
+def test_a_model_without_masks_over_bands_says_so():
+    recipe = Recipe(loss=LossRecipe(kind="log", domain="bands"))
+    with pytest.raises(ModelError, match=r"set loss\.domain = "):
+        check_domain(XUMX(XUMXConfig(n_fft=512, hop=128, hidden=8, bins=150)), recipe)
 
 
 def test_plain_losses_are_what_they_were():

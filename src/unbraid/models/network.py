@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from unbraid.errors import ModelError
 from unbraid.models.base import Member, ModelSpec
 from unbraid.models.exported.config import ExportedConfig
+from unbraid.shapes import Sources
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,21 @@ class GraphEnds:
     transform: str = "none"
     n_fft: int = 0
     head: str = "none"
+
+
+@dataclass(frozen=True)
+class BandErrors:
+    """How far a network's masks are off, as power in its own bands: for training without waveforms.
+
+    Both are scaled so that the sum over bands and frames is the mean square of the waveform.
+
+    Attributes:
+        error: of the estimate of each stem, (b s c f n).
+        mixture: power of the mixture, (b c f n).
+    """
+
+    error: Tensor
+    mixture: Tensor
 
 
 @dataclass(frozen=True)
@@ -69,6 +85,17 @@ class Network(nn.Module):
     def valid_samples(self, samples: int) -> int:
         """The length it computes on without padding of its own: by default any."""
         return samples
+
+    def band_errors(self, sources: Sources) -> BandErrors:
+        """What its masks do to the sum of `sources`, (b s c t), without computing the estimates.
+
+        Raises:
+            ModelError: if it has no masks over bands, which is the default.
+        """
+        raise ModelError(
+            'this model has no masks over bands, in which loss.domain = "bands" compares; '
+            'set loss.domain = "waves"'
+        )
 
     def graph_ends(self, mixture: Tensor) -> GraphEnds:
         """Where an export cuts it; by default it takes and gives waveforms.

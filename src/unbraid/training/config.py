@@ -87,16 +87,21 @@ class LossRecipe:
             nSDR counts, for models that share out the mixture by masks; "magnitude" or "spectrum":
             mean squared error of magnitudes, or of complex values, of the STFT.
         n_fft, hop: of that STFT.
+        domain: "waves", or "bands" for models whose masks are over bands of a spectrogram: the
+            error of the masks in those bands, without inverse transforms, which is faster. It takes
+            "relative" and "log", and computes without `run.compile`.
         combine: take the loss on all sums of stems, too.
         angle: weight of the loss on the angle between waveforms (weighted SDR), which is added.
         weights: of the stems, by name; 1 for those left out.
-        spectral: weight of the loss on magnitudes at several resolutions, which is added in
-            training (validation by "loss" stays with `kind`); 0 for none.
+        spectral: weight of the loss on magnitudes at several resolutions (with "bands": on
+            amplitudes of the errors in each band), which is added in training (validation by
+            "loss" stays with `kind` on waveforms); 0 for none.
     """
 
     kind: Literal["l1", "mse", "relative", "log", "magnitude", "spectrum"] = "l1"
     n_fft: int = 4096
     hop: int = 1024
+    domain: Literal["waves", "bands"] = "waves"
     combine: bool = False
     angle: float = 0.0
     weights: Mapping[str, float] = field(default_factory=dict)

@@ -8,9 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unbraid.models.network import BandErrors
 from unbraid.shapes import Estimates, Sources
 from unbraid.training.config import LossRecipe
 
+_BAND_FLOOR = 1e-6  # of the mixture's power in a band: keeps the root's gradient finite
 _LOG_FLOOR = 0.003  # of the mixture's power: errors below it hardly count
 
 
@@ -37,10 +39,39 @@ def stem_losses(estimates: Estimates, sources: Sources, kind: str = "l1") -> Flo
     if kind == "mse":
         return error.square().mean((0, 2, 3))
     power = error.square().mean((2, 3))
-    mixture = sources.sum(1).square().mean((1, 2))[:, None]
+    return power_losses(power, sources.sum(1).square().mean((1, 2)), kind)
+
+
+def power_losses(
+    error: Float[Tensor, "b s"], mixture: Float[Tensor, " b"], kind: str
+) -> Float[Tensor, " s"]:
+    """`stem_losses` of "relative" and "log", from mean squares of the errors and the mixture."""
+    mixture = mixture[:, None]
     if kind == "log":
-        return (1 + power / (_LOG_FLOOR * mixture + 1e-8)).log10().mean(0)
-    return (power / (mixture + 1e-6) + 1e-4).sqrt().mean(0)
+        return (1 + error / (_LOG_FLOOR * mixture + 1e-8)).log10().mean(0)
+    return (error / (mixture + 1e-6) + 1e-4).sqrt().mean(0)
+
+
+def band_losses(errors: BandErrors, kind: str, spectral: float = 0.0) -> Float[Tensor, " s"]:
+    """The loss of each stem from the errors of a network's masks in its own bands.
+
+    Args:
+        errors: of the network.
+        kind: "relative" or "log", as in `stem_losses`.
+        spectral: weight of the amplitudes of the errors over that of the mixture, band by band, as
+            `spectral_losses` is one for magnitudes; 0 for none.
+    Returns:
+        (stems,), 0 or more.
+    """
+    error, mixture = errors.error.clamp(min=0), errors.mixture  # rounding may leave it below 0
+    power = error.sum((3, 4)).mean(2)
+    losses = power_losses(power, mixture.sum((2, 3)).mean(1), kind)
+    if spectral:
+        least = _BAND_FLOOR * (mixture.mean((1, 2, 3)) + 1e-12)
+        amplitude = (error + least[:, None, None, None, None]).sqrt().mean((2, 3, 4))
+        loudness = mixture.sqrt().mean((1, 2, 3))[:, None]
+        losses = losses + spectral * (amplitude / (loudness + 1e-7)).mean(0)
+    return losses
 
 
 _FFT_SIZES = (512, 1024, 2048, 4096)

@@ -34,7 +34,13 @@ from unbraid.training.recipes import read_recipe, write_recipe
 from unbraid.training.runlog import Listener, RunLog
 from unbraid.training.start import first_model, new_model, recipe_on, recompute_activations
 from unbraid.training.state import RunState, make_averages, read_state
-from unbraid.training.steps import Stepper, make_optimizer, make_scaler, set_precision
+from unbraid.training.steps import (
+    Stepper,
+    check_domain,
+    make_optimizer,
+    make_scaler,
+    set_precision,
+)
 from unbraid.training.stopping import StopFlag, alone_in, stop_on_signals
 from unbraid.training.tables import plain_recipe
 from unbraid.version import __version__
@@ -125,6 +131,7 @@ def open_run(request: RunRequest, team: Team, listeners: Listeners) -> Run:
         licence = licence_of(recipe.start.model) if recipe.start.model else ""
         about = {**about, "origin": origin, "licence": licence}
         about["inherited"] = inherited_provenance(recipe.start.model)
+    check_domain(model, recipe)
     model.to(team.device)
     if team.leads:
         for leftover in request.folder.rglob(".*.part"):

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from unbraid.errors import SettingsError, TrainingError
+from unbraid.models.network import Network
 from unbraid.shapes import Sources
 from unbraid.training import svd
-from unbraid.training.config import OptimizerRecipe, Recipe, RunRecipe
+from unbraid.training.config import OptimizerRecipe, Recipe, RunRecipe, model_member
 from unbraid.training.distributed import Team
 from unbraid.training.domain_losses import training_losses
 from unbraid.training.feed import Batch, Feed
-from unbraid.training.losses import spectral_losses, stem_weights, weighted_loss
+from unbraid.training.losses import band_losses, spectral_losses, stem_weights, weighted_loss
 from unbraid.training.state import RunState
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -106,18 +107,28 @@ class Stepper:
         augmented = self._feed.augmented(sources, step, attempt)
         losses = torch.zeros_like(self._weights)
         for part in torch.chunk(augmented, parts):
-            with autocast(self._recipe.run, self._team.device), compiling():
-                estimates = self._model(part.sum(1))
-            estimates = estimates.float()
-            part_losses = training_losses(estimates, part, self._recipe.loss)
-            if weight := self._recipe.loss.spectral:
-                part_losses = part_losses + weight * spectral_losses(estimates, part)
+            part_losses = self._losses(part)
             loss = weighted_loss(part_losses, self._weights) / parts
             state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             losses = losses + part_losses.detach() / parts
         penalty = self._add_penalty()
         self._team.mean_gradients(state.model)
         return losses, penalty
+
+    def _losses(self, sources: Sources) -> Tensor:
+        """The loss of each stem on augmented sources."""
+        recipe, precision = self._recipe.loss, autocast(self._recipe.run, self._team.device)
+        if recipe.domain == "bands":
+            with precision:
+                errors = _network(self._state.model).band_errors(sources)
+            return band_losses(errors, recipe.kind, recipe.spectral)
+        with precision, compiling():
+            estimates = self._model(sources.sum(1))
+        estimates = estimates.float()
+        losses = training_losses(estimates, sources, recipe)
+        if recipe.spectral:
+            losses = losses + recipe.spectral * spectral_losses(estimates, sources)
+        return losses
 
     def _add_penalty(self) -> float:
         recipe, state = self._recipe.svd, self._state
@@ -132,6 +143,20 @@ class Stepper:
         """With fp16 a gradient may overflow: the scaler then skips the step and halves itself."""
         scaler = self._state.scaler
         return bool(scaler.is_enabled()) and scaler.get_scale() > _LEAST_SCALE
+
+
+def check_domain(model: nn.Module, recipe: Recipe) -> None:
+    """Raise `ModelError` if the loss is in bands and the model has no masks over bands."""
+    if recipe.loss.domain == "bands":
+        spec = model_member(recipe).config.spec
+        model.eval()  # so that the statistics of batch normalization stay as they are
+        with torch.no_grad():
+            _network(model).band_errors(torch.zeros(1, len(spec.stems), spec.channels, 1))
+
+
+def _network(model: nn.Module) -> Network:
+    assert isinstance(model, Network)
+    return model
 
 
 def make_optimizer(model: nn.Module, recipe: OptimizerRecipe) -> torch.optim.Optimizer:

@@ -224,8 +224,29 @@ def _check(recipe: Recipe) -> None:
             if stem not in stems:
                 near = did_you_mean(stem, set(stems))
                 raise SettingsError(f"{name}: the model has no stem {stem!r}{near}")
+    _check_bands(recipe)
     if all(recipe.loss.weights.get(stem, 1.0) == 0 for stem in stems):
         raise SettingsError("loss.weights: at least one stem weighs more than 0")
+
+
+def _check_bands(recipe: Recipe) -> None:
+    """What a loss in bands cannot do."""
+    loss = recipe.loss
+    if loss.domain == "waves":
+        return
+    if loss.kind not in ("relative", "log"):
+        raise SettingsError(
+            f'loss.kind is "relative" or "log" with loss.domain = "bands", got {loss.kind!r}'
+        )
+    for name, on in (
+        ("loss.combine", loss.combine),
+        ("loss.angle", loss.angle),
+        ("run.compile", recipe.run.compile),
+    ):
+        if on:
+            raise SettingsError(
+                f'{name} needs waveforms; leave it out, or set loss.domain = "waves"'
+            )
 
 
 def _by_stem(recipe: Recipe) -> dict[str, Iterable[str]]:

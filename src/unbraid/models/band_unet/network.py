@@ -31,8 +31,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unbraid.models.band_unet.config import BandUNetConfig
-from unbraid.models.network import GraphEnds, Network, no_graph
-from unbraid.shapes import Estimates, Mixture
+from unbraid.models.network import BandErrors, GraphEnds, Network, no_graph
+from unbraid.shapes import Estimates, Mixture, Sources
 
 FLOOR = 1e-4
 """Power added to bands before the logarithm, relative to the mean power of all bands."""
@@ -74,6 +74,24 @@ class BandUNet(Network):
         masks = self.masks(band_powers(spectrum, self.config.edges))
         shares = to_bins(masks, self.config.edges)
         return istft(shares * spectrum[:, None], self.config.n_fft, mixture.shape[-1])
+
+    def band_errors(self, sources: Sources) -> BandErrors:
+        """Errors of masks that are constant within a band: (b s c t), any t >= 1.
+
+        Of a mask m the error is |m z - s|^2 = m^2 |z|^2 - 2 m Re(z s*) + |s|^2, whose sums over a
+        band do not depend on m: no inverse transform, and no gradient per bin.
+        """
+        edges, n_fft = self.config.edges, self.config.n_fft
+        with torch.no_grad():
+            spectra = stft(sources, n_fft)
+            mixture = spectra.sum(1)
+            powers = band_powers(mixture, edges)
+            both = _banded(_real_product(mixture[:, None], spectra), edges)
+            own = _banded(_real_product(spectra, spectra), edges)
+        masks = self.masks(powers)
+        error = masks.square() * powers.own[:, None] - 2 * masks * both + own
+        scale = 2 / (n_fft * sources.shape[-1])  # Parseval, for the one side that is kept
+        return BandErrors(error * scale, powers.own * scale)
 
     def graph_ends(self, mixture: Tensor) -> GraphEnds:
         """Refuse: exported graphs do not support its half-overlapping frames."""
@@ -209,6 +227,11 @@ def band_powers(spectrum: Tensor, edges: Sequence[int]) -> BandPowers:
         return BandPowers(own, None)
     left, right = torch.view_as_real(spectrum).unbind(1)
     return BandPowers(own, _banded((left * right).sum(-1), edges))
+
+
+def _real_product(a: Tensor, b: Tensor) -> Tensor:
+    """Real part of a times the conjugate of b."""
+    return torch.addcmul(a.real * b.real, a.imag, b.imag)
 
 
 def _banded(bins: Tensor, edges: Sequence[int]) -> Tensor:
