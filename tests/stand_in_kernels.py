@@ -31,6 +31,7 @@ def kernels(why_not: str | None = None, fit: bool = True) -> SimpleNamespace:
         find=lambda: why_not,
         fits=lambda config: fit,
         memory_bytes=lambda config, samples: 1_000_000 + 100 * samples,
+        valid_samples=lambda config, samples: samples,
         NativeHybridDemucs=Shares,
     )
 

@@ -10,6 +10,7 @@ from unbraid.errors import SegmentTooLong, SettingsError
 from unbraid.models.htdemucs import public
 from unbraid.models.htdemucs.config import HTDemucsConfig
 from unbraid.models.htdemucs.network import HTDemucs
+from unbraid.models.htdemucs.weights import weight_shapes
 
 SIX = ("drums", "bass", "other", "vocals", "guitar", "piano")
 CASES = {
@@ -55,6 +56,14 @@ def test_the_published_six_stem_model_has_its_published_size():
     assert sum(weight.numel() for weight in model.parameters()) == 27_414_996
     assert "crosstransformer.layers_t.1.cross_attn.in_proj_weight" in names
     assert "tdecoder.3.dconv.layers.1.6.scale" in names
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_names_and_shapes_of_weights_are_those_of_the_network_in_its_order(case):
+    with torch.device("meta"):
+        model = public_model(CASES[case])
+    shapes = [(name, tuple(weight.shape)) for name, weight in model.state_dict().items()]
+    assert list(weight_shapes(model.config).items()) == shapes
 
 
 def test_a_shorter_input_is_extended_to_the_segment_and_a_longer_one_refused():

@@ -12,7 +12,7 @@ import torch
 from small_composites import two_rate
 from unbraid.engines.native import build, library
 from unbraid.engines.native import hybrid as native
-from unbraid.engines.native.hybrid import Pool
+from unbraid.engines.native.sheets import Pool
 from unbraid.models.compose.two_rate import TwoRate
 from unbraid.models.hybrid_demucs.network import HybridDemucs, HybridDemucsConfig
 

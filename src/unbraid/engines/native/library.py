@@ -99,6 +99,16 @@ class LstmDirection(Structure):
     _fields_ = [(name, c_void_p) for name in ("inputs", "packed", "out")]
 
 
+class AttentionHead(Structure):
+    """`AttentionHead` of tokens.hpp."""
+
+    _fields_ = [
+        *((name, c_void_p) for name in ("q", "k", "v", "out")),
+        *((name, c_long) for name in ("q_stride", "kv_stride", "out_stride", "queries", "keys")),
+        ("depth", c_int),
+    ]
+
+
 class LstmShape(Structure):
     """`LstmShape` of recurrent.hpp."""
 
@@ -129,6 +139,9 @@ _SIGNATURES = {
     "expand_rows": [POINTER(Expansion), _P, _L, _L, _P, _L, _L, _I],
     "lstm": [POINTER(LstmDirection), POINTER(LstmDirection), POINTER(LstmShape), _I],
     "attend": [_P, _L, _L, _I, _I, _I, _P, _I],
+    "branch_rows": [_P, _I, _P, _L, _L, _L, _I],
+    "layer_norm": [_P, _L, _L, _P, _P, _F, _P, _P, _I],
+    "attend_tokens": [POINTER(AttentionHead), _I, _L, _L, _L, _L, _I],
     "halve": [POINTER(Filters), *3 * [POINTER(Image)], _I],
     "halve_few": [POINTER(Filters), *3 * [POINTER(Image)], _I],
     "redouble": [POINTER(Filters), *2 * [POINTER(Image)], _I],

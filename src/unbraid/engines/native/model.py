@@ -42,26 +42,42 @@ def why_not_here(device: str, precision: str) -> str | None:
 
 def _kernels() -> Any:
     """`hybrid.py` here, imported on first use; None if the package has no kernels."""
+    return _imported("hybrid")
+
+
+def _imported(name: str) -> Any:
     try:
-        return importlib.import_module("unbraid.engines.native.hybrid")
+        return importlib.import_module(f"unbraid.engines.native.{name}")
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith("unbraid.engines.native"):
             raise
         return None
 
 
+_NETWORKS = {"hybrid_demucs": "NativeHybridDemucs", "htdemucs": "NativeHTDemucs"}
+"""Architecture -> class that runs it."""
+
+
+def _module(architecture: str) -> Any:
+    """Where the class for an architecture is, with `fits`, `memory_bytes` and `valid_samples`; None
+    if there is none."""
+    if architecture not in _NETWORKS:
+        return None
+    return _kernels() if architecture == "hybrid_demucs" else _imported(architecture)
+
+
 def why_not(stored: StoredModel) -> str | None:
     """Why the kernels do not run a model; None if they do."""
-    known = stored.architecture == "hybrid_demucs"
-    if known and (kernels := _kernels()) is not None:
-        known = kernels.fits(stored.config)
+    known = stored.architecture in _NETWORKS
+    if known and (module := _module(stored.architecture)) is not None:
+        known = module.fits(stored.config)
     if not known or not _KINDS.issuperset(weight.kind for weight in stored.weights.values()):
         return "the native kernels do not run this model"
     return None
 
 
 class NativeModel(ArrayModel):
-    """A Hybrid Demucs in the kernels. One pass at a time: its buffers are its own.
+    """A Hybrid Demucs or HT Demucs in the kernels. One pass at a time: its buffers are its own.
 
     Args:
         stored: a model for which `why_not` is None. None of its weights is kept.
@@ -78,7 +94,8 @@ class NativeModel(ArrayModel):
         state = {name: _array(stored, name) for name in wanted}
         # On a thread: meanwhile the first song is decoded.
         packer = ThreadPoolExecutor(1, "unbraid-pack")
-        made = _kernels().NativeHybridDemucs
+        self._module = _module(stored.architecture)
+        made = getattr(self._module, _NETWORKS[stored.architecture])
         self._engine = packer.submit(made, self._config, state, get_threads())
         packer.shutdown(wait=False)
         self._lock = threading.Lock()
@@ -86,13 +103,17 @@ class NativeModel(ArrayModel):
 
     @property
     def spec(self) -> ModelSpec:
-        """Stems, rate, channels and segment; any length is fine."""
+        """Stems, rate, channels and segment."""
         spec: ModelSpec = self._config.spec
         return spec
 
+    def valid_samples(self, samples: int) -> int:
+        """That of the network."""
+        return int(self._module.valid_samples(self._config, samples))
+
     def pass_bytes(self, samples: int) -> int:
         """Memory of one pass over `samples`, the weights not counted."""
-        return int(_kernels().memory_bytes(self._config, samples))
+        return int(self._module.memory_bytes(self._config, samples))
 
     def fingerprint(self) -> str:
         """That of the file."""

@@ -89,8 +89,12 @@ class SpecDecoder:
     """`SpecDecoderLayer`: (freq, frames, width) -> (stride * freq, frames, outer), added to what is
     there already, which is the next layer's skip."""
 
-    def __init__(self, weights: Weights, stride: int, groups: int, outermost: bool) -> None:
+    def __init__(
+        self, weights: Weights, stride: int, groups: int, outermost: bool, dilated: bool = True
+    ) -> None:
         self._gate = SpecGate(weights.under("gate"), groups)
+        self._branches = numbered_branches(weights, dilated, PackedBranch)
+        self._structs = (BranchStruct * len(self._branches))(*(b.struct for b in self._branches))
         # (kernel, width, outer): the row above, then the row itself, for each row that comes out
         taps = weights["conv.weight"][..., 0].transpose(2, 0, 1)
         self._taps = taps.reshape(2, stride, *taps.shape[1:])[::-1].swapaxes(0, 1)
@@ -133,6 +137,9 @@ class SpecDecoder:
         y = pool.sheet(x.rows, x.steps, x.width, lasting=self._outermost)
         self._gate(x, y, pool, threads)
         pool.give(x)
+        if self._branches:
+            branches = ctypes.addressof(self._structs), len(self._branches)
+            kernels().branch_rows(*branches, y.at(), y.rows, y.row_stride, y.steps, threads)
         return y
 
     def _expand(

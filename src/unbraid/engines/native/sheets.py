@@ -104,13 +104,18 @@ class Pool:
         self._gaps[where : where + 1] = [rest] if rest[0] < rest[1] else []
         return self._memory[first : first + size]
 
+    def tokens(self, count: int, width: int) -> np.ndarray:
+        """An array (count, width), whatever is in it."""
+        return self.take(count * width)[: count * width].reshape(count, width)
+
     def give(self, *done: Sheet | np.ndarray) -> None:
         """Take buffers back."""
         for item in done:
             memory = item.memory if isinstance(item, Sheet) else item
             start = (memory.ctypes.data - self._memory.ctypes.data) // self._memory.itemsize
             if memory.base is self._memory:
-                self._gaps = _merged([*self._gaps, (start, start + memory.size)])
+                size = -(-memory.size // _ALIGNMENT) * _ALIGNMENT
+                self._gaps = _merged([*self._gaps, (start, start + size)])
 
     def forget(self) -> None:
         """Free all memory, including what is still in use."""

@@ -7,7 +7,6 @@ few models do is done around them in numpy.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float32
@@ -15,23 +14,33 @@ from jaxtyping import Float32
 from unbraid.engines.native.library import kernels, pointer
 from unbraid.engines.native.sheets import Pool, Sheet
 
-if TYPE_CHECKING:
-    from unbraid.models.hybrid_demucs.config import HybridDemucsConfig
-
 HOPS = 4  # in a frame of the STFT
 _WINDOWS = 1.5  # sum of the squared windows that cover a sample
 _ROWS = 64  # that are turned at a time, so that they stay in the cache
 
 
 class Spectra:
-    """The STFT of a model, and how its spectrograms enter and leave the network."""
+    """The STFT of a model, and how its spectrograms enter and leave the network.
 
-    def __init__(self, config: HybridDemucsConfig) -> None:
-        self._n_fft, self._hop = config.n_fft, config.n_fft // HOPS
-        self._delayed, self._magnitude = config.delayed_stft, config.magnitude
-        self._by_ratio = config.wiener_iterations < 0
-        window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(config.n_fft) / config.n_fft)
-        root = math.sqrt(config.n_fft)
+    Args:
+        n_fft: size of a frame in samples.
+        delayed: frames as `DelayedSTFT` has them.
+        magnitude: the network takes magnitudes; the mixture's phase is kept for its output.
+        by_ratio: the phase is that of a division, as `MagnitudeHead` divides for -1 iterations.
+    """
+
+    def __init__(
+        self,
+        n_fft: int,
+        *,
+        delayed: bool = False,
+        magnitude: bool = False,
+        by_ratio: bool = False,
+    ) -> None:
+        self._n_fft, self._hop = n_fft, n_fft // HOPS
+        self._delayed, self._magnitude, self._by_ratio = delayed, magnitude, by_ratio
+        window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)
+        root = math.sqrt(n_fft)
         self._window = (window / root).astype(np.float32)
         self._inverse_window = (window / root / _WINDOWS).astype(np.float32)
         # Of a delayed STFT no frame covers the first hop with the last quarter of its window.

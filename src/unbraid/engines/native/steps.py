@@ -215,15 +215,24 @@ class TimeDecoder:
     is the next layer's skip."""
 
     def __init__(
-        self, weights: Weights, stride: int, groups: int, *, outermost: bool = False
+        self,
+        weights: Weights,
+        stride: int,
+        groups: int,
+        *,
+        outermost: bool = False,
+        dilated: bool = True,
     ) -> None:
         self._gate = Gate(weights.under("gate"), groups)
+        self._branches = numbered_branches(weights, dilated, Branch)
         self._conv = TransposedHops(weights, stride, groups, outermost=outermost)
 
     def __call__(self, x: Sheet, out: Sheet, pool: Pool, threads: int) -> Sheet:
         """Decode one level into `out`; gives `x` back to the pool."""
         y = self._gate(x, pool, threads)
         pool.give(x)
+        for branch in self._branches:
+            branch(y, pool, threads)
         self._conv(y, out, pool, threads)
         pool.give(y)
         return out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from unbraid.errors import SettingsError
+from unbraid.errors import SegmentTooLong, SettingsError
 from unbraid.models.base import ModelSpec
 from unbraid.models.checks import check_divides, check_fields, whole_samples
 from unbraid.models.layers.levels import LayerShape, Level, ResidualShape, check_norms, grow
@@ -159,6 +159,23 @@ class HTDemucsConfig:
             segment_samples=samples,
             longest_samples=samples if self.pad_to_segment else None,
         )
+
+    def valid_samples(self, samples: int, training: bool = False) -> int:
+        """The segment it was trained on, if it pads to it; else any length.
+
+        Raises:
+            SegmentTooLong: if `samples` is more than that.
+        """
+        longest = None if training else self.spec.longest_samples
+        if longest is None:
+            return samples
+        if samples > longest:
+            rate = self.sample_rate
+            raise SegmentTooLong(
+                f"HT Demucs was trained on {longest / rate:g} s and takes no more at once, got "
+                f"{samples / rate:g} s; separate longer songs in segments (unbraid.apply_model)"
+            )
+        return longest
 
     @property
     def inner_width(self) -> int:

@@ -24,7 +24,6 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unbraid.errors import SegmentTooLong
 from unbraid.models.htdemucs.config import HTDemucsConfig
 from unbraid.models.htdemucs.transformer import CrossDomainTransformer
 from unbraid.models.layers.embedding import FrequencyEmbedding
@@ -82,16 +81,8 @@ class HTDemucs(Network):
         Raises:
             SegmentTooLong: if `samples` is more than that.
         """
-        longest = None if self.training else self.spec.longest_samples
-        if longest is None:
-            return samples
-        if samples > longest:
-            rate = self.config.sample_rate
-            raise SegmentTooLong(
-                f"HT Demucs was trained on {longest / rate:g} s and takes no more at once, got "
-                f"{samples / rate:g} s; separate longer songs in segments (unbraid.apply_model)"
-            )
-        return longest
+        valid: int = self.config.valid_samples(samples, self.training)
+        return valid
 
     def forward(self, mixture: Mixture) -> Estimates:
         """Separate songs: (batch, channels, samples) -> (batch, stems, channels, samples)."""

@@ -5,6 +5,7 @@
 #include "packing.hpp"
 #include "recurrent.hpp"
 #include "spectral.hpp"
+#include "tokens.hpp"
 #include "winograd.hpp"
 
 extern "C" {
@@ -194,6 +195,21 @@ void unbraid_lstm(const LstmDirection* forth, const LstmDirection* back, const L
 void unbraid_attend(const float* projected, long projected_width, long steps, int heads, int depth,
                     int decays, float* found, int threads) {
     attend(projected, projected_width, steps, heads, depth, decays, found, threads);
+}
+
+void unbraid_branch_rows(const Branch* branches, int count, float* y, long rows, long row_stride,
+                         long steps, int threads) {
+    branch_rows(branches, count, y, rows, row_stride, steps, threads);
+}
+
+void unbraid_layer_norm(const float* x, long tokens, long width, const float* weight,
+                        const float* bias, float eps, const float* table, float* out, int threads) {
+    layer_norm(x, tokens, width, weight, bias, eps, table, out, threads);
+}
+
+void unbraid_attend_tokens(const AttentionHead* first, int heads, long items, long q_item,
+                           long kv_item, long out_item, int threads) {
+    attend_tokens(*first, heads, items, q_item, kv_item, out_item, threads);
 }
 
 void unbraid_halve(const Filters* of, const Image* in, const Image* skip, const Image* next, int threads) {

@@ -25,17 +25,26 @@ void convolve_row(const SpectralEncoder& of, const float* in, long in_rows, long
     product(seen, 0, steps, of.conv, of.conv_bias, int(ceil_div(of.width, PANEL)), epilogue);
 }
 
-inline int widest_branch(const SpectralEncoder& of) {
+inline int widest_branch(const Branch* branches, int count) {
     int hidden = 1;
-    for (int i = 0; i < of.branch_count; ++i) hidden = std::max(hidden, of.branches[i].stride);
+    for (int i = 0; i < count; ++i) hidden = std::max(hidden, branches[i].stride);
     return hidden;
 }
 
-inline void add_branches(const SpectralEncoder& of, float* y, long steps, float* h) {
-    for (int i = 0; i < of.branch_count; ++i) {
-        squeeze(of.branches[i], y, steps, h, 1);
-        expand(of.branches[i], h, steps, y, 1);
+inline void add_branches(const Branch* branches, int count, float* y, long steps, float* h) {
+    for (int i = 0; i < count; ++i) {
+        squeeze(branches[i], y, steps, h, 1);
+        expand(branches[i], h, steps, y, 1);
     }
+}
+
+// y <- y + branch(y) on each row, for each branch in turn.
+inline void branch_rows(const Branch* branches, int count, float* y, long rows, long row_stride,
+                        long steps, int threads) {
+    auto memory = scratches(threads, steps * widest_branch(branches, count));
+    in_parallel(rows, threads, [&](long row, int thread) {
+        add_branches(branches, count, y + row * row_stride, steps, memory[thread].get());
+    });
 }
 
 // All of a level: in (in_rows, steps, outer) -> out (out_rows, steps, width); pointers are to step 0
@@ -45,7 +54,8 @@ inline void encode_rows(const SpectralEncoder& of, const float* in, long in_rows
                         int threads) {
     Scratch silence = silence_of(steps * of.outer);
     const long row_size = (steps + 2 * margin) * of.width;
-    auto memory = scratches(threads, row_size + steps * widest_branch(of));
+    const int hidden = widest_branch(of.branches, of.branch_count);
+    auto memory = scratches(threads, row_size + steps * hidden);
     in_parallel(out_rows, threads, [&](long row, int thread) {
         float* y = memory[thread].get() + margin * of.width;
         float* to = out + row * out_stride;
@@ -53,7 +63,7 @@ inline void encode_rows(const SpectralEncoder& of, const float* in, long in_rows
         std::memset(y + steps * of.width, 0, margin * of.width * sizeof(float));
         convolve_row(of, in, in_rows, in_stride, row, steps, silence.get(),
                      Write<Gelu>{y, of.width, of.width});
-        add_branches(of, y, steps, memory[thread].get() + row_size);
+        add_branches(of.branches, of.branch_count, y, steps, memory[thread].get() + row_size);
         product(Rows(y, of.width, of.width), 0, steps, of.gate, of.gate_bias, of.gate_panels,
                 Gated<false>{to, of.width, of.width});
         if (of.embedding)
@@ -77,10 +87,10 @@ inline void convolve_rows(const SpectralEncoder& of, const float* in, long in_ro
 // of the gate are packed plainly here.
 inline void refine_rows(const SpectralEncoder& of, float* x, long x_stride, float* out, long rows,
                         long out_stride, long steps, int threads) {
-    auto memory = scratches(threads, steps * widest_branch(of));
+    auto memory = scratches(threads, steps * widest_branch(of.branches, of.branch_count));
     in_parallel(rows, threads, [&](long row, int thread) {
         float* y = x + row * x_stride;
-        add_branches(of, y, steps, memory[thread].get());
+        add_branches(of.branches, of.branch_count, y, steps, memory[thread].get());
         product(Rows(y, of.width, of.width), 0, steps, of.gate, of.gate_bias,
                 int(ceil_div(2 * of.width, PANEL)),
                 Write<Identity>{out + row * out_stride, 2L * of.width, 2 * of.width});

@@ -1,0 +1,217 @@
+"""What the two hybrids, Hybrid Demucs and HT Demucs, share in the kernels: their outer levels.
+
+A subclass says what happens between encoders and decoders. The layers are those of
+`models/spectral/layers.py`, in the same order; only their outer levels come apart into what a
+processor does at once (see `kernels/`).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from unbraid.engines.native.library import kernels
+from unbraid.engines.native.rows import SpecDecoder, SpecEncoder
+from unbraid.engines.native.sheets import Pool, Sheet
+from unbraid.engines.native.spectra import HOPS, Spectra
+from unbraid.engines.native.steps import TimeDecoder, TimeEncoder
+from unbraid.engines.native.weights import Weights
+from unbraid.threads import get_threads
+
+
+def outer_fits(config: Any) -> bool:
+    """Whether the kernels run the outer levels of a config, whichever hybrid it is of."""
+    return bool(
+        config.kernel == 2 * config.stride == 8
+        and config.gate
+        and config.encoder_context == 0
+        and config.decoder_context == 1
+        and config.norm_from >= 1
+        and math.log(config.n_fft, 4).is_integer()
+        and 2 ** (abs(config.residual_depth) - 1) <= 8
+    )
+
+
+def floats_at_once(
+    config: Any,
+    samples: int,
+    widths: tuple[Sequence[int], Sequence[int]],
+    core: int,
+    *,
+    branches: bool = False,
+    magnitude: bool = False,
+) -> int:
+    """The most that lives at once: the largest need of any level, with the skips kept meanwhile.
+
+    Args:
+        widths: of the outer levels of the spectral and the time branch.
+        core: floats that the core needs beside the skips.
+        branches: whether decoders have residual branches.
+        magnitude: whether the network takes magnitudes.
+    """
+    frames = math.ceil(samples * HOPS / config.n_fft)
+    rows, stride = config.n_fft // 2, config.stride
+    spec, time = [], []
+    for level, (wide, narrow) in enumerate(zip(*widths, strict=True)):
+        shrunk = stride ** (level + 1)
+        spec.append(Sheet.size(rows // shrunk, frames, wide))
+        time.append(Sheet.size(1, math.ceil(samples / shrunk), narrow))
+    waves = Sheet.size(1, samples, config.audio_channels * len(config.stems))
+    stems = Sheet.size(rows, frames, 2 * config.audio_channels * len(config.stems))
+    needs = [sum(spec) + sum(time) + core]
+    for level in range(len(spec)):
+        # Values and gates that wait for their norm, and the level without its ends cut off.
+        normed = config.norm_from <= level
+        gate, whole = (3, 1) if normed else (1 + branches, 0)
+        above = level - 1
+        ahead = whole if level else 0
+        before = (sum(spec[:level]), sum(time[:level]))
+        needs += [
+            sum(before) + (spec[0] if level == 0 else 0) + spec[level] + (1 + gate) * time[level],
+            sum(before) + (1 + gate) * spec[level],
+            sum(spec) + sum(time[: level + 1]) + gate * time[level] + ahead * time[above],
+            waves + sum(spec[: level + 1]) + gate * spec[level] + ahead * spec[above],
+        ]
+    kept, turned = 0, stems
+    if magnitude:  # the mixture's spectrogram, for its phase; stems without and with it
+        kept, turned = Sheet.size(rows, frames, 2 * config.audio_channels), stems + stems // 2
+    needs += [sum(spec) + 2 * time[0] + waves, waves + spec[0] + turned]
+    return int(1.05 * (max(needs) + kept)) + (1 << 18)
+
+
+class TwoBranches(ABC):
+    """(b c t) -> (b s c t) on arrays, the same as the network of torch to float32 accuracy.
+
+    Args:
+        config: for which `fits`.
+        state: weights by name, as the network's `state_dict()` has them; any float type.
+        levels: how many outer levels there are.
+        spectra: how spectrograms enter and leave.
+        threads: to compute on; None for as many as models run on in this process.
+    """
+
+    def __init__(
+        self,
+        config: Any,
+        state: Mapping[str, np.ndarray],
+        levels: int,
+        spectra: Spectra,
+        threads: int | None = None,
+    ) -> None:
+        self.config = config
+        self.threads = threads or get_threads()
+        self._pool = Pool(0)
+        self._signals = config.audio_channels * len(config.stems)
+        weights, stride, groups = Weights(state), config.stride, config.norm_groups
+        dilated, last = config.residual_depth > 0, levels - 1
+        embedding = config.embedding_weight * config.embedding_scale
+        self._spec_encoder = [
+            SpecEncoder(weights.under(f"spec_encoder.{n}"), stride, groups, dilated, embedding)
+            for n in range(levels)
+        ]
+        self._time_encoder = [
+            TimeEncoder(weights.under(f"time_encoder.{n}"), stride, groups, dilated)
+            for n in range(levels)
+        ]
+        self._spec_decoder = [
+            SpecDecoder(weights.under(f"spec_decoder.{n}"), stride, groups, n == last, dilated)
+            for n in range(levels)
+        ]
+        self._time_decoder = [
+            TimeDecoder(
+                weights.under(f"time_decoder.{n}"),
+                stride,
+                groups,
+                outermost=n == last,
+                dilated=dilated,
+            )
+            for n in range(levels)
+        ]
+        self._spectra = spectra
+
+    @abstractmethod
+    def floats(self, samples: int) -> int:
+        """How much memory a pass over `samples` needs."""
+
+    @abstractmethod
+    def core(self, x: Sheet, t: Sheet) -> None:
+        """Add to the innermost spectral and time features what the innermost decoders are to get
+        beside them as skips."""
+
+    def __call__(
+        self,
+        mixture: Float32[np.ndarray, "b c t"],
+        memory: Float32[np.ndarray, " n"] | None = None,
+    ) -> Float32[np.ndarray, "b s c t"]:
+        """Separate songs, one after the other: together they would only share the cache.
+
+        Args:
+            mixture: the songs.
+            memory: for the estimates of a single song, if it is large enough.
+        """
+        if len(mixture) > 1:
+            memory = None
+        needed = self.floats(mixture.shape[2])
+        if self._pool.floats < needed:
+            self._pool = Pool(needed)
+        self._pool.forget()
+        estimates = [self._separate(song, memory) for song in mixture]
+        return estimates[0][None] if len(estimates) == 1 else np.stack(estimates)
+
+    def _separate(
+        self, song: Float32[np.ndarray, "c t"], memory: np.ndarray | None
+    ) -> Float32[np.ndarray, "s c t"]:
+        pool, threads, samples = self._pool, self.threads, song.shape[1]
+        x, phase = self._spectra.enter(song, pool, threads)
+        t = pool.sheet(1, samples, len(song))
+        t.inner[0] = song.T
+        x_mean, x_std = _standardize(x, threads)
+        t_mean, t_std = _standardize(t, threads)
+
+        x_skips: list[Sheet] = []
+        t_skips: list[Sheet] = []
+        for spec_encoder, time_encoder in zip(self._spec_encoder, self._time_encoder, strict=True):
+            encoded = spec_encoder(x, pool, threads), time_encoder(t, pool, threads)
+            if not x_skips:
+                pool.give(x, t)
+            x, t = encoded
+            x_skips.append(x)
+            t_skips.append(t)
+
+        # What a decoder makes is added to the skip that the next one takes.
+        x, t = x_skips.pop(), t_skips.pop()
+        self.core(x, t)
+        *inner_time, outermost_time = self._time_decoder
+        for time_decoder in inner_time:
+            t = time_decoder(t, t_skips.pop(), pool, threads)
+        waves = pool.sheet(1, samples, self._signals, lasting=True)
+        t = outermost_time(t, waves, pool, threads)
+        *inner_spec, outermost_spec = self._spec_decoder
+        for spec_decoder in inner_spec:
+            x = spec_decoder(x, x_skips.pop(), pool, threads)
+        x = outermost_spec.signal(x, (x_std, x_mean), pool, threads)
+        size = t.width * t.steps
+        if memory is None or memory.size < size:
+            memory = np.empty(size, np.float32)
+        estimates = memory[:size].reshape(t.width, t.steps)
+        self._spectra.leave(x, phase, t, (t_std, t_mean), estimates, pool, threads)
+        pool.give(t)
+        return estimates.reshape(len(self.config.stems), -1, samples)
+
+
+def _standardize(x: Sheet, threads: int) -> tuple[float, float]:
+    """Zero mean, unit deviation; mean and deviation as they were."""
+    found = (ctypes.c_double * 2)()
+    kernels().moments(x.at(), x.rows, x.steps, x.width, x.row_stride, found, threads)
+    count = x.rows * x.steps * x.width
+    mean = found[0] / count
+    std = math.sqrt(max(0.0, found[1] - count * mean * mean) / max(1, count - 1))
+    gain = 1 / (1e-5 + std)
+    kernels().scale(x.at(), x.rows, x.steps, x.width, x.row_stride, mean, gain, threads)
+    return mean, std

@@ -1,0 +1,117 @@
+"""HT Demucs in the kernels gives what the readable forward gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from engines.native.test_native import deviation_db, make_song, weights_of
+from unbraid.engines.native import htdemucs as native
+from unbraid.engines.native.library import find
+from unbraid.errors import SegmentTooLong
+from unbraid.models.htdemucs.network import HTDemucs, HTDemucsConfig
+
+pytestmark = pytest.mark.skipif(find() is not None, reason=str(find()))
+
+SMALL: dict[str, Any] = {"width": 8, "bottleneck": 32, "heads": 4, "segment_s": 0.5}
+CONFIGS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "no bottleneck, six stems": {
+        "bottleneck": 0, "heads": 2, "stems": ("a", "b", "c", "d", "e", "f"),
+    },
+    "decoders without branches": {"residual_decoder": False},
+    "cross first, odd widths, mono": {
+        "cross_first": True, "width": 12, "time_width": 20, "audio_channels": 1,
+        "residual_compression": 4,
+    },
+    "any length": {"pad_to_segment": False},
+    "no scales, two layers": {"layer_scale": False, "transformer_layers": 2},
+    "short frames": {"n_fft": 1024, "depth": 3},
+    "no embedding": {"embedding_weight": 0},
+}  # fmt: skip
+
+
+def make_model(**settings: Any) -> HTDemucs:
+    """With scales as large and norms as different as those of a trained one."""
+    torch.manual_seed(0)
+    model = HTDemucs(HTDemucsConfig(**{**SMALL, **settings})).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith(".scale"):
+                parameter.uniform_(0.05, 0.3)
+            elif "norm" in name:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    return model
+
+
+def ready(model: HTDemucs, threads: int = 1) -> native.NativeHTDemucs:
+    return native.NativeHTDemucs(model.config, weights_of(model), threads)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_kernels_give_what_the_forward_gives(name: str) -> None:
+    model = make_model(**CONFIGS[name])
+    assert native.fits(model.config)
+    run = ready(model, threads=2)
+    for samples in (22_050, 9_001):
+        song = make_song(samples, model.config.audio_channels)
+        with torch.no_grad():
+            wanted = model(torch.from_numpy(song)).numpy()
+        found = run(song)
+        assert found.shape == wanted.shape
+        assert deviation_db(found, wanted) < -110
+        assert run._pool.missed == 0
+    assert 4 * run._pool.floats <= native.memory_bytes(model.config, 22_050)
+
+
+def test_threads_batches_and_what_was_before_do_not_change_a_bit() -> None:
+    model = make_model()
+    songs = make_song(22_050, batch=2)
+    alone = ready(model)(songs)
+    run = ready(model, threads=3)
+    run(np.full((1, 2, 22_050), np.nan, np.float32))
+    assert np.array_equal(run(songs), alone)
+    assert np.array_equal(run(songs[1:])[0], alone[1])
+
+
+def test_silence_is_separated_like_anything_else() -> None:
+    model = make_model()
+    song = np.zeros((1, 2, 22_050), np.float32)
+    with torch.no_grad():
+        wanted = model(torch.from_numpy(song)).numpy()
+    assert np.abs(ready(model)(song) - wanted).max() < 1e-6
+
+
+def test_weights_may_be_half_as_precise() -> None:
+    model = make_model(width=16).half().float()
+    half = {name: array.astype(np.float16) for name, array in weights_of(model).items()}
+    song = make_song(22_050)
+    found = native.NativeHTDemucs(model.config, half, 1)(song)
+    assert np.array_equal(found, ready(model)(song))
+
+
+def test_a_longer_song_than_it_was_trained_on_is_refused() -> None:
+    with pytest.raises(SegmentTooLong):
+        ready(make_model())(make_song(22_051))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"position": "cape"},
+        {"norm_first": False},
+        {"norm_in": False},
+        {"norm_inner_groups": 4},
+        {"gelu": False},
+        {"transformer_layers": 0},
+        {"norm_from": 2},
+        {"gate": False},
+        {"encoder_context": 1},
+        {"n_fft": 2048},
+    ],
+)
+def test_a_model_that_the_kernels_do_not_run_is_left_to_torch(settings: dict[str, Any]) -> None:
+    assert not native.fits(HTDemucsConfig(**settings))
