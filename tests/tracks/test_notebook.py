@@ -13,7 +13,7 @@ def test_a_result_in_a_notebook_has_a_player_for_each_part(tmp_path):
     for path in paths.values():
         soundfile.write(path, np.zeros((4000, 2)), 8000)
     shown = TrackResult("a <i>song</i>.mp3", "done", paths)._repr_html_()
-    assert shown.count("<audio") == 2 and shown.count("data:audio/mpeg;base64,") == 2
+    assert shown.count("<audio") == 2 and shown.count("data:audio/webm;base64,") == 2
     assert "<i>" not in shown and "<b>" not in shown
 
 

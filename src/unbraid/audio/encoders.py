@@ -40,10 +40,10 @@ class Encoder(Protocol):
         """Close everything except the sink, without writing the rest; may raise."""
 
 
-# LAME's -q: 5 is the default of its manual ("good speed, reasonable quality"), 7 its --fast. Its
-# library searches at 3 unless told, for a third more time and no gain at 320 kbit/s: 0.93, 0.71 and
-# 0.49 s for 10 s of music at 3, 5 and 7.
-_USUAL_LAME, _QUICK_LAME = "5", "7"
+# LAME's -q: 5 is the default of its manual ("good speed, reasonable quality"). Its library searches
+# at 3 unless told, for a third more time and no gain at 320 kbit/s: 0.93 and 0.71 s for 10 s of
+# music at 3 and 5.
+_LAME = "5"
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,6 @@ class FFmpegEncoder:
         sample_rate: int,
         channel_names: Sequence[str],
         tags: Tags | None,
-        quick: bool = False,
     ) -> None:
         recipe = _RECIPES[format.name, format.depth]
         self._recipe = recipe
@@ -105,8 +104,7 @@ class FFmpegEncoder:
         self._stream = stream
         self._configure(self._stream.codec_context)
         if recipe.codec == "libmp3lame":
-            effort = _QUICK_LAME if quick else _USUAL_LAME
-            self._stream.codec_context.options = {"compression_level": effort}
+            self._stream.codec_context.options = {"compression_level": _LAME}
         start(self._container, self._stream, tags)
 
     def write(self, block: np.ndarray) -> None:

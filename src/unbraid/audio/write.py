@@ -42,7 +42,6 @@ class AudioWriter(Closing):
         channels: number of channels, at most `format.max_channels`.
         tags: text and cover to write, as far as the format has them (wav: text only).
         channel_names: FFmpeg's name of each channel; None takes the usual layout.
-        quick: mp3 in half the time, with less search for what is heard; for previews.
     Raises:
         AudioWriteError: if the format cannot hold such sound, or the file cannot be written.
     """
@@ -56,7 +55,6 @@ class AudioWriter(Closing):
         *,
         tags: Tags | None = None,
         channel_names: Sequence[str] | None = None,
-        quick: bool = False,
     ) -> None:
         self._path = Path(path)
         self._channels = channels
@@ -79,7 +77,7 @@ class AudioWriter(Closing):
             self._encoder = (
                 VorbisEncoder(self._sink, self._path.parent, sample_rate, channels, tags)
                 if format.name == "ogg"
-                else FFmpegEncoder(self._sink, format, sample_rate, names, tags, quick)
+                else FFmpegEncoder(self._sink, format, sample_rate, names, tags)
             )
         except BaseException as error:
             cause = self._sink.error or error

@@ -36,7 +36,7 @@ class _Sounds:
     Attributes:
         number: of the excerpt in the page's data.
         label: for screen readers.
-        players: name to MP3; empty where there is nothing to play, or no room left.
+        players: name to a preview; empty where there is nothing to play, or no room left.
     """
 
     number: int
@@ -144,9 +144,9 @@ def _sounds(excerpts: Sequence[tuple[Summary, Excerpt]]) -> list[_Sounds]:
     for number, (system, excerpt) in enumerate(excerpts):
         track = next(track for track in system.tracks if track.name == excerpt.track)
         players = {}
-        for name, mp3 in excerpt_sounds(track, excerpt).items():
-            spent += len(mp3) * 4 // 3
+        for name, sound in excerpt_sounds(track, excerpt).items():
+            spent += len(sound) * 4 // 3
             if spent < _EXCERPT_BUDGET:
-                players[name] = mp3
+                players[name] = sound
         found.append(_Sounds(number, f"{excerpt.track}, {excerpt.stem}", players))
     return found

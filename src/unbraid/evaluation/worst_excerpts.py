@@ -53,7 +53,7 @@ def worst_excerpts(tracks: Sequence[TrackScores], each: int = 2) -> list[Excerpt
 
 
 def excerpt_sounds(track: TrackScores, excerpt: Excerpt) -> dict[str, bytes]:
-    """MP3 of the mixture (the sum of the references), the reference and the estimate.
+    """Previews of the mixture (the sum of the references), the reference and the estimate.
 
     Files that no longer exist are left out.
     """

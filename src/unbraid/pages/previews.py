@@ -1,28 +1,40 @@
-"""Sound inside a page: MP3 in base64, small enough for one page.
+"""Sound inside a page: Opus in WebM in base64, small enough for one page.
 
-Chrome, Chromium, Firefox and Safari all play MP3. All previews of a page get the same
-settings, so that the encoder's delay is the same for all and they stay in step.
+Chrome, Chromium and Firefox play it, and Safari from 17.4 on; the Ogg that Opus usually comes in
+plays in newer Safaris alone. Beside MP3 it takes a quarter of the time to encode and sounds better
+in as many bytes. All previews of a page get the same settings, so that the encoder's delay is the
+same for all and they stay in step.
 """
 
 from __future__ import annotations
 
-import tempfile
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import numpy as np
+from av.audio.stream import AudioStream
 
 from unbraid.audio.files import probe, read_blocks
-from unbraid.audio.formats import AudioFormat
 from unbraid.audio.resample import resample_blocks
-from unbraid.audio.write import AudioWriter
+from unbraid.audio.signal import recut
 
-BUDGET_BYTES = 8_600_000
+BUDGET_BYTES = 8_800_000
 """Of all sound in a page, in base64: with pictures the page stays below 10 MB."""
 
+MIME_TYPE = "audio/webm"
+
 _LONGEST_S = 900.0
+_RATE = 48_000  # that Opus always has
 _OVERHEAD_BYTES = 2000
+_CONTAINER_KBPS = 3  # headers of 7 bytes, 50 times a second
+_BLOCK = 1 << 16
+_OPTIONS = {
+    "compression_level": "5",  # of 10: a fifth faster, at the same bit rate
+    "vbr": "constrained",  # so that the size is known beforehand
+}
 
 
 @dataclass(frozen=True)
@@ -31,7 +43,7 @@ class Preview:
 
     Attributes:
         kbps: bit rate of each.
-        sample_rate: Hz.
+        sample_rate: Hz, at which the page holds the decoded sound: lower for long songs.
         channels: 1 or 2.
         seconds: length of the preview, from the start.
     """
@@ -43,8 +55,15 @@ class Preview:
 
 
 _STEPS = (
-    *((128, 44100, 2), (96, 44100, 2), (80, 44100, 2), (64, 44100, 2)),
-    *((56, 44100, 1), (48, 44100, 1), (40, 32000, 1), (32, 32000, 1), (24, 24000, 1)),
+    *((128, 48000, 2), (96, 48000, 2), (80, 48000, 2), (72, 48000, 2), (64, 48000, 2)),
+    *(
+        (56, 32000, 2),
+        (48, 32000, 2),
+        (40, 32000, 2),
+        (32, 32000, 1),
+        (24, 24000, 1),
+        (20, 24000, 1),
+    ),
 )
 
 
@@ -67,21 +86,29 @@ def choose_preview(
 def encode(
     blocks: Iterable[np.ndarray], sample_rate: int, channels: int, preview: Preview
 ) -> bytes:
-    """MP3 of a stream of blocks (channels, samples)."""
+    """A stream of blocks (channels, samples) as a file of the type `MIME_TYPE`."""
     blocks = _limited(_mixed_down(blocks, preview.channels), round(preview.seconds * sample_rate))
     kept = 1 if preview.channels == 1 else min(channels, 2)
-    resampled = resample_blocks(blocks, sample_rate, preview.sample_rate, kept)
-    with tempfile.TemporaryDirectory(prefix="unbraid-preview-") as folder:
-        path = Path(folder) / "preview.mp3"
-        format = AudioFormat("mp3", None, preview.kbps)
-        with AudioWriter(path, format, preview.sample_rate, kept, quick=True) as writer:
-            for block in resampled:
-                writer.write(block.astype(np.float32))
-        return path.read_bytes()
+    layout = "mono" if kept == 1 else "stereo"
+    file = io.BytesIO()
+    # Without bitexact each file has a number drawn at random.
+    with av.open(file, "w", format="webm", container_options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream("libopus", _RATE, layout=layout, options=dict(_OPTIONS))
+        assert isinstance(stream, AudioStream)
+        stream.codec_context.bit_rate = preview.kbps * 1000
+        written = 0
+        for block in recut(resample_blocks(blocks, sample_rate, _RATE, kept), kept, _BLOCK):
+            interleaved = np.ascontiguousarray(block.T, np.float32).reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(interleaved, format="flt", layout=layout)
+            frame.sample_rate, frame.pts = _RATE, written
+            written += block.shape[1]
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return file.getvalue()
 
 
 def encode_file(path: Path, preview: Preview) -> bytes:
-    """MP3 of a sound file, from its start, in constant memory.
+    """The preview of a sound file, from its start, in constant memory.
 
     Raises:
         AudioReadError: if it cannot be read.
@@ -91,9 +118,8 @@ def encode_file(path: Path, preview: Preview) -> bytes:
 
 
 def encode_excerpt(signal: np.ndarray, sample_rate: int, kbps: int = 96) -> bytes:
-    """MP3 of a signal (channels, samples), stereo at most."""
-    rate = AudioFormat("mp3").supported_rate(sample_rate)
-    preview = Preview(kbps, rate, min(2, len(signal)), signal.shape[1] / sample_rate)
+    """The preview of a signal (channels, samples), stereo at most."""
+    preview = Preview(kbps, _RATE, min(2, len(signal)), signal.shape[1] / sample_rate)
     return encode([signal.astype(np.float32)], sample_rate, len(signal), preview)
 
 
@@ -127,7 +153,7 @@ def file_seconds(path: Path) -> float:
 
 
 def _bytes(kbps: int, seconds: float) -> float:
-    return kbps * 1000 / 8 * seconds * 4 / 3 + _OVERHEAD_BYTES
+    return (kbps + _CONTAINER_KBPS) * 1000 / 8 * seconds * 4 / 3 + _OVERHEAD_BYTES
 
 
 def _mixed_down(blocks: Iterable[np.ndarray], channels: int) -> Iterator[np.ndarray]:

@@ -21,6 +21,7 @@ COLUMNS = 900
 BANDS = 96
 WINDOW = 4096
 _HOP = 2048
+_HOPS = 16  # read at once
 _STEP = 256  # of the outline
 _LOWEST_HZ = 40.0
 _HIGHEST_HZ = 16_000.0
@@ -63,25 +64,18 @@ def soundprint_of(blocks: Iterable[np.ndarray], channels: int, sample_rate: int)
     """The same of blocks (channels, samples)."""
     window = np.hanning(WINDOW).astype(np.float32)
     lowest_hz, highest_hz = _band_limits(sample_rate)
-    bank = _band_bank(sample_rate, lowest_hz, highest_hz)
+    bank = _BandBank(sample_rate, lowest_hz, highest_hz)
     outline = _Columns(2, np.minimum)
     spectra = _Columns(BANDS + 1, np.add)  # the last row counts
     previous = np.zeros((channels, WINDOW - _HOP), np.float32)
     squares, peak, samples = 0.0, 0.0, 0
-    for block in recut(blocks, channels, _HOP):
+    for block in recut(blocks, channels, _HOPS * _HOP):
         samples += block.shape[1]
         squares += float(np.sum(np.square(block, dtype=np.float64)))
         peak = max(peak, float(np.max(np.abs(block))))
-        for start in range(0, block.shape[1], _STEP):
-            step = block[:, start : start + _STEP]
-            outline.push(np.array([step.min(), -step.max()]))
-        hop = np.zeros((channels, _HOP), np.float32)
-        hop[:, : block.shape[1]] = block
-        frame = np.concatenate([previous, hop], axis=1)
-        previous = frame[:, _HOP:]
-        spectrum = np.fft.rfft(frame * window, axis=1)
-        power = np.mean(np.square(np.abs(spectrum)), axis=0) / (window.sum() / 2) ** 2
-        spectra.push(np.append(bank @ power, 1.0))
+        outline.push(_extremes(block))
+        spectra.push(_bands(np.concatenate([previous, block], axis=1), window, bank))
+        previous = block[:, _HOP - WINDOW :]
     low, high = outline.values() * np.array([[1.0], [-1.0]])
     summed = spectra.values()
     return Soundprint(
@@ -96,6 +90,24 @@ def soundprint_of(blocks: Iterable[np.ndarray], channels: int, sample_rate: int)
     )
 
 
+def _extremes(block: np.ndarray) -> np.ndarray:
+    """(2, steps): the least sample of each step of the outline, and minus the greatest."""
+    starts = np.arange(0, block.shape[1], _STEP)
+    least = np.minimum.reduceat(block.min(axis=0), starts)
+    return np.stack([least, -np.maximum.reduceat(block.max(axis=0), starts)])
+
+
+def _bands(signal: np.ndarray, window: np.ndarray, bank: _BandBank) -> np.ndarray:
+    """(BANDS + 1, frames): mean power in each band, and 1; the last frame may need silence."""
+    hops = -(-(signal.shape[1] - (WINDOW - _HOP)) // _HOP)
+    missing = WINDOW - _HOP + hops * _HOP - signal.shape[1]
+    signal = np.pad(signal, ((0, 0), (0, missing)))
+    frames = np.lib.stride_tricks.sliding_window_view(signal, WINDOW, axis=1)[:, ::_HOP]
+    spectrum = np.fft.rfft(frames * window, axis=2)
+    power = np.mean(spectrum.real**2 + spectrum.imag**2, axis=0) / (window.sum() / 2) ** 2
+    return np.concatenate([bank(power).T, np.ones((1, hops))])
+
+
 class _Columns:
     """Columns over time, merged two by two by `combine` when there are too many."""
 
@@ -103,28 +115,34 @@ class _Columns:
         self._combine = combine
         self._values = np.zeros((rows, 2 * COLUMNS))
         self._filled = 0
-        self._each = 1  # pushes to a column
-        self._open = 0  # pushes in the column that is not full
+        self._each = 1  # values pushed to a column
+        self._open = np.zeros((rows, 0))  # values of the column that is not full
 
     def push(self, values: np.ndarray) -> None:
-        column = self._values[:, self._filled]
-        if self._open:
-            self._combine(column, values, out=column)
-        else:
-            column[:] = values
-        self._open += 1
-        if self._open < self._each:
-            return
-        self._open = 0
-        self._filled += 1
-        if self._filled == 2 * COLUMNS:
-            self._filled = COLUMNS
-            self._each *= 2
-            even, odd = self._values[:, 0::2], self._values[:, 1::2]
-            self._values[:, :COLUMNS] = self._combine(even, odd)
+        """Take (rows, any number of) values."""
+        self._open = np.concatenate([self._open, values], axis=1)
+        while self._open.shape[1] >= self._each:
+            count = min(self._open.shape[1] // self._each, 2 * COLUMNS - self._filled)
+            used = count * self._each
+            groups = self._open[:, :used].reshape(len(self._open), count, self._each)
+            self._values[:, self._filled : self._filled + count] = self._combine.reduce(groups, 2)
+            self._open = self._open[:, used:]
+            self._filled += count
+            if self._filled == 2 * COLUMNS:
+                self._merge()
+
+    def _merge(self) -> None:
+        self._filled = COLUMNS
+        self._each *= 2
+        even, odd = self._values[:, 0::2], self._values[:, 1::2]
+        self._values[:, :COLUMNS] = self._combine(even, odd)
 
     def values(self) -> np.ndarray:
-        return self._values[:, : self._filled + (self._open > 0)]
+        """(rows, columns) so far."""
+        filled = self._values[:, : self._filled]
+        if not self._open.shape[1]:
+            return filled
+        return np.hstack([filled, self._combine.reduce(self._open, axis=1, keepdims=True)])
 
 
 def _band_limits(sample_rate: int) -> tuple[float, float]:
@@ -132,14 +150,28 @@ def _band_limits(sample_rate: int) -> tuple[float, float]:
     return min(_LOWEST_HZ, highest_hz / 2), highest_hz
 
 
-def _band_bank(sample_rate: int, lowest_hz: float, highest_hz: float) -> np.ndarray:
-    """(bands, bins): overlapping triangles, evenly spaced in log frequency, at least a bin wide."""
-    centres = np.geomspace(lowest_hz, highest_hz, BANDS)
-    step = centres[1] / centres[0]
-    bins = np.arange(WINDOW // 2 + 1) * sample_rate / WINDOW
-    width = np.maximum(centres * (step - 1), sample_rate / WINDOW)
-    bank: np.ndarray = np.maximum(0, 1 - np.abs(bins[None] - centres[:, None]) / width[:, None])
-    return bank
+class _BandBank:
+    """Overlapping triangles over bins, evenly spaced in log frequency, each at least a bin wide.
+
+    Kept as the bins of each band, since most of a matrix would be zeros.
+    """
+
+    def __init__(self, sample_rate: int, lowest_hz: float, highest_hz: float) -> None:
+        centres = np.geomspace(lowest_hz, highest_hz, BANDS)
+        step = centres[1] / centres[0]
+        bins = np.arange(WINDOW // 2 + 1) * sample_rate / WINDOW
+        width = np.maximum(centres * (step - 1), sample_rate / WINDOW)
+        heights = 1 - np.abs(bins[None] - centres[:, None]) / width[:, None]
+        bands, self._bins = np.nonzero(heights > 0)
+        self._heights = heights[bands, self._bins].astype(np.float32)
+        self._starts = np.searchsorted(bands, np.arange(BANDS))
+
+    def __call__(self, power: np.ndarray) -> np.ndarray:
+        """(frames, bins) -> (frames, BANDS)."""
+        summed: np.ndarray = np.add.reduceat(
+            power[:, self._bins] * self._heights, self._starts, axis=1
+        )
+        return summed
 
 
 def _db(power: float) -> float:

@@ -94,9 +94,8 @@ def hints_of_files(
     Raises:
         AudioReadError: if a file cannot be read.
     """
-    channels = {probe(path).channels for path in (mixture, *stems.values())}
-    rates = {probe(path).sample_rate for path in (mixture, *stems.values())}
-    same = len(channels) == 1 and len(rates) == 1
+    infos = [probe(path) for path in (mixture, *stems.values())]
+    same = len({(info.channels, info.sample_rate) for info in infos}) == 1
     sources = list(stems.values()) + ([mixture] if same else [])
     meter = _Meter(list(stems), with_mixture=same, gain=10 ** (gain_db / 20))
     for blocks in _together(sources):
@@ -154,7 +153,8 @@ class _Meter:
         samples = min(signal.shape[1] for signal in signals)
         block = np.stack([signal[:, :samples] for signal in signals[: len(self._stems)]])
         self._clip(block)
-        block = block / np.float32(self._gain)
+        if self._gain != 1.0:
+            block /= np.float32(self._gain)
         self._energy += np.sum(np.square(block, dtype=np.float64), axis=(1, 2))
         if self._with_mixture:
             mixture = signals[-1][:, :samples]
@@ -166,6 +166,8 @@ class _Meter:
 
     def _clip(self, block: np.ndarray) -> None:
         full = np.abs(block) >= 1.0 - 2.0**-15
+        if not full.any():
+            return
         runs = full[..., 2:] & full[..., 1:-1] & full[..., :-2]
         inside = np.zeros_like(full)
         for shift in range(3):
@@ -175,7 +177,7 @@ class _Meter:
     def _window(self, window: np.ndarray) -> None:
         self._levels.extend(np.mean(np.square(window, dtype=np.float64), axis=(1, 2)))
         spectrum = np.fft.rfft(window * self._hann, axis=-1)  # (stems, channels, freq)
-        power = np.square(np.abs(spectrum)).sum(axis=1)
+        power = _power(spectrum).sum(axis=1)
         loudest = np.max(power, axis=0)
         self._spectral += power.sum(axis=1)
         self._overlapping += np.where(power < loudest, power, 0.0).sum(axis=1)
@@ -185,7 +187,7 @@ class _Meter:
         """Energy of each stem that a running filter of one tap a bin finds in the others' sum."""
         others = spectrum.sum(axis=0) - spectrum
         cross = (spectrum * np.conj(others)).sum(axis=1)
-        rest = np.square(np.abs(others)).sum(axis=1)
+        rest = _power(others).sum(axis=1)
         if self._cross is None or self._own is None or self._others is None:
             self._cross, self._own, self._others = cross, power.copy(), rest
         else:
@@ -193,7 +195,7 @@ class _Meter:
             self._cross = keep * self._cross + (1 - keep) * cross
             self._own = keep * self._own + (1 - keep) * power
             self._others = keep * self._others + (1 - keep) * rest
-        squared = np.square(np.abs(self._cross)) / (self._own * self._others + 1e-20)
+        squared = _power(self._cross) / (self._own * self._others + 1e-20)
         self._coherent += (np.clip(squared, 0, 1) * power).sum(axis=1)
 
     def result(self, *, complete: bool) -> SongHints:
@@ -216,6 +218,11 @@ class _Meter:
         if complete and self._with_mixture:
             residual = ratio_db(self._residual_energy, self._mixture_energy)
         return SongHints(residual, stems)
+
+
+def _power(spectrum: np.ndarray) -> np.ndarray:
+    power: np.ndarray = spectrum.real**2 + spectrum.imag**2
+    return power
 
 
 def _together(paths: Sequence[Path]) -> Iterator[list[np.ndarray]]:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 import os
 import urllib.parse
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from unbraid.audio.files import probe
 from unbraid.pages.page import Page, plain, readable
 from unbraid.pages.pictures import colour_of, loudest_db, png, spectrogram, waveform
-from unbraid.pages.previews import choose_preview, encode_file
+from unbraid.pages.previews import Preview, choose_preview, encode_file, file_seconds
 from unbraid.pages.soundprint import Soundprint, soundprint
 from unbraid.separation.progress import UNWATCHED, Progress, Watch
 from unbraid.song_page.hints import SongHints, measured_correlations
@@ -22,10 +22,7 @@ from unbraid.threads import processors
 from unbraid.tracks.result import is_exact
 from unbraid.version import __version__
 
-T = TypeVar("T")
-
 RANGE_DB = 72
-_PICTURES = 0.4  # of the time that the page takes
 _TICKS_HZ = (100, 1000, 10_000)
 
 _RESULT_ROWS = (
@@ -82,7 +79,7 @@ class _Lane:
         href: its file, as the page links to it.
         wave, spectrogram: PNG files.
         marks: frequencies over the spectrogram: text, and height in percent.
-        mp3: the preview.
+        preview: sound to play.
     """
 
     name: str
@@ -91,7 +88,7 @@ class _Lane:
     wave: bytes
     spectrogram: bytes
     marks: Sequence[tuple[str, float]]
-    mp3: bytes
+    preview: bytes
 
 
 def write_report(
@@ -115,11 +112,13 @@ def render_report(report: SongReport, folder: Path) -> str:
 def song_page(report: SongReport, folder: Path, watch: Watch = UNWATCHED) -> Page:
     """The page, to be put in `folder`: links to the files are relative to it."""
     sounds = {"mixture": report.mixture, **report.parts}
-    prints = _of_each(soundprint, sounds, watch.within(0.0, _PICTURES))
-    seconds = max(print_.seconds for print_ in prints.values())
     preview = choose_preview(
-        seconds, len(sounds), max(probe(path).channels for path in sounds.values())
+        max(file_seconds(path) for path in sounds.values()),
+        len(sounds),
+        max(probe(path).channels for path in sounds.values()),
     )
+    prints, encoded = _looked_at(sounds, preview, watch)
+    seconds = max(print_.seconds for print_ in prints.values())
     data = plain(
         {
             "kind": "separation",
@@ -142,9 +141,6 @@ def song_page(report: SongReport, folder: Path, watch: Watch = UNWATCHED) -> Pag
             "provenance": dict(report.provenance),
             "preview": asdict(preview),
         }
-    )
-    encoded = _of_each(
-        lambda path: encode_file(path, preview), sounds, watch.within(_PICTURES, 1.0)
     )
     top_db = loudest_db(prints["mixture"])
     lanes = [
@@ -170,17 +166,27 @@ def song_page(report: SongReport, folder: Path, watch: Watch = UNWATCHED) -> Pag
     )
 
 
-def _of_each(work: Callable[[Path], T], files: Mapping[str, Path], watch: Watch) -> dict[str, T]:
-    """Work on files side by side: decoders and encoders release Python's lock."""
-    made: dict[str, T] = {}
+def _looked_at(
+    files: Mapping[str, Path], preview: Preview, watch: Watch
+) -> tuple[dict[str, Soundprint], dict[str, bytes]]:
+    """Soundprints and previews, made side by side: decoders and encoders release Python's lock."""
     with ThreadPoolExecutor(len(processors())) as threads:
-        for name, result in zip(files, threads.map(work, files.values()), strict=True):
-            made[name] = result
-            watch.tell(Progress("report", len(made) / len(files), None))
-    return made
+        # Previews take longest and come first, so that no processor is left with one at the end.
+        encoded = {name: threads.submit(encode_file, files[name], preview) for name in files}
+        prints = {name: threads.submit(soundprint, files[name]) for name in files}
+        works: list[Future[Any]] = [*encoded.values(), *prints.values()]
+        for done, work in enumerate(as_completed(works), start=1):
+            work.result()
+            watch.tell(Progress("report", done / len(works), None))
+    return (
+        {name: work.result() for name, work in prints.items()},
+        {name: work.result() for name, work in encoded.items()},
+    )
 
 
-def _lane(name: str, index: int, print_: Soundprint, top_db: float, mp3: bytes, href: str) -> _Lane:
+def _lane(
+    name: str, index: int, print_: Soundprint, top_db: float, preview: bytes, href: str
+) -> _Lane:
     colour = colour_of(name, index)
     return _Lane(
         name=name,
@@ -189,7 +195,7 @@ def _lane(name: str, index: int, print_: Soundprint, top_db: float, mp3: bytes, 
         wave=png(waveform(print_, colour)),
         spectrogram=png(spectrogram(print_, top_db).quantize(96)),
         marks=_hz_marks(print_),
-        mp3=mp3,
+        preview=preview,
     )
 
 

@@ -10,7 +10,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from unbraid.audio.files import probe
-from unbraid.pages.previews import choose_preview, encode_file
+from unbraid.pages.previews import MIME_TYPE, choose_preview, encode_file
 
 _BUDGET_BYTES = 8 << 20  # of all players together: the notebook file holds them
 _ROWS = """\
@@ -30,7 +30,7 @@ def table(rows: Mapping[str, object], caption: str = "") -> str:
 
 
 def players(files: Mapping[str, Path]) -> dict[str, Markup]:
-    """A player for each file, which holds an mp3 of it and so needs no file any more.
+    """A player for each file, which holds a preview of it and so needs no file any more.
 
     Raises:
         AudioReadError: if a file is gone or cannot be read.
@@ -42,8 +42,7 @@ def players(files: Mapping[str, Path]) -> dict[str, Markup]:
     return {name: _player(encode_file(path, preview)) for name, path in files.items()}
 
 
-def _player(mp3: bytes) -> Markup:
-    data = base64.b64encode(mp3).decode("ascii")
-    return Markup('<audio controls preload="none" src="data:audio/mpeg;base64,{}"></audio>').format(
-        data
-    )
+def _player(preview: bytes) -> Markup:
+    data = base64.b64encode(preview).decode("ascii")
+    source = f"data:{MIME_TYPE};base64,{data}"
+    return Markup('<audio controls preload="none" src="{}"></audio>').format(source)

@@ -88,7 +88,8 @@
       if (!playing) start();
     } catch (error) {
       loading = null; play.disabled = false; play.textContent = "Play";
-      problem.textContent = `This browser could not play the previews (${error.message || error}).`;
+      problem.textContent = "This browser could not play the previews: they are Opus in WebM, which Chrome, Firefox " +
+        `and Safari from 17.4 on play. The stems themselves are linked below. (${error.message || error})`;
     }
   }
   function jump(seconds) {
