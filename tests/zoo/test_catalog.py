@@ -46,7 +46,7 @@ def test_every_model_has_an_address_a_licence_and_an_honest_flag():
     for name, model in load_catalog().models.items():
         assert model.address.startswith("https://")
         assert model.licence
-        assert re.fullmatch(r"|[0-9a-f]{8}|[0-9a-f]{64}", model.known_hash), name
+        assert re.fullmatch(r"|[0-9a-f]{8}|[0-9a-f]{12}|[0-9a-f]{64}", model.known_hash), name
         assert model.musdb_test_seen in (True, False, None)
         assert all(":" in score for score in model.scores)
         if model.trained_on == "not disclosed":

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import sys
+import types
+
 import pytest
 import torch
 
@@ -11,6 +15,8 @@ from unbraid.models.cac_unet.public import public_name as cac_name
 from unbraid.models.conv_tasnet.public import public_name as tasnet_name
 from unbraid.models.demucs_v2.public import public_name as demucs_name
 from unbraid.models.dprnn.public import public_name as dprnn_name
+from unbraid.models.lasaft.public import public_name as lasaft_name
+from unbraid.models.mdx_net.public import public_name as mdx_name
 from unbraid.models.open_unmix.public import public_name as unmix_name
 from unbraid.models.registry import build_model
 from unbraid.models.res_u_net.public import public_name as resunet_name
@@ -36,12 +42,28 @@ X_ARGS = {"sources": ["bass", "drums", "vocals", "other"], "in_chan": 512, "n_ho
           "hidden_size": 16, "max_bin": 100, "window_length": 512}  # fmt: skip
 
 
+def _old_class(module, name):
+    """A class as Demucs v1 saved it, made here; it goes into the file by its name alone."""
+    made = type(name, (torch.nn.Module,), {"__module__": module})
+    sys.modules["demucs"] = types.ModuleType("demucs")
+    sys.modules[module] = types.ModuleType(module)
+    setattr(sys.modules[module], name, made)
+    return made
+
+
+@pytest.fixture(autouse=True)
+def _no_old_modules():
+    yield
+    for module in ("demucs", "demucs.model"):
+        sys.modules.pop(module, None)
+
+
 def _package(name, arguments):
     return lambda state: {"model_name": name, "model_args": arguments, "state_dict": state}
 
 
 CASES = {
-    "vocals-b62c91ce": (
+    "umxhq vocals": (
         "open_unmix",
         {**UNMIX, "stems": ("vocals",), "wiener_iterations": 0},
         lambda own, config: unmix_name(own, config.stems)[1],
@@ -55,6 +77,27 @@ CASES = {
     "xumx": (
         "x_umx", UNMIX, lambda own, config: x_umx_name(own, config.stems),
         _package("XUMX", X_ARGS)),
+    "lasaft": (
+        "lasaft",
+        {"n_fft": 2048, "width": 4, "levels": 2, "layers": 2, "latent_sources": 3,
+         "key_width": 6, "embedding": 4, "control_layers": 3},
+        lambda own, config: "spec2spec." + lasaft_name(own),
+        lambda state: {
+            "state_dict": {**state, "stft.stft.window": torch.ones(256)},
+            "optimizer_states": [{"state": {0: {"exp_avg": torch.ones(3)}}}],
+        },
+    ),
+    "mdx bass": (
+        "mdx_net",
+        {"stems": ("bass",), "n_ffts": (2048,), "bins": 128, "levels": 2, "width": 4, "layers": 2,
+         "mixer": False},
+        lambda own, config: mdx_name(own),
+        lambda state: {"state_dict": {**state, "window": torch.ones(2048)}},
+    ),
+    "demucs v1": (
+        "demucs_v2", {"width": 4, "depth": 4, "resample": False, "epsilon": 0.0},
+        lambda own, config: demucs_name(own),
+        lambda state: (_old_class("demucs.model", "Demucs"), (4,), {"channels": 4}, state)),
     "tfctdf vocals": (
         "cac_unet",
         {"stems": ("vocals",), "n_fft": 2048, "levels": 2, "width": 4, "layers": 2, "bias": True},
@@ -64,7 +107,7 @@ CASES = {
 }  # fmt: skip
 
 
-def _save(path, case):
+def _save(path, case, old=False):
     architecture, settings, name, wrap = CASES[case]
     torch.manual_seed(1)
     model = build_model(architecture, settings).eval()
@@ -79,19 +122,63 @@ def _save(path, case):
             state[key] = state[key][None, :, None]
     norms = [key.replace("running_var", "num_batches_tracked") for key in state]
     counts = {key: torch.tensor(7) for key in norms if key.endswith("num_batches_tracked")}
-    torch.save(wrap({**state, **counts}), path)
+    content = wrap({**state, **counts})
+    torch.save(content, path, _use_new_zipfile_serialization=not old)
     return model
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_a_file_gives_back_its_network(case, tmp_path):
-    model = _save(tmp_path / f"{case}.pth", case)
+OLD = ("umxhq vocals", "demucs v1", "tasnet")
+
+
+@pytest.mark.parametrize(
+    ("case", "old"), [*((case, False) for case in CASES), *((case, True) for case in OLD)]
+)
+@pytest.mark.filterwarnings("ignore:Couldn't retrieve source code")
+def test_a_file_gives_back_its_network(case, old, tmp_path):
+    model = _save(tmp_path / f"{case}.pth", case, old)
     stored = open_file(tmp_path / f"{case}.pth")
     assert stored.architecture == CASES[case][0]
     assert stored.spec.stems == model.spec.stems
     mixture = torch.randn(1, model.spec.channels, 3000)
     with torch.no_grad():
         assert torch.equal(load_module(stored)(mixture), model(mixture))
+
+
+def test_songs_are_heard_at_the_level_that_a_system_was_trained_on(tmp_path):
+    for case, normalize in (("umxhq vocals", False), ("demucs", True), ("convtasnet", False)):
+        _save(tmp_path / f"{case}.pth", case)
+        assert open_file(tmp_path / f"{case}.pth").spec.normalize is normalize
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.9, 0.999])
+def test_an_old_file_that_is_cut_short_is_refused(kept, tmp_path):
+    path = tmp_path / "vocals.pth"
+    _save(path, "umxhq vocals", old=True)
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+    with pytest.raises(CheckpointError, match=r"vocals\.pth"):
+        dict(open_file(path).weights)
+
+
+def test_an_old_file_whose_storage_claims_more_than_there_is_is_refused(tmp_path):
+    path = tmp_path / "vocals.pth"
+    torch.save({"fc1.weight": torch.ones(3, 5)}, path, _use_new_zipfile_serialization=False)
+    data = path.read_bytes()
+    count = (15).to_bytes(8, "little")
+    assert data.count(count) == 1
+    path.write_bytes(data.replace(count, (1 << 60).to_bytes(8, "little")))
+    with pytest.raises(CheckpointError, match="a storage of 15 F32 values where the file has"):
+        open_file(path)
+
+
+def test_settings_beside_an_open_unmix_count(tmp_path):
+    _save(tmp_path / "vocals.pth", "umxhq vocals")
+    about = tmp_path / "separator.json"
+    about.write_text(json.dumps({"nfft": 512, "nhop": 100, "sample_rate": 22050.0}))
+    config = open_file(tmp_path / "vocals.pth").config
+    assert (config.hop, config.sample_rate) == (100, 22050)
+    about.write_text("[")
+    with pytest.raises(CheckpointError, match=r"separator\.json: not readable"):
+        open_file(tmp_path / "vocals.pth")
 
 
 def test_a_file_that_lacks_a_weight_is_refused_by_name(tmp_path, unchecked):

@@ -4,7 +4,8 @@ unbraid models                   recommended models, then all names
 unbraid models list              the same: bundled, public bags, public single models
 unbraid models show NAME         a model's card: stems, training data, licence
 unbraid models pull NAME         download a public model into the cache (UNBRAID_CACHE)
-unbraid models import FILE -o F  a public .th, .ckpt or .safetensors into unbraid's own format
+unbraid models import FILE -o F  a public .th, .pth, .ckpt or .safetensors into unbraid's format;
+                                 several files, each of one stem, become one model
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unbraid.zoo.cards import ModelCard
@@ -28,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "action", choices=actions, nargs="?", default="list", help="what to do (list)"
     )
-    parser.add_argument("name", metavar="NAME", nargs="?", help="of the model, or a FILE to import")
+    parser.add_argument(
+        "name", metavar="NAME", nargs="*", help="of the model, or FILES or a folder to import"
+    )
     parser.add_argument("-o", "--out", metavar="FILE", help="file for an imported model")
     parser.add_argument("--licence", default=None, help="of an imported model's weights")
     parser.add_argument("--json", action="store_true", help="as JSON, one object for each model")
@@ -38,7 +41,10 @@ def run(options: argparse.Namespace) -> int:
     """Run the action; returns the exit code."""
     from unbraid.errors import SettingsError
 
-    action, name = options.action, options.name
+    action, names = options.action, options.name
+    if len(names) > 1 and action != "import":
+        raise SettingsError(f"models {action} takes one name, got {', '.join(names)}")
+    name: Any = names[0] if names else None
     if action == "list" and name is not None:
         raise SettingsError("models list takes no name; did you mean models show NAME?")
     if action != "list" and name is None:
@@ -49,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     if action == "pull":
         return _pull(name)
     if action == "import":
-        return _import(name, options.out, options.licence)
+        return _import(names, options.out, options.licence)
     return _show(name, options.json)
 
 
@@ -120,7 +126,7 @@ def _pull(name: str) -> int:
     return 0
 
 
-def _import(source: str, target: str, licence: str | None) -> int:
+def _import(source: list[str], target: str, licence: str | None) -> int:
     from unbraid.zoo.importing import import_model
 
     info = import_model(source, target, licence=licence)

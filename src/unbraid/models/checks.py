@@ -49,7 +49,7 @@ def check_fields(
             check_stems(value)
         elif kind == "str":
             _check_choice(field.name, value, (choices or {})[field.name])
-        elif value is None and "None" in kind:
+        elif kind == "Member" or (value is None and "None" in kind):
             continue
         elif kind.startswith("tuple"):
             if not isinstance(value, tuple) or len(value) > 4096:

@@ -55,6 +55,8 @@ COMPOSITES: dict[str, str] = {
     "two_rate": "unbraid.models.compose.two_rate TwoRate",
     "complement": "unbraid.models.compose.complement Complement",
     "ensemble": "unbraid.models.compose.ensemble Ensemble",
+    "per_stem": "unbraid.models.compose.per_stem PerStem",
+    "wiener": "unbraid.models.compose.wiener Wiener",
 }
 """Name -> file and class NAME of a model made of models; the file has NAMEConfig, too."""
 

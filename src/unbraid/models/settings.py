@@ -23,12 +23,14 @@ class SystemConfig:
         sample_rate: Hz, of mixture and estimates.
         audio_channels: of mixture and estimates.
         segment_s: length of one forward pass, in seconds.
+        normalize_songs: `normalize` of `ModelSpec`; False for what was trained on songs unchanged.
     """
 
     stems: tuple[str, ...] = ("drums", "bass", "other", "vocals")
     sample_rate: int = 44100
     audio_channels: int = 2
     segment_s: float = 6.0
+    normalize_songs: bool = True
 
     RANGES: ClassVar[Mapping[str, Range]] = {}
     """Smallest and greatest value of every number of the subclass, or of each item of a tuple."""
@@ -47,4 +49,5 @@ class SystemConfig:
             sample_rate=self.sample_rate,
             channels=self.audio_channels,
             segment_samples=max(1, whole_samples(self.segment_s, self.sample_rate)),
+            normalize=self.normalize_songs,
         )

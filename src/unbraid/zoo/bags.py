@@ -11,8 +11,11 @@ import yaml
 
 from unbraid.errors import CheckpointError, ModelError
 from unbraid.zoo.chains import NAME, ChainRecipe, chain_recipe
+from unbraid.zoo.joined import JoinedRecipe, joined_recipe
+from unbraid.zoo.public.systems import stem_in
 
 _MOST_BYTES = 64 << 10
+_SUFFIXES = (".th", ".pth", ".safetensors")
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,8 @@ class _PlainLoader(yaml.SafeLoader):
         return node
 
 
-def read_recipe(path: Path) -> BagRecipe | ChainRecipe:
-    """Read the YAML at `path`: a bag or a chain.
+def read_recipe(path: Path) -> BagRecipe | ChainRecipe | JoinedRecipe:
+    """Read the YAML at `path`: a bag, a chain, or models of single stems.
 
     Raises:
         CheckpointError: if it is damaged, or holds anything else.
@@ -67,6 +70,8 @@ def read_recipe(path: Path) -> BagRecipe | ChainRecipe:
         content = yaml.load(data.decode("utf-8"), Loader=_PlainLoader)
         if isinstance(content, dict) and "chain" in content:
             return chain_recipe(content)
+        if isinstance(content, dict) and "per_stem" in content:
+            return joined_recipe(content)
         return _recipe(content)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
@@ -116,7 +121,7 @@ def find_in_folder(folder: Path, name: str) -> Path:
     found = sorted(
         path
         for path in folder.iterdir()
-        if path.suffix in (".th", ".safetensors")
+        if path.suffix in _SUFFIXES
         and (path.stem == name or re.fullmatch(rf"{re.escape(name)}-[0-9a-f]{{8}}", path.stem))
     )
     bags = [path for path in (folder / f"{name}.yaml", folder / f"{name}.yml") if path.is_file()]
@@ -137,13 +142,26 @@ def find_in_folder(folder: Path, name: str) -> Path:
 
 def names_in_folder(folder: Path) -> list[str]:
     """Names of the bags, then of the models, in a folder."""
-    bags = sorted(path.stem for path in folder.iterdir() if path.suffix in (".yaml", ".yml"))
+    bags = sorted(path.stem for path in _bags_in(folder))
     models = sorted(
         re.sub(r"-[0-9a-f]{8}$", "", path.stem)
         for path in folder.iterdir()
-        if path.suffix in (".th", ".safetensors")
+        if path.suffix in _SUFFIXES
     )
     return bags + models
+
+
+def _bags_in(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.suffix in (".yaml", ".yml")]
+
+
+def stem_files(folder: Path) -> list[Path]:
+    """The models in a folder, if each is of one stem and named after it, and no YAML joins them."""
+    if _bags_in(folder):
+        return []
+    found = sorted(path for path in folder.iterdir() if path.suffix in _SUFFIXES)
+    stems = [stem_in(path.name) for path in found]
+    return found if len(found) > 1 and "stem" not in stems and len(set(stems)) == len(stems) else []
 
 
 def only_in_folder(folder: Path) -> str:
@@ -153,8 +171,7 @@ def only_in_folder(folder: Path) -> str:
         ModelError: if the folder holds no model, or several.
     """
     names = names_in_folder(folder)
-    bags = [path for path in folder.iterdir() if path.suffix in (".yaml", ".yml")]
-    if len(bags) == 1 or len(names) == 1:
+    if len(_bags_in(folder)) == 1 or len(names) == 1:
         return names[0]
     raise ModelError(
         f"{folder}: a folder with {len(names)} models; say which, as {folder}/NAME: "

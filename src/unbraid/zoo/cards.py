@@ -137,7 +137,7 @@ def public_card(name: str) -> ModelCard:
         stems=(bag.stems if bag else ()) or members[0].stems,
         licence="; ".join(dict.fromkeys(member.licence for member in members)),
         summary=bag.summary if bag else f"{members[0].kind}.",
-        scores=tuple(score for member in members for score in member.scores),
+        scores=(bag.scores if bag else ()) + tuple(s for member in members for s in member.scores),
         use=bag.use if bag else members[0].use,
         work=bag.work if bag else members[0].work,
         text="",

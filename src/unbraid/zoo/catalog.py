@@ -1,4 +1,7 @@
-"""The catalog of public models, from `catalog.toml`: names, addresses, hashes, licences."""
+"""The catalog of public models: names, addresses, hashes, licences.
+
+`catalog.toml` has those of Demucs, `community.toml` newer ones, `classic.toml` the classic systems.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import Any
 
 from unbraid.zoo.bags import BagRecipe
 from unbraid.zoo.chains import ChainRecipe, chain_recipe
+from unbraid.zoo.joined import JoinedRecipe
 from unbraid.zoo.public.msst import Settings
 
 if sys.version_info >= (3, 11):
@@ -20,6 +24,7 @@ else:  # the package that became the standard library's tomllib
 
 _FILE = Path(__file__).with_name("catalog.toml")
 _COMMUNITY = Path(__file__).with_name("community.toml")
+_CLASSIC = Path(__file__).with_name("classic.toml")
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class CatalogModel:
         scores: published figures, each with the name of its benchmark.
         use: what it is recommended for.
         work: computation for a second of audio, relative to one Hybrid Demucs; 0 if unknown.
+        saved_as: name of the file in the cache; "": as in its address.
     """
 
     name: str
@@ -57,10 +63,11 @@ class CatalogModel:
     scores: tuple[str, ...] = ()
     use: str = ""
     work: float = 0.0
+    saved_as: str = ""
 
     @property
     def file_name(self) -> str:
-        return self.file.rpartition("/")[2]
+        return self.saved_as or self.file.rpartition("/")[2]
 
     @property
     def known_hash(self) -> str:
@@ -79,7 +86,7 @@ class CatalogModel:
 
 @dataclass(frozen=True)
 class CatalogBag:
-    """Several public models under one name: a bag (perhaps of one), or a chain.
+    """Several public models under one name: a bag (perhaps of one), a chain, or one a stem.
 
     Attributes:
         name: ours, or its well-known name.
@@ -87,15 +94,17 @@ class CatalogBag:
         summary: one line.
         use: what it is recommended for.
         work: computation for a second of audio, relative to one Hybrid Demucs; 0 if unknown.
-        stems: of a chain, in the order of its spec; a bag has those of its members.
+        stems: of all together, in the order of the spec; () for a bag, whose members have them.
+        scores: published figures of the whole, each with the name of its benchmark.
     """
 
     name: str
-    recipe: BagRecipe | ChainRecipe
+    recipe: BagRecipe | ChainRecipe | JoinedRecipe
     summary: str
     use: str = ""
     work: float = 0.0
     stems: tuple[str, ...] = ()
+    scores: tuple[str, ...] = ()
 
     @property
     def segment_s(self) -> float | None:
@@ -138,12 +147,19 @@ def load_catalog() -> Catalog:
     """The catalog that ships with the package."""
     data = tomllib.loads(_FILE.read_text(encoding="utf-8"))
     community = tomllib.loads(_COMMUNITY.read_text(encoding="utf-8"))
+    classic = tomllib.loads(_CLASSIC.read_text(encoding="utf-8"))
+    classic_models = {
+        name: _classic_model(name, entry, classic["licences"])
+        for name, entry in classic["models"].items()
+    }
     return Catalog(
         root=data["root"],
         models={name: _model(name, entry, data) for name, entry in data["models"].items()}
-        | {name: _community_model(name, entry) for name, entry in community["models"].items()},
+        | {name: _community_model(name, entry) for name, entry in community["models"].items()}
+        | classic_models,
         bags={name: _bag(name, entry) for name, entry in data["bags"].items()}
-        | {name: _chain(name, entry) for name, entry in community["chains"].items()},
+        | {name: _chain(name, entry) for name, entry in community["chains"].items()}
+        | {name: _joined(name, entry, classic_models) for name, entry in classic["joined"].items()},
         doubtful={entry["bytes"]: entry["note"] for entry in community["doubtful"]},
     )
 
@@ -213,4 +229,33 @@ def _chain(name: str, entry: dict[str, Any]) -> CatalogBag:
         entry.get("use", ""),
         float(entry.get("work", 0)),
         tuple(entry["stems"]),
+    )
+
+
+def _classic_model(name: str, entry: dict[str, Any], licences: dict[str, str]) -> CatalogModel:
+    seen, size = entry["musdb_test_seen"], entry.get("bytes")
+    return CatalogModel(
+        name=name,
+        file=entry["file"],
+        kind=entry["summary"],
+        trained_on=entry["trained_on"],
+        musdb_test_seen=None if seen == "unknown" else seen,
+        stems=tuple(entry["stems"]),
+        licence=licences[entry["licence"]],
+        size_mb=None if size is None else size / 1e6,
+        size_bytes=size,
+        sha256=entry["sha256"],
+        scores=tuple(entry.get("scores", ())),
+        saved_as=entry.get("saved_as", ""),
+    )
+
+
+def _joined(name: str, entry: dict[str, Any], models: dict[str, CatalogModel]) -> CatalogBag:
+    members = tuple(entry["models"])
+    return CatalogBag(
+        name,
+        JoinedRecipe(members),
+        entry["summary"],
+        stems=tuple(stem for member in members for stem in models[member].stems),
+        scores=tuple(entry["scores"]),
     )

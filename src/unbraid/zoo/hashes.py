@@ -69,7 +69,7 @@ def named_hash(path: Path) -> str | None:
     >>> named_hash(Path("e51eebcc-c1b80bdd.th"))
     'c1b80bdd'
     """
-    anyone = r"[0-9a-f]{8}" if path.suffix != ".th" else r".*"
+    anyone = r".*" if path.suffix in (".th", ".pth") else r"[0-9a-f]{8}"
     found = re.fullmatch(rf"{anyone}-([0-9a-f]{{8}})\.\w+", path.name)
     return found[1] if found else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,22 @@ import numpy as np
 from unbraid.errors import CheckpointError, SettingsError
 from unbraid.zoo.catalog import load_catalog
 from unbraid.zoo.checkpoint import CheckpointInfo, read_info, save_arrays
-from unbraid.zoo.open import find_model, licence_of, open_file
+from unbraid.zoo.joined import join_models
+from unbraid.zoo.open import find_model, licence_of, open_model
 from unbraid.zoo.stored import StoredModel
 
 
 def import_model(
-    source: str | Path, target: str | Path, *, licence: str | None = None
+    source: str | Path | Sequence[str | Path], target: str | Path, *, licence: str | None = None
 ) -> CheckpointInfo:
     """Write a public model, from a file or a downloaded single model, in unbraid's format.
+
+    Several files, or a folder of them, are models of different stems, and become one.
 
     Weights stay float16 if the file holds float16, else they are stored as float32.
 
     Args:
-        source: the file, or the name.
+        source: the file, or the name; or several.
         target: a .safetensors file.
         licence: of the weights; None: from the catalog or the file.
     Raises:
@@ -32,33 +36,44 @@ def import_model(
     target = Path(target)
     if target.suffix != ".safetensors":
         raise SettingsError(f"a model is imported into a .safetensors file, got {target}")
-    path = find_model(source)
-    if path.suffix in (".yaml", ".yml"):
-        raise CheckpointError(f"{path}: a bag of files; import its members one by one")
-    model = open_file(path)
+    several = [source] if isinstance(source, (str, Path)) else list(source)
+    paths = [find_model(one) for one in several]
+    for path in paths:
+        if path.suffix in (".yaml", ".yml"):
+            raise CheckpointError(f"{path}: a bag of files; import its members one by one")
+    models = [open_model(path) for path in paths]
+    model = models[0] if len(models) == 1 else join_models(target, models)
     halves = {weight.kind for weight in model.weights.values()} == {"F16"}
     save_arrays(
         target,
         model,
         np.float16 if halves else np.float32,
-        licence=licence_of(path) if licence is None else licence,
+        licence=_licence(model) if licence is None else licence,
         provenance=_provenance(model),
     )
     return read_info(target)
 
 
+def _licence(model: StoredModel) -> str:
+    """Those of its files."""
+    found = (licence_of(path) for path in model.digest.paths)
+    return "; ".join(dict.fromkeys(licence for licence in found if licence))
+
+
 def _provenance(model: StoredModel) -> dict[str, Any]:
-    if not model.public_class:
+    if model.provenance:
         return dict(model.provenance)
-    catalog = {known.file_name: known for known in load_catalog().models.values()}
-    known = catalog.get(model.path.name)
-    trained = {} if known is None else {
-        "trained_on": known.trained_on, "musdb_test_seen": known.musdb_test_seen,
-        "address": known.address,
-    }  # fmt: skip
-    return {
-        "imported_from": model.path.name,
+    paths, catalog = model.digest.paths, load_catalog()
+    facts: dict[str, Any] = {
+        "imported_from": ", ".join(path.name for path in paths),
         "sha256": model.fingerprint(),
-        "public_class": model.public_class,
-        **trained,
     }
+    if model.public_class:
+        facts["public_class"] = model.public_class
+    known = [entry for path in paths if (entry := catalog.by_file(path.name)) is not None]
+    if known and len(known) == len(paths):
+        facts["trained_on"] = "; ".join(dict.fromkeys(entry.trained_on for entry in known))
+        seen = {entry.musdb_test_seen for entry in known}
+        facts["musdb_test_seen"] = True if True in seen else None if None in seen else False
+        facts["address"] = ", ".join(entry.address for entry in known)
+    return facts

@@ -4,7 +4,8 @@ name     bundled ("mini"), or public ("mdx", "e51eebcc"): downloaded once into t
 file     unbraid's own, a public .th, .ckpt or .safetensors, or the YAML of a bag, recognized by
          content; plain weights need the YAML of their settings next to them or as `config`;
          FILE.onnx, as `unbraid export` writes it
-folder   with one model or bag; FOLDER/NAME picks one of several
+folder   with one model or bag, or with a model of one stem in each file, named after it;
+         FOLDER/NAME picks one of several
 """
 
 from __future__ import annotations
@@ -19,18 +20,26 @@ from unbraid.models.compose.bag import BagConfig
 from unbraid.models.compose.chain import ChainConfig
 from unbraid.models.compose.ensemble import EnsembleConfig
 from unbraid.models.registry import Member, did_you_mean, make_config
-from unbraid.zoo.bags import BagRecipe, find_in_folder, names_in_folder, only_in_folder, read_recipe
+from unbraid.zoo.bags import (
+    BagRecipe,
+    find_in_folder,
+    names_in_folder,
+    only_in_folder,
+    read_recipe,
+    stem_files,
+)
 from unbraid.zoo.cards import ModelCard, bundled_card, bundled_files, bundled_licence, public_card
 from unbraid.zoo.catalog import load_catalog
 from unbraid.zoo.chains import ChainRecipe
 from unbraid.zoo.download import CannotFetch, OnDownload, cache_dir, fetch
 from unbraid.zoo.hashes import Digest
 from unbraid.zoo.header import read_info, read_metadata, stored_tensors
+from unbraid.zoo.joined import JoinedRecipe, join_models
 from unbraid.zoo.public.package import naming
 from unbraid.zoo.public.safetensors import read_public_safetensors
 from unbraid.zoo.public.systems import stored_system
 from unbraid.zoo.public.th import is_package, package_of, read_torch_file
-from unbraid.zoo.public.torch_zip import LEGACY_START
+from unbraid.zoo.public.torch_legacy import LEGACY_START
 from unbraid.zoo.public.weights import bare_weights, find_settings, stored_weights
 from unbraid.zoo.stored import Renamed, StoredModel
 
@@ -80,6 +89,8 @@ def open_model(
     path = _local_path(name)
     if path is None:
         return _open_public(str(name), on_download)
+    if path.is_dir():
+        return join_models(path, [open_file(file) for file in stem_files(path)])
     if path.suffix == ONNX_SUFFIX:
         return StoredModel("exported", None, {}, path, Digest([path]))
     if path.suffix in _YAML:
@@ -166,6 +177,8 @@ def _open_public(name: str, on_download: OnDownload | None) -> StoredModel:
             links = [_open_public(link, on_download) for link in recipe.models]
             return _open_chain(name, recipe, links)
         files = [cache_dir() / catalog.models[member].file_name for member in recipe.models]
+        if isinstance(recipe, JoinedRecipe):
+            return join_models(name, [open_file(file) for file in files], recipe.wiener)
         return _open_bag(name, recipe, files)
     return open_file(cache_dir() / catalog.models[name].file_name)
 
@@ -193,6 +206,9 @@ def _open_yaml(path: Path, left: int, on_download: OnDownload | None) -> StoredM
     if isinstance(recipe, BagRecipe):
         members = [find_in_folder(path.parent, member) for member in recipe.models]
         return _open_bag(path, recipe, members)
+    if isinstance(recipe, JoinedRecipe):
+        models = [open_file(find_in_folder(path.parent, name)) for name in recipe.models]
+        return join_models(path, models, recipe.wiener)
     if left == 0:
         raise CheckpointError(
             f"{path}: chains are nested in a circle, or more than {_MOST_NESTED} deep"
@@ -297,7 +313,7 @@ def _local_path(name: str | Path) -> Path | None:
     if path.is_file():
         return path
     if path.is_dir() and str(name) not in bundled_files():
-        return find_in_folder(path, only_in_folder(path))
+        return path if stem_files(path) else find_in_folder(path, only_in_folder(path))
     if str(name) in bundled_files():
         return bundled_files()[str(name)]
     if load_catalog().members(str(name)):

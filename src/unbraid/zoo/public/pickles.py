@@ -52,8 +52,23 @@ def read_pickle(
     """
     if len(data) > MOST_BYTES:
         raise CheckpointError(f"a pickle of {len(data)} bytes; at most {MOST_BYTES} are read")
+    return read_pickle_at(data, 0, names, persistent)[0]
+
+
+def read_pickle_at(
+    data: bytes,
+    start: int,
+    names: Mapping[str, Maker] | None = None,
+    persistent: Callable[[Any], Any] | None = None,
+) -> tuple[Any, int]:
+    """The value that the pickle at `start` in `data` describes, and where it ends.
+
+    Args, errors: as of `read_pickle`; without `names` the pickle holds plain data alone.
+    """
+    machine = _Machine(data, names or {}, persistent)
+    machine.at = start
     try:
-        return _Machine(data, names, persistent).run()
+        return machine.run(), machine.at
     except (IndexError, KeyError, TypeError, ValueError, struct.error, AttributeError) as error:
         raise CheckpointError(f"a damaged pickle ({type(error).__name__})") from error
 
@@ -157,7 +172,7 @@ class _Machine:
         if not isinstance(target, dict) or len(items) % 2:
             raise CheckpointError("a damaged pickle (no dict)")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            if not isinstance(key, (str, int, float, bool, type(None))):
+            if not isinstance(key, (str, int, float, bool, type(None), Maker)):
                 raise CheckpointError(f"a {type(key).__name__} as a key")
             target[key] = value
 
@@ -250,6 +265,7 @@ _INSTRUCTIONS: dict[int, Callable[[_Machine], Any]] = {
     0x94: lambda m: m.memo.__setitem__(len(m.memo), m.stack[-1]),
     ord("c"): lambda m: m.known(m.line(), m.line()),
     0x93: _stack_global,
+    0x81: lambda m: m.reduce(),  # NEWOBJ: a class and arguments; for names of the table the same
     ord("R"): lambda m: m.reduce(),
     ord("b"): lambda m: m.build(),
     ord("Q"): lambda m: m.persist(),

@@ -1,17 +1,19 @@
 """Files of the classic systems; system and settings are recognized by the weights.
 
     a table of weights, bare or      Open-Unmix, Demucs v2, Conv-TasNet for music,
-    under `state_dict` or `model`    ResUNetDecouple+, CaC TFC-TDF U-Net
+    under `state_dict` or `model`    ResUNetDecouple+, CaC TFC-TDF U-Net, LaSAFT, KUIELAB-MDX-Net
     `model_name`, `model_args`,      packages of asteroid: ConvTasNet, DPRNNTasNet, XUMX
     `state_dict`
+    (class, args, kwargs, weights)   Demucs v1 and its Conv-TasNet; the class is a name, no more
 
 A network saved stem by stem becomes a model of one stem, named after the file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,38 +21,26 @@ from typing import Any
 import numpy as np
 
 from unbraid.errors import CheckpointError, SettingsError
-from unbraid.models.cac_unet import public as cac_names
 from unbraid.models.conv_tasnet import public as tasnet_names
-from unbraid.models.demucs_v2 import public as demucs_names
 from unbraid.models.dprnn import public as dprnn_names
-from unbraid.models.open_unmix import public as unmix_names
 from unbraid.models.registry import make_config, weight_shapes
-from unbraid.models.res_u_net import public as resunet_names
 from unbraid.models.x_umx import public as x_umx_names
 from unbraid.zoo.hashes import Digest
 from unbraid.zoo.public.asteroid import asteroid_settings
+from unbraid.zoo.public.by_weights import BY_KEY, Shapes, System
 from unbraid.zoo.public.package import naming
+from unbraid.zoo.public.pickles import Maker
 from unbraid.zoo.stored import StoredModel, StoredTensor, is_float
 
-Shapes = Mapping[str, tuple[int, ...]]
 _WRAPPERS = ("state_dict", "model")
 _PREFIXES = ("spec2spec.", "module.")
 _COMPUTED = ("num_batches_tracked", "window", "freq_pad", "sample_rate")
 _COMPUTED_STARTS = ("stft.", "istft.")
-
-
-@dataclass(frozen=True)
-class System:
-    """One of our networks, found in a file.
-
-    Attributes:
-        architecture, settings: as `models.registry.make_config` takes them.
-        name: our name of a weight, and the config -> its name in the file.
-    """
-
-    architecture: str
-    settings: Mapping[str, Any]
-    name: Callable[[str, Any], str]
+_MOST_JSON = 1 << 16
+_AS_TRAINED = {"normalize_songs": False}
+"""All but Demucs and its Conv-TasNet hear songs at the level they have."""
+_V1_CHANGES = {"demucs.model.Demucs": {"resample": False, "epsilon": 0.0}}
+"""Class of a file of Demucs v1 -> how its settings differ from those of v2 with such weights."""
 
 
 def stored_system(path: Path, content: Any) -> StoredModel | None:
@@ -59,11 +49,13 @@ def stored_system(path: Path, content: Any) -> StoredModel | None:
     Raises:
         CheckpointError: if the weights do not fit the recognized system.
     """
-    found = recognize(content, path.stem)
-    if found is None:
-        return None
-    system, state = found
     with naming(path):
+        found = recognize(content, path.stem)
+        if found is None:
+            return None
+        system, state = found
+        beside = _beside(path, system.architecture)
+        system = replace(system, settings={**system.settings, **beside})
         try:
             config = make_config(system.architecture, system.settings)
         except (TypeError, ValueError, ArithmeticError, SettingsError) as error:
@@ -72,8 +64,30 @@ def stored_system(path: Path, content: Any) -> StoredModel | None:
     return StoredModel(system.architecture, config, weights, path, Digest([path]))
 
 
+def _beside(path: Path, architecture: str) -> dict[str, Any]:
+    """Settings of Open-Unmix that its own training writes next to the networks."""
+    about = path.with_name("separator.json")
+    if architecture != "open_unmix" or not about.is_file():
+        return {}
+    try:
+        found = json.loads(about.read_bytes()[:_MOST_JSON])
+    except ValueError as error:
+        raise CheckpointError(f"{about}: not readable as JSON ({error!s:.100})") from error
+    names = {"nhop": "hop", "sample_rate": "sample_rate"}
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{about}: not a table of settings")
+    given = {ours: found[theirs] for theirs, ours in names.items() if theirs in found}
+    return {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value
+        for name, value in given.items()
+    }
+
+
 def recognize(content: Any, file_name: str) -> tuple[System, dict[str, Any]] | None:
     """The system that a file's content belongs to, and its weights."""
+    changes = {}
+    if isinstance(content, tuple) and len(content) == 4 and isinstance(content[0], Maker):
+        changes, content = _V1_CHANGES.get(content[0].name, {}), content[3]
     if not isinstance(content, dict) or "klass" in content:
         return None
     named = content.get("model_name")
@@ -92,11 +106,29 @@ def recognize(content: Any, file_name: str) -> tuple[System, dict[str, Any]] | N
     shapes = {key: value.shape for key, value in state.items()}
     if isinstance(named, str) and isinstance(content.get("model_args"), dict):
         made = asteroid_settings(named, content["model_args"], shapes)
-        return None if made is None else (System(*made, _ASTEROID[made[0]]), state)
-    for key, read in _BY_KEY.items():
+        if made is None:
+            return None
+        architecture, settings = made
+        return System(architecture, _AS_TRAINED | settings, _ASTEROID[architecture]), state
+    for key, read in BY_KEY.items():
         if key in shapes:
-            return read(shapes, stem_in(file_name)), state
+            system = _settings_of(read, shapes, stem_in(file_name))
+            settings = {**_AS_TRAINED, **system.settings, **changes}
+            return replace(system, settings=settings), state
     return None
+
+
+def _settings_of(read: Callable[[Shapes, str], System], shapes: Shapes, stem: str) -> System:
+    """The settings in the shapes of the weights.
+
+    Raises:
+        CheckpointError: if there are weights missing to tell them.
+    """
+    try:
+        return read(shapes, stem)
+    except (LookupError, ValueError) as error:
+        name = read.__name__.strip("_")
+        raise CheckpointError(f"it has weights of {name}, but not all ({error!s:.100})") from error
 
 
 def stem_in(file_name: str) -> str:
@@ -109,105 +141,11 @@ def stem_in(file_name: str) -> str:
     return next((stem for stem in known if stem in file_name.lower()), "stem")
 
 
-def _open_unmix(shapes: Shapes, stem: str) -> System:
-    bins, all_bins = shapes["input_mean"][0], shapes["output_mean"][0]
-    hidden, inputs = shapes["fc1.weight"]
-    settings = {
-        "stems": (stem,),
-        "n_fft": 2 * (all_bins - 1),
-        "hop": (all_bins - 1) // 2,
-        "bins": bins,
-        "hidden": hidden,
-        "audio_channels": max(1, inputs // max(1, bins)),
-        "both_ways": "lstm.weight_ih_l0_reverse" in shapes,
-        "lstm_layers": _count(shapes, "lstm.weight_ih_l{}"),
-        "sample_rate": 16000 if all_bins == 513 else 44100,
-        "wiener_iterations": 0,
-    }
-    return System("open_unmix", settings, lambda own, c: unmix_names.public_name(own, c.stems)[1])
-
-
-def _demucs_v2(shapes: Shapes, stem: str) -> System:
-    width, channels, kernel = shapes["encoder.0.0.weight"]
-    depth = _count(shapes, "encoder.{}.0.weight")
-    last = shapes[f"decoder.{depth - 1}.2.weight"]
-    rewrite = shapes["decoder.0.0.weight"]
-    stems: tuple[str, ...] = ("drums", "bass", "other", "vocals")
-    if last[1] != channels * len(stems):
-        stems = tuple(f"stem {index + 1}" for index in range(last[1] // max(1, channels)))
-    settings = {
-        "stems": stems,
-        "audio_channels": channels,
-        "width": width,
-        "depth": depth,
-        "kernel": kernel,
-        "context": rewrite[2],
-        "gated": rewrite[0] == 2 * rewrite[1],
-        "lstm_layers": _count(shapes, "lstm.lstm.weight_ih_l{}"),
-    }
-    return System("demucs_v2", settings, lambda own, c: demucs_names.public_name(own))
-
-
-def _music_tasnet(shapes: Shapes, stem: str) -> System:
-    basis, channels, kernel = shapes["encoder.conv1d_U.weight"]
-    settings = {
-        "audio_channels": channels,
-        "basis": basis,
-        "kernel": kernel,
-        "stride": kernel // 2,
-        "width": shapes["separator.network.1.weight"][0],
-        "hidden": shapes["separator.network.2.0.0.net.0.weight"][0],
-        "repeats": _count(shapes, "separator.network.2.{}.0.net.0.weight"),
-        "blocks": _count(shapes, "separator.network.2.0.{}.net.0.weight"),
-    }
-    return System("conv_tasnet", settings, tasnet_names.public_name)
-
-
-def _res_u_net(shapes: Shapes, stem: str) -> System:
-    maps = shapes["after_conv2.weight"][0]
-    channels = shapes["encoder_block1.conv_block1.conv1.weight"][1]
-    settings = {"stems": (stem,), "audio_channels": channels}
-    if maps != 4 * channels:
-        count = maps // max(1, 4 * channels)
-        settings = {**settings, "stems": tuple(f"stem {i + 1}" for i in range(count))}
-    settings["joint"] = True
-    return System("res_u_net", settings, lambda own, c: resunet_names.public_name(own))
-
-
-def _cac_unet(shapes: Shapes, stem: str) -> System:
-    width, channels = shapes["first_conv.0.weight"][:2]
-    settings = {
-        "stems": (stem,),
-        "audio_channels": channels // 2,
-        "n_fft": 2 * shapes["encoders.0.tif.tif.0.weight"][1],
-        "width": width,
-        "levels": _count(shapes, "encoders.{}.tfc.H.0.0.weight"),
-        "layers": _count(shapes, "encoders.0.tfc.H.{}.0.weight"),
-        "kernel": shapes["encoders.0.tfc.H.0.0.weight"][2],
-        "bias": "encoders.0.tif.tif.0.bias" in shapes,
-    }
-    return System("cac_unet", settings, lambda own, c: cac_names.public_name(own))
-
-
-_BY_KEY: dict[str, Callable[[Shapes, str], System]] = {
-    "output_mean": _open_unmix,
-    "encoder.0.0.weight": _demucs_v2,
-    "encoder.conv1d_U.weight": _music_tasnet,
-    "after_conv2.weight": _res_u_net,
-    "encoders.0.tif.tif.0.weight": _cac_unet,
-}
-"""A weight that only one system has -> function that reads the settings from the weights."""
-
 _ASTEROID: dict[str, Callable[[str, Any], str]] = {
     "conv_tasnet": tasnet_names.public_name,
     "dprnn": dprnn_names.public_name,
     "x_umx": lambda own, config: x_umx_names.public_name(own, config.stems),
 }
-
-
-def _count(names: Collection[str], pattern: str) -> int:
-    """How many names exist for {} = 0, 1, 2, ...; 1000 at most."""
-    return next((i for i in range(1000) if pattern.format(i) not in names), 1000)
 
 
 class Fitted(Mapping[str, StoredTensor]):

@@ -14,8 +14,24 @@ from unbraid.zoo.public.package import (
     PublicModel,
     class_of,
 )
-from unbraid.zoo.public.pickles import Maker
-from unbraid.zoo.public.torch_zip import LEGACY_START, read_torch_zip
+from unbraid.zoo.public.pickles import Maker, PlainDict
+from unbraid.zoo.public.torch_legacy import LEGACY_START, read_torch_legacy
+from unbraid.zoo.public.torch_zip import read_torch_zip
+
+_V1_CLASSES = ("demucs.model.Demucs", "demucs.tasnet.ConvTasNet")
+"""Classes named in files of Demucs v1; `systems.py` reads their weights."""
+_LEFT_OUT = (
+    "lightning_fabric.utilities.data.AttributeDict",
+    "pytorch_lightning.utilities.parsing.AttributeDict",
+    "argparse.Namespace",
+    "torch.torch_version.TorchVersion",
+)
+"""What Lightning keeps arguments in, and asteroid the version of torch: not needed here."""
+_LIGHTNING_CLASSES = (
+    "pytorch_lightning.callbacks.early_stopping.EarlyStopping",
+    "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",
+)
+"""Classes that checkpoints of older versions of Lightning name, as keys."""
 
 
 def read_torch_file(path: Path) -> Any:
@@ -26,12 +42,9 @@ def read_torch_file(path: Path) -> Any:
             data and the known classes.
     """
     with path.open("rb") as file:
-        if file.read(len(LEGACY_START)) == LEGACY_START:
-            raise CheckpointError(
-                f"{path}: written by torch before 1.6; load and save it again with a newer one"
-            )
+        is_legacy = file.read(len(LEGACY_START)) == LEGACY_START
     check_named_hash(path)
-    return read_torch_zip(path, _names())
+    return (read_torch_legacy if is_legacy else read_torch_zip)(path, _names())
 
 
 def read_th(path: Path) -> PublicModel:
@@ -73,13 +86,17 @@ def package_of(path: Path, package: Any) -> PublicModel:
 
 def _names() -> dict[str, Maker]:
     """The names allowed in a package, besides those of tensors."""
-    classes = [*CLASS_PATHS, "diffq.diffq.DiffQuantizer"]
+    classes = [*CLASS_PATHS, *_V1_CLASSES, "diffq.diffq.DiffQuantizer"]
     named = {" ".join(path.rsplit(".", 1)): Maker(path) for path in classes}
     # Scores stored with the weights may be NumPy numbers; their values are not needed here.
     for module in ("numpy.core.multiarray scalar", "numpy._core.multiarray scalar"):
         named[module] = Maker("a number of NumPy", _nothing)
     named["numpy dtype"] = Maker("numpy.dtype", _nothing)
     named["_codecs encode"] = Maker("_codecs.encode", _nothing)
+    for path in _LEFT_OUT:
+        named[" ".join(path.rsplit(".", 1))] = Maker(path, _left_out)
+    for path in _LIGHTNING_CLASSES:
+        named[" ".join(path.rsplit(".", 1))] = Maker(path)
     named["fractions Fraction"] = Maker("fractions.Fraction", _fraction)
     named["torch Size"] = Maker("torch.Size", _size)
     return named
@@ -87,6 +104,11 @@ def _names() -> dict[str, Maker]:
 
 def _nothing(*arguments: Any) -> None:
     """Placeholder for a value that is not kept."""
+
+
+def _left_out(*arguments: Any) -> PlainDict:
+    """The same for a value whose state may be set, and items added, later."""
+    return PlainDict()
 
 
 def _fraction(numerator: Any, denominator: Any = 1) -> Fraction:

@@ -1,0 +1,1 @@
+"""The comparison of all systems at one small budget."""
