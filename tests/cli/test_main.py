@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import re
 import subprocess
 import sys
 
@@ -80,6 +82,8 @@ def test_python_m_unbraid_is_the_command():
     [
         (["modles", "list"], "unbraid models"),
         (["seperate", "song.mp3"], "unbraid separate"),
+        (["hlep"], "unbraid help"),
+        (["song.mp3", "--format", "aiff"], "takes wav, flac, mp3"),
         (["song.mp3", "--two-stem", "vocals"], "--two-stems"),
         (["song.mp3", "--fromat=flac"], "--format"),
         (["https://example.org/song.mp3"], "web address"),
@@ -101,9 +105,28 @@ def test_every_option_says_what_it_does(command):
     silent = [
         action.option_strings or action.dest
         for action in actions_of(make_parser(command))
-        if not action.help
+        if not re.sub(r"\(.*\)", "", action.help or "").strip()  # "(auto)" says nothing
     ]
     assert silent == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_fits_80_columns(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    parsers = [make_parser(command)]
+    for parser in parsers:
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                parsers += action.choices.values()
+    texts = {parser.prog: parser.format_help() for parser in parsers}
+    assert {
+        line for text in texts.values() for line in text.splitlines() if len(line) > 80
+    } == set()
+
+
+def test_help_of_a_command_by_name(capsys):
+    assert main(["help", "separate"]) == 0
+    assert capsys.readouterr().out.startswith("usage: unbraid separate")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,10 +1,11 @@
-"""Separate a whole library with any number of processes and machines; resume after any stop.
+"""Separate a whole library with any number of processes and machines; resume
+after any stop.
 
-unbraid batch ~/Music -o stems                    run the command again to resume
-unbraid batch ~/Music -o stems --workers 2        the same command on other machines helps
-unbraid batch ~/Music -o stems --watch            also separate songs that are added later
-unbraid batch ~/Music -o stems --ray              on a Ray cluster: here, or --ray HOST:PORT
-unbraid batch status stems                        show the progress
+unbraid batch ~/Music -o stems              run the command again to resume
+unbraid batch ~/Music -o stems --workers 2  the same on other machines helps
+unbraid batch ~/Music -o stems --watch      also songs that are added later
+unbraid batch ~/Music -o stems --ray        on a Ray cluster, or --ray HOST:PORT
+unbraid batch status stems                  show the progress
 """
 
 from __future__ import annotations

@@ -1,7 +1,12 @@
-"""Measure the fastest settings for a model on this machine, and keep them for `separate`.
+"""Measure the fastest settings for a model on this machine, and keep them for
+unbraid separate.
 
-Threads, device and batch size are chosen: they change the stems only in the last digits. The length
-of segments is never chosen, since it changes the stems; the table shows the cost of other lengths.
+unbraid bench                        the default model
+unbraid bench --model htdemucs       another one
+
+Threads, device and batch size are chosen: they change the stems only in the
+last digits. The length of segments is never chosen, since it changes the
+stems; the table shows the cost of other lengths.
 """
 
 from __future__ import annotations
@@ -29,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_MODEL,
         help="model (%(default)s)",
     )
-    add("--device", metavar="auto|cpu|cuda[:N]|mps", default="auto", help="(%(default)s)")
+    device = "where to compute (%(default)s)"
+    add("--device", metavar="auto|cpu|cuda[:N]|mps", default="auto", help=device)
     add("--seconds", metavar="S", type=float, default=2.0, help="of measurement (%(default)s)")
     add("--max-memory", metavar="SIZE", help="leave out settings that need more, such as 2GB")
     add("--json", action="store_true", help="one JSON object")

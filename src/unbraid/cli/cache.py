@@ -1,8 +1,10 @@
-"""Show or clear what unbraid keeps on disk: downloaded models, decoded samples, measurements.
+"""Show or clear what unbraid keeps on disk: downloaded models, decoded samples,
+measurements.
 
-unbraid cache                   show sizes and folder
-unbraid cache clear samples     delete one kind (models, samples, index, tuning)
-unbraid cache clear             delete everything; all of it can be downloaded or computed again
+unbraid cache                show sizes and folder
+unbraid cache clear samples  delete one kind (models, samples, index, tuning)
+unbraid cache clear          delete everything; it can be downloaded or computed
+                             again
 """
 
 from __future__ import annotations

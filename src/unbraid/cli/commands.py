@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib
+import re
 from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import NoReturn
@@ -29,6 +30,10 @@ COMMANDS = {
 """Command -> its description. Its module is `unbraid.cli.NAME`, with `add_arguments` and `run`."""
 
 
+# How argparse says it; the quotes around the choices depend on Python's version.
+_WRONG_CHOICE = re.compile(r"argument (.+?): invalid choice: (.+) \(choose from (.*)\)")
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line and name the nearest option."""
 
@@ -37,6 +42,10 @@ class Parser(argparse.ArgumentParser):
         unknown = message.removeprefix("unrecognized arguments: ").split()
         if len(unknown) < len(message.split()) and unknown and unknown[0].startswith("-"):
             message = f"unknown option {unknown[0]}{did_you_mean(unknown[0], known)}"
+        elif wrong := _WRONG_CHOICE.fullmatch(message):
+            option, got, choices = wrong.groups()
+            words = [word.strip(" '") for word in choices.split(",")]
+            message = f"{option} takes {', '.join(words)}; got {got}"
         self.exit(WRONG_REQUEST, f"unbraid: {message} (see {self.prog} --help)\n")
 
 

@@ -1,9 +1,9 @@
 """Datasets: make songs, check a dataset, remix it, measure how fast it is read.
 
 unbraid data songs OUT                      generated songs with their stems
-unbraid data check ROOT --report FILE.html  lengths, levels, silence, clipping, correlation
-unbraid data automix ROOT --out OUT         stems of other songs at one beat and in one key
-unbraid data bench ROOT                     excerpts a second, with and without the cache
+unbraid data check ROOT --report FILE.html  lengths, levels, silence, clipping
+unbraid data automix ROOT --out OUT         stems of songs that fit, mixed anew
+unbraid data bench ROOT                     excerpts a second, also from a cache
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def _add_songs(parser: argparse.ArgumentParser) -> None:
     add("--valid", metavar="N", type=int, help="of them for validation (a tenth)")
     add("--seed", metavar="N", type=int, default=0, help="same seed, same bytes (%(default)s)")
     add("--seconds", metavar="A,B", type=span, default=(60.0, 85.0), help="of a song (60,85)")
-    add("--workers", metavar="N", type=count, help="processes (cores, 8 at most)")
-    add("--format", choices=("flac", "wav"), default="flac", help="(%(default)s)")
+    add("--workers", metavar="N", type=count, help="processes at once (cores, 8 at most)")
+    add("--format", choices=("flac", "wav"), default="flac", help="of the files (%(default)s)")
     add("--soundfont", metavar="FILE", help="for fluidsynth (a known one, if installed)")
     add("--low-end", metavar="SHARE", type=share, default=0.0, help="of drums and deep bass (0)")
     add("--choirs", metavar="SHARE", type=share, default=0.1, help="of sung parts, by many (0.1)")
@@ -207,9 +207,10 @@ def _add_automix(parser: argparse.ArgumentParser) -> None:
     add("--copies", metavar="N", type=count, default=6, help="mixes of each song (%(default)s)")
     add("--seed", metavar="N", type=int, default=0, help="same seed, same bytes (%(default)s)")
     add("--stems", metavar="A,B", help="of the mixes (all)")
-    add("--backend", choices=("stretch", "soundstretch"), default="stretch", help="(%(default)s)")
-    add("--format", choices=("flac", "wav"), default="flac", help="(%(default)s)")
-    add("--workers", metavar="N", type=count, help="processes (cores, 8 at most)")
+    backend = "what changes tempo and pitch (%(default)s)"
+    add("--backend", choices=("stretch", "soundstretch"), default="stretch", help=backend)
+    add("--format", choices=("flac", "wav"), default="flac", help="of the files (%(default)s)")
+    add("--workers", metavar="N", type=count, help="processes at once (cores, 8 at most)")
     add("--quiet", action="store_true", help="nothing but errors on stderr")
 
 
@@ -253,8 +254,14 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     add("root", metavar="ROOT", help="dataset whose train songs are read")
     add("--stems", metavar="A,B", help="to read (all)")
     add("--excerpt", metavar="S", type=positive, default=11.0, help="seconds (%(default)s)")
-    add("--sample-rate", metavar="HZ", type=count, default=44100, help="(%(default)s)")
-    add("--batch", metavar="N", type=count, default=4, help="(%(default)s)")
+    add(
+        "--sample-rate",
+        metavar="HZ",
+        type=count,
+        default=44100,
+        help="of the excerpts (%(default)s)",
+    )
+    add("--batch", metavar="N", type=count, default=4, help="excerpts in a batch (%(default)s)")
     add("--workers", metavar="N", type=int, default=0, help="processes; 0: this one (0)")
     add("--seconds", metavar="S", type=positive, default=10.0, help="for each way (%(default)s)")
     add("--repitch", action="store_true", help="also with change of pitch and tempo")

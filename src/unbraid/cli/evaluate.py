@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--data", metavar="ROOT", help="dataset, ROOT/{train,valid,test}/TRACK/STEM.SUFFIX")
     add("--split", choices=("train", "valid", "test"), help="of the dataset (test)")
     add("-o", "--out", metavar="DIR", required=True, help="folder for the scores")
-    add("--metrics", metavar="A,B", default="nsdr,bsseval4", help="(%(default)s)")
+    add("--metrics", metavar="A,B", default="nsdr,bsseval4", help="what to score by (%(default)s)")
     add("--stems", metavar="A,B", help="score only the estimates of these stems")
     add("--compare", metavar="DIR", help="another evaluation, to compare this one with")
     add("--name", metavar="TEXT", help="name of this system (its folder or model)")
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--overlap", metavar="F", type=float, help="of segments (0.25)")
     add("--shifts", metavar="N", type=int, help="averaged shifted runs (0)")
     add("--seed", metavar="N", type=int, help="of shifts (0)")
-    add("--device", metavar="auto|cpu|cuda[:N]|mps", help="(auto)")
+    add("--device", metavar="auto|cpu|cuda[:N]|mps", help="where to compute (auto)")
     add("--keep-estimates", metavar="DIR", help="keep the stems, as DIR/TRACK/STEM.wav")
 
 

@@ -1,7 +1,9 @@
 """Write a model as an ONNX file, which runs with onnxruntime and without torch.
 
-The file computes segments of one length: the model's own, or --segment. It is compared with the
-model before it is written.
+unbraid export mini --out mini.onnx
+
+The file computes segments of one length: the model's own, or --segment. It is
+compared with the model before it is written.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Listening tests: build one, host it, and analyse its ratings.
 
-  unbraid listen build --reference truth=DIR --system a=DIR --model mini --out STUDY
-  unbraid listen serve STUDY
-  unbraid listen analyse STUDY
+unbraid listen build --reference truth=DIR --system a=DIR --out STUDY
+unbraid listen serve STUDY
+unbraid listen analyse STUDY
 
 A folder of stems is DIR/TRACK/STEM.wav (or any other sound file).
 """
@@ -48,10 +48,10 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         type=named_folder,
-        help="stems",
+        help="stems of one system; repeated for others",
     )
     add("--model", metavar="[NAME=]MODEL", action="append", default=[], help="a model to separate")
-    add("--mode", choices=("likert", "mushra"), default="likert", help="(%(default)s)")
+    add("--mode", choices=("likert", "mushra"), default="likert", help="kind of test (%(default)s)")
     add("--samples", metavar="N", type=int, help="for each rater (25; 10 for mushra)")
     add("--excerpt", metavar="S", type=float, default=12.0, help="seconds (%(default)s)")
     add("--excerpts", metavar="N", type=int, default=1, help="of each stem of a track (1)")
@@ -64,7 +64,12 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
         help="raters per sound, about; 0: any (3)",
     )
     add("--practice", metavar="N", type=int, default=2, help="samples before (%(default)s)")
-    add("--stems", metavar="A,B", default="drums,bass,other,vocals", help="(%(default)s)")
+    add(
+        "--stems",
+        metavar="A,B",
+        default="drums,bass,other,vocals",
+        help="stems to rate (%(default)s)",
+    )
     add("--loudness", metavar="LUFS", type=float, default=-23.0, help="of all (%(default)s)")
     add("--title", default="Listening test", help="of the page (%(default)s)")
     add("--seed", metavar="N", type=int, default=0, help="of all random choices (%(default)s)")
@@ -75,7 +80,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("study", metavar="STUDY", help="folder of the study")
     add("--host", default="127.0.0.1", help="where to listen; 0.0.0.0 for all (%(default)s)")
-    add("--port", type=int, default=8010, help="(%(default)s)")
+    add("--port", type=int, default=8010, help="where to listen (%(default)s)")
     add(
         "--allow-host",
         metavar="NAME",
@@ -89,7 +94,7 @@ def _add_analyse(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("study", metavar="STUDY", help="folder of the study")
     add("files", metavar="FILE", nargs="*", help="ratings that were saved as files")
-    add("--out", metavar="DIR", help="(STUDY/results)")
+    add("--out", metavar="DIR", help="folder for the results (STUDY/results)")
     add("--overwrite", action="store_true", help="replace a report.html that is not of unbraid")
 
 

@@ -96,7 +96,8 @@ def _dispatch(arguments: list[str]) -> int:
         print(overview(), file=sys.stderr)
         return WRONG_REQUEST
     if arguments[0] in ("-h", "--help", "help"):
-        print(overview())
+        named = arguments[1] if len(arguments) > 1 else ""
+        print(make_parser(named).format_help() if named in COMMANDS else overview())
         return OK
     if arguments[0] in ("-V", "--version"):
         print(f"unbraid {__version__}")
@@ -130,7 +131,7 @@ def _command(first: str) -> str:
             "file and give its path"
         )
     plain = first.isalpha() and not Path(first).exists() and not glob.has_magic(first)
-    near = nearest(first, COMMANDS) if plain else None
+    near = nearest(first, [*COMMANDS, "help"]) if plain else None
     if near is not None:
         raise SettingsError(
             f"there is no command and no file {first!r}; did you mean unbraid {near}?"

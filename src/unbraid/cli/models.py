@@ -1,11 +1,11 @@
 """Choose a model: list the known ones, show a card, download or import one.
 
 unbraid models                   recommended models, then all names
-unbraid models list              the same: bundled, public bags, public single models
+unbraid models list              the same
 unbraid models show NAME         a model's card: stems, training data, licence
-unbraid models pull NAME         download a public model into the cache (UNBRAID_CACHE)
-unbraid models import FILE -o F  a public .th, .pth, .ckpt or .safetensors into unbraid's format;
-                                 several files, each of one stem, become one model
+unbraid models pull NAME         download a public model into the cache
+unbraid models import FILE -o F  from a public .th, .pth, .ckpt or .safetensors
+                                 file; several, each of one stem, become one
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""A page about an evaluation, or about stems: one HTML file that opens anywhere, also offline.
+"""Make a page about an evaluation, or about a song's stems: one HTML file that
+opens anywhere, also offline.
 
-unbraid report scores/                          the scores of unbraid evaluate --out scores/
-unbraid report scores/a scores/b -o both.html   two systems, compared song by song
+unbraid report scores/                         of unbraid evaluate --out scores/
+unbraid report scores/a scores/b -o both.html  two systems, song by song
 unbraid report separated/song --mixture song.mp3
 """
 

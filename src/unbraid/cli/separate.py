@@ -1,9 +1,10 @@
-"""Separate songs into stems. An INPUT is an audio or video file, a folder or a pattern.
+"""Separate songs into stems. An INPUT is an audio or video file, a folder or
+a pattern.
 
-unbraid song.mp3                           separated/song/{drums,bass,other,vocals}.wav
-unbraid album/ -o stems --residual         a whole folder; stems and residual sum to the original
-unbraid song.mp3 --two-stems vocals        vocals and no_vocals
-unbraid *.flac --format flac --skip-existing
+unbraid song.mp3                    separated/song/{drums,bass,other,vocals}.wav
+unbraid album/ -o stems --residual  with a residual: all parts sum to the song
+unbraid song.mp3 --two-stems vocals           vocals and no_vocals
+unbraid *.flac --format flac --skip-existing  only songs not yet separated
 """
 
 from __future__ import annotations
@@ -72,8 +73,8 @@ def add_output_options(group: argparse._ArgumentGroup) -> None:
     add("--residual", action="store_true", help="add a residual: all parts sum to the original")
     add("--only", metavar="A,B", help="of all these parts, write only A and B")
     add("--karaoke", action="store_true", help="write the song without its vocals, as one file")
-    kinds = "file format; stem and multiwav: one file for all parts (%(default)s)"
-    add("--format", choices=OUTPUT_FORMATS, default="wav", help=kinds)
+    kinds = f"{', '.join(OUTPUT_FORMATS)}; the last two: one file for all parts (%(default)s)"
+    add("--format", metavar="FORMAT", choices=OUTPUT_FORMATS, default="wav", help=kinds)
     add("--mp3", dest="format", action="store_const", const="mp3", help="same as --format mp3")
     add("--flac", dest="format", action="store_const", const="flac", help="same as --format flac")
     add("--bit-depth", choices=BIT_DEPTHS, help="bits per sample (the source's, at least 16)")

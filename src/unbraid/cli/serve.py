@@ -1,8 +1,8 @@
-"""A web page and an HTTP API for separating songs, on this machine.
+"""Run a web page and an HTTP API for separating songs, on this machine.
 
-unbraid serve                         http://127.0.0.1:8000/
-unbraid serve --demo                  with a song to try the mixer on
-unbraid serve --host 0.0.0.0 --key-file KEY   for others on the network, with a key
+unbraid serve                                http://127.0.0.1:8000/
+unbraid serve --demo                         with a song to try the mixer on
+unbraid serve --host 0.0.0.0 --key-file KEY  for others on the network
 """
 
 from __future__ import annotations
@@ -26,7 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--host", default="127.0.0.1", help="where to listen; 0.0.0.0 for all (%(default)s)")
     add("--port", type=int, default=8000, help="0 picks a free one (%(default)s)")
     add("--data", metavar="DIR", help="folder for songs (the user's data folder)")
-    add("-m", "--model", "-n", metavar="NAME|PATH", default=DEFAULT_MODEL, help="(%(default)s)")
+    add(
+        "-m",
+        "--model",
+        "-n",
+        metavar="NAME|PATH",
+        default=DEFAULT_MODEL,
+        help="model of the page (%(default)s)",
+    )
     add("--demo", action="store_true", help="with the demo song in the library")
     _add_work(parser.add_argument_group("work"))
     _add_limits(parser.add_argument_group("limits"))

@@ -1,10 +1,10 @@
 """Train a model with a recipe, or resume a run.
 
 unbraid train tiny --data SET --run runs/first
-unbraid train hybrid --data MUSDB --run runs/hybrid --set optimizer.batch_size=32
-unbraid train --run runs/hybrid                     resume after a stop or kill
+unbraid train hybrid --data MUSDB --run RUN --set optimizer.batch_size=32
+unbraid train --run RUN                         resume after a stop or kill
 unbraid train --grid ablations --data MUSDB --run runs/ablations
-unbraid train --list                                bundled recipes
+unbraid train --list                            bundled recipes
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--start-from", metavar="NAME|PATH", help="start from this model, also for other stems")
     add("--max-steps", metavar="N", type=count, help="end after this many steps in all")
     add("--seed", metavar="N", type=int, help="of the run (the recipe's, 42)")
-    add("--device", metavar="auto|cpu|cuda[:N]|mps", default="auto", help="(%(default)s)")
+    device = "where to compute (%(default)s)"
+    add("--device", metavar="auto|cpu|cuda[:N]|mps", default="auto", help=device)
     add("--threads", metavar="N", type=count, help="number of CPU threads")
     add("--grid", metavar="DIR|A,B,C", help="train all recipes of a folder or list, and compare")
     add("--list", action="store_true", help="list the bundled recipes")
