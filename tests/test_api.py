@@ -22,10 +22,10 @@ from unbraid import (
     Separator,
     SettingsError,
     ShapeError,
-    api,
 )
 from unbraid.audio.files import read
 from unbraid.audio.write import AudioFormat, AudioWriter
+from unbraid.tracks import line
 from unbraid.tracks.inputs import find_inputs
 from unbraid.tracks.names import InputTrack
 from unbraid.tracks.pipeline import run_pipeline
@@ -162,7 +162,7 @@ def test_a_file_gives_what_its_signal_gives(separator, tmp_path):
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_a_song_gives_the_same_bytes_alone_and_beside_others(elsewhere, tmp_path, monkeypatch):
     pipeline = partial(run_pipeline, elsewhere=elsewhere)
-    monkeypatch.setattr(api, "run_pipeline", lambda *steps, **_: pipeline(*steps))
+    monkeypatch.setattr(line, "run_pipeline", lambda *steps, **_: pipeline(*steps))
     songs = [write_song(tmp_path / f"{n}.wav", noise(0.5, seed=n)) for n in range(3)]
     shifted = Separator(LowHigh(), shifts=2, seed=5)
     plans = shifted.plan([InputTrack(song) for song in songs], tmp_path / "all")

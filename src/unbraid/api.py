@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, SupportsFloat
@@ -23,24 +23,24 @@ from unbraid.models.default import DEFAULT_MODEL
 from unbraid.separation.progress import CancelToken, Progress, Watch
 from unbraid.separation.settings import SeparationSettings
 from unbraid.tracks import in_memory, inputs
-from unbraid.tracks.decode import Decoded, decode
+from unbraid.tracks.decode import decode
 from unbraid.tracks.dry_run import estimate_track
-from unbraid.tracks.failures import attempted, naming
+from unbraid.tracks.failures import naming
 from unbraid.tracks.heard import check_hearing
 from unbraid.tracks.in_memory import Signal
 from unbraid.tracks.job import TrackJob, TrackWatch
+from unbraid.tracks.line import run_line
 from unbraid.tracks.names import InputTrack, OutputPlan, plan_outputs
 from unbraid.tracks.notebook import table
 from unbraid.tracks.parts import choose_parts
-from unbraid.tracks.pipeline import OnFree, Steps, run_pipeline
 from unbraid.tracks.pipes import copied_pipes
 from unbraid.tracks.progress_bar import show_progress
 from unbraid.tracks.result import TrackResult, failed
 from unbraid.tracks.run_settings import RunSettings
-from unbraid.tracks.separate import Separated
 from unbraid.tracks.separate import separate as separate_decoded
 from unbraid.tracks.settings import OutputSettings
 from unbraid.tracks.spool import SpoolView
+from unbraid.tracks.twins import owners_first
 from unbraid.tracks.write import write
 
 __all__ = ["OutputSettings", "Separator", "TrackResult", "find_inputs", "separate"]
@@ -220,35 +220,37 @@ class Separator:
         Raises:
             Cancelled: while iterating, if `cancel` was.
         """
-        plans, stop = self._plans(songs, out, output), CancelToken(cancel)
-        job = cache(partial(self._job, plans, output, inputs))  # on the first thread that asks
-        turn: OutputPlan | None = None
+        plans = self._plans(songs, out, output)
+        given = partial(self._job, plans, output, inputs)
+        return self._line(plans, given, on_turn, cancel)
 
-        def begin(plan: OutputPlan) -> None:
-            nonlocal turn
-            if plan is not turn and on_turn is not None:
-                on_turn(plan)
-            turn = plan
+    def separate_line(
+        self,
+        plans: Iterable[OutputPlan],
+        output: OutputSettings = _DEFAULT_OUTPUT,
+        *,
+        inputs: Identities = (),
+        cancel: CancelToken | None = None,
+    ) -> Generator[TrackResult, None, None]:
+        """As `separate_many`, for songs that are chosen one by one.
 
-        def tell(plan: OutputPlan, progress: Progress) -> None:
-            if plan is turn and self.on_progress is not None:
+        Each is taken from `plans`, on another thread, when there is room to decode it.
+        """
+        return self._line(plans, partial(self._job, (), output, inputs), None, cancel)
+
+    def _line(
+        self,
+        plans: Iterable[OutputPlan],
+        given: Callable[[], TrackJob],
+        on_turn: Callable[[OutputPlan], None] | None,
+        cancel: CancelToken | None,
+    ) -> Generator[TrackResult, None, None]:
+        def tell(progress: Progress) -> None:
+            if self.on_progress is not None:
                 self.on_progress(progress)
 
-        def decode_one(plan: OutputPlan) -> Decoded | TrackResult:
-            watch = TrackWatch(partial(tell, plan), stop)
-            return attempted(plan, lambda: decode(job(), plan, watch))
-
-        def separate_one(decoded: Decoded, on_free: OnFree) -> Separated | TrackResult:
-            return attempted(decoded.plan, lambda: separate_decoded(decoded, on_free))
-
-        def write_one(separated: Separated) -> TrackResult:
-            return attempted(separated.decoded.plan, lambda: write(separated))
-
-        for plan in plans[:1]:  # nothing else is shown while it is decoded
-            begin(plan)
-        steps = Steps(decode_one, separate_one, write_one)
         elsewhere = self.model.device != "cpu"
-        yield from run_pipeline(plans, steps, begin, stop.cancel, elsewhere=elsewhere)
+        return run_line(plans, given, tell, on_turn, cancel, elsewhere=elsewhere)
 
     def costs(
         self,
@@ -274,19 +276,28 @@ class Separator:
     ) -> list[OutputPlan]:
         """Where the stems of many songs go, each apart from the others.
 
+        Of songs with the same name, those that have stems below `out` keep their names.
+
         Raises:
             SettingsError: if `output` does not fit the model, or its template the songs.
         """
         check_hearing(output.filename)
-        return plan_outputs(
-            list(tracks),
-            Path(out),
-            output.filename,
+        given = list(tracks)
+        name_files = partial(
+            plan_outputs,
+            root=Path(out),
+            template=output.filename,
             parts=choose_parts(output, self.spec.stems).names,
             ext=output.extension,
             model=self.model.name,
             project=output.project,
         )
+        plans = name_files(given)
+        order = owners_first(given, plans)
+        if order == sorted(order):
+            return plans
+        named = dict(zip(order, name_files([given[n] for n in order]), strict=True))
+        return [named[n] for n in range(len(given))]
 
     def request(self, output: OutputSettings = _DEFAULT_OUTPUT) -> str:
         """Digest of all that decides over a song's stems: weights, settings, output."""

@@ -6,7 +6,8 @@
     ├── ShapeError           a tensor or array of the wrong shape or kind
     ├── AudioError           a sound file
     │   ├── AudioReadError   missing, empty, not audio, or damaged beyond use
-    │   └── AudioWriteError  cannot be written: disk full, no rights, format too narrow
+    │   └── AudioWriteError  cannot be written: no rights, format too narrow
+    │       └── DiskFull     there is no room for it; the next song will not fit, either
     ├── ModelError           a model or its weights
     │   ├── UnknownModel     no model of that name or at that path
     │   └── CheckpointError  a file of weights that is damaged, foreign or refused
@@ -47,6 +48,10 @@ class AudioReadError(AudioError):
 
 class AudioWriteError(AudioError):
     """A file that cannot be written."""
+
+
+class DiskFull(AudioWriteError):
+    """There is no room on the disk."""
 
 
 class ModelError(UnbraidError):

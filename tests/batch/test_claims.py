@@ -8,7 +8,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from unbraid.batch.claims import Claims
+import pytest
+
+from unbraid.batch.claims import Claims, owners
 
 
 def test_a_song_belongs_to_one_worker_until_it_is_given_back(tmp_path: Path) -> None:
@@ -31,12 +33,28 @@ def test_of_many_workers_that_reach_for_a_song_one_gets_it(tmp_path: Path) -> No
         worker.close()
 
 
+class Clock:
+    """A clock that tests set."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def _touched(folder: Path, seconds_ago: float) -> None:
+    (file,) = folder.glob("*.claim")
+    then = time.time() - seconds_ago
+    os.utime(file, (then, then))
+
+
 def test_of_many_workers_that_take_over_a_dead_ones_song_one_gets_it(tmp_path: Path) -> None:
-    workers = [Claims(tmp_path, lease_s=30) for _ in range(16)]
+    clock = Clock()
+    workers = [Claims(tmp_path, lease_s=30, clock=clock) for _ in range(16)]
     assert workers[0].take("song") is not None
-    (file,) = tmp_path.glob("*.claim")
-    long_ago = time.time() - 100
-    os.utime(file, (long_ago, long_ago))
+    _touched(tmp_path, 100)
+    assert not any(worker.take("song") for worker in workers[1:])  # it may have slept
+    clock.now = 20
     with ThreadPoolExecutor(15) as pool:
         claims = list(pool.map(lambda worker: worker.take("song"), workers[1:]))
     assert sum(claim is not None for claim in claims) == 1
@@ -45,16 +63,46 @@ def test_of_many_workers_that_take_over_a_dead_ones_song_one_gets_it(tmp_path: P
 
 
 def test_a_worker_that_lost_its_song_knows_and_leaves_it_alone(tmp_path: Path) -> None:
-    with Claims(tmp_path, lease_s=30) as slow, Claims(tmp_path, lease_s=30) as other:
+    clock = Clock()
+    with (
+        Claims(tmp_path, lease_s=30) as slow,
+        Claims(tmp_path, lease_s=30, clock=clock) as other,
+    ):
         lost = slow.take("song")
         assert lost is not None
-        (file,) = tmp_path.glob("*.claim")
-        os.utime(file, (1, 1))
+        _touched(tmp_path, 100)
+        assert other.take("song") is None
+        clock.now = 20
         taken = other.take("song")
         assert taken is not None
         assert not lost.is_held()
         slow.release(lost)
         assert taken.is_held()
+
+
+@pytest.mark.parametrize("wrong", [-1e6, 1e6])
+def test_a_claim_from_a_wrong_clock_is_taken_over_too_if_nobody_renews_it(
+    tmp_path: Path, wrong: float
+) -> None:
+    clock = Clock()
+    with Claims(tmp_path, lease_s=30) as dead, Claims(tmp_path, clock=clock, lease_s=30) as other:
+        dead.take("song")
+        _touched(tmp_path, wrong)
+        assert other.take("song") is None
+        clock.now = 14
+        assert other.take("song") is None
+        _touched(tmp_path, wrong + 1)  # it lives, whatever its clock says
+        clock.now = 20
+        assert other.take("song") is None
+        clock.now = 36
+        assert other.take("song") is not None
+
+
+def test_owners_are_known_in_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch) -> None:
+    with Claims(tmp_path) as one:
+        one.take("song")
+        monkeypatch.setattr(Path, "touch", lambda *_: (_ for _ in ()).throw(PermissionError))
+        assert owners(tmp_path) == [one.owner]
 
 
 def test_a_living_worker_keeps_its_song_beyond_the_lease(tmp_path: Path) -> None:
@@ -80,4 +128,4 @@ def test_the_song_of_a_killed_worker_is_free_after_the_lease(tmp_path: Path) -> 
         while (claim := other.take("song")) is None and time.monotonic() < deadline:
             time.sleep(0.2)
         assert claim is not None
-        assert list(other.owners()) == [other.owner]
+        assert owners(tmp_path, 1) == [other.owner]

@@ -6,14 +6,14 @@ import time
 from collections.abc import Mapping
 
 from unbraid.api import Separator
-from unbraid.batch.journal import Entry
+from unbraid.batch.journal import Entry, Journal
 from unbraid.batch.request import BatchRequest
+from unbraid.batch.store_state import StoreJournal
+from unbraid.errors import DiskFull
 from unbraid.separation.progress import CancelToken
 from unbraid.tracks.result import TrackResult
 from unbraid.tracks.settings import OutputSettings
 
-AHEAD = 3
-"""Songs that a worker holds at a time: one being decoded, one separated, one written."""
 LOOK_S = 0.5
 
 
@@ -44,7 +44,7 @@ class BaseWorker:
         self._request, self._separator, self._output = request, separator, output
         self._owner, self._after, self._cause = owner, after, cause
         self._cancel = cancel or CancelToken()
-        self._began = time.time()
+        self._forgotten: set[tuple[object, ...]] = set()
         self._digest = separator.request(output)
 
     def run(self) -> None:
@@ -55,11 +55,26 @@ class BaseWorker:
         """
         raise NotImplementedError
 
+    def _forget(self, journal: Journal | StoreJournal) -> None:
+        """Note, before the work, which earlier attempts do not count any more.
+
+        Those are failures, if they are to be tried again, and successes whose stems a batch with
+        other settings has replaced since. One that does so later is left alone, or both would
+        replace each other's stems forever.
+        """
+        for entry in journal.entries():
+            if entry.request == self._digest and entry.time < self._request.began:
+                newest = journal.newest(entry.key)
+                if entry.status == "failed":
+                    is_outdated = self._request.retry_failed
+                else:
+                    is_outdated = newest is not None and _replaces(newest, entry)
+                if is_outdated:
+                    self._forgotten.add(_mark(entry))
+
     def _counting(self, last: Entry | None, source: tuple[int, int] | None) -> Entry | None:
-        """The last attempt at a song, if it was at this content and is not to be forgotten."""
-        if last is None or last.source != source:
-            return None
-        if last.status == "failed" and self._request.retry_failed and last.time < self._began:
+        """The last attempt at a song, if it was at this content and is not forgotten."""
+        if last is None or last.source != source or _mark(last) in self._forgotten:
             return None
         return last
 
@@ -75,8 +90,14 @@ class BaseWorker:
             return 1
         if self._is_settled(last):
             return None
-        waited = time.time() >= last.time + self._request.pause_s(last.attempt)
-        return last.attempt + 1 if waited else None
+        # Another machine may have written it, whose clock is wrong by years.
+        since = abs(time.time() - last.time)
+        return last.attempt + 1 if since >= self._request.pause_s(last.attempt) else None
+
+    @staticmethod
+    def _is_wanted(attempt: int | None, again: bool) -> bool:
+        """Whether an attempt is due, and is a first one, or a further one."""
+        return attempt is not None and (attempt > 1) == again
 
     def _entry(
         self,
@@ -104,3 +125,23 @@ class BaseWorker:
             seconds_wall=result.seconds_wall,
             error=result.error,
         )
+
+
+def _mark(entry: Entry) -> tuple[object, ...]:
+    """What distinguishes an attempt from all others."""
+    return entry.key, entry.request, entry.attempt, entry.time, entry.worker
+
+
+def _replaces(newest: Entry, entry: Entry) -> bool:
+    """Whether the last success with a song wrote files of another one."""
+    return newest.request != entry.request and bool(newest.outputs.keys() & entry.outputs.keys())
+
+
+def stop_if_full(result: TrackResult) -> None:
+    """End the work if a song failed because the disk is full: the others would fail, too.
+
+    Raises:
+        DiskFull: then; the song has not failed, and the batch continues when there is room.
+    """
+    if result.disk_full:
+        raise DiskFull(f"{result.error}; make room, and run the batch again to resume")

@@ -2,7 +2,9 @@
 
 A claim is a file that one worker makes in one atomic step, and touches as long as it works. When a
 worker dies, its claims are no longer touched; after the lease another worker takes them over. Ages
-are measured by the clock of the file system, so the clocks of the machines may differ.
+are measured by the clock of the file system, so the clocks of the machines may differ. Clocks may
+also jump, and machines sleep: a claim is taken over only if it also stayed the same for half a
+lease while this worker looked on.
 """
 
 from __future__ import annotations
@@ -13,9 +15,10 @@ import platform
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
+from unbraid.batch.journal import naming_state
 from unbraid.closing import Closing
 from unbraid.locks import locked
 
@@ -56,13 +59,26 @@ class Claims(Closing):
         folder: where all workers keep their claims; made if needed.
         owner: a name of this worker that no other has; None makes one.
         lease_s: seconds after which a claim that is not renewed is free; the same for all workers.
+        clock: seconds, for tests.
+    Raises:
+        UnbraidError: here and in `take`, if the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, owner: str | None = None, lease_s: float = LEASE_S) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(
+        self,
+        folder: Path,
+        owner: str | None = None,
+        lease_s: float = LEASE_S,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        with naming_state(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         self.owner = owner or f"{platform.node()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._folder, self._lease_s = folder, lease_s
         self._held: dict[Path, Claim] = {}
+        self._clock = clock
+        self._seen: dict[Path, tuple[int, float]] = {}
         self._closed = threading.Event()
         self._renewer = threading.Thread(target=self._keep_renewing, daemon=True)
         self._renewer.start()
@@ -70,8 +86,9 @@ class Claims(Closing):
     def take(self, key: str) -> Claim | None:
         """Claim a song; None while another worker has it."""
         path = self._folder / f"{short_digest(key)}.claim"
-        if not self._make(path, key) and not self._take_over(path, key):
-            return None
+        with naming_state(self._folder):
+            if not self._make(path, key) and not self._take_over(path, key):
+                return None
         claim = Claim(path, self.owner)
         self._held[path] = claim
         return claim
@@ -98,14 +115,6 @@ class Claims(Closing):
                 path.unlink(missing_ok=True)
         return keys
 
-    def owners(self) -> Iterator[str]:
-        """The workers that hold a song now."""
-        now = self._now()
-        for path in sorted(self._folder.glob("*.claim")):
-            owner = _owner_of(path)
-            if owner and not self._is_stale(path, now):
-                yield owner
-
     def _make(self, path: Path, key: str) -> bool:
         """Make a claim in one step: the file has its content when it gets its name."""
         draft = self._folder / f".{uuid.uuid4().hex}.draft"
@@ -120,27 +129,28 @@ class Claims(Closing):
 
     def _take_over(self, path: Path, key: str) -> bool:
         """Take the claim of a dead worker; only one of several that try succeeds."""
-        if not self._is_stale(path, self._now()):
+        if not self._is_stale(path):
             return False
         with locked(self._folder / "take-over.lock"):
-            if not self._is_stale(path, self._now()):
+            if not self._is_stale(path):
                 return False
             path.unlink(missing_ok=True)
             return self._make(path, key)
 
-    def _is_stale(self, path: Path, now: float) -> bool:
+    def _is_stale(self, path: Path) -> bool:
+        """Whether a claim is too old, or from a future that cannot be, and nobody touches it."""
         try:
-            return now - path.stat().st_mtime > self._lease_s
+            touched = path.stat().st_mtime_ns
         except FileNotFoundError:
+            self._seen.pop(path, None)
             return False
-
-    def _now(self) -> float:
-        """The time as the file system has it."""
-        probe = self._folder / f".{self.owner}.now"
-        probe.touch()
-        now = probe.stat().st_mtime
-        probe.unlink(missing_ok=True)
-        return now
+        seen, since = self._seen.get(path, (0, 0.0))
+        if seen != touched:
+            since = self._clock()
+            self._seen[path] = touched, since
+        if self._clock() - since < self._lease_s / 2:
+            return False
+        return _is_over(touched, _now(self._folder), self._lease_s)
 
     def _keep_renewing(self) -> None:
         while not self._closed.wait(self._lease_s / 4):
@@ -149,6 +159,35 @@ class Claims(Closing):
                     claim.renew()
                 except OSError:  # the folder is out of reach for a moment; the lease decides
                     time.sleep(0.1)
+
+
+def owners(folder: Path, lease_s: float = LEASE_S) -> list[str]:
+    """The worker of each song that is claimed now, in a folder that may be read-only."""
+    now, found = _now(folder), []
+    for path in sorted(folder.glob("*.claim")):
+        owner = _owner_of(path)
+        try:
+            if owner and not _is_over(path.stat().st_mtime_ns, now, lease_s):
+                found.append(owner)
+        except FileNotFoundError:
+            continue
+    return sorted(found)
+
+
+def _is_over(touched_ns: int, now: float, lease_s: float) -> bool:
+    return abs(now - touched_ns / 1e9) > lease_s
+
+
+def _now(folder: Path) -> float:
+    """The time as the file system has it, or ours if nothing can be written there."""
+    probe = folder / f".{uuid.uuid4().hex}.now"
+    try:
+        probe.touch()
+        now = probe.stat().st_mtime
+        probe.unlink(missing_ok=True)
+    except OSError:
+        return time.time()
+    return now
 
 
 def short_digest(key: str) -> str:

@@ -9,11 +9,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
+from unbraid.audio.container import shown
+from unbraid.errors import DiskFull, UnbraidError
 from unbraid.locks import locked
+from unbraid.tracks.failures import is_disk_full
 
 FILE = "batch.jsonl"
 
@@ -53,20 +58,31 @@ class Entry:
 class Journal:
     """The journal of one output folder.
 
-    It reads what other workers appended since the last look, so a look costs little.
+    It reads what other workers appended since the last look, so a look costs little. Several
+    threads may use it.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
         self._lock = folder / ".unbraid" / "batch" / "journal.lock"
         self._read_bytes = 0
+        self._reading = Lock()
+        self._newest: dict[str, Entry] = {}
         self._last: dict[tuple[str, str], Entry] = {}
         self._lines: list[Entry] = []
 
     def append(self, entry: Entry) -> None:
-        """Add one line, on disk before this returns."""
+        """Add one line, on disk before this returns.
+
+        Raises:
+            UnbraidError: if the file cannot be written.
+        """
         line = json.dumps(asdict(entry)).encode() + b"\n"
-        self._lock.parent.mkdir(parents=True, exist_ok=True)
+        with naming_state(self.path):
+            self._lock.parent.mkdir(parents=True, exist_ok=True)
+            self._append(line)
+
+    def _append(self, line: bytes) -> None:
         with locked(self._lock), self.path.open("ab") as file:
             if not _ends_with_a_line(self.path):
                 line = b"\n" + line  # a writer died in the middle of a line
@@ -79,6 +95,10 @@ class Journal:
         self._catch_up()
         return self._last.get((key, request))
 
+    def newest(self, key: str) -> Entry | None:
+        """The last success with a song, with whatever settings, as of the last look."""
+        return self._newest.get(key)
+
     def lines(self) -> list[Entry]:
         """All attempts, in the order in which they ended."""
         self._catch_up()
@@ -90,6 +110,10 @@ class Journal:
         return list(self._last.values())
 
     def _catch_up(self) -> None:
+        with self._reading:
+            self._read_on()
+
+    def _read_on(self) -> None:
         try:
             with self.path.open("rb") as file:
                 file.seek(self._read_bytes)
@@ -100,7 +124,22 @@ class Journal:
         self._read_bytes += whole
         for entry in parse_lines(data[:whole]):
             self._last[entry.key, entry.request] = entry
+            if entry.status != "failed":
+                self._newest[entry.key] = entry
             self._lines.append(entry)
+
+
+@contextmanager
+def naming_state(path: Path) -> Iterator[None]:
+    """What the system refuses to do with a file of the batch itself, as an error in one line."""
+    try:
+        yield
+    except OSError as error:
+        kind = DiskFull if is_disk_full(error) else UnbraidError
+        raise kind(
+            f"the batch cannot write {shown(path)}: {(error.strerror or str(error)).lower()}; all "
+            "stems that are done stay, and the same command resumes"
+        ) from error
 
 
 def _ends_with_a_line(path: Path) -> bool:

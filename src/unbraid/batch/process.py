@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pickle
 import signal
@@ -13,7 +12,7 @@ from unbraid.api import Separator
 from unbraid.batch.base_worker import BaseWorker
 from unbraid.batch.request import BatchRequest
 from unbraid.batch.store_worker import StoreWorker
-from unbraid.batch.supervisor import WorkerOrder
+from unbraid.batch.supervisor import STOPPED, WorkerOrder
 from unbraid.batch.worker import Worker
 from unbraid.engines.load import kernels_note
 from unbraid.errors import Cancelled, UnbraidError
@@ -36,8 +35,13 @@ def main() -> int:
     if note is not None:
         print(f"note: {note}", file=sys.stderr)
     os.write(sys.stdout.fileno(), b"ready\n")
-    with contextlib.suppress(Cancelled):
+    try:
         worker.run()
+    except Cancelled:
+        return 0
+    except UnbraidError as error:  # the next worker would meet the same
+        print(f"unbraid: {error}", file=sys.stderr)
+        return STOPPED
     return 0
 
 

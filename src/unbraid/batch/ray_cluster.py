@@ -176,13 +176,16 @@ class RayWorker:
             return str(error), ""
         return "", kernels_note_of(self._request, self._separator) or ""
 
-    def work(self, order: WorkerOrder) -> None:
-        """Work until the batch is finished, or stopped."""
+    def work(self, order: WorkerOrder) -> str:
+        """Work until the batch is finished, or stopped; returns why it cannot go on, or ""."""
         assert self._separator is not None
         try:
             make_worker(order, self._separator, self._cancel).run()
         except Cancelled:
-            return
+            return ""
+        except UnbraidError as error:
+            return str(error)
+        return ""
 
     def stop(self) -> None:
         """Let `work` end soon."""
@@ -297,6 +300,8 @@ class _Crew:
             self._replace(member, error)
             return
         if member.works:
+            if answer:
+                raise UnbraidError(f"{answer} (on {member.slot.host})")
             self._is_finished = True
             self._members.remove(member)
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +31,8 @@ class BatchRequest:
         retry_failed: try songs again that failed for good in an earlier run.
         lease_s: seconds after which the songs of a silent worker are taken over.
         watch: keep looking for new songs until interrupted.
-        settle_s: a new file is taken when its size has not changed for so long.
+        settle_s: with `watch`, a file is taken when it has looked the same for so long.
+        began: seconds since 1970, when the batch was started; what failed before is "earlier".
     Raises:
         SettingsError: for values out of range.
     """
@@ -47,13 +49,15 @@ class BatchRequest:
     lease_s: float = 60.0
     watch: bool = False
     settle_s: float = 5.0
+    began: float = field(default_factory=time.time)
 
     def __post_init__(self) -> None:
         if self.retries < 0:
             raise SettingsError(f"a song is retried 0 times or more, got {self.retries}")
         if not 1 <= self.lease_s <= 86_400:
             raise SettingsError(f"a lease lasts 1 s to 1 day, got {self.lease_s:g} s")
-
+        if "-" in self.inputs:
+            raise SettingsError("a batch reads files and folders, not standard input (-)")
         if self.watch and self.has_urls:
             raise SettingsError(
                 "--watch looks at folders, not at URLs; run the batch again instead"

@@ -132,6 +132,7 @@ class StoreJournal:
         self._read_bytes: dict[str, int] = {}
         self._entries: dict[str, list[Entry]] = {}
         self._last: dict[tuple[str, str], Entry] = {}
+        self._newest: dict[str, Entry] = {}
 
     def append(self, entry: Entry) -> None:
         """Add one line, in the store before this returns."""
@@ -154,6 +155,10 @@ class StoreJournal:
         """The last attempt at a song with these settings, as of the last look."""
         return self._last.get((key, request))
 
+    def newest(self, key: str) -> Entry | None:
+        """The last success with a song, with whatever settings, as of the last look."""
+        return self._newest.get(key)
+
     def last(self, key: str, request: str) -> Entry | None:
         """The last attempt at a song with these settings, as of now."""
         self.look()
@@ -174,6 +179,9 @@ class StoreJournal:
         there = self._last.get(place)
         if there is None or (there.time, there.attempt) <= (entry.time, entry.attempt):
             self._last[place] = entry
+        newest = self._newest.get(entry.key)
+        if entry.status != "failed" and (newest is None or newest.time <= entry.time):
+            self._newest[entry.key] = entry
 
     def note_upload(self, key: str) -> None:
         """Say that objects of a song are ours, before the first of them is written."""

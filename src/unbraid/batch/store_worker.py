@@ -1,7 +1,7 @@
 """A worker on URLs: songs are copied from where they are, separated here, and their stems uploaded.
 
-claim a few songs -> download -> separate (in a temporary folder) -> upload -> journal
-while these are separated, the next few are claimed and downloaded
+claim -> download -> separate (in a temporary folder) -> upload -> journal
+while one song is separated, the next few are claimed and downloaded, and the last one is uploaded
 """
 
 from __future__ import annotations
@@ -9,24 +9,29 @@ from __future__ import annotations
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from unbraid.api import Separator
-from unbraid.batch.base_worker import AHEAD, LOOK_S, BaseWorker
+from unbraid.batch.base_worker import LOOK_S, BaseWorker, stop_if_full
 from unbraid.batch.journal import Entry
 from unbraid.batch.request import BatchRequest
 from unbraid.batch.store import RemoteSong, Store, find_songs
 from unbraid.batch.store_state import StoreClaims, StoreJournal
-from unbraid.errors import AudioWriteError, UnbraidError
-from unbraid.side_by_side import ahead
+from unbraid.errors import AudioWriteError, DiskFull, UnbraidError
+from unbraid.side_by_side import Behind
+from unbraid.tracks.failures import is_disk_full
 from unbraid.tracks.names import InputTrack, OutputPlan
 from unbraid.tracks.records import load_record
 from unbraid.tracks.result import TrackResult, failed
+
+_AHEAD = 2
+"""Songs that are downloaded while others are separated."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,6 @@ class _Taken:
     song: RemoteSong
     plan: OutputPlan
     attempt: int
-    problem: str | None = None
 
 
 class StoreWorker(BaseWorker):
@@ -64,12 +68,13 @@ class StoreWorker(BaseWorker):
             StoreClaims(self._store, self._name, self._request.lease_s) as claims,
             tempfile.TemporaryDirectory(prefix="unbraid-batch-") as folder,
         ):
+            self._forget(self._journal)
             songs = self._songs(Path(folder))
             self._bury(songs, claims)
             while True:
-                with closing(ahead(self._taken(songs, claims), depth=1)) as batches:
-                    for batch in batches:
-                        self._separate(batch, claims)
+                self._run(self._claimed(songs, claims, again=False), claims)
+                for taken in self._claimed(songs, claims, again=True):  # alone
+                    self._run(iter([taken]), claims)
                 if not self._open(songs):
                     break
                 self._cancel.check()
@@ -104,42 +109,41 @@ class StoreWorker(BaseWorker):
                 attempt = self._attempt_of(song, plan) or 1
                 self._end(_Taken(song, plan, attempt), failed(plan, self._cause), self._after)
 
-    def _taken(
-        self, songs: list[tuple[RemoteSong, OutputPlan]], claims: StoreClaims
-    ) -> Iterator[list[_Taken]]:
-        """The songs that are still to be done, claimed and downloaded a few at a time."""
-        batch = list[_Taken]()
+    def _claimed(
+        self, songs: list[tuple[RemoteSong, OutputPlan]], claims: StoreClaims, *, again: bool
+    ) -> Iterator[_Taken]:
+        """Claim one song after the other: those to try for the first time, or again."""
         self._journal.look()
         for song, plan in songs:
-            if self._attempt_of(song, plan) is None or not claims.take(plan.group):
+            if not self._is_wanted(self._attempt_of(song, plan), again):
+                continue
+            if not claims.take(plan.group):
                 continue
             self._journal.look()  # another may have done it meanwhile
             attempt = self._attempt_of(song, plan)
-            if attempt is None:
+            if attempt is None or not self._is_wanted(attempt, again):
                 claims.release(plan.group)
                 continue
-            batch.append(_Taken(song, plan, attempt))
-            if len(batch) == AHEAD or attempt > 1:  # one that failed before comes alone
-                yield self._downloaded(batch)
-                batch = []
-        if batch:
-            yield self._downloaded(batch)
+            yield _Taken(song, plan, attempt)
 
-    def _downloaded(self, batch: list[_Taken]) -> list[_Taken]:
-        with ThreadPoolExecutor(AHEAD) as pool:
-            return list(pool.map(_download, batch))
+    def _run(self, songs: Iterator[_Taken], claims: StoreClaims) -> None:
+        """Separate songs that are claimed one by one, as the line has room for them."""
+        line: deque[_Taken] = deque()
 
-    def _separate(self, batch: list[_Taken], claims: StoreClaims) -> None:
-        good = [taken for taken in batch if taken.problem is None]
-        for taken in batch:
-            if taken.problem is not None:
-                self._finish(taken, failed(taken.plan, taken.problem), claims)
-        results = self._separator.separate_many(
-            [taken.plan for taken in good], output=self._output, cancel=self._cancel
-        )
-        with closing(results):
-            for taken, result in zip(good, results, strict=True):
-                self._finish(taken, result, claims)
+        def plans() -> Iterator[OutputPlan]:
+            with closing(_downloaded(songs)) as ready:
+                for taken in ready:
+                    line.append(taken)
+                    yield taken.plan
+
+        def finish(ended: tuple[_Taken, TrackResult]) -> None:
+            self._finish(*ended, claims)
+
+        results = self._separator.separate_line(plans(), self._output, cancel=self._cancel)
+        with Behind(finish, depth=1) as uploads, closing(results):
+            for result in results:
+                stop_if_full(result)
+                uploads.push((line.popleft(), result))
 
     def _finish(self, taken: _Taken, result: TrackResult, claims: StoreClaims) -> None:
         """Upload the stems, note the end, give the song back, and remove what is here of it."""
@@ -201,12 +205,31 @@ class StoreWorker(BaseWorker):
         )
 
 
+def _downloaded(songs: Iterator[_Taken]) -> Generator[_Taken, None, None]:
+    """The same songs in their order when they are here, some ahead."""
+    with ThreadPoolExecutor(_AHEAD) as pool:
+        coming: deque[Future[_Taken]] = deque()
+        for taken in songs:
+            coming.append(pool.submit(_download, taken))
+            if len(coming) > _AHEAD:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
+
+
 def _download(taken: _Taken) -> _Taken:
-    file = taken.plan.track.file
+    """The song as a file here, or with the reason why it is not.
+
+    Raises:
+        DiskFull: if there is no room for it here.
+    """
+    track = taken.plan.track
     try:
-        taken.song.download(file)
+        taken.song.download(track.file)
     except UnbraidError as error:
-        return replace(taken, problem=str(error))
+        if error.__cause__ is not None and is_disk_full(error.__cause__):
+            raise DiskFull(f"{error}; make room in the temporary folder") from error
+        return replace(taken, plan=replace(taken.plan, track=replace(track, problem=str(error))))
     return taken
 
 

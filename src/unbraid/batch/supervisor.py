@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from unbraid.batch.request import BatchRequest
 from unbraid.errors import UnbraidError
 
+STOPPED = 2
+"""Exit code of a worker that will not work: its message is on stderr."""
 _LOOK_S = 0.2
 
 
@@ -83,7 +85,7 @@ def run_workers(
         on_tick: called several times a second.
         notes: whether the first worker writes notes about this machine on stderr.
     Raises:
-        UnbraidError: if a worker cannot start; its own message is on stderr.
+        UnbraidError: if a worker cannot start or continue; its own message is on stderr.
     """
     orders = [WorkerOrder(request, _name(), has_voice=notes and n == 0) for n in range(count)]
     running = [_Running(order) for order in orders]
@@ -111,6 +113,8 @@ def _still(request: BatchRequest, worker: _Running) -> _Running | None:
         return None
     if not has_started:
         raise UnbraidError("a worker of the batch could not start")
+    if code == STOPPED:
+        raise UnbraidError("the batch has stopped")
     end = f"of signal {-code}" if code < 0 else f"with exit code {code}"
     cause = f"the worker died {end} while it worked on this song"
     return _Running(WorkerOrder(request, _name(), worker.order.owner, cause))

@@ -152,7 +152,7 @@ def _status(options: argparse.Namespace) -> int:
 
 def _state_of(place: str, lease_s: float) -> tuple[list[Entry], list[str]]:
     """The last attempt at every song, and the owner of each song that is claimed."""
-    from unbraid.batch.claims import Claims
+    from unbraid.batch import claims
     from unbraid.batch.journal import FILE, Journal
     from unbraid.batch.store import Store, is_url
     from unbraid.batch.store_state import StoreJournal, owners
@@ -167,5 +167,4 @@ def _state_of(place: str, lease_s: float) -> tuple[list[Entry], list[str]]:
     folder = Path(place)
     if not (folder / FILE).is_file():
         raise SettingsError(f"{place!r} holds no batch: there is no {FILE}")
-    with Claims(folder / STATE / "claims", lease_s=lease_s) as claims:
-        return Journal(folder).entries(), sorted(claims.owners())
+    return Journal(folder).entries(), claims.owners(folder / STATE / "claims", lease_s)

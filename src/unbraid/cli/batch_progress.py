@@ -41,6 +41,8 @@ class BatchProgress:
         self._retries = retries
         self._seen = len(journal.lines())
         self._ended: dict[str, Entry] = {}
+        self._written: dict[str, Entry] = {}
+        self._has_warned = False
         self._begun = time.monotonic()
         self._console = make_console()
         self._bar = None
@@ -74,9 +76,23 @@ class BatchProgress:
             if self._json:
                 print(json.dumps(vars(entry)), flush=True)
             self.note(self._line(entry))
+            self._compare(entry)
         if len(lines) > self._seen or self._seen == 0:
             self._show()
         self._seen = len(lines)
+
+    def _compare(self, entry: Entry) -> None:
+        """Say, once, that another batch with other settings writes the same files."""
+        if entry.status == "failed":
+            return
+        before = self._written.setdefault(entry.key, entry)
+        if before.request != entry.request and before.outputs.keys() & entry.outputs.keys():
+            if not self._has_warned:
+                self.note(
+                    f"note: another batch, with other settings, also writes the stems of "
+                    f"{printable(entry.song)}; give each its own --out or --filename"
+                )
+            self._has_warned = True
 
     def note(self, text: str) -> None:
         """A line above the bar."""

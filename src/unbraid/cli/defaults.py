@@ -52,7 +52,10 @@ def with_defaults(
         arguments.remove("--no-config")
         return arguments
     path = config_path()
-    if not path.is_file():
+    try:
+        if not path.is_file():
+            return arguments
+    except OSError:  # the home of another user, say
         return arguments
     tables = _read(path)
     for name in tables:

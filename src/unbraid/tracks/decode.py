@@ -16,7 +16,7 @@ from unbraid.audio.files import AudioInfo, probe, read_blocks
 from unbraid.audio.resample import resampled_length
 from unbraid.closing import Closing
 from unbraid.costs.sizes import disk_bytes, shown_bytes
-from unbraid.errors import AudioReadError, AudioWriteError
+from unbraid.errors import AudioReadError, DiskFull
 from unbraid.separation.progress import CancelToken, Progress
 from unbraid.separation.streaming import Loudness
 from unbraid.side_by_side import ahead
@@ -193,7 +193,7 @@ def _check_space(
     need = disk_bytes(written, info.channels, stems, files, delivery.format, rate)
     free = shutil.disk_usage(plan.root).free
     if need > free:
-        raise AudioWriteError(
+        raise DiskFull(
             f"{shown(plan.track.path)} takes {shown_bytes(need)} of disk below "
             f"{shown(plan.root)}, {shown_bytes(free)} are free; choose another --out"
         )

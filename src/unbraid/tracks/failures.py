@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import traceback
 from collections.abc import Callable, Iterator
@@ -11,11 +12,13 @@ from typing import TypeVar
 
 from unbraid.audio.container import shown
 from unbraid.engines.devices import is_out_of_memory
-from unbraid.errors import AudioError, AudioWriteError, Cancelled, UnbraidError
+from unbraid.errors import AudioError, AudioWriteError, Cancelled, DiskFull, UnbraidError
 from unbraid.tracks.names import OutputPlan
 from unbraid.tracks.result import TrackResult, failed
 
 T = TypeVar("T")
+
+_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 @contextmanager
@@ -26,7 +29,8 @@ def naming(plan: OutputPlan) -> Iterator[None]:
     except (OSError, MemoryError, RuntimeError) as error:
         if not isinstance(error, OSError) and not is_out_of_memory(error):
             raise
-        raise AudioError(f"{shown(plan.track.path)}: {_reason(error)}") from error
+        kind = DiskFull if is_disk_full(error) else AudioError
+        raise kind(f"{shown(plan.track.path)}: {_reason(error)}") from error
 
 
 @contextmanager
@@ -38,7 +42,8 @@ def naming_the_disk(plan: OutputPlan) -> Iterator[None]:
         cause = error if isinstance(error, OSError) else error.__cause__
         if not isinstance(cause, OSError):
             raise
-        raise AudioWriteError(
+        kind = DiskFull if is_disk_full(cause) else AudioWriteError
+        raise kind(
             f"{shown(plan.track.path)}: its stems cannot be written below "
             f"{shown(plan.root)}: {(cause.strerror or str(cause)).lower()}"
         ) from error
@@ -52,7 +57,7 @@ def attempted(plan: OutputPlan, step: Callable[[], T]) -> T | TrackResult:
     except Cancelled:
         raise
     except UnbraidError as error:
-        return failed(plan, str(error))
+        return failed(plan, str(error), disk_full=isinstance(error, DiskFull))
     except Exception as error:
         if os.environ.get("UNBRAID_DEBUG"):
             return failed(plan, traceback.format_exc())
@@ -60,6 +65,11 @@ def attempted(plan: OutputPlan, step: Callable[[], T]) -> T | TrackResult:
             plan,
             f"internal error: {type(error).__name__}: {error} (set UNBRAID_DEBUG=1 to see where)",
         )
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error of the system says that a disk or a quota is full."""
+    return isinstance(error, OSError) and error.errno in _FULL
 
 
 def _reason(error: BaseException) -> str:

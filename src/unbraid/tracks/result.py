@@ -11,6 +11,7 @@ from unbraid.errors import UnbraidError
 from unbraid.tracks.names import OutputPlan
 from unbraid.tracks.notebook import players, table
 
+_LEFT_OUT = "estimate", "disk_full"
 _EXACT_DB = -250.0  # an error of one step of 32-bit integers is far above
 
 
@@ -32,6 +33,7 @@ class TrackResult:
         stream: the audio stream that was separated, counted from 1; a video may have several.
         notes: what a listener should know, in sentences.
         error: why it failed, in one line.
+        disk_full: whether it failed because the disk has no room.
         estimate: of a dry run: seconds_wall, memory_mb and disk_mb it would take.
     """
 
@@ -48,6 +50,7 @@ class TrackResult:
     stream: int | None = None
     notes: tuple[str, ...] = ()
     error: str | None = None
+    disk_full: bool = False
     estimate: dict[str, float] | None = None
 
     def __repr__(self) -> str:
@@ -75,14 +78,14 @@ class TrackResult:
     def as_dict(self) -> dict[str, object]:
         """Plain values, as `--json` prints them."""
         return {
-            **{name: value for name, value in vars(self).items() if name != "estimate"},
+            **{name: value for name, value in vars(self).items() if name not in _LEFT_OUT},
             "outputs": {part: str(path) for part, path in self.outputs.items()},
             "notes": list(self.notes),
             **({"estimate": self.estimate} if self.estimate is not None else {}),
         }
 
 
-def failed(plan: OutputPlan, error: str) -> TrackResult:
+def failed(plan: OutputPlan, error: str, *, disk_full: bool = False) -> TrackResult:
     """The result of a song that could not be separated."""
     track = plan.track
     return TrackResult(
@@ -90,6 +93,7 @@ def failed(plan: OutputPlan, error: str) -> TrackResult:
         status="failed",
         error=error.replace(shown(track.file), shown(track.path)),
         peak_rss_mb=peak_rss_mb(),
+        disk_full=disk_full,
     )
 
 

@@ -20,10 +20,14 @@ from unbraid.locks import is_locked, lock_new
 _PREFIX = ".unbraid-"
 _LOCK = "lock"
 _NEWBORN_S = 60.0
+_SWEEP_S = 60.0
+"""Sweeping lists all of `root`, which may hold a million songs: not for every one of them."""
 
 _ENTERING = Lock()
 _ENTERED: dict[Path, tuple[int, list[Path]]] = {}
 """Roots in which this process works: on how many songs, and which folders it made for them."""
+_SWEPT: dict[Path, float] = {}
+"""Roots -> when this process last swept them."""
 
 
 class Scratch(Closing):
@@ -40,9 +44,10 @@ class Scratch(Closing):
     def __init__(self, root: Path) -> None:
         self._root = root
         self._closed = False
-        _enter(root)
+        is_due = _enter(root)
         try:
-            sweep(root)
+            if is_due:
+                sweep(root)
             self.folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=root))
             self._lock = lock_new(self.folder / _LOCK)
         except BaseException:
@@ -68,12 +73,20 @@ def sweep(root: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _enter(root: Path) -> None:
-    """Make `root` and what is missing above it, and remember what was made."""
+def _enter(root: Path) -> bool:
+    """Make `root` and what is missing above it, and remember what was made.
+
+    Returns:
+        whether it is time to sweep.
+    """
     with _ENTERING:
+        is_due = time.monotonic() - _SWEPT.get(root, float("-inf")) > _SWEEP_S
+        if is_due:
+            _SWEPT[root] = time.monotonic()
         made = _make_folders(root)
         count, before = _ENTERED.get(root, (0, []))
         _ENTERED[root] = count + 1, [*made, *before]
+        return is_due
 
 
 def _leave(root: Path) -> None:
