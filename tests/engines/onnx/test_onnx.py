@@ -100,6 +100,7 @@ def test_without_torch_ratio_masks_are_applied_too(tmp_path):
     np.testing.assert_allclose(sum(found.values()), signal, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_model_of_two_rates_is_one_graph(tmp_path):
     path = tmp_path / "two.onnx"
     flat = {**SMALL, "n_fft": 1024, "low_width": 4, "ratio_masks": True}
