@@ -34,8 +34,12 @@ CONFIGS = {
                                      "width": 128, "blocks": 8, "repeats": 3})),
 }  # fmt: skip
 
+LARGE = ("tasnet_music", "asteroid_convtasnet_default2")
 
-@pytest.mark.parametrize("case", CONFIGS)
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, marks=pytest.mark.slow) if c in LARGE else c for c in CONFIGS]
+)
 def test_the_network_computes_what_the_authors_does(case):
     samples, config = CONFIGS[case]
     model = ConvTasNet(config)

@@ -61,9 +61,10 @@ def assert_alike(model: torch.nn.Module, name: str, way: str) -> None:
 
 
 def every_way_of_files() -> list:
-    """Each file once by `forward`, each bag once by `apply_model`; the rest where it is quick."""
+    """Each file once by `forward`, one bag by `apply_model`; the rest where it is quick."""
     ways = [(file, way) for file in FILES for way in MODELS[file.split(".")[0]]["stored"]]
-    quick = {(file, "overlap" if file.endswith(".yaml") else "forward") for file in FILES}
+    quick = {(file, "forward") for file in FILES if not file.endswith(".yaml")}
+    quick |= {("pair.yaml", "overlap")}
     quick |= {("tiny_time.th", way) for way in SETTINGS}
     return [pytest.param(*pair, marks=() if pair in quick else pytest.mark.slow) for pair in ways]
 
@@ -76,7 +77,7 @@ def test_files_of_the_public_package_give_its_output(file, way):
 
 def every_way() -> list:
     """Forward for all; `apply_model` by default where a segment's silence tells, else if slow."""
-    quick = {(name, "shifts") for name in ("hybrid", "old_wiener", "spectrogram_wiener", "time")}
+    quick = {(name, "shifts") for name in ("spectrogram_wiener", "time")}
     quick |= {(name, "forward") for name in OTHERS}
     return [
         pytest.param(name, way, marks=() if (name, way) in quick else pytest.mark.slow)
