@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
+import time
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("fastapi")
 
 from unbraid.cli.main import main
+from unbraid.cli.serve import _say_where
 from unbraid.web.processes import environment, python
 
 
@@ -41,6 +45,46 @@ def test_a_port_that_is_taken_is_said(capsys, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert "in use" in said(capsys, "--data", str(tmp_path), "--port", port)
+
+
+def test_the_address_for_other_computers_is_one_of_this_computer(tmp_path):
+    from unbraid.web.serve import ServerSettings, Site
+
+    site = Site(ServerSettings(host="0.0.0.0", port=0, data=tmp_path))
+    own = site.url.removeprefix("http://").partition(":")[0]
+    site._socket.close()
+    site.service.store.close()
+    site.service.storage.close()
+    with socket.socket() as mine:
+        mine.bind((own, 0))  # fails for an address of another computer
+
+
+def test_on_a_terminal_the_address_is_also_a_qr_code(capsys, monkeypatch):
+    pytest.importorskip("segno")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    _say_where("http://192.0.2.7:8000/", for_phones=True)
+    assert capsys.readouterr().out.count("\n") > 10
+    _say_where("http://127.0.0.1:8000/", for_phones=False)
+    assert capsys.readouterr().out.count("\n") == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
+def test_processes_of_the_server_leave_ctrl_c_to_it():
+    reader = subprocess.Popen(
+        python("unbraid.web.reader"), stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    end = time.monotonic() + 60
+    while not _ignores_interrupts(reader.pid) and time.monotonic() < end:
+        time.sleep(0.01)
+    reader.send_signal(signal.SIGINT)
+    told = reader.communicate("", timeout=60)[1]  # no request at all ends it
+    assert "KeyboardInterrupt" not in told and "JSONDecodeError" in told
+
+
+def _ignores_interrupts(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    ignored = int(status.partition("SigIgn:")[2].split()[0], 16)
+    return bool(ignored >> (signal.SIGINT - 1) & 1)
 
 
 def test_an_empty_key_is_no_key(capsys, tmp_path):

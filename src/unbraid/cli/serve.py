@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
         ) from None
 
     settings = _settings(options)
-    site = Site(settings, lambda: print(f"unbraid: {site.url} (Ctrl-C ends it)", flush=True))
+    site = Site(settings, lambda: _say_where(site.url, not _is_loopback(settings.host)))
     if settings.key is None and not _is_loopback(settings.host):
         print(
             "unbraid: everyone on the network can use this server and hear its songs; "
@@ -100,6 +100,18 @@ def run(options: argparse.Namespace) -> int:
         )
     site.run()
     return 0
+
+
+def _say_where(url: str, for_phones: bool) -> None:
+    """The address, on a terminal also as a QR code."""
+    print(f"unbraid: {url} (Ctrl-C ends it)", flush=True)
+    if not for_phones or not sys.stdout.isatty():
+        return
+    try:
+        import segno
+    except ModuleNotFoundError:  # the extra of an older version had no QR codes
+        return
+    segno.make(url, micro=False).terminal(compact=True)
 
 
 def _settings(options: argparse.Namespace) -> ServerSettings:

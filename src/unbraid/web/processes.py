@@ -8,7 +8,9 @@ import sys
 _SECRETS = ("UNBRAID_KEY",)
 # `python -m` would look for modules in the folder the server was started in, before all others; a
 # file there named like one of the standard library would be run.
+# Ctrl-C reaches all processes of a terminal; the server ends its own by itself.
 _START = (
+    "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
     "import sys; sys.path[:] = [folder for folder in sys.path if folder]; "
     "from {module} import main; sys.exit(main())"
 )

@@ -112,8 +112,10 @@ class Site:
 
     @property
     def url(self) -> str:
-        """The address of the page."""
+        """The address of the page: one that other computers can open, if it listens for them."""
         host, port = self._socket.getsockname()[:2]
+        if host in ("0.0.0.0", "::"):
+            host = _own_address(self._socket.family) or host
         shown = f"[{host}]" if ":" in host else host
         return f"http://{shown}:{port}/"
 
@@ -124,6 +126,18 @@ class Site:
     def end(self) -> None:
         """Make `run` return; from any thread."""
         self._server.should_exit = True
+
+
+def _own_address(family: int) -> str | None:
+    """The address of this computer in its network; None without one. Nothing is sent."""
+    far = "192.0.2.1" if family == socket.AF_INET else "2001:db8::1"  # kept for documentation
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((far, 9))
+        except OSError:
+            return None
+        own: str = probe.getsockname()[0]
+        return own
 
 
 class _Server(uvicorn.Server):
