@@ -54,7 +54,7 @@ def test_after_the_table_of_several_songs_stands_why_some_failed(capsys):
     assert "failed: 'c.mp3' is empty" in capsys.readouterr().err.splitlines()
 
 
-@pytest.mark.parametrize(("report", "last"), [(False, 1.0), (True, pytest.approx(0.7))])
+@pytest.mark.parametrize(("report", "last"), [(False, 1.0), (True, pytest.approx(0.4))])
 def test_the_bar_covers_the_writing_and_the_report(report, last):
     display = LiveDisplay(1, report=report)
     with display:

@@ -329,4 +329,4 @@ def test_pages_fit_a_phone_and_nothing_is_too_small_to_touch(browser, server, so
 
 def test_a_song_that_is_gone_says_so(browser, server):
     browser.open(f"{server.url}/songs/nothing")
-    browser.wait("return document.getElementById('name').innerText.includes('not here any more')")
+    browser.wait("return document.getElementById('name').innerText.includes('deleted')")

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 _STAGES = {"read": "reading", "separate": "separating", "write": "writing", "report": "report"}
 _LONGEST_NAME = 48
 _MOST_REASONS = 10
-_REPORT_SHARE = 0.3  # of the time of a song of three minutes and its report
 
 
 class Display(Closing):
@@ -108,7 +107,7 @@ class LiveDisplay(PlainDisplay):
 
     def __init__(self, total: int, *, report: bool = False) -> None:
         super().__init__(total)
-        self._stems_share = 1.0 - _REPORT_SHARE if report else 1.0
+        self._stems_share = 1.0 - _report_share() if report else 1.0
         self._turns = self._ended = 0
         self._fraction = 0.0
         self._song_begun = self.begun
@@ -183,6 +182,12 @@ def make_bars(console: Console) -> Progress:
         console=console,
         transient=True,
     )
+
+
+def _report_share() -> float:
+    from unbraid.song_page.report import SHARE
+
+    return SHARE
 
 
 def time_left(elapsed_s: float, fraction: float) -> str:

@@ -25,10 +25,12 @@ class ModelCost:
     Attributes:
         seconds_per_s: time for a second of audio; None if it was not measured.
         bytes_per_s: memory for a second of audio in one pass, in addition to the weights.
+        fixed_bytes: memory of a pass of any length.
     """
 
     seconds_per_s: float | None
     bytes_per_s: float
+    fixed_bytes: float = 0.0
 
 
 def measure_cost(
@@ -43,9 +45,19 @@ def measure_cost(
         segment_s: seconds in one pass; None for the model's own segment.
     """
     model = ready.model.member(0) if isinstance(ready.model, Bag) else ready.model
-    samples = _probe_samples(model, _PROBE_S)
-    held = model.pass_bytes(samples) * model.spec.sample_rate / samples
-    return ModelCost(_seconds_per_s(model, segment_s) if timed else None, held)
+    seconds_per_s = _seconds_per_s(model, segment_s) if timed else None
+    return ModelCost(seconds_per_s, *_pass_memory(model))
+
+
+def _pass_memory(model: SeparationModel) -> tuple[float, float]:
+    """Bytes for a second of audio, and of a pass of any length, from passes of two lengths."""
+    rate = model.spec.sample_rate
+    short, long = (_probe_samples(model, length_s) for length_s in (_PROBE_S, 2 * _PROBE_S))
+    held = model.pass_bytes(short)
+    if long == short:  # a model that computes on one length only
+        return held * rate / short, 0.0
+    each = (model.pass_bytes(long) - held) / (long - short)
+    return each * rate, max(0.0, held - each * short)
 
 
 def _seconds_per_s(model: SeparationModel, segment_s: float | None) -> float:
@@ -105,6 +117,7 @@ def memory_bytes(
         segment_s = min(segment_s, samples / spec.sample_rate)
     # Sums and neighbourhoods of the engine: some segments of estimates in float32.
     engine = 4 * segment_s * spec.sample_rate * spec.channels * (len(spec.stems) + 1) * 4
-    passes = cost.bytes_per_s * segment_s * settings.batch_size * _MARGIN
+    one_pass = cost.fixed_bytes + cost.bytes_per_s * segment_s
+    passes = one_pass * settings.batch_size * _MARGIN
     fixed = 0 if ready.device.startswith("cuda") else _WORKSPACE
     return memory_now(ready.device) + fixed + passes + engine

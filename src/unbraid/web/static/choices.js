@@ -1,4 +1,5 @@
 // Settings for new songs: model, stems, format, quality, preview. Remembered in this browser.
+import { keep, recall } from "./kept.js";
 import { byId, h } from "./dom.js";
 import { partClass, partName } from "./format.js";
 
@@ -16,7 +17,7 @@ export class Choices {
     this.form = byId("choices");
     this.preview = byId("preview");
     this.fillSelects();
-    const kept = recall();
+    const kept = recall(KEPT);
     this.restore(kept);
     this.showStems(kept);
     this.form.addEventListener("change", (event) => this.changed(event));
@@ -95,9 +96,7 @@ export class Choices {
   }
 
   keep() {
-    try {
-      localStorage.setItem(KEPT, JSON.stringify(this.read()));
-    } catch { /* a browser that keeps nothing: the defaults will do */ }
+    keep(KEPT, this.read());
   }
 
   restore(kept) {
@@ -108,13 +107,5 @@ export class Choices {
     if (["all", "two", "some"].includes(kept.split)) this.form.elements.split.value = kept.split;
     this.form.elements.residual.checked = kept.residual !== false;
     this.preview.checked = kept.preview === true;
-  }
-}
-
-function recall() {
-  try {
-    return JSON.parse(localStorage.getItem(KEPT)) || {};
-  } catch {
-    return {};
   }
 }

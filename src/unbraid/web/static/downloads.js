@@ -4,6 +4,8 @@ import { byId, h, setText } from "./dom.js";
 import { icon } from "./icons.js";
 import { clock, decibels, fileSize, partClass, partName, shapeOf } from "./format.js";
 
+const LONG = 60; // letters: more get a row of their own
+
 /** Links to the files of a job, and to the mix, which follows the faders. */
 export function showDownloads(job, base, mix, formats) {
   const link = (part, text) => h("li", {}, h("a", {
@@ -63,7 +65,7 @@ export function showAbout(job, models) {
     ["All stems scaled by", job.gain_db ? decibels(10 ** (job.gain_db / 20)) : null],
   ];
   byId("about-list").replaceChildren(...rows.filter(([, value]) => value).map(([name, value]) =>
-    h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+    h("div", { class: String(value).length > LONG ? "long" : null }, h("dt", {}, name), h("dd", {}, value))));
 }
 
 function nullTest(job) {

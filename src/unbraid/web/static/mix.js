@@ -10,6 +10,22 @@ export class Mix extends EventTarget {
     this.setAll();
   }
 
+  /** What `restore` takes: volume, and the fader of each part. */
+  get state() {
+    return { volume: this.volume, faders: Object.fromEntries(this.faders) };
+  }
+
+  /** Faders and buttons as they were; what does not fit this song stays as it is. */
+  restore({ volume, faders = {} }) {
+    if (volume >= 0 && volume <= 1) this.volume = volume;
+    for (const [part, fader] of this.faders) {
+      const { gain, muted, soloed } = faders[part] || {};
+      if (gain >= 0 && gain <= LOUDEST) fader.gain = gain;
+      fader.muted = muted === true;
+      fader.soloed = soloed === true;
+    }
+  }
+
   setAll() {
     this.original = false;
     this.faders = new Map(this.parts.map((part) => [part, { gain: 1, muted: false, soloed: false }]));

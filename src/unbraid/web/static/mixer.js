@@ -2,6 +2,7 @@
 import { call } from "./api.js";
 import { announce, byId, setText } from "./dom.js";
 import { icon } from "./icons.js";
+import { keep, recall } from "./kept.js";
 import { connectKeys } from "./keys.js";
 import { Lane } from "./lanes.js";
 import { Mix } from "./mix.js";
@@ -20,6 +21,8 @@ export class Mixer extends EventTarget {
     this.job = job;
     this.samples = job.samples ?? Math.round(job.seconds_audio * job.sample_rate);
     this.mix = new Mix(job.parts);
+    const kept = recall(this.keptAs);
+    this.mix.restore(kept);
     this.player = new Player({
       url: `${base}/pcm`, parts: job.parts, sampleRate: job.sample_rate, samples: this.samples,
       ready: this.readyOf(job), originalGain: gainOf(job),
@@ -31,8 +34,19 @@ export class Mixer extends EventTarget {
     this.showMix();
     this.showState();
     this.showReady();
+    byId("volume").value = String(this.mix.volume);
     this.ruler.show(null, false);
+    if (kept.loop?.end > kept.loop?.start) this.ruler.set(kept.loop, kept.looping === true);
     setText(byId("total"), clock(this.player.duration));
+  }
+
+  /** The mix and the loop of each song are kept, so that a reload changes nothing. */
+  get keptAs() {
+    return `unbraid mix ${this.base}`;
+  }
+
+  keepAll() {
+    keep(this.keptAs, { ...this.mix.state, loop: this.ruler.span, looping: this.ruler.on });
   }
 
   readyOf(job) {
@@ -89,8 +103,14 @@ export class Mixer extends EventTarget {
     byId("reset").addEventListener("click", does.reset);
     byId("volume").addEventListener("input", (event) => mix.setVolume(Number(event.target.value)));
     ruler.addEventListener("seek", (event) => player.seek(event.detail));
-    ruler.addEventListener("loop", (event) => player.setLoop(event.detail));
-    mix.addEventListener("change", () => this.showMix());
+    ruler.addEventListener("loop", (event) => {
+      player.setLoop(event.detail);
+      this.keepAll();
+    });
+    mix.addEventListener("change", () => {
+      this.showMix();
+      this.keepAll();
+    });
     player.addEventListener("state", () => this.showState());
     player.addEventListener("problem", (event) => this.dispatchEvent(new CustomEvent("problem", { detail: event.detail })));
     this.lanes.forEach((lane) => this.connectWave(lane.wave));
