@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
 
 from unbraid.cli.main import main
+from unbraid.costs import processor_rate
 from unbraid.zoo import open as load
 
 
@@ -29,6 +31,21 @@ def test_models_are_listed(arguments, capsys):
     assert main(arguments) == 0
     listed = capsys.readouterr().out
     assert all(text in listed for text in ("small", "1.5 MB", "CC-BY-4.0", "drums, vocals"))
+
+
+def test_recommended_models_come_first_with_the_time_they_take_here(monkeypatch, capsys):
+    (card,) = load.list_models()
+    best = dataclasses.replace(card, name="best", use="best vocals", work=2.0)
+    monkeypatch.setattr(load, "list_models", lambda: [card, best])
+    monkeypatch.setattr(processor_rate, "multiply_adds_per_s", lambda: 30e9)
+    assert main(["models"]) == 0
+    line = capsys.readouterr().out.splitlines()[2]
+    assert line.split()[:7] == ["best", "vocals", "-m", "best", "2", "MB", "5"]
+    assert "5 min" in line
+
+
+def test_the_rate_of_this_processor_is_that_of_a_product():
+    assert 1e7 < processor_rate.multiply_adds_per_s(64, rounds=1) < 1e15
 
 
 def test_models_are_listed_as_json(capsys):

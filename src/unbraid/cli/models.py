@@ -86,24 +86,39 @@ _USES = (
 """The uses of recommended models, the most common first."""
 
 
+_SONG_S = 240.0
+
+
 def _which(cards: Iterable[ModelCard]) -> str:
-    """The recommended models, by use."""
+    """The recommended models, by use, with the time that they would take here."""
+    from unbraid.costs.processor_rate import estimated_seconds, multiply_adds_per_s
+
     lines = ["Which model?", ""]
     recommended = [card for card in cards if card.use in _USES]
+    rate = multiply_adds_per_s()
     for card in sorted(recommended, key=lambda card: _USES.index(card.use)):
         size = "" if card.size_mb is None else f"{card.size_mb:.0f} MB"
-        work = f"{card.work:g} x work" if card.work else ""
-        line = f"  {card.use:17} -m {card.name:15} {size:>7} {work:>10}  "
+        time_here = _roughly(estimated_seconds(card.work, _SONG_S, rate)) if card.work else ""
+        line = f"  {card.use:17} -m {card.name:15} {size:>7} {time_here:>7}  "
         lines.append(line + _short(card.licence or "not stated", _width() - len(line)))
     return "\n".join(
         [
             *lines,
             "",
-            "Work is compared with one Hybrid Demucs (hdemucs_mmi). Licences are those of the",
-            "weights. `unbraid models show NAME` has them in full, with scores and sources.",
+            "Minutes: for a song of 4 minutes on this processor, roughly; a GPU is far faster.",
+            "Licences are those of the weights. `unbraid models show NAME` has them in full,",
+            "with scores and sources.",
             "",
         ]
     )
+
+
+def _roughly(seconds: float) -> str:
+    """
+    >>> _roughly(16), _roughly(200), _roughly(5400)
+    ('16 s', '3 min', '90 min')
+    """
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def _width() -> int:
