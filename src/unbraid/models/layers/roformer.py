@@ -77,7 +77,8 @@ class Rotary(nn.Module):
 
 def _rotated(x: Tensor, turns: Tensor) -> Tensor:
     # One pass over memory as complex numbers; halves of x by themselves take five.
-    pairs = torch.view_as_complex(x.to(turns.real.dtype).unflatten(-1, (-1, 2)).contiguous())
+    wide = rearrange(x.to(turns.real.dtype), "... (c two) -> ... c two", two=2)
+    pairs = torch.view_as_complex(wide.contiguous())
     return torch.view_as_real(pairs * turns).flatten(-2).to(x.dtype)
 
 
