@@ -109,7 +109,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     for number in range(options.runs):
         for name, command in commands.items():
             out = folder / f"{name}-{number}"
-            found[name].append(_run([*command, str(out), *common]))
+            found[name].append(run_timed([*command, str(out), *common]))
             print(name, found[name][-1], flush=True)
     medians = {
         name: {key: round(statistics.median(run[key] for run in rows), 1) for key in rows[0]}
@@ -127,7 +127,8 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _run(command: list[str]) -> dict[str, float]:
+def run_timed(command: list[str]) -> dict[str, float]:
+    """Run a command on two threads: wall and CPU seconds, peak memory."""
     threads = {"OMP_NUM_THREADS": str(THREADS), "MKL_NUM_THREADS": str(THREADS)}
     begun = time.monotonic()
     process = subprocess.Popen(

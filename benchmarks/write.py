@@ -50,6 +50,7 @@ def render(results: dict[str, Any]) -> str:
         "Seconds, median of nine warm runs.",
         _table(["command", "s"], [[key, value] for key, value in results["start"].items()]),
         *_peers(HERE / "peers.json"),
+        *_modern(HERE / "modern.json"),
         *_same_quality(HERE / "same_quality.json"),
         *_library(HERE / "library.json"),
         *_gpu(HERE / "gpu.json"),
@@ -78,6 +79,38 @@ def _peers(path: Path) -> list[str]:
         "alternating, medians (`python -m benchmarks.peers`). " + "; ".join(ratios) + ".",
         _table(head, rows),
     ]
+
+
+def _modern(path: Path) -> list[str]:
+    """Models of today beside demucs and pymss."""
+    if not path.exists():
+        return []
+    rows = [
+        [
+            kind,
+            f"{found['seconds']:g}",
+            *(f"{found[name][key]:g}" for key in ("cpu_s", "peak_mb") for name in _BOTH),
+            f"{found['cpu_ratio']:g}",
+            f"{found['deviation_db']:g}",
+            found["runs"],
+        ]
+        for kind, found in json.loads(path.read_text()).items()
+    ]
+    return [
+        "## Models of today compared with demucs 4.1.0 and pymss 2.1.12",
+        "Same random weights at the sizes of published models, same song, same windows, file to "
+        "files, two threads, runs alternating (`python -m benchmarks.modern`): HT Demucs beside "
+        "demucs, the others beside pymss. Other programs had the machine at the same time, some "
+        "seven to each core, so that only the ratio of processor time says something.",
+        _table(
+            ["model", "seconds of audio", "CPU s, theirs", "CPU s, ours", "peak MB, theirs",
+             "peak MB, ours", "times less CPU", "deviation dB", "runs"],
+            rows,
+        ),
+    ]  # fmt: skip
+
+
+_BOTH = ("peer", "unbraid")
 
 
 def _alike(deviation_db: float | None) -> str:
