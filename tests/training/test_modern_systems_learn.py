@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
+from training.tones import STEMS, a_batch
 from unbraid.models.registry import build_model
 from unbraid.training.recipes import read_recipe
 from unbraid.zoo.checkpoint import save_checkpoint
 from unbraid.zoo.open import open_model
 
-STEMS = ["drums", "vocals"]
 ROFORMER = {
     "width": 16, "depth": 1, "heads": 2, "head_width": 8, "n_fft": 128, "window": 128, "hop": 32,
     "mask_growth": 1, "silence_dc": False,
@@ -38,15 +38,6 @@ RECIPES = {
     "scnet": "scnet",
     "tfc_tdf": "mdx23c",
 }
-
-
-def a_batch():
-    """A low and a high tone with noise: (2, 2 stems, 2 channels, 4096)."""
-    generator = torch.Generator().manual_seed(3)
-    steps = torch.arange(4096) / 44100
-    tones = torch.stack([torch.sin(2 * torch.pi * hertz * steps) for hertz in (300.0, 4000.0)])
-    noise = torch.randn(2, 2, 2, 4096, generator=generator)
-    return 0.3 * tones[None, :, None] + 0.05 * noise
 
 
 @pytest.mark.parametrize("architecture", TINY)

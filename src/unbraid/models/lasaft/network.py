@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-from einops import rearrange
+from einops import rearrange, repeat
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -139,9 +139,15 @@ class LaSAFT(System):
         samples = mixture.shape[-1]
         spectrum = pack_parts_first(self.stft(pad_end(mixture, self.valid_samples(samples))))
         indices = torch.arange(len(self.config.stems), device=mixture.device)
-        estimates = torch.stack(
-            [self.network(spectrum, index.expand(len(mixture))) for index in indices], dim=1
-        )
+        if self.training:
+            # Stem by stem, the norms of the control network would see equal rows and leave nothing.
+            each = repeat(spectrum, "b c n f -> (b s) c n f", s=len(indices))
+            all_stems = self.network(each, indices.repeat(len(mixture)))
+            estimates = rearrange(all_stems, "(b s) c n f -> b s c n f", s=len(indices))
+        else:  # one after the other, for the memory of one
+            estimates = torch.stack(
+                [self.network(spectrum, index.expand(len(mixture))) for index in indices], dim=1
+            )
         return self.stft.inverse(unpack_parts_first(estimates), samples)
 
     def network(
