@@ -35,6 +35,7 @@ from einops import rearrange
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
+from unbraid.models.layers.stem_nets import StemNets
 from unbraid.models.layers.wiener_em import WienerEM
 from unbraid.models.mask_unet.config import MaskUNetConfig
 from unbraid.models.mask_unet.stft import LeadInSTFT
@@ -59,7 +60,7 @@ class MaskUNet(Network):
         super().__init__()
         self.config = config
         self.stft = LeadInSTFT(config.n_fft, config.hop)
-        self.networks = nn.ModuleList(StemUNet(config) for _ in config.stems)
+        self.networks: StemNets[StemUNet] = StemNets(lambda _: StemUNet(config), len(config.stems))
         self.filter = WienerEM(
             config.wiener_iterations, block_frames=config.frames, epsilon=FILTER_EPSILON
         )
@@ -87,7 +88,7 @@ class MaskUNet(Network):
         batch, frames = magnitudes.shape[0], magnitudes.shape[2]
         whole = F.pad(magnitudes, (0, 0, 0, -frames % self.config.frames))
         patches = rearrange(whole, "b c (k n) f -> (b k) c n f", n=self.config.frames)
-        logits = torch.stack([network(patches) for network in self.networks], 1)
+        logits: Tensor = self.networks(patches)
         masks = logits.softmax(1) if self.config.softmax else logits.sigmoid()
         outputs = rearrange(masks * patches[:, None], "(b k) s c n f -> b s c (k n) f", b=batch)
         return outputs[..., :frames, :]

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from unbraid.models.layers.batch_norm import BatchNorm2d
 from unbraid.models.layers.lengths import next_multiple
 from unbraid.models.layers.plain_stft import PlainSTFT
+from unbraid.models.layers.stem_nets import StemNets
 from unbraid.models.res_u_net.config import ResUNetConfig
 from unbraid.models.system import System
 from unbraid.shapes import Estimates, Mixture
@@ -142,14 +143,14 @@ class ResUNet(System):
         self.stft = PlainSTFT(config.n_fft, config.hop)
         stems = len(config.stems)
         nets, each = (1, stems) if config.joint else (stems, 1)
-        self.nets = nn.ModuleList(ResUNetCore(config, each) for _ in range(nets))
+        self.nets: StemNets[ResUNetCore] = StemNets(lambda _: ResUNetCore(config, each), nets)
 
     def forward(self, mixture: Mixture) -> Estimates:
         """Separate songs: (batch, channels, samples) -> (batch, stems, channels, samples)."""
         spectrum = self.stft(mixture)
         magnitudes = modulus(spectrum)
         x = rearrange(magnitudes, "b c f n -> b c n f")
-        maps = torch.cat([net(x) for net in self.nets], dim=1)
+        maps = self.nets(x).flatten(1, 2)
         maps = rearrange(maps, "b (s c m) n f -> m b s c f n", c=mixture.shape[1], m=MAPS)
         return self.stft.inverse(self.leave(maps, spectrum, magnitudes), mixture.shape[-1])
 
