@@ -1,11 +1,11 @@
 """The table of docs/systems-small.md: runs of `systems-small`, their scores and their costs.
 
-    python -m studies.systems.table RUNS SCORES
+    python -m studies.systems.table RUNS SCORES --costs costs.json
 
 RUNS is the folder of `unbraid train --grid systems-small`; SCORES/SET/NAME that of `unbraid
-evaluate` for each run and set of songs. Multiply-adds are those of convolutions, matrix products
-and recurrent layers for one segment, counted on shapes alone; Fourier transforms are not counted.
-Seconds a minute are processor time of one pass over a segment with one thread.
+evaluate` for each run and each set of songs. Costs are those of one second of stereo, measured once
+and kept in the file: multiply-adds of convolutions, matrix products and LSTMs (Fourier transforms
+are not counted), and processor time with one thread.
 """
 
 from __future__ import annotations
@@ -46,13 +46,12 @@ def multiply_adds(model: nn.Module, samples: int) -> float:
     return counter.get_total_flops() / 2 + recurrent
 
 
-def cost_row(name: str, path: Path) -> dict[str, float]:
+def cost_row(path: Path) -> dict[str, float]:
     """Parameters, multiply-adds a second of song, processor seconds a minute of song."""
     recipe = read_recipe(path)
     model = build_model(recipe.model.architecture, recipe.model.settings).eval()
-    samples = model.spec.segment_samples
-    seconds = samples / model.spec.sample_rate
-    work = multiply_adds(model, samples) / seconds
+    samples = model.spec.sample_rate
+    work = multiply_adds(model, samples)
     sound = 0.1 * torch.randn(1, 2, samples)
     begun = time.process_time()
     with torch.inference_mode():
@@ -61,33 +60,62 @@ def cost_row(name: str, path: Path) -> dict[str, float]:
     return {
         "parameters": sum(p.numel() for p in model.parameters()),
         "multiply_adds_per_s": work,
-        "seconds_per_minute": 60 * taken / seconds,
+        "seconds_per_minute": 60 * taken,
     }
 
 
-def figures(folder: Path) -> dict[str, Any]:
-    """uSDR and cSDR of all stems, with their intervals."""
+def all_costs(kept: Path) -> dict[str, dict[str, float]]:
+    """Of each recipe; what stands in the file is not measured again."""
+    costs = json.loads(kept.read_text()) if kept.exists() else {}
+    torch.set_num_threads(1)
+    for name, path in find_recipes("systems-small").items():
+        if name not in costs:
+            costs[name] = cost_row(path)
+            kept.write_text(json.dumps(costs, indent=1) + "\n")
+    return costs
+
+
+def trained_steps(run: Path) -> int:
+    """How many steps the saved weights have seen; 0 for a run that never saved any."""
+    log = run / "log.jsonl"
+    rows = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    return max((row["step"] for row in rows if row["kind"] == "epoch"), default=0)
+
+
+def figure(found: dict[str, Any], name: str, stem: str) -> str:
+    """A figure, in dB."""
+    value = found.get(name, {}).get(stem, {}).get("value")
+    return "" if value is None else f"{value:.2f}"
+
+
+def score_cells(folder: Path) -> list[str]:
+    """uSDR of each stem, of all with its interval, and cSDR of all."""
     path = folder / "summary.json"
-    return json.loads(path.read_text())["figures"] if path.exists() else {}
+    if not path.exists():
+        return [""] * (len(STEMS) + 2)
+    found = json.loads(path.read_text())["figures"]
+    whole = found["uSDR"]["all"]
+    mean = f"{whole['value']:.2f} ({whole['low']:.2f} to {whole['high']:.2f})"
+    return [*(figure(found, "uSDR", s) for s in STEMS), mean, figure(found, "cSDR", "all")]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("runs", type=Path)
     parser.add_argument("scores", type=Path)
-    parser.add_argument("--out", type=Path, required=True, help="figures, as JSON")
+    parser.add_argument("--costs", type=Path, required=True, help="kept here, as JSON")
     args = parser.parse_args()
-    torch.set_num_threads(1)
-    rows: dict[str, Any] = {}
-    for name, path in find_recipes("systems-small").items():
-        log = args.runs / name / "log.jsonl"
-        lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-        steps = max((line["step"] for line in lines), default=0)
-        rows[name] = {"steps": steps, **cost_row(name, path)}
-        for songs in sorted(args.scores.iterdir()):
-            rows[name][songs.name] = figures(songs / name)
-        print(name, rows[name]["steps"], rows[name]["parameters"], flush=True)
-        args.out.write_text(json.dumps(rows, indent=1) + "\n")
+    costs = all_costs(args.costs)
+    print("| system | steps | parameters | G multiply-adds a s | s a minute |")
+    for name, cost in costs.items():
+        print(
+            f"| {name} | {trained_steps(args.runs / name)} | {cost['parameters'] / 1e6:.2f} M "
+            f"| {cost['multiply_adds_per_s'] / 1e9:.2f} | {cost['seconds_per_minute']:.0f} |"
+        )
+    for songs in sorted(args.scores.iterdir()):
+        print(f"\n| {songs.name} | {' | '.join(STEMS)} | all | cSDR |")
+        for name in costs:
+            print(f"| {name} | {' | '.join(score_cells(songs / name))} |")
 
 
 if __name__ == "__main__":
