@@ -239,6 +239,32 @@ def test_a_reload_keeps_the_mix_and_the_loop(browser, server):
     assert browser.run("return document.getElementById('loop').ariaPressed") == "true"
 
 
+def set_slider(browser, name, value):
+    slider = f"const slider = document.getElementById({json.dumps(name)}); slider.value = {value}; "
+    browser.run(slider + "slider.dispatchEvent(new Event('input'))")
+
+
+def test_a_slower_tempo_moves_the_position_slower_at_the_same_pitch(browser, server):
+    open_song(browser, server)
+    play(browser)
+    set_slider(browser, "tempo", 50)
+    browser.wait(f"return {MIXER}.player.tempo.delay > 0")
+    browser.wait(f"return {MIXER}.position > 0")
+    assert (
+        browser.run(f"return {MIXER}.player.tempo.shift") == 12
+    )  # half as fast is an octave lower
+    paces = browser.wait(f"return {MIXER}.player.timeline.length && {MIXER}.player.timeline")
+    assert [one["rate"] for one in paces] == pytest.approx([0.5] * len(paces), abs=1e-4)
+    browser.wait(f"return {MIXER}.level('output') > 1e-3")
+    within = "const p = MIXER.player, t = p.timeline[0]; return p.sampleAt(t.from + 0.5) - t.sample"
+    moved = browser.run(within.replace("MIXER", MIXER))
+    assert moved == pytest.approx(0.25 * 44100, rel=0.01)
+    browser.click("#practice-reset")
+    browser.wait(f"return {MIXER}.player.tempo.delay === 0")
+    browser.wait(f"return {MIXER}.level('output') > 1e-3")
+    assert browser.complaints() == []
+
+
 def test_memory_stays_bounded_however_one_jumps(browser, server):
     open_song(browser, server)
     play(browser)

@@ -35,6 +35,8 @@ export class Mixer extends EventTarget {
     this.showState();
     this.showReady();
     byId("volume").value = String(this.mix.volume);
+    this.player.tempo.set(kept.tempo || {});
+    this.showTempo();
     this.ruler.show(null, false);
     if (kept.loop?.end > kept.loop?.start) this.ruler.set(kept.loop, kept.looping === true);
     setText(byId("total"), clock(this.player.duration));
@@ -46,7 +48,12 @@ export class Mixer extends EventTarget {
   }
 
   keepAll() {
-    keep(this.keptAs, { ...this.mix.state, loop: this.ruler.span, looping: this.ruler.on });
+    keep(this.keptAs, { ...this.mix.state, tempo: this.tempoKept, loop: this.ruler.span, looping: this.ruler.on });
+  }
+
+  get tempoKept() {
+    const { rate, semitones } = this.player.tempo;
+    return { rate, semitones };
   }
 
   readyOf(job) {
@@ -113,6 +120,9 @@ export class Mixer extends EventTarget {
     });
     player.addEventListener("state", () => this.showState());
     player.addEventListener("problem", (event) => this.dispatchEvent(new CustomEvent("problem", { detail: event.detail })));
+    byId("tempo").addEventListener("input", (event) => this.setTempo({ rate: Number(event.target.value) / 100 }));
+    byId("pitch").addEventListener("input", (event) => this.setTempo({ semitones: Number(event.target.value) }));
+    byId("practice-reset").addEventListener("click", () => this.setTempo({ rate: 1, semitones: 0 }));
     this.lanes.forEach((lane) => this.connectWave(lane.wave));
     new ResizeObserver(() => {
       byId("desk").style.setProperty("--wave-width", `${byId("ruler").clientWidth}px`);
@@ -123,6 +133,22 @@ export class Mixer extends EventTarget {
   /** A click on a waveform goes there; a finger that scrolls the page does not. */
   connectWave(wave) {
     wave.addEventListener("click", (event) => this.player.seek(this.ruler.secondsAt(event.clientX)));
+  }
+
+  setTempo(tempo) {
+    this.player.setTempo(tempo);
+    this.showTempo();
+    this.keepAll();
+  }
+
+  showTempo() {
+    const { rate, semitones } = this.player.tempo;
+    const beats = this.job.tempo_bpm ? ` (${Math.round(this.job.tempo_bpm * rate)} bpm)` : "";
+    byId("tempo").value = String(Math.round(100 * rate));
+    byId("pitch").value = String(semitones);
+    setText(byId("tempo-told"), `${Math.round(100 * rate)} %${beats}`);
+    setText(byId("pitch-told"), semitones ? `${semitones > 0 ? "+" : "−"}${Math.abs(semitones)}` : "0");
+    byId("practice-reset").disabled = rate === 1 && semitones === 0;
   }
 
   showMix() {

@@ -2,6 +2,7 @@
 // for all parts the same, and the next one exactly where it ends. Mute, solo and the original only
 // change gains.
 import { Pcm } from "./pcm.js";
+import { Tempo } from "./tempo.js";
 
 const AHEAD_S = 4; // of sound handed to the audio clock before its time
 const LEAD_S = 0.06; // between handing over and the first sound
@@ -18,6 +19,7 @@ export class Player extends EventTarget {
     Object.assign(this, { parts, sampleRate, samples, ready, originalGain, mix });
     this.pcm = new Pcm(url, [...parts, "original"], sampleRate, samples);
     this.context = null;
+    this.tempo = new Tempo();
     this.playing = false;
     this.waiting = false;
     this.loop = null; // { start, end } in samples
@@ -40,14 +42,15 @@ export class Player extends EventTarget {
 
   /** Where it is, in seconds; behind the clock by what the sound takes to the ear. */
   get position() {
-    return this.sampleAt(this.context ? this.context.currentTime - (this.context.outputLatency || 0) : 0) / this.sampleRate;
+    const late = (this.context?.outputLatency || 0) + this.tempo.delay;
+    return this.sampleAt(this.context ? this.context.currentTime - late : 0) / this.sampleRate;
   }
 
   sampleAt(time) {
     if (!this.playing || !this.timeline.length) return this.at;
     const entry = this.timeline.findLast((one) => one.from <= time) || this.timeline[0];
     const within = Math.min(Math.max(time, entry.from), entry.to) - entry.from;
-    return entry.sample + within * this.sampleRate;
+    return entry.sample + within * this.sampleRate * entry.rate;
   }
 
   // ---------------------------------------------------------------- what users do
@@ -88,6 +91,18 @@ export class Player extends EventTarget {
     this.tell("state");
   }
 
+  /** { rate, semitones }: played so many times as fast, so much higher. */
+  async setTempo(tempo) {
+    const { position } = this;
+    if (!this.tempo.set(tempo)) return;
+    try {
+      await this.tempo.apply();
+    } catch (error) {
+      this.dispatchEvent(new CustomEvent("problem", { detail: error }));
+    }
+    if (this.playing) this.seek(position);
+  }
+
   /** { start, end } in seconds, or null for none. */
   setLoop(loop) {
     this.loop = loop && {
@@ -126,7 +141,8 @@ export class Player extends EventTarget {
     };
     this.output = node("analyser", this.context.destination);
     this.master = node("gain", this.output);
-    this.gate = node("gain", this.master); // closed around starts and stops, against clicks
+    this.gate = node("gain", null); // closed around starts and stops, against clicks
+    this.tempo.connect(this.context, this.gate, this.master).catch((error) => this.dispatchEvent(new CustomEvent("problem", { detail: error })));
     this.sides = { parts: node("gain", this.gate), original: node("gain", this.gate) };
     this.channels = new Map([...this.parts, "original"].map((part) => {
       const analyser = node("analyser", part === "original" ? this.sides.original : this.sides.parts);
@@ -173,7 +189,7 @@ export class Player extends EventTarget {
     if (!current) return;
     for (const source of this.sources) source.stop(Math.max(cut, source.startsAt));
     this.timeline = this.timeline.filter((one) => one.from <= cut);
-    this.next = current.sample + Math.round((cut - current.from) * this.sampleRate);
+    this.next = current.sample + Math.round((cut - current.from) * this.sampleRate * current.rate);
     current.to = cut;
     this.end = cut;
     this.wake?.();
@@ -226,18 +242,26 @@ export class Player extends EventTarget {
       this.gate.gain.linearRampToValueAtTime(1, from + FADE_S);
       this.gate.gain.target = 1;
     }
-    const seconds = length / this.sampleRate;
+    const { seconds, rate } = this.pace(length);
     for (const [part, buffer] of buffers) {
-      const source = new AudioBufferSourceNode(this.context, { buffer });
+      const source = new AudioBufferSourceNode(this.context, { buffer, playbackRate: rate });
       source.connect(this.channels.get(part).gain);
       source.startsAt = from;
-      source.start(from, offset / this.sampleRate, seconds);
+      source.start(from, offset / this.sampleRate, length / this.sampleRate);
       source.addEventListener("ended", () => { this.sources.delete(source); source.disconnect(); });
       this.sources.add(source);
     }
     this.timeline = this.timeline.filter((one) => one.to > now - 1);
-    this.timeline.push({ from, to: from + seconds, sample: this.next });
+    this.timeline.push({ from, to: from + seconds, sample: this.next, rate });
     this.end = from + seconds;
+  }
+
+  /** How long a piece sounds, in whole frames, so that pieces join without a seam; and its exact rate. */
+  pace(length) {
+    const plain = length / this.sampleRate;
+    if (this.tempo.rate === 1) return { seconds: plain, rate: 1 };
+    const seconds = this.onFrame(plain / this.tempo.rate);
+    return { seconds, rate: plain / seconds };
   }
 
   onFrame(time) {
