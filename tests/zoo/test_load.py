@@ -148,6 +148,8 @@ def test_every_bag_of_the_catalog_is_made_of_its_models():
         weights = bag.recipe.weights if isinstance(bag.recipe, bags.BagRecipe) else None
         assert weights is None or [len(row) for row in weights] == [4] * len(bag.recipe.models)
     assert {card.name for card in load.list_models()} >= {*catalog.models, *catalog.bags}
+    assert all(repr(card.name) in repr(card) for card in load.list_models())
+    assert max(len(repr(card)) for card in load.list_models()) < 250
 
 
 def test_an_unknown_name_is_told():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from textwrap import shorten
 
 from unbraid.models.base import ModelSpec
 from unbraid.models.compose.chain import ChainConfig
@@ -58,6 +59,12 @@ class ModelCard:
     scores: tuple[str, ...] = ()
     use: str = ""
     work: float = 0.0
+
+    def __repr__(self) -> str:
+        where = "on this machine" if self.local else "to download"
+        size = "" if self.size_mb is None else f", {self.size_mb:.1f} MB"
+        licence = shorten(self.licence, 60, placeholder=" …") or "licence unknown"
+        return f"<ModelCard {self.name!r}: {', '.join(self.stems)}; {licence}; {where}{size}>"
 
 
 def bundled_files() -> dict[str, Path]:
