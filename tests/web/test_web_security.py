@@ -92,7 +92,8 @@ def test_nobody_else_may_read_answers(client):
 def test_every_answer_has_the_headers_that_bind_browsers(client, path):
     headers = client.get(path).headers
     assert "default-src 'none'" in headers["content-security-policy"]
-    assert "unsafe" not in headers["content-security-policy"]
+    # WebAssembly of our own may be compiled: it computes, and reaches nothing but its memory.
+    assert "unsafe" not in headers["content-security-policy"].replace("'wasm-unsafe-eval'", "")
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["x-frame-options"] == "DENY"
     assert headers["cross-origin-resource-policy"] == "same-origin"
