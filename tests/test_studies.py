@@ -8,7 +8,7 @@ import soundfile
 from studies.mini.export import mean
 from studies.mini.make_data import mixture_nsdr, save_item
 from studies.mini.measure import ideal_mask, score, share_closed, table
-from studies.quartet import measure
+from studies.quartet import as_tracks, measure
 from studies.quartet.batches import Mixer, Pool
 
 PROGRAMS = (
@@ -94,6 +94,26 @@ def test_a_batch_holds_sums_over_bands_that_add_up(tmp_path):
         assert batch["own"].shape == (2, 2, 3, 8)
         assert batch["source"].shape == (2, 3, 2, 3, 8)
         assert np.allclose(batch["cross"].sum(1), batch["own"], rtol=1e-3)
+
+
+def test_a_track_has_what_is_left_of_a_voice_in_other_and_no_file_for_silence(tmp_path):
+    song = np.random.default_rng(0).integers(-32_768, 32_767, (4, 5000, 2)).astype(np.int16)
+    song[1] = 0
+    as_tracks.write_track(tmp_path / "song", as_tracks.three_stems(song))
+    assert sorted(p.name for p in (tmp_path / "song").iterdir()) == ["drums.wav", "other.wav"]
+    other, _ = soundfile.read(tmp_path / "song" / "other.wav")
+    assert np.allclose(other, (song[2] / 2 + song[3] / 2) / 32_768, atol=1 / 32_768)
+
+
+def test_equalizers_change_the_balance_of_stems_and_not_their_levels():
+    song = np.random.default_rng(0).integers(-3000, 3000, (3, 20_000, 2)).astype(np.int16)
+    made = [as_tracks.equalized(song, np.random.default_rng(seed)) for seed in range(6)]
+    assert any(np.array_equal(song, one) for one in made)
+    changed = next(one for one in made if not np.array_equal(song, one))
+    level = np.square(changed.astype(float)).mean((1, 2)) / np.square(song.astype(float)).mean(
+        (1, 2)
+    )
+    assert np.allclose(level, 1, atol=0.05)
 
 
 def test_an_item_holds_whole_numbers_and_no_file_for_a_silent_stem(tmp_path):

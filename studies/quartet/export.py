@@ -1,4 +1,4 @@
-"""Writes weights of the trainer as a model file of unbraid, float16.
+"""Writes weights of train.py or of `unbraid train` as a model file of unbraid, float16.
 
 python -m studies.quartet.export WEIGHTS OUT.safetensors [--stems 3]
 """
@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from unbraid.models.band_unet.config import BandUNetConfig
 from unbraid.models.band_unet.network import BandUNet
-from unbraid.zoo.checkpoint import save_checkpoint
+from unbraid.zoo.checkpoint import read_info, save_checkpoint
 
 DATA = (
     "made-up songs of bands and MIDI pieces (Groove MIDI, Freedoom; basses, guitars and drums of "
@@ -22,6 +24,16 @@ DATA = (
     "Everything is Free without Potassium, guitars of Carlos Viola Iborra; voices, of which "
     "traces are left in the mixture as a first model leaves them"
 )
+
+
+def provenance_of(path: Path) -> dict[str, Any]:
+    """What a run of `unbraid train` says of its weights, or train.py; and what the songs are."""
+    with safe_open(path, "pt") as file:
+        is_model = "unbraid" in (file.metadata() or {})
+    found: dict[str, Any] = {"trained_with": "studies/quartet/train.py"}
+    if is_model:
+        found = dict(read_info(path).provenance)
+    return {**found, "data": {**found.get("data", {}), "names": [DATA]}}
 
 
 def main() -> None:
@@ -39,7 +51,7 @@ def main() -> None:
     stems = ("drums", "bass", "other", "vocals")[: len(state["leave.bias"]) // 2]
     model = BandUNet(BandUNetConfig(stems=stems, channels=channels, hidden=hidden))
     model.load_state_dict(state)
-    provenance = {"trained_with": "studies/quartet/train.py", "data": {"names": [DATA]}}
+    provenance = provenance_of(args.weights)
     save_checkpoint(args.out, model, licence="MIT", provenance=provenance, dtype=torch.float16)
 
 
