@@ -1,6 +1,7 @@
 """nSDR of models on real songs whose stems are known, beside the trivial and the ideal.
 
-    python -m studies.quartet.measure --songs FOLDER [--model NAME ...] [--first NAME] [--json OUT]
+    python -m studies.quartet.measure --songs FOLDER [--model NAME ...] [--first NAME] [--brief]
+        [--json OUT]
 
 FOLDER has one folder a song, with drums, bass, other and vocals (.ogg, .flac, .wav; a stem that is
 not there is silent); the mixture is their sum. Models run through `unbraid.Separator` with its
@@ -144,8 +145,12 @@ def main() -> None:
     parser.add_argument("--model", nargs="*", default=[], help="names or paths (the default one)")
     parser.add_argument("--first", help="a model whose vocals are taken out first")
     parser.add_argument("--json", type=Path, help="all figures, to a file")
+    parser.add_argument("--brief", action="store_true", help="the models alone")
     args = parser.parse_args()
     rows = make_rows(args.model, args.first)
+    if args.brief:
+        wanted = {*args.model, *(f"{args.first}, {name}" for name in args.model)}
+        rows = {name: row for name, row in rows.items() if name in wanted}
     table: dict[str, dict[str, dict[str, float]]] = {name: {} for name in rows}
     for folder in sorted(path for path in args.songs.iterdir() if path.is_dir()):
         stems = read_song(folder)
