@@ -51,7 +51,7 @@ def floats_at_once(
 
     Args:
         widths: of the outer levels of the spectral and the time branch.
-        core: floats that the core needs beside the skips.
+        core: floats that the core needs in addition to the skips.
         branches: whether decoders have residual branches.
         magnitude: whether the network takes magnitudes.
     """
@@ -141,8 +141,8 @@ class TwoBranches(ABC):
 
     @abstractmethod
     def core(self, x: Sheet, t: Sheet) -> None:
-        """Add to the innermost spectral and time features what the innermost decoders are to get
-        beside them as skips."""
+        """Add to the innermost spectral and time features what lies between encoders and decoders;
+        they are the skips of the innermost decoders, too."""
 
     def __call__(
         self,
