@@ -49,13 +49,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--model", default="mini")
     parser.add_argument("--without-ray", action="store_true")
+    parser.add_argument("--note", default="", help="what else ran on the machine")
     options = parser.parse_args()
     ways = {name: how for name, how in WAYS.items() if not (options.without_ray and "Ray" in name)}
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         write_library(Path(folder) / "library", options.songs, options.seconds)
         found = measure(Path(folder), options.model, ways, options.songs)
-    found = {"songs": options.songs, "seconds": options.seconds, "model": options.model} | found
-    RESULT.write_text(json.dumps(found | {"machine": machine.describe()}, indent=1) + "\n")
+    facts = {"songs": options.songs, "seconds": options.seconds, "model": options.model}
+    facts |= {"single": SINGLE, "ways": found, "note": options.note}
+    RESULT.write_text(json.dumps(facts | {"machine": machine.describe()}, indent=1) + "\n")
 
 
 def write_library(folder: Path, songs: int, seconds: float) -> None:

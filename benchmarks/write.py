@@ -53,6 +53,7 @@ def render(results: dict[str, Any]) -> str:
         *_same_quality(HERE / "same_quality.json"),
         *_modern(HERE / "modern.json"),
         *_library(HERE / "library.json"),
+        *_batch(HERE / "batch.json"),
         *_gpu(HERE / "gpu.json"),
         *_parts(HERE / "parts.json"),
         (HERE / "inference.md").read_text().strip(),
@@ -142,6 +143,35 @@ def _library(path: Path) -> list[str]:
         f"(`python -m benchmarks.library`; runs of each: {found['runs']}). "
         '"elsewhere" stands for a GPU: it takes a 400th of the audio\'s length, and no core.',
         _table(["model", "songs", "wall s", "CPU s", "peak MB"], rows),
+    ]
+
+
+def _batch(path: Path) -> list[str]:
+    """`unbraid batch` in several ways, each checked against `unbraid separate`."""
+    if not path.exists():
+        return []
+    found = json.loads(path.read_text())
+    songs, single, plain = found["songs"], found["single"], found["ways"]["separate"]
+    rows = []
+    for name, taken in found["ways"].items():
+        once = taken.get("once", taken)
+        count = single if name == "a process a song" else songs
+        row = [name, *(round(once[key] / count, 3) for key in ("wall_s", "cpu_s"))]
+        rows.append([*row, *(taken.get(run, {}).get("wall_s", "") for run in ("again", "resumed"))])
+    one, two, *_ = (taken["once"] for taken in found["ways"].values() if "once" in taken)
+    again = next(t["again"]["cpu_s"] for t in found["ways"].values() if "again" in t)
+    extra_ms = 1000 * (one["cpu_s"] - plain["cpu_s"]) / songs
+    return [
+        "## A library in a batch",
+        f"{songs} songs of {found['seconds']:g} s in four formats and five broken files, model "
+        f"`{found['model']}` (`python -m benchmarks.batch`, which also checks that every way gives "
+        "the bytes of `unbraid separate`, that a second run does nothing, and that a batch whose "
+        "processes were all killed ends the same way when it is started again).",
+        _table(["way", "wall s a song", "CPU s a song", "second run, s", "resumed, s"], rows),
+        f"A batch takes {extra_ms:.0f} ms of processor time a song more than `separate`, its start "
+        f"included; two workers are {one['wall_s'] / two['wall_s']:.2f} times as fast as one; a "
+        f"second run, which finds nothing to do, takes {again:.1f} s of processor time in all. "
+        f"{found['note']}",
     ]
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, SupportsFloat
 
 from unbraid.costs.model_cost import ModelCost, measure_cost, segment_seconds
+from unbraid.engines.shared_passes import AT_ONCE, SharedPasses
 from unbraid.errors import SettingsError, UnbraidError
 from unbraid.models.base import SeparationModel, TensorModel
 from unbraid.models.default import DEFAULT_MODEL
@@ -249,8 +250,16 @@ class Separator:
             if self.on_progress is not None:
                 self.on_progress(progress)
 
-        elsewhere = self.model.device != "cpu"
-        return run_line(plans, given, tell, on_turn, cancel, elsewhere=elsewhere)
+        elsewhere, several = self.model.device != "cpu", isinstance(self.model.model, SharedPasses)
+        return run_line(
+            plans,
+            given,
+            tell,
+            on_turn,
+            cancel,
+            elsewhere=elsewhere,
+            at_once=AT_ONCE if several else 1,
+        )
 
     def costs(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from small_songs import LowHigh, noise, write_song
 from unbraid import OutputSettings, Separator, SettingsError, UnbraidError
 from unbraid.batch import worker as worker_module
 from unbraid.batch.base_worker import stop_if_full
+from unbraid.batch.claims import Claims
 from unbraid.batch.journal import Journal
 from unbraid.batch.request import BatchRequest
 from unbraid.batch.settled import Settled
-from unbraid.batch.worker import Worker
+from unbraid.batch.worker import STATE, Worker
 from unbraid.errors import DiskFull
 from unbraid.separation.progress import CancelToken
 from unbraid.tracks.decode import decode
@@ -171,6 +173,20 @@ def test_a_full_disk_stops_the_batch_and_fails_no_song(library, monkeypatch, pla
     assert [result.status for result in results] == ["done"] * SONGS or "_append" in place
     assert len(stems(library)) == 2 * SONGS
     assert len(Journal(out).entries()) == SONGS
+
+
+def test_the_claim_of_a_song_that_was_done_when_its_worker_died_is_removed(library):
+    work(library)
+    folder = library.parent / "out" / STATE / "claims"
+    dead = Claims(folder)
+    dead.take("0/*.wav")
+    dead.take("another batch/*.wav")
+    dead._closed.set()
+    for file in folder.glob("*.claim"):
+        os.utime(file, (1, 1))
+    assert work(library) == []
+    (left,) = folder.glob("*.claim")
+    assert "another batch" in left.read_text()
 
 
 def test_a_failed_song_does_not_stop_it():

@@ -15,7 +15,8 @@ import platform
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 
 from unbraid.batch.journal import naming_state
@@ -114,6 +115,15 @@ class Claims(Closing):
                 keys.add(text.partition("\n")[2])
                 path.unlink(missing_ok=True)
         return keys
+
+    def clear(self, keys: Collection[str]) -> None:
+        """Remove what dead workers have left of songs that are settled, so that nobody took it."""
+        now = _now(self._folder)
+        for path in self._folder.glob("*.claim"):
+            key = (_read(path) or "").partition("\n")[2]
+            with suppress(OSError):
+                if key in keys and _is_over(path.stat().st_mtime_ns, now, self._lease_s):
+                    path.unlink()
 
     def _make(self, path: Path, key: str) -> bool:
         """Make a claim in one step: the file has its content when it gets its name."""

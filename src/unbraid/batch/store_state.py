@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from threading import Event, Thread
 
@@ -87,6 +87,18 @@ class StoreClaims(Closing):
                 keys.add(rest.rpartition("\n")[0])
                 self._store.delete(name)
         return keys
+
+    def look(self) -> None:
+        """See which claims are there, to know later which have not changed."""
+        for name, _ in self._store.names(f"{_STATE}/claims"):
+            self._is_stale(name)
+
+    def clear(self, keys: Collection[str]) -> None:
+        """Remove what dead workers have left of songs that are settled, so that nobody took it."""
+        names = {_claim_name(key) for key in keys}
+        for name, _ in self._store.names(f"{_STATE}/claims"):
+            if name in names and self._is_stale(name):
+                self._store.delete(name)
 
     def _text(self, key: str) -> bytes:
         return f"{self.owner}\n{key}\n{uuid.uuid4().hex}".encode()

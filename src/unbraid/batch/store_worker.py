@@ -68,6 +68,7 @@ class StoreWorker(BaseWorker):
             StoreClaims(self._store, self._name, self._request.lease_s) as claims,
             tempfile.TemporaryDirectory(prefix="unbraid-batch-") as folder,
         ):
+            claims.look()
             self._forget(self._journal)
             songs = self._songs(Path(folder))
             self._bury(songs, claims)
@@ -76,6 +77,7 @@ class StoreWorker(BaseWorker):
                 for taken in self._claimed(songs, claims, again=True):  # alone
                     self._run(iter([taken]), claims)
                 if not self._open(songs):
+                    claims.clear({plan.group for _, plan in songs})
                     break
                 self._cancel.check()
                 time.sleep(LOOK_S)

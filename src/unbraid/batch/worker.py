@@ -78,6 +78,7 @@ class Worker(BaseWorker):
             while True:
                 self._work_on(plans, claims)
                 if not self._request.watch and not self._open(plans):
+                    claims.clear({plan.group for plan in plans})
                     return
                 self._cancel.check()
                 time.sleep(look_s)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from unbraid.engines.cost import memory_now, pass_seconds, probe_noise
 from unbraid.engines.prepare import ReadyModel
+from unbraid.engines.shared_passes import alone
 from unbraid.models.base import SeparationModel
 from unbraid.models.compose.bag import Bag
 from unbraid.separation.engine import as_bag
@@ -44,7 +45,7 @@ def measure_cost(
         timed: whether to measure the time: about two seconds and a segment of audio.
         segment_s: seconds in one pass; None for the model's own segment.
     """
-    model = ready.model.member(0) if isinstance(ready.model, Bag) else ready.model
+    model = ready.model.member(0) if isinstance(ready.model, Bag) else alone(ready.model)
     seconds_per_s = _seconds_per_s(model, segment_s) if timed else None
     return ModelCost(seconds_per_s, *_pass_memory(model))
 

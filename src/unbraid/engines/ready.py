@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from unbraid.engines.shared_passes import alone
 from unbraid.models.base import ModelSpec, SeparationModel
 from unbraid.models.compose.bag import Bag
 from unbraid.models.compose.namespace import namespace
@@ -78,4 +79,4 @@ class OneByOne:
 
 def one_by_one(model: SeparationModel) -> SeparationModel:
     """The model, or each member of a bag, taking the items of a batch one after the other."""
-    return model.mapped(OneByOne) if isinstance(model, Bag) else OneByOne(model)
+    return model.mapped(OneByOne) if isinstance(model, Bag) else OneByOne(alone(model))

@@ -24,6 +24,7 @@ def run_line(
     cancel: CancelToken | None = None,
     *,
     elsewhere: bool = False,
+    at_once: int = 1,
 ) -> Generator[TrackResult, None, None]:
     """The results of many songs; see `Separator.separate_many`.
 
@@ -34,6 +35,7 @@ def run_line(
         on_turn: called with each song before it is separated.
         cancel: stops all of it, when set.
         elsewhere: whether the model leaves the processor free.
+        at_once: songs that may have the model at the same time, if it is elsewhere.
     """
     job, stop = cache(make_job), CancelToken(cancel)
     turn: OutputPlan | None = None
@@ -61,4 +63,4 @@ def run_line(
     if isinstance(plans, Sequence) and plans:  # nothing else is shown while it is decoded
         begin(plans[0])
     steps = Steps(decode_one, separate_one, write_one)
-    yield from run_pipeline(plans, steps, begin, stop.cancel, elsewhere=elsewhere)
+    yield from run_pipeline(plans, steps, begin, stop.cancel, elsewhere=elsewhere, at_once=at_once)

@@ -6,7 +6,8 @@
 Each song takes the same steps as alone, so its files are the same. The model runs one song at a
 time; a GPU, or a core that a step leaves free, does not wait for the disk. A GPU does not wait for
 the processor either, to add up what came of a song's last segments: with `elsewhere` a song is
-separated on a thread of its own, and the next one begins when the model is free.
+separated on a thread of its own, and the next one begins when the model is free, or, with
+`at_once`, earlier: then the passes of a model can hold segments of several songs.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from threading import Event
+from threading import Lock, Semaphore
 from typing import Generic, TypeVar
 
 from unbraid.closing import Closing
@@ -57,6 +58,7 @@ def run_pipeline(
     writers: int | None = None,
     *,
     elsewhere: bool = False,
+    at_once: int = 1,
 ) -> Generator[TrackResult, None, None]:
     """The results of many songs, in their order, none before the next song is separated.
 
@@ -71,27 +73,33 @@ def run_pipeline(
         writers: songs that may be written at once; None for one, and one more for every four cores
             beyond two, up to four: a fast GPU separates songs faster than one thread writes them.
         elsewhere: whether the model leaves the processor free.
+        at_once: songs that may have the model at the same time, if it is elsewhere.
     """
     writers = writers or min(4, 1 + max(0, (os.cpu_count() or 1) - 2) // 4)
     begun: set[D] = set()
     try:
         with ExitStack() as threads:
             front = threads.enter_context(closing(ahead(_decode(songs, steps, begun), depth=1)))
-            pool = threads.enter_context(ThreadPoolExecutor(writers + elsewhere))
+            threads_elsewhere, most = (
+                (at_once, writers + at_once - 1) if elsewhere else (0, writers)
+            )
+            pool = threads.enter_context(ThreadPoolExecutor(writers + threads_elsewhere))
+            room = Semaphore(at_once)
             threads.callback(on_stop)
             written: deque[Future[TrackResult]] = deque()
             for song, decoded in front:
+                if elsewhere and not isinstance(decoded, TrackResult):
+                    room.acquire()
                 on_turn(song)
                 if isinstance(decoded, TrackResult):
                     written.append(_ended(decoded))
                 elif elsewhere:
-                    free = Event()
-                    written.append(pool.submit(_finish, decoded, steps, begun, free.set))
-                    free.wait()
+                    on_free = _Once(room.release)
+                    written.append(pool.submit(_finish, decoded, steps, begun, on_free))
                 else:
                     separated = steps.separate(decoded, _nobody_waits)
                     written.append(pool.submit(_write, decoded, separated, steps, begun))
-                while len(written) > writers or (len(written) > 1 and written[0].done()):
+                while len(written) > most or (len(written) > 1 and written[0].done()):
                     yield written.popleft().result()
             while written:
                 yield written.popleft().result()
@@ -125,6 +133,20 @@ def _write(
     decoded.close()
     begun.discard(decoded)
     return result
+
+
+class _Once:
+    """Calls a function the first time that it is called itself, on whichever thread."""
+
+    def __init__(self, function: Callable[[], object]) -> None:
+        self._function, self._lock = function, Lock()
+        self._is_done = False
+
+    def __call__(self) -> None:
+        with self._lock:
+            if not self._is_done:
+                self._function()
+            self._is_done = True
 
 
 def _ended(result: TrackResult) -> Future[TrackResult]:

@@ -11,8 +11,11 @@ from unbraid.costs.sizes import parse_bytes
 from unbraid.costs.tuning import Choice, load_choice
 from unbraid.engines.devices import free_gpu_bytes
 from unbraid.engines.prepare import ReadyModel, prepare_model
+from unbraid.engines.run import runs_elsewhere
+from unbraid.engines.shared_passes import SharedPasses
 from unbraid.errors import SettingsError
 from unbraid.models.base import SeparationModel, TensorModel
+from unbraid.models.compose.bag import Bag
 from unbraid.separation.settings import SeparationSettings
 from unbraid.threads import set_threads
 
@@ -75,7 +78,7 @@ class RunSettings:
             settings = fit_segment(ready, settings, self.max_bytes)
         if self.batch_size is None:
             settings = self._with_batch(ready, settings, choice)
-        return ready, settings
+        return _shared(ready, settings), settings
 
     def _with_batch(
         self, ready: ReadyModel, settings: SeparationSettings, choice: Choice | None
@@ -88,3 +91,14 @@ class RunSettings:
         if free is None:
             return settings
         return fit_batch(ready, settings, free if limit is None else min(free, limit))
+
+
+def _shared(ready: ReadyModel, settings: SeparationSettings) -> ReadyModel:
+    """On a GPU, the model for several songs at once; a bag loads its members one at a time."""
+    model, rows = ready.model, settings.batch_size
+    if rows == 1 or not settings.split or isinstance(model, Bag) or not runs_elsewhere(model):
+        return ready
+    spec, samples = model.spec, model.spec.segment_samples
+    if settings.segment_s is not None:
+        samples = int(spec.sample_rate * settings.segment_s)
+    return replace(ready, model=SharedPasses(model, rows, model.valid_samples(samples)))
