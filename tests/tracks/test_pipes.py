@@ -76,7 +76,7 @@ def test_an_error_names_the_pipe_and_not_its_copy(song):
     with copied_pipes([InputTrack(pipe_of(write_text(song)))]) as tracks:
         (plan,) = separator.plan(tracks)
         error = separator.attempt(plan).error
-    assert error.startswith(f"'{song.with_name('live.wav')}' is not audio")
+    assert error.startswith(f"'{song.with_name('live.wav')}' is not a supported audio file")
 
 
 def write_text(song: Path) -> Path:

@@ -140,7 +140,7 @@ def _open(
                 f"{shown(path)} cannot be read: {_reason(source.error)}"
             ) from source.error
         raise AudioReadError(
-            f"{shown(path)} is not audio that unbraid knows, or its beginning is damaged"
+            f"{shown(path)} is not a supported audio file, or is damaged"
         ) from error
     assert isinstance(container, InputContainer)
     return container, source

@@ -135,7 +135,7 @@ def _settings(separator: Separator | None, output: OutputSettings | None) -> dic
     if separator is not None:
         settings = separator.settings
         rows |= {
-            "segment": f"{separator.segment_s:g} s",
+            "segment": f"{separator.segment_s:.4g} s",
             "overlap": f"{settings.overlap:g}",
             "shifts": settings.shifts,
             "seed": settings.seed,
