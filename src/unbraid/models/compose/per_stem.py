@@ -89,7 +89,7 @@ class PerStem(Composite):
         }
 
     def join(self, mixture: Any, estimates: Mapping[str, Any]) -> Any:
-        """All estimates in a row; stems that nobody asked for are silent."""
+        """All estimates in a row; stems that were not requested are silent."""
         silence = mixture[:, None] * 0
         parts = []
         for name, member in self.config.members.items():

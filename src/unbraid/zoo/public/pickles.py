@@ -26,10 +26,12 @@ class Maker:
     Attributes:
         name: as spelled in the file, for messages.
         make: called with plain arguments; None if the name must not be called.
+        is_class: whether it may also be made as an instance of a class is.
     """
 
     name: str
     make: Callable[..., Any] | None = None
+    is_class: bool = False
 
 
 class PlainDict(dict[Any, Any]):
@@ -152,6 +154,14 @@ class _Machine:
             raise CheckpointError(f"it calls {name}, which may not be called")
         self.push(maker.make(*arguments))
 
+    def new_object(self) -> None:
+        maker = self.stack[-2]
+        if not isinstance(maker, Maker) or not maker.is_class:
+            raise CheckpointError(
+                "it makes an instance of something that is not a class of plain data"
+            )
+        self.reduce()
+
     def build(self) -> None:
         self.stack.pop()
         if not isinstance(self.stack[-1], PlainDict):
@@ -265,7 +275,7 @@ _INSTRUCTIONS: dict[int, Callable[[_Machine], Any]] = {
     0x94: lambda m: m.memo.__setitem__(len(m.memo), m.stack[-1]),
     ord("c"): lambda m: m.known(m.line(), m.line()),
     0x93: _stack_global,
-    0x81: lambda m: m.reduce(),  # NEWOBJ: a class and arguments; for names of the table the same
+    0x81: lambda m: m.new_object(),
     ord("R"): lambda m: m.reduce(),
     ord("b"): lambda m: m.build(),
     ord("Q"): lambda m: m.persist(),

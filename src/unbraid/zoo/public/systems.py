@@ -54,8 +54,8 @@ def stored_system(path: Path, content: Any) -> StoredModel | None:
         if found is None:
             return None
         system, state = found
-        beside = _beside(path, system.architecture)
-        system = replace(system, settings={**system.settings, **beside})
+        own = _separator_settings(path, system.architecture)
+        system = replace(system, settings={**system.settings, **own})
         try:
             config = make_config(system.architecture, system.settings)
         except (TypeError, ValueError, ArithmeticError, SettingsError) as error:
@@ -64,7 +64,7 @@ def stored_system(path: Path, content: Any) -> StoredModel | None:
     return StoredModel(system.architecture, config, weights, path, Digest([path]))
 
 
-def _beside(path: Path, architecture: str) -> dict[str, Any]:
+def _separator_settings(path: Path, architecture: str) -> dict[str, Any]:
     """Settings of Open-Unmix that its own training writes next to the networks."""
     about = path.with_name("separator.json")
     if architecture != "open_unmix" or not about.is_file():

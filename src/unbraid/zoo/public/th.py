@@ -94,7 +94,7 @@ def _names() -> dict[str, Maker]:
     named["numpy dtype"] = Maker("numpy.dtype", _nothing)
     named["_codecs encode"] = Maker("_codecs.encode", _nothing)
     for path in _LEFT_OUT:
-        named[" ".join(path.rsplit(".", 1))] = Maker(path, _left_out)
+        named[" ".join(path.rsplit(".", 1))] = Maker(path, _left_out, is_class=True)
     for path in _LIGHTNING_CLASSES:
         named[" ".join(path.rsplit(".", 1))] = Maker(path)
     named["fractions Fraction"] = Maker("fractions.Fraction", _fraction)
