@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -167,7 +168,7 @@ def stems(out: Path) -> dict[str, bytes]:
 
 
 def done(out: Path) -> list[str]:
-    return sorted(entry.key for entry in Journal(out).lines() if entry.status == "done")
+    return sorted(entry.key for entry in Journal(out).lines() if entry.status != "failed")
 
 
 def test_two_actors_make_the_stems_of_separate(library, stand_in, tmp_path, monkeypatch):
@@ -267,14 +268,17 @@ def test_on_a_cluster_of_two_workers_one_killed_every_song_is_done_once(library,
     same = [str(library), "--model", "mini", "--threads", "1", "-o"]
     subprocess.run([*unbraid, "separate", *same, str(alone), "--quiet"], stderr=subprocess.DEVNULL)
     command = [*unbraid, "batch", *same, str(out), "--pause", "0.1", "--ray", "--workers", "2"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([*command, "--json"], stdout=pipe, stderr=pipe, text=True)
     deadline = time.monotonic() + 200
     while len(done(out)) < 4 and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(actors_of(process)[0], signal.SIGKILL)
-    _, told = process.communicate(timeout=280)
+    lines, told = process.communicate(timeout=280)
     assert process.returncode == 1, told  # one song is broken
     assert "Traceback" not in told
+    assert len(lines.splitlines()) == len(Journal(out).lines())
+    assert all(json.loads(line)["key"] for line in lines.splitlines())
     assert len(done(out)) == len(set(done(out))) == 24
     assert len(stems(out)) == 96
     assert stems(out) == stems(alone)
@@ -283,4 +287,4 @@ def test_on_a_cluster_of_two_workers_one_killed_every_song_is_done_once(library,
     again = subprocess.run(command, capture_output=True, text=True, timeout=280)
     assert "0 done in this run, 1 failed" in again.stderr
     status = subprocess.run([*unbraid, "batch", "status", str(out)], capture_output=True, text=True)
-    assert "24 done" in status.stdout
+    assert "24 done" in status.stdout  # and those that were complete when their worker died

@@ -16,6 +16,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,12 @@ def run_on_ray(
     address = address or os.environ.get("RAY_ADDRESS", "")
     ray = _connected(address)
     try:
-        with _Sign(request) as sign:
+        # Ray prints on stdout, where the lines of --json go, that a worker was lost; so do we.
+        with (
+            Path(os.devnull).open("w") as nowhere,
+            redirect_stdout(nowhere),
+            _Sign(request) as sign,
+        ):
             _Crew(ray, _everywhere(request), sign.path, most, on_note).run(on_tick)
     except ray.exceptions.RayError as error:
         raise UnbraidError(

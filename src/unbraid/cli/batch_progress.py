@@ -38,7 +38,7 @@ class BatchProgress:
         as_json: bool,
     ) -> None:
         self._journal, self._quiet, self._json = journal, quiet, as_json
-        self._retries = retries
+        self._retries, self._stdout = retries, sys.stdout
         self._seen = len(journal.lines())
         self._ended: dict[str, Entry] = {}
         self._written: dict[str, Entry] = {}
@@ -74,7 +74,7 @@ class BatchProgress:
         for entry in lines[self._seen :]:
             self._ended[entry.key] = entry
             if self._json:
-                print(json.dumps(vars(entry)), flush=True)
+                print(json.dumps(vars(entry)), flush=True, file=self._stdout)
             self.note(self._line(entry))
             self._compare(entry)
         if len(lines) > self._seen or self._seen == 0:
