@@ -174,7 +174,7 @@ _ROLES: dict[str, Callable[[_Uniform, _Pick], dict[str, Any]]] = {
     "pad": _pad,
     "pluck": _pluck,
 }
-"""What a role draws anew; numbers are drawn in the order in which they stand."""
+"""What a role draws again, in the order in which it stands here."""
 
 
 def patch(rng: np.random.Generator, role: str) -> Voice:
