@@ -39,7 +39,7 @@ export class Tempo {
     if (!this.context) return;
     const shifts = Math.abs(this.shift) > 1e-6;
     if (shifts) this.shifter = await (this.loading ??= this.load());
-    if (shifts !== Math.abs(this.shift) > 1e-6) return; // set anew in the meantime: that call goes on
+    if (shifts !== Math.abs(this.shift) > 1e-6) return; // set again in the meantime: that call continues
     this.from.disconnect();
     this.from.connect(shifts ? this.shifter : this.to);
     this.delay = shifts ? await this.shifter.latency() : 0;
