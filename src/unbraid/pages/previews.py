@@ -1,9 +1,9 @@
 """Sound inside a page: Opus in WebM in base64, small enough for one page.
 
 Chrome, Chromium and Firefox play it, and Safari from 17.4 on; the Ogg that Opus usually comes in
-plays in newer Safaris alone. Beside MP3 it takes a quarter of the time to encode and sounds better
-in as many bytes. All previews of a page get the same settings, so that the encoder's delay is the
-same for all and they stay in step.
+plays in newer Safaris alone. It takes a quarter of the time of MP3 to encode, and sounds better in
+as many bytes. All previews of a page get the same settings, so that the encoder's delay is the same
+for all and they stay in step.
 """
 
 from __future__ import annotations
