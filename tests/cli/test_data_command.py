@@ -86,7 +86,7 @@ def test_songs_are_made_and_not_made_again(unbraid_main, tmp_path):
         (["songs", "out", "--ingredients", "none"], "no folder of ingredients"),
         (["songs", "out", "--songs", "3", "--valid", "3"], "are for validation"),
         (["check", "none"], "does not exist"),
-        (["what"], "invalid choice"),
+        (["what"], "unbraid data takes songs, check, automix, bench; got 'what'"),
         ([], "required"),
     ],
 )

@@ -23,6 +23,7 @@ from unbraid.zoo.stored import StoredModel
 
 LAW_DB = -110.0
 HYBRID = {"segment_s": 0.5, "width": 8, "lstm_from": 6, "attention_from": 6}
+DEMUCS = {"segment_s": 0.5, "width": 4, "depth": 4}
 UNET = {"n_fft": 256, "hop": 64, "frames": 32, "bins": 64, "width": 8, "depth": 3}
 ROFORMER = {
     "segment_s": 0.5, "width": 16, "depth": 1, "heads": 2, "head_width": 8, "n_fft": 128,
@@ -31,7 +32,7 @@ ROFORMER = {
 SMALL: dict[str, Any] = {
     "hybrid_demucs": HYBRID,
     "spectrogram_demucs": {**HYBRID, "width": 4},
-    "demucs": {"segment_s": 0.5, "width": 4, "depth": 4},
+    "demucs": DEMUCS,
     "demucs_v2": {"segment_s": 0.5, "width": 4, "depth": 4},
     "wave_u_net": {"segment_s": 0.5, "width": 4, "levels": 4},
     "wavenet": {"segment_s": 0.5, "doublings": 3, "width": 4, "skip_width": 4,
@@ -64,7 +65,10 @@ SMALL: dict[str, Any] = {
     "complement": {"model": {"architecture": "hybrid_demucs",
                              "config": {**HYBRID, "stems": ["vocals"]}}},
     "ensemble": {"models": [{"architecture": "hybrid_demucs", "config": HYBRID},
-                            {"architecture": "demucs", "config": {"width": 4, "depth": 4}}]},
+                            {"architecture": "demucs", "config": DEMUCS}]},
+    "per_stem": {"models": [{"architecture": "demucs", "config": {**DEMUCS, "stems": [stem]}}
+                            for stem in ("drums", "vocals")]},
+    "wiener": {"model": {"architecture": "demucs", "config": DEMUCS}, "n_fft": 512, "hop": 128},
 }  # fmt: skip
 """Settings that make each architecture small; one that is not here is built by its defaults."""
 

@@ -44,6 +44,7 @@ class Parser(argparse.ArgumentParser):
             message = f"unknown option {unknown[0]}{did_you_mean(unknown[0], known)}"
         elif wrong := _WRONG_CHOICE.fullmatch(message):
             option, got, choices = wrong.groups()
+            option = self.prog if "|" in option else option  # which is a list of sub-commands
             words = [word.strip(" '") for word in choices.split(",")]
             message = f"{option} takes {', '.join(words)}; got {got}"
         self.exit(WRONG_REQUEST, f"unbraid: {message} (see {self.prog} --help)\n")

@@ -2,7 +2,7 @@
 
 unbraid data songs OUT                      generated songs with their stems
 unbraid data check ROOT --report FILE.html  lengths, levels, silence, clipping
-unbraid data automix ROOT --out OUT         stems of songs that fit, as new mixtures
+unbraid data automix ROOT --out OUT         stems of songs that fit, remixed
 unbraid data bench ROOT                     excerpts a second, also from a cache
 """
 

@@ -17,8 +17,8 @@ def mirrored(blocks: Blocks, border: int) -> Iterator[np.ndarray]:
         blocks: (..., n), together longer than `border`.
         border: samples; 0 changes nothing.
 
-    >>> np.concatenate(list(mirrored([np.array([1, 2, 3]), np.array([4])], 2)))
-    array([3, 2, 1, 2, 3, 4, 3, 2])
+    >>> np.concatenate(list(mirrored([np.array([1.0, 2, 3]), np.array([4.0])], 2)))
+    array([3., 2., 1., 2., 3., 4., 3., 2.])
     """
     if border == 0:
         yield from blocks
@@ -45,8 +45,8 @@ def mirrored(blocks: Blocks, border: int) -> Iterator[np.ndarray]:
 def cropped(blocks: Blocks, border: int, samples: int) -> Iterator[np.ndarray]:
     """What `mirrored` added taken off again: `samples` from sample `border` on.
 
-    >>> np.concatenate(list(cropped([np.array([3, 2, 1, 2]), np.array([3, 4, 3, 2])], 2, 4)))
-    array([1, 2, 3, 4])
+    >>> np.concatenate(list(cropped([np.array([3.0, 2, 1, 2]), np.array([3.0, 4, 3, 2])], 2, 4)))
+    array([1., 2., 3., 4.])
     """
     position = -border
     for block in blocks:
@@ -62,8 +62,8 @@ def fill_mirrored(song: Float[np.ndarray, "... n"], known: int) -> None:
     Args:
         known: more than half of the samples.
 
-    >>> song = np.array([1, 2, 3, 0, 0]); fill_mirrored(song, 3); song
-    array([1, 2, 3, 2, 1])
+    >>> song = np.array([1.0, 2, 3, 0, 0]); fill_mirrored(song, 3); song
+    array([1., 2., 3., 2., 1.])
     """
     missing = song.shape[-1] - known
     song[..., known:] = song[..., known - 1 - missing : known - 1][..., ::-1]
