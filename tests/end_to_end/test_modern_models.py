@@ -83,6 +83,7 @@ def test_one_stem_of_a_bag_of_specialists_runs_one_network(folder, tmp_path, pas
     assert np.array_equal(alone["vocals"], together["vocals"])
 
 
+@pytest.mark.slow
 def test_vocals_by_a_roformer_and_the_rest_by_the_bag(folder, tmp_path, passes):
     found = separate(folder, tmp_path, "chain.yaml")
     assert passes == {"BSRoformer": 1, "HTDemucs": 4}

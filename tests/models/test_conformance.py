@@ -146,7 +146,15 @@ CASES = {
         [-0.001731, -0.007501, -0.004388],
     ),
 }
-LARGE = ("A", "I", "J", "N")  # of the published size, or long: some seconds, and much memory
+LARGE = (
+    "A",
+    "D",
+    "E",
+    "H",
+    "I",
+    "J",
+    "N",
+)  # of the published size, or long: some seconds, and much memory
 
 
 def filled_model(name, kwargs):

@@ -226,7 +226,7 @@ def quantize(weight: torch.Tensor, rng: np.random.Generator) -> tuple[object, to
     return (levels, (low, high), packed), restored
 
 
-@pytest.mark.parametrize("name", ["HDemucs", "Demucs"])
+@pytest.mark.parametrize("name", [pytest.param("HDemucs", marks=pytest.mark.slow), "Demucs"])
 def test_quantized_weights_come_back(name):
     rng = np.random.default_rng(0)
     kwargs = {"channels": 4, "dconv_comp": 2, "dconv_mode": 3, "depth": 6}

@@ -76,8 +76,8 @@ def test_files_of_the_public_package_give_its_output(file, way):
 
 
 def every_way() -> list:
-    """Forward for all; `apply_model` by default where a segment's silence tells, else if slow."""
-    quick = {(name, "shifts") for name in ("spectrogram_wiener", "time")}
+    """Forward for all, and one by `apply_model`; the rest is slow."""
+    quick = {("time", "shifts")}
     quick |= {(name, "forward") for name in OTHERS}
     return [
         pytest.param(name, way, marks=() if (name, way) in quick else pytest.mark.slow)

@@ -160,6 +160,7 @@ def test_weights_may_be_half_as_precise(width: int) -> None:
     )
 
 
+@pytest.mark.slow
 def test_two_models_at_two_rates_give_what_the_forward_gives() -> None:
     model = two_rate(width=8, low_width=24, norm_from=1)
     parts = {

@@ -89,6 +89,7 @@ def test_without_torch_the_stems_are_the_same(file, samples, rate):
         np.testing.assert_allclose(found[stem], part, atol=2e-6)
 
 
+@pytest.mark.slow
 def test_without_torch_ratio_masks_are_applied_too(tmp_path):
     path = tmp_path / "masked.onnx"
     export_onnx(masked("hybrid_demucs", **SMALL), path)

@@ -58,6 +58,7 @@ def test_parts_that_do_not_go_together_are_told():
         TwoRateConfig(config.full, Member("hybrid_demucs", other))
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_what_is_low_is_of_the_one_part_and_what_is_high_of_the_other():
     model = small_model()
