@@ -4,10 +4,34 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from unbraid.errors import ModelError
 from unbraid.models.base import ModelSpec, SeparationModel
+from unbraid.models.registry import Member
+
+
+@dataclass(frozen=True)
+class OneModelConfig:
+    """What configs of one model, whose stems, sample rate and channels stay, have in common.
+
+    Attributes:
+        model: the model.
+    """
+
+    model: Member
+
+    @property
+    def members(self) -> dict[str, Member]:
+        """The one model, under the name "model"."""
+        return {"model": self.model}
+
+    @property
+    def spec(self) -> ModelSpec:
+        """That of the model."""
+        spec: ModelSpec = self.model.config.spec
+        return spec
 
 
 class Composite:

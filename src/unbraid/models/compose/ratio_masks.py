@@ -21,10 +21,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from unbraid.errors import SettingsError
-from unbraid.models.base import ModelSpec
-from unbraid.models.compose.composite import Composite
+from unbraid.models.compose.composite import Composite, OneModelConfig
 from unbraid.models.compose.namespace import namespace
-from unbraid.models.registry import Member
 from unbraid.shapes import Estimates, Mixture
 
 SILENCE = 1e-10
@@ -32,7 +30,7 @@ SILENCE = 1e-10
 
 
 @dataclass(frozen=True)
-class RatioMasksConfig:
+class RatioMasksConfig(OneModelConfig):
     """A model whose estimates become ratio masks.
 
     Attributes:
@@ -40,7 +38,6 @@ class RatioMasksConfig:
         frame_samples: length of the frames of the spectrogram, half-overlapping.
     """
 
-    model: Member
     frame_samples: int = 8192
 
     def __post_init__(self) -> None:
@@ -52,17 +49,6 @@ class RatioMasksConfig:
             raise SettingsError(
                 f"frame_samples is an even number from 8 to 131072, got {self.frame_samples!r:.80}"
             )
-
-    @property
-    def members(self) -> dict[str, Member]:
-        """The one model, under the name "model"."""
-        return {"model": self.model}
-
-    @property
-    def spec(self) -> ModelSpec:
-        """That of the model."""
-        spec: ModelSpec = self.model.config.spec
-        return spec
 
 
 class RatioMasks(Composite):

@@ -17,14 +17,12 @@ from typing import Any
 
 from unbraid.arrays import alike, is_tensor
 from unbraid.errors import ModelError, SettingsError
-from unbraid.models.base import ModelSpec
 from unbraid.models.checks import check_fields
-from unbraid.models.compose.composite import Composite
-from unbraid.models.registry import Member
+from unbraid.models.compose.composite import Composite, OneModelConfig
 
 
 @dataclass(frozen=True)
-class WienerConfig:
+class WienerConfig(OneModelConfig):
     """A model whose estimates are filtered.
 
     Attributes:
@@ -35,7 +33,6 @@ class WienerConfig:
         epsilon: least power, which keeps silence from dividing by zero.
     """
 
-    model: Member
     iterations: int = 1
     n_fft: int = 4096
     hop: int = 1024
@@ -50,17 +47,6 @@ class WienerConfig:
                 "Wiener filtering takes 1 or 2 audio channels and 2 stems or more, got "
                 f"{spec.channels} and {', '.join(spec.stems)}"
             )
-
-    @property
-    def members(self) -> dict[str, Member]:
-        """The one model, under the name "model"."""
-        return {"model": self.model}
-
-    @property
-    def spec(self) -> ModelSpec:
-        """That of the model."""
-        spec: ModelSpec = self.model.config.spec
-        return spec
 
 
 _RANGES = {
