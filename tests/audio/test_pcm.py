@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import struct
+from contextlib import closing
+
 import numpy as np
 import pytest
 import soundfile
 from pcm_files import FLOAT, RATE, aiff, caf, laid_out, mov, nist, w64, wav, wave_format
 from sounds import encode, integers
 
+from unbraid.audio.container import Source
 from unbraid.audio.files import probe, read
+from unbraid.audio.pcm_headers import read_header
 from unbraid.errors import AudioReadError
 
 SAMPLES = 30_001  # several packets, and not a round number of them
@@ -209,3 +214,17 @@ def read_of(path, content: bytes) -> np.ndarray:
     """A file's samples as integers of 24 bits."""
     path.write_bytes(content)
     return read(path)[0] * 2.0**23
+
+
+def test_a_size_of_more_than_32_bits_is_read_where_rf64_has_it(tmp_path):
+    samples = b"\1\0" * 44100
+    for stated, seconds in ((len(samples), 1.0), (0, 1.25)):  # 0: not known, so to the end
+        about = struct.pack("<QQQI", 0, stated, 0, 0)
+        chunks = b"ds64" + struct.pack("<I", len(about)) + about
+        chunks += b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, 44100, 88200, 2, 16)
+        chunks += b"data\xff\xff\xff\xff" + samples + bytes(44100 // 2)
+        path = tmp_path / f"{stated}.wav"
+        path.write_bytes(b"RF64\xff\xff\xff\xffWAVE" + chunks)
+        with closing(Source(path)) as file:
+            header = read_header("wav", file, 0)
+        assert header is not None and header.data_bytes == round(seconds * 88200)

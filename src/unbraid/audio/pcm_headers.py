@@ -22,6 +22,7 @@ from unbraid.audio.container import Source
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
 _W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")
+_IN_DS64 = 0xFFFFFFFF  # as the size of samples: RF64 says it in another chunk, in 64 bits
 _MOST_CHUNKS = 4096  # a damaged header must not send us around for long
 _LONGEST_HEADER = 1 << 20
 
@@ -82,11 +83,14 @@ def _riff(file: Source, stream: int) -> PcmHeader | None:
     start = file.read(12)
     order = ">" if start[:4] == b"RIFX" else "<"
     header: PcmHeader | None = None
+    long_size = 0  # of the samples, where it does not fit into 32 bits
     for name, at, size in _riff_chunks(file, order):
         if name == b"fmt " and header is None:
             header = _wave_format(file.read(min(size, 64)), order)
+        elif name == b"ds64" and size >= 16:
+            long_size = struct.unpack("<8xQ", file.read(16))[0]
         elif name == b"data" and header is not None:
-            return _with_data(header, file, at, size)
+            return _with_data(header, file, at, long_size if size == _IN_DS64 else size)
     return header
 
 
@@ -163,7 +167,7 @@ def _wave_format(content: bytes, order: str) -> PcmHeader | None:
 
 
 def _with_data(header: PcmHeader, file: Source, at: int, size: int) -> PcmHeader:
-    """Sizes of 0 and of 4 GB stand for "to the end" in files of programs that only stream."""
+    """A size of 0, or beyond the file, is "to the end": programs that only stream write those."""
     rest = max(0, file.size - at)
     return replace(header, data_start=at, data_bytes=min(size, rest) if size else rest)
 

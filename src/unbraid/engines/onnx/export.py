@@ -23,6 +23,7 @@ from unbraid.atomic import publish
 from unbraid.engines.onnx.graph import METADATA_KEY, GraphInfo
 from unbraid.engines.onnx.run import OnnxModel
 from unbraid.errors import ModelError, SettingsError
+from unbraid.models.base import SeparationModel
 from unbraid.models.compose.bag import Bag
 from unbraid.models.network import GraphPart, Network
 
@@ -47,7 +48,7 @@ class Exported:
 
 
 def export_onnx(
-    model: Network | Bag | nn.Module,
+    model: Network | SeparationModel | nn.Module,
     path: str | Path,
     *,
     segment_s: float | None = None,
@@ -61,7 +62,7 @@ def export_onnx(
         licence: of the weights.
     Raises:
         SettingsError: if a segment is too short, or a package of the extra `onnx` is missing.
-        ModelError: if the model is a bag, filters its estimates, or comes out different.
+        ModelError: if the model is a bag or a chain, filters its estimates, or comes out different.
     """
     _check_packages()
     network = _exportable(model).eval()
@@ -106,7 +107,9 @@ def _exportable(model: Any) -> Network:
     if isinstance(model, Bag):
         raise ModelError("a bag is exported model by model; `unbraid models show` names them")
     if not isinstance(model, Network):
-        raise ModelError(f"{type(model).__name__} is not a model that can be exported")
+        raise ModelError(
+            f"a {type(model).__name__} cannot be exported; the members of a chain can, one by one"
+        )
     return model
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from unbraid.errors import ModelError
@@ -32,6 +32,13 @@ class OneModelConfig:
         """That of the model."""
         spec: ModelSpec = self.model.config.spec
         return spec
+
+
+def with_members(config: Any, members: Mapping[str, Member]) -> Any:
+    """The same config with other members: fields of these names, or a list if they are numbers."""
+    if all(name.isdecimal() for name in members):
+        return replace(config, models=tuple(members.values()))
+    return replace(config, **members)
 
 
 class Composite:

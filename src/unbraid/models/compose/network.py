@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from torch import Tensor
 
 from unbraid.models.base import ModelSpec
+from unbraid.models.compose.composite import with_members
 from unbraid.models.network import GraphPart, Network
 from unbraid.models.registry import Member, build_network, composite_class
 from unbraid.shapes import Estimates, Mixture
@@ -54,4 +54,4 @@ class ComposedNetwork(Network):
             member, own = self.members[name].graph_parts(heard, f"{prefix}{name}_")
             described[name] = member
             parts += own
-        return Member(self.architecture, dataclasses.replace(self.config, **described)), parts
+        return Member(self.architecture, with_members(self.config, described)), parts
