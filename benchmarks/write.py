@@ -170,8 +170,8 @@ def _batch(path: Path) -> list[str]:
         _table(["way", "wall s a song", "CPU s a song", "second run, s", "resumed, s"], rows),
         f"A batch takes {extra_ms:.0f} ms of processor time a song more than `separate`, its start "
         f"included; two workers are {one['wall_s'] / two['wall_s']:.2f} times as fast as one; a "
-        f"second run, which finds nothing to do, takes {again:.1f} s of processor time in all. "
-        f"{found['note']}",
+        f"second run, which finds nothing to do, takes {again:.1f} s of processor time in all. Of "
+        f"Ray only the command that starts it is counted, not its actors. {found['note']}".rstrip(),
     ]
 
 
