@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,9 +25,8 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from benchmarks import machine
 from benchmarks.modern_peer import OVERLAPS
-from benchmarks.peers import run_timed
+from benchmarks.peers import run_timed, summary
 from benchmarks.songs import write_song
 
 HERE = Path(__file__).parent
@@ -75,17 +73,8 @@ def measure(kind: str, folder: Path, options: argparse.Namespace) -> dict[str, A
         for name, command in commands.items():
             found[name].append(run_timed(command))
             print(kind, name, found[name][-1], flush=True)
-    medians = {
-        name: {key: round(statistics.median(run[key] for run in rows), 1) for key in rows[0]}
-        for name, rows in found.items()
-    }
     return {
-        "machine": machine.describe(),
-        "seconds": options.seconds,
-        "runs": options.runs,
-        **medians,
-        "ratio": round(medians["peer"]["wall_s"] / medians["unbraid"]["wall_s"], 2),
-        "cpu_ratio": round(medians["peer"]["cpu_s"] / medians["unbraid"]["cpu_s"], 2),
+        **summary(found, "peer", options.seconds),
         "deviation_db": round(_deviation(folder / "peer", folder / "unbraid" / "song"), 1),
     }
 

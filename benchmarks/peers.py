@@ -111,19 +111,26 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
             out = folder / f"{name}-{number}"
             found[name].append(run_timed([*command, str(out), *common]))
             print(name, found[name][-1], flush=True)
+    return {
+        **summary(found, "demucs", options.seconds),
+        "deviation_db": None if options.defaults else round(_deviation(folder), 1),
+        "all_runs": found,
+    }
+
+
+def summary(found: dict[str, list[dict[str, float]]], peer: str, seconds: float) -> dict[str, Any]:
+    """What a table needs of the runs of a peer and of unbraid: medians, and their ratios."""
     medians = {
         name: {key: round(statistics.median(run[key] for run in rows), 1) for key in rows[0]}
         for name, rows in found.items()
     }
     return {
         "machine": machine.describe(),
-        "seconds": options.seconds,
-        "runs": options.runs,
+        "seconds": seconds,
+        "runs": len(found[peer]),
         **medians,
-        "ratio": round(medians["demucs"]["wall_s"] / medians["unbraid"]["wall_s"], 2),
-        "cpu_ratio": round(medians["demucs"]["cpu_s"] / medians["unbraid"]["cpu_s"], 2),
-        "deviation_db": None if options.defaults else round(_deviation(folder), 1),
-        "all_runs": found,
+        "ratio": round(medians[peer]["wall_s"] / medians["unbraid"]["wall_s"], 2),
+        "cpu_ratio": round(medians[peer]["cpu_s"] / medians["unbraid"]["cpu_s"], 2),
     }
 
 

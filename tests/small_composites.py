@@ -10,6 +10,17 @@ from unbraid.models.network import Network
 from unbraid.models.registry import build_network, make_config
 from unbraid.zoo.header import mend_v1
 
+TASNET = {
+    "basis": 16,
+    "kernel": 8,
+    "stride": 4,
+    "width": 8,
+    "hidden": 12,
+    "blocks": 2,
+    "repeats": 1,
+}
+"""A Conv-TasNet of few weights, but for its stems."""
+
 
 def two_rate_config(**flat: Any) -> Any:
     """Two networks of Hybrid Demucs, by the settings of one and `low_width`."""

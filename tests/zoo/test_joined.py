@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from small_composites import TASNET
 from unbraid.cli.main import main
 from unbraid.engines.load import load_model, load_module
 from unbraid.errors import CheckpointError
@@ -16,15 +17,6 @@ from unbraid.zoo.open import open_model
 
 STEMS = ("bass", "drums", "vocals")
 UNMIX = {"n_fft": 512, "hop": 128, "bins": 100, "hidden": 16, "lstm_layers": 1}
-TASNET = {
-    "basis": 16,
-    "kernel": 8,
-    "stride": 4,
-    "width": 8,
-    "hidden": 12,
-    "blocks": 2,
-    "repeats": 1,
-}
 
 
 def write_unmix(folder):

@@ -6,22 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from small_composites import TASNET
 from unbraid.errors import ModelError, SettingsError
 from unbraid.models.compose.per_stem import PerStem, PerStemConfig
 from unbraid.models.compose.wiener import Wiener, WienerConfig
 from unbraid.models.layers.plain_stft import PlainSTFT
 from unbraid.models.layers.wiener_em import WienerEM
 from unbraid.models.registry import Member, build_network, make_config
-
-TASNET = {
-    "basis": 16,
-    "kernel": 8,
-    "stride": 4,
-    "width": 8,
-    "hidden": 12,
-    "blocks": 2,
-    "repeats": 1,
-}
 
 
 def member(*stems, **settings):
