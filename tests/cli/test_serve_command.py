@@ -35,6 +35,10 @@ def said(capsys, *arguments: str) -> str:
         (["--model", "nonesuch"], "nonesuch"),
         (["--port", "99999"], "try another --port"),
         (["--host", "no.such.host.invalid"], "try another --port"),
+        (["--public-url", "example.org/stems"], "--public-url is an address"),
+        (["--public-url", "ftp://example.org/"], "--public-url is an address"),
+        (["--public-url", "https://["], "--public-url is an address"),
+        (["--public-url", "https://example.org/?x=1"], "--public-url is an address"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(capsys, tmp_path, arguments, words):
@@ -47,14 +51,25 @@ def test_a_port_that_is_taken_is_said(capsys, tmp_path):
         assert "in use" in said(capsys, "--data", str(tmp_path), "--port", port)
 
 
-def test_the_address_for_other_computers_is_one_of_this_computer(tmp_path):
+def url_of(**settings) -> str:
+    """The address that a server prints."""
     from unbraid.web.serve import ServerSettings, Site
 
-    site = Site(ServerSettings(host="0.0.0.0", port=0, data=tmp_path))
-    own = site.url.removeprefix("http://").partition(":")[0]
+    site = Site(ServerSettings(port=0, **settings))
+    url = site.url
     site._socket.close()
     site.service.store.close()
     site.service.storage.close()
+    return url
+
+
+def test_the_address_of_a_proxy_is_printed_with_its_last_slash(tmp_path):
+    proxied = "https://example.org/stems"
+    assert url_of(data=tmp_path, public_url=proxied) == f"{proxied}/"
+
+
+def test_the_address_for_other_computers_is_one_of_this_computer(tmp_path):
+    own = url_of(host="0.0.0.0", data=tmp_path).removeprefix("http://").partition(":")[0]
     with socket.socket() as mine:
         mine.bind((own, 0))  # fails for an address of another computer
 

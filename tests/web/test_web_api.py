@@ -32,7 +32,7 @@ def code(response) -> tuple[int, str]:
 def test_a_song_that_is_sent_waits_with_its_settings(client, wav, service):
     answer = send(client, wav, "My song.wav", format="flac", stems="vocals,bass", shifts="2")
     job = answer.json()
-    assert answer.status_code == 201 and answer.headers["location"] == f"/api/jobs/{job['id']}"
+    assert answer.status_code == 201 and answer.headers["location"] == f"jobs/{job['id']}"
     assert (job["name"], job["status"], job["stage"], job["position"]) == (
         *("My song.wav", "queued", "waiting"),
         1,

@@ -74,6 +74,11 @@ def _add_access(group: argparse._ArgumentGroup) -> None:
         default=[],
         help="a name under which others reach this computer; can be repeated",
     )
+    add(
+        "--public-url",
+        metavar="URL",
+        help="address of a reverse proxy in front of this server, printed instead of its own",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -86,7 +91,8 @@ def run(options: argparse.Namespace) -> int:
         ) from None
 
     settings = _settings(options)
-    site = Site(settings, lambda: _say_where(site.url, not _is_loopback(settings.host)))
+    for_others = settings.public_url is not None or not _is_loopback(settings.host)
+    site = Site(settings, lambda: _say_where(site.url, for_others))
     if settings.key is None and not _is_loopback(settings.host):
         print(
             "unbraid: everyone on the network can use this server and hear its songs; "
@@ -136,6 +142,7 @@ def _settings(options: argparse.Namespace) -> ServerSettings:
         threads=options.threads,
         key=_key(options.key_file),
         allow_hosts=tuple(options.allow_host),
+        public_url=options.public_url,
         demo=options.demo,
         limits=limits,
     )

@@ -115,6 +115,7 @@ def _add_server(app: FastAPI, service: Service) -> None:
                 COOKIE,
                 service.keys.cookie(),
                 max_age=31_536_000,
+                path=None,  # only below this address, wherever a proxy has put it
                 httponly=True,
                 samesite="strict",
             )
@@ -129,7 +130,7 @@ def _add_jobs(app: FastAPI, service: Service) -> None:
         path = service.storage.arriving()
         upload = await receive_upload(request, path, service.limits, service.storage.free_bytes)
         job = service.create(upload, known_suffix(upload.name))
-        response.headers["Location"] = f"/api/jobs/{job.id}"
+        response.headers["Location"] = f"jobs/{job.id}"  # relative to this address
         return service.show(job)
 
     @app.get("/api/jobs", responses=ERRORS)

@@ -36,12 +36,12 @@ def add_pages(app: FastAPI) -> None:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
-    def index() -> FileResponse:
-        return _page("index.html")
+    def home() -> HTMLResponse:
+        return _page("home", "")
 
     @router.get("/songs/{id}")
-    def song(id: str) -> FileResponse:
-        return _page("song.html")
+    def song(id: str) -> HTMLResponse:
+        return _page("song", "../")
 
     @router.get("/favicon.ico")
     def icon() -> FileResponse:
@@ -81,7 +81,9 @@ def _fields(what: dict[str, Any]) -> list[tuple[str, str, str]]:
     return fields
 
 
-def _page(name: str) -> FileResponse:
-    if not (STATIC / name).is_file():
-        raise not_found("This page is not installed.")
-    return FileResponse(STATIC / name, headers={"Cache-Control": "no-cache"})
+def _page(name: str, root: str) -> HTMLResponse:
+    """A page of the app; `root` leads from its address to that of the app."""
+    template = environment("unbraid.web").get_template(f"{name}.html")
+    return HTMLResponse(
+        template.render(page=name, root=root), headers={"Cache-Control": "no-cache"}
+    )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from urllib.parse import urlsplit
 
 import h11
 import uvicorn
@@ -47,6 +48,7 @@ class ServerSettings:
         threads: CPU threads of each worker.
         key: of the API; None for open access.
         allow_hosts: further host names of the server.
+        public_url: address of a reverse proxy in front of the server, which may use its host name.
         demo: whether the demo song is in the library.
         limits: of uploads, queue and library.
     """
@@ -59,6 +61,7 @@ class ServerSettings:
     threads: int | None = None
     key: str | None = None
     allow_hosts: tuple[str, ...] = ()
+    public_url: str | None = None
     demo: bool = False
     limits: Limits = field(default_factory=Limits)
 
@@ -70,13 +73,15 @@ class Site:
         settings: how it runs.
         on_start: called when the server answers and the demo song, if any, can be played.
     Raises:
-        SettingsError: if the port or folder cannot be used, or the demo song is missing.
+        SettingsError: if the port or folder cannot be used, the public address is none, or the demo
+            song is missing.
         ModelError: if no model has that name.
     """
 
     def __init__(
         self, settings: ServerSettings, on_start: Callable[[], None] = lambda: None
     ) -> None:
+        self._public_url, names = _public(settings.public_url)
         models = offered_models(settings.model)
         with ExitStack() as held:
             self._socket = held.enter_context(_bind(settings.host, settings.port))
@@ -91,7 +96,7 @@ class Site:
             held.pop_all()  # from here on, the service releases them when it stops
         app = make_app(
             self.service,
-            host_names(settings.host, settings.allow_hosts),
+            host_names(settings.host, (*settings.allow_hosts, *names)),
             not is_loopback(settings.host),
         )
         config = uvicorn.Config(
@@ -113,6 +118,8 @@ class Site:
     @property
     def url(self) -> str:
         """The address of the page: one that other computers can open, if it listens for them."""
+        if self._public_url is not None:
+            return self._public_url
         host, port = self._socket.getsockname()[:2]
         if host in ("0.0.0.0", "::"):
             host = _own_address(self._socket.family) or host
@@ -126,6 +133,22 @@ class Site:
     def end(self) -> None:
         """Make `run` return; from any thread."""
         self._server.should_exit = True
+
+
+def _public(url: str | None) -> tuple[str | None, tuple[str, ...]]:
+    """The address with its last slash, without which relative links do not work, and its host."""
+    if url is None:
+        return None, ()
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in ("http", "https") or parts.query or parts.fragment:
+        raise SettingsError(
+            f"--public-url is an address such as https://example.org/stems/, got {url!r}"
+        )
+    return url.rstrip("/") + "/", (host,)
 
 
 def _own_address(family: int) -> str | None:

@@ -9,6 +9,12 @@ export class ApiError extends Error {
   }
 }
 
+// Everything is addressed from here, so that a reverse proxy may serve the app below a path of its own.
+const ROOT = new URL("../", import.meta.url).href;
+
+/** The address of a path of the server, such as "/api/jobs". */
+export const at = (path) => (path.startsWith("/") ? ROOT + path.slice(1) : path);
+
 const AWAY = "The unbraid server does not answer. Is it still running?";
 
 /** GET, POST or DELETE; returns the JSON of the answer, or null. */
@@ -32,7 +38,7 @@ export async function bytesOf(path, signal) {
 
 async function fetchOrSay(path, options) {
   try {
-    return await fetch(path, options);
+    return await fetch(at(path), options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new ApiError(AWAY, 0, "away");
@@ -77,7 +83,7 @@ export function upload(file, choices, onProgress) {
     });
     request.addEventListener("error", () => reject(new ApiError(AWAY, 0, "away")));
     request.addEventListener("abort", () => reject(new DOMException("stopped", "AbortError")));
-    request.open("POST", "/api/jobs");
+    request.open("POST", at("/api/jobs"));
     request.send(form);
   });
   return { done, abort: () => request.abort() };
@@ -88,7 +94,7 @@ export function listen(path, { onOpen = () => {}, onJob, onDeleted = () => {}, o
   let source = null;
   let wait = 500;
   const open = () => {
-    source = new EventSource(path);
+    source = new EventSource(at(path));
     source.addEventListener("open", () => { wait = 500; onOpen(); });
     source.addEventListener("job", (event) => onJob(JSON.parse(event.data)));
     source.addEventListener("deleted", (event) => onDeleted(JSON.parse(event.data).id));

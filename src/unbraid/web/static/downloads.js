@@ -1,4 +1,5 @@
 // Downloads: single stems, the current mix, everything as a zip; and the facts about the song.
+import { at } from "./api.js";
 import { formatName } from "./choices.js";
 import { byId, h, setText } from "./dom.js";
 import { icon } from "./icons.js";
@@ -9,11 +10,11 @@ const LONG = 60; // letters: more get a row of their own
 /** Links to the files of a job, and to the mix, which follows the faders. */
 export function showDownloads(job, base, mix, formats) {
   const link = (part, text) => h("li", {}, h("a", {
-    class: `button bare ${partClass(part)}`, href: `${base}/stems/${encodeURIComponent(part)}?download=1`, download: "",
+    class: `button bare ${partClass(part)}`, href: at(`${base}/stems/${encodeURIComponent(part)}?download=1`), download: "",
   }, icon("download"), h("span", { class: "chip" }, text)));
   byId("take-parts").replaceChildren(
     ...job.parts.map((part) => link(part, partName(part))), link("original", "Original"));
-  byId("take-zip").href = `${base}/zip`;
+  byId("take-zip").href = at(`${base}/zip`);
   const select = byId("mix-format");
   select.replaceChildren(...formats.map((format) => h("option", { value: format }, formatName(format))));
   if (formats.includes(job.settings?.format)) select.value = job.settings.format;
@@ -34,7 +35,7 @@ function followMix(base, mix, format) {
   }
   link.removeAttribute("aria-disabled");
   const gains = heard.map(([part, gain]) => `${part}:${Number(gain.toFixed(4))}`).join(",");
-  link.href = `${base}/mix?${new URLSearchParams({ gains, format })}`;
+  link.href = at(`${base}/mix?${new URLSearchParams({ gains, format })}`);
   const told = heard.map(([part, gain]) => (gain === 1 ? partName(part) : `${partName(part)} ${decibels(gain)}`));
   setText(byId("take-mix-told"), mix.untouched ? "All stems, unchanged." : `${told.join(", ")}.`);
 }

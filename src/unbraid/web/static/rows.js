@@ -1,11 +1,12 @@
 // Rows of songs: one for each song being processed, one for each that is ready. A row is made once
 // and then changed in place, so that the focus stays where it is.
+import { at } from "./api.js";
 import { Braid } from "./braid.js";
 import { h, setText } from "./dom.js";
 import { icon } from "./icons.js";
 import { clock, dayOf, fileSize, partClass, partName, songName, stateOf } from "./format.js";
 
-const songUrl = (id) => `/songs/${encodeURIComponent(id)}`;
+const songUrl = (id) => at(`/songs/${encodeURIComponent(id)}`);
 
 function button(text, drawing, onclick, { wordy = false, label = text, ...more } = {}) {
   return h("button", { type: "button", class: wordy ? "wordy" : "bare round", "aria-label": label,

@@ -1,5 +1,5 @@
 // The page of one song: its progress during the separation, then the mixer.
-import { call, listen } from "./api.js";
+import { at, call, listen } from "./api.js";
 import { Braid } from "./braid.js";
 import { announce, byId, confirmed, h, onSchemeChange, setText } from "./dom.js";
 import { drawIcons } from "./icons.js";
@@ -7,7 +7,7 @@ import { Mixer } from "./mixer.js";
 import { showAbout, showDownloads, showFacts } from "./downloads.js";
 import { songName, stateOf } from "./format.js";
 
-const id = decodeURIComponent(location.pathname.split("/").filter(Boolean)[1] || "");
+const id = decodeURIComponent(location.pathname.split("/").filter(Boolean).at(-1) || "");
 const base = `/api/jobs/${encodeURIComponent(id)}`;
 const page = { job: null, mixer: null, braid: null, settings: null, offered: "" };
 
@@ -81,13 +81,13 @@ function showRest(job) {
 function connectButtons() {
   byId("whole").addEventListener("click", () => attempt(async () => {
     const job = await call("POST", `${base}/full`);
-    location.assign(`/songs/${encodeURIComponent(job.id)}`);
+    location.assign(at(`/songs/${encodeURIComponent(job.id)}`));
   }));
   byId("delete").addEventListener("click", async () => {
     if (!(await confirmed("sure", () => setText(byId("sure-title"), `Delete “${songName(page.job.name)}”?`)))) return;
     await attempt(async () => {
       await call("DELETE", base);
-      location.assign("/");
+      location.assign(at("/"));
     });
   });
 }

@@ -1,6 +1,6 @@
 // Tempo and pitch of all that is heard. Sound is played faster or slower, which moves its pitch too;
 // a pitch shifter behind it moves the pitch back, and to where it is wanted.
-const LIBRARY = "/static/vendor/signalsmith-stretch.mjs";
+const LIBRARY = new URL("vendor/signalsmith-stretch.mjs", import.meta.url).href;
 const TONALITY_HZ = 8000;
 
 export const SLOWEST = 0.5;
