@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from training.small_runs import train, write_dataset, write_recipe_file
 from unbraid.cli.train_display import epoch_text, step_text
+from unbraid.training import grid
 from unbraid.training.recipes import read_recipe
 from unbraid.training.runlog import read_log
 from unbraid.training.start import new_model, start_from
@@ -117,6 +118,43 @@ def test_a_grid_runs_all_its_recipes_and_compares_them(tmp_path, small_data, cap
     assert "| recipe |" in text and text.count("\n| ") == 3
     assert train(*command) == 0  # all done: nothing changes
     assert (tmp_path / "run/comparison.csv").read_text() == table
+
+
+def test_a_recipe_that_fails_costs_the_others_nothing(tmp_path, small_data, capsys, monkeypatch):
+    grid_folder = tmp_path / "grid"
+    grid_folder.mkdir()
+    for name in ("a", "b", "c"):
+        write_recipe_file(grid_folder / f"{name}.toml")
+    real = grid.run_training
+
+    def broken(request, team, listeners):
+        if request.folder.name == "b":
+            raise ValueError("batch of one\nin a norm")
+        return real(request, team, listeners)
+
+    monkeypatch.setattr(grid, "run_training", broken)
+    run = tmp_path / "run"
+    command = ("--grid", grid_folder, "--data", small_data, "--run", run, "--max-steps", "1")
+    assert train(*command) == 1
+    assert "unbraid: b failed: ValueError: batch of one in a norm\n" in capsys.readouterr().err
+    rows = list(csv.DictReader(io.StringIO((run / "comparison.csv").read_text())))
+    assert [(row["recipe"], row["steps"], bool(row["note"])) for row in rows] == [
+        ("a", "1", False), ("b", "0", True), ("c", "1", False),
+    ]  # fmt: skip
+    assert "in broken" in (run / "b/error.txt").read_text()
+    monkeypatch.setattr(grid, "run_training", real)
+    assert train(*command) == 0  # it resumes with what failed
+    assert not (run / "b/error.txt").exists()
+
+
+def test_a_grid_of_which_nothing_runs_says_why(tmp_path, small_data, capsys):
+    grid_folder = tmp_path / "grid"
+    grid_folder.mkdir()
+    write_recipe_file(grid_folder / "a.toml")
+    command = ("--grid", grid_folder, "--data", tmp_path / "nowhere", "--run", tmp_path / "run")
+    assert train(*command) == 2
+    error = capsys.readouterr().err
+    assert "nowhere" in error and error.count("\n") == 1
 
 
 @pytest.mark.parametrize(

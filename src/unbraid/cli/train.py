@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unbraid.cli.display import printable
 from unbraid.cli.types import count
 from unbraid.errors import SettingsError
 
@@ -73,12 +75,15 @@ def _train(options: argparse.Namespace) -> int:
     with join_team(options.device) as team:
         with make_display(options.quiet or not team.leads) as display:
             if options.grid:
-                table = run_grid(options.grid, request, team, display.listeners)
+                table, failed = run_grid(options.grid, request, team, display.listeners)
             else:
                 run_training(request, team, display.listeners(""))
+                failed = {}
         if team.leads and not options.quiet:
             print(table.read_text(encoding="utf-8") if options.grid else request.folder / BEST)
-    return 0
+        for name, why in failed.items():
+            print(f"unbraid: {printable(name)} failed: {printable(why)}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _request(options: argparse.Namespace) -> RunRequest:

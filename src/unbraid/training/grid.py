@@ -6,18 +6,19 @@ import csv
 import dataclasses
 import io
 import json
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from unbraid.atomic import write_text
-from unbraid.errors import TrainingError
+from unbraid.errors import TrainingError, UnbraidError
 from unbraid.training.distributed import Team
 from unbraid.training.recipes import find_recipes, read_recipe
 from unbraid.training.runlog import Row, flat, read_log
 from unbraid.training.session import Listeners, RunRequest, run_training
 
-TABLE_MD, TABLE_CSV = "comparison.md", "comparison.csv"
+TABLE_MD, TABLE_CSV, ERROR = "comparison.md", "comparison.csv", "error.txt"
 _SCORES = ("nsdr", "loss", "stems")
 
 
@@ -26,45 +27,72 @@ def run_grid(
     request: RunRequest,
     team: Team,
     listeners: Callable[[str], Listeners] = lambda name: Listeners(),
-) -> Path:
+) -> tuple[Path, Mapping[str, str]]:
     """Train every recipe of a folder or list, each in FOLDER/NAME, and compare them.
 
-    Finished runs are kept, an interrupted one resumes. A run that is
-    given up is marked in the table, and the next begins.
+    Finished runs are kept, an interrupted one resumes. A run that fails, for whatever reason, is
+    marked in the table, its traceback is in FOLDER/NAME/error.txt, and the next begins: one wrong
+    recipe must not cost the hours of the others.
 
     Args:
         where: a folder of recipes, a bundled one ("ablations"), or "a,b,c".
         request: settings of all runs; `recipe` is ignored, `folder` is that of the grid.
         listeners: those of a run, by its name.
     Returns:
-        the table, `comparison.md`.
+        the table, `comparison.md`, and why runs failed, by name.
     Raises:
         SettingsError: if a recipe or the data is wrong; all recipes are read before the first run.
+        Exception: the first failure, if every run failed, or if several processes are a team,
+            which would wait for each other for ever.
     """
     recipes = find_recipes(where)
     for path in recipes.values():
         read_recipe(path, request.settings)
-    given_up: dict[str, str] = {}
+    failed: dict[str, Exception] = {}
     for name, path in recipes.items():
         own = dataclasses.replace(request, recipe=str(path), folder=request.folder / name)
         try:
             run_training(own, team, listeners(name))
-        except TrainingError as error:
-            given_up[name] = str(error)
+        except Exception as error:
+            if team.size > 1 and not isinstance(error, TrainingError):
+                raise
+            failed[name] = error
         if team.leads:
-            write_comparison(request.folder, list(recipes), given_up)
+            _keep_traceback(own.folder, failed.get(name))
+            write_comparison(request.folder, list(recipes), _words(failed))
         team.wait()
-    return request.folder / TABLE_MD
+    if len(failed) == len(recipes):
+        raise next(iter(failed.values()))
+    return request.folder / TABLE_MD, _words(failed)
+
+
+def _words(failed: Mapping[str, Exception]) -> dict[str, str]:
+    """Why runs failed, in a line each; errors that unbraid did not expect with their kind."""
+    return {
+        name: " ".join(
+            (str(e) if isinstance(e, UnbraidError) else f"{type(e).__name__}: {e}").split()
+        )
+        for name, e in failed.items()
+    }
+
+
+def _keep_traceback(folder: Path, error: Exception | None) -> None:
+    """Write how a run failed beside it; nothing stays of an earlier failure."""
+    if error is None:
+        (folder / ERROR).unlink(missing_ok=True)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / ERROR, "".join(traceback.format_exception(error)))
 
 
 def write_comparison(
-    folder: Path, names: Sequence[str], given_up: Mapping[str, str] | None = None
+    folder: Path, names: Sequence[str], failed: Mapping[str, str] | None = None
 ) -> None:
     """Write the table of all runs below `folder` that have begun, as Markdown and CSV."""
     rows = [
-        _result(folder / name, (given_up or {}).get(name))
+        _result(folder / name, (failed or {}).get(name))
         for name in names
-        if (folder / name / "run.json").exists()
+        if (folder / name / "run.json").exists() or name in (failed or {})
     ]
     columns = list(dict.fromkeys(column for row in rows for column in row))
     text = io.StringIO()
@@ -75,8 +103,10 @@ def write_comparison(
     write_text(folder / TABLE_MD, _markdown(rows, columns))
 
 
-def _result(folder: Path, given_up: str | None) -> Row:
+def _result(folder: Path, failure: str | None) -> Row:
     """The best scores of one run."""
+    if not (folder / "run.json").exists():  # it failed before its first step
+        return {"recipe": folder.name, "steps": 0, "note": failure or ""}
     rows = read_log(folder / "log.jsonl")
     best: dict[str, Any] = next(
         (r["best"] for r in reversed(rows) if r["kind"] == "epoch" and r["best"]), {}
@@ -91,7 +121,7 @@ def _result(folder: Path, given_up: str | None) -> Row:
         **flat(scores),
         "parameters": about.get("parameters", ""),
         "refused steps": sum(row["kind"] == "trouble" for row in rows),
-        "note": given_up or "",
+        "note": failure or "",
     }
 
 
