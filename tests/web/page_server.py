@@ -15,7 +15,13 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
 import soundfile
+
+from unbraid.audio.formats import AudioFormat
+from unbraid.audio.tags import Tags
+from unbraid.audio.write import AudioWriter
 
 DEMO = Path(__file__).parents[2] / "demo" / "Karissa Hobbs - Lets Go Fishin.ogg"
 FINAL = ("succeeded", "failed", "canceled")
@@ -116,4 +122,19 @@ def excerpt(path: Path, seconds: float, start_s: float = 30.0) -> Path:
     start = round(start_s * rate)
     signal, _ = soundfile.read(DEMO, start=start, stop=start + round(seconds * rate), dtype="int16")
     soundfile.write(path, signal, rate, subtype="PCM_16")
+    return path
+
+
+def tagged_excerpt(path: Path, seconds: float) -> Path:
+    """The same as FLAC, with tags and a red cover."""
+    signal, rate = soundfile.read(DEMO, stop=round(seconds * 44100), dtype="int16")
+    encoder = av.CodecContext.create("png", "w")
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 64, 64, "rgb24", 1
+    frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), (200, 60, 40), np.uint8), "rgb24")
+    frame.pts = 0
+    cover = b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
+    text = {"title": "Fishing <1>", "artist": "Karissa", "album": "Rivers"}
+    tags = Tags(text, cover, "image/png")
+    with AudioWriter(path, AudioFormat("flac", "16"), rate, 2, tags=tags) as writer:
+        writer.write(signal.T.astype(np.int32))
     return path

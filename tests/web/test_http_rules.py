@@ -10,10 +10,14 @@ import pytest
 from real_server import serving
 from web_songs import separated
 
+from unbraid.web.covers import COVER
+
 
 @pytest.fixture
 def job(service) -> str:
-    return f"/api/jobs/{separated(service).id}"
+    id = separated(service).id
+    (service.storage.song(id) / COVER).write_bytes(b"\xff\xd8\xff")
+    return f"/api/jobs/{id}"
 
 
 def readable(client, job: str) -> list[str]:

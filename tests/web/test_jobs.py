@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from unbraid.web.choices import JobSettings
-from unbraid.web.jobs import JobStore, Live
+from unbraid.web.job import Live
+from unbraid.web.jobs import JobStore
 from unbraid.web.messages import SongFacts
 
 SETTINGS = JobSettings("mini")

@@ -7,7 +7,7 @@ import shutil
 import time
 
 import pytest
-from page_server import DEMO, PageServer, excerpt
+from page_server import DEMO, PageServer, excerpt, tagged_excerpt
 
 from chromium import chromium, is_installed
 
@@ -191,7 +191,7 @@ def test_search_finds_songs_and_deleting_asks_first(browser, server, songs):
     assert "SECOND xyz" in browser.run("return document.getElementById('library-empty').innerText")
     browser.press(*["Backspace"] * len("SECOND xyz"))
     wait_for_library(browser, "First take", "Second take")
-    delete = "#library-list button[aria-label='Delete First take.wav']"
+    delete = "#library-list button[aria-label='Delete First take']"
     browser.click(delete)
     browser.wait("return document.getElementById('sure').open")
     assert "First take" in browser.run("return document.getElementById('sure-title').innerText")
@@ -203,6 +203,34 @@ def test_search_finds_songs_and_deleting_asks_first(browser, server, songs):
     browser.click("#sure [value=yes]")
     wait_for_library(browser, "Second take")
     assert [job["name"] for job in server.jobs()] == ["Second take.wav"]
+    assert browser.complaints() == []
+
+
+def test_tags_are_shown_and_a_song_is_renamed_in_place(browser, server, tmp_path):
+    path = tagged_excerpt(tmp_path / "04.flac", 4)
+    job = server.wait(server.upload(path)["id"])
+    open_home(browser, server)
+    wait_for_library(browser, "Fishing <1>")
+    (text,) = texts(browser, LIBRARY)
+    assert "Karissa" in text and job["settings"]["model"] in text
+    browser.wait("return document.querySelector('img.cover').naturalWidth === 64")
+    browser.run("document.querySelector('#library-list a').focus()")
+    browser.press("\ue032")  # F2
+    assert browser.run("return document.activeElement.value") == "Fishing <1>"
+    browser.press(*"Nothing", "Escape")
+    assert browser.run("return document.activeElement.ariaLabel") == "Rename Fishing <1>"
+    browser.press("Enter")
+    browser.press(*"New/name", "Enter")
+    wait_for_library(browser, "New/name")
+    assert server.call("GET", f"/api/jobs/{job['id']}")["name"] == "New/name.flac"
+    browser.click("#library-list a")
+    browser.wait("return document.querySelectorAll('.lane').length === 5")
+    assert browser.run("return document.getElementById('name').innerText") == "New/name"
+    assert browser.run("return document.getElementById('by').innerText") == "Karissa · Rivers"
+    browser.click("#rename")
+    browser.press(*"m s", "Enter")  # letters that are keys of the mixer
+    browser.wait("return document.getElementById('name').innerText === 'm s'")
+    assert browser.run("return document.title") == "m s · unbraid"
     assert browser.complaints() == []
 
 

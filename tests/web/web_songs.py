@@ -8,7 +8,7 @@ import numpy as np
 import soundfile
 
 from unbraid.web.choices import JobSettings, Model
-from unbraid.web.jobs import Job
+from unbraid.web.job import Job
 from unbraid.web.limits import Limits
 from unbraid.web.messages import SongFacts
 from unbraid.web.peaks import PeakMeter, write_peaks

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from unbraid.audio.formats import BIT_DEPTHS, FORMATS
 from unbraid.web.choices import LARGEST_OVERLAP, MOST_SHIFTS, JobSettings
-from unbraid.web.jobs import Job
+from unbraid.web.job import Job
 from unbraid.web.messages import End, Stage
 
 
@@ -17,6 +17,11 @@ class JobView:
     """A song as the API shows it.
 
     Attributes:
+        name: of the uploaded file, or as it was renamed, with the suffix of the file.
+        title: what pages call it: the name it was given here, or the title in its tags, or the name
+            of its file.
+        artist, album: from its tags.
+        has_cover: whether there is a picture to show.
         position: in the queue, 1 is next.
         parts: known once the song has been read.
         samples_ready: how much of the stems can be heard already.
@@ -25,6 +30,10 @@ class JobView:
 
     id: str
     name: str
+    title: str
+    artist: str | None
+    album: str | None
+    has_cover: bool
     status: Literal["queued", "running"] | End
     progress: float
     stage: Literal["waiting", "done"] | Stage
@@ -125,6 +134,10 @@ def show_job(job: Job, position: int | None) -> JobView:
     return JobView(
         id=job.id,
         name=job.name,
+        title=job.title,
+        artist=facts.artist,
+        album=facts.album,
+        has_cover=facts.has_cover is True,
         status=job.status,
         progress=job.live.progress if running else float(done),
         stage="waiting" if job.status == "queued" else job.live.stage if running else "done",

@@ -14,17 +14,15 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from unbraid.web.choices import JobSettings
-from unbraid.web.messages import End, SongFacts, Stage
+from unbraid.web.job import Job, Live
+from unbraid.web.messages import SongFacts
 
-Status = Literal["queued", "running"] | End
-FINAL: tuple[End, ...] = ("succeeded", "failed", "canceled")
-STATUSES: tuple[Status, ...] = ("queued", "running", *FINAL)
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -41,61 +39,13 @@ CREATE TABLE IF NOT EXISTS jobs (
     finished REAL,
     crashes INTEGER NOT NULL DEFAULT 0,
     bytes INTEGER NOT NULL DEFAULT 0,
-    demo INTEGER NOT NULL DEFAULT 0
+    demo INTEGER NOT NULL DEFAULT 0,
+    renamed INTEGER NOT NULL DEFAULT 0,
+    place INTEGER
 );
 CREATE INDEX IF NOT EXISTS jobs_by_status ON jobs (status, number);
 """
-
-
-@dataclass(frozen=True)
-class Live:
-    """How far a running job has come; in memory only."""
-
-    stage: Stage = "reading"
-    progress: float = 0.0
-    seconds_left: float | None = None
-    samples_ready: int = 0
-
-
-@dataclass(frozen=True)
-class Job:
-    """A song in the queue or library.
-
-    Attributes:
-        number: order of arrival.
-        id: its name in addresses and on disk.
-        name: the name of the uploaded file; shown, never used as a path.
-        status: one of `STATUSES`.
-        suffix: of the upload, one of the known ones, or "".
-        settings: how it is separated.
-        facts: what is known so far about the song and its stems.
-        error: why it failed, in one sentence.
-        created, started, finished: seconds since 1970.
-        crashes: how many workers died while separating it.
-        bytes: disk space it uses.
-        demo: whether it is the demo song.
-        live: progress while it runs.
-    """
-
-    number: int
-    id: str
-    name: str
-    status: Status
-    suffix: str
-    settings: JobSettings
-    facts: SongFacts
-    error: str | None
-    created: float
-    started: float | None
-    finished: float | None
-    crashes: int
-    bytes: int
-    demo: bool
-    live: Live = field(default_factory=Live)
-
-    @property
-    def is_final(self) -> bool:
-        return self.status in FINAL
+_ADDED = ("renamed INTEGER NOT NULL DEFAULT 0", "place INTEGER")  # to version 1
 
 
 class JobStore:
@@ -114,7 +64,15 @@ class JobStore:
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.execute("PRAGMA busy_timeout=5000")
         self._db.executescript(_SCHEMA)
+        self._migrate()
         self._db.execute(f"PRAGMA user_version={_VERSION}")
+
+    def _migrate(self) -> None:
+        """Bring the table of an older version up to date."""
+        there = {row["name"] for row in self._db.execute("PRAGMA table_info(jobs)")}
+        for column in _ADDED:
+            if column.split()[0] not in there:
+                self._db.execute(f"ALTER TABLE jobs ADD COLUMN {column}")
 
     def close(self) -> None:
         with self._lock:
@@ -129,6 +87,7 @@ class JobStore:
         *,
         bytes: int = 0,
         demo: bool = False,
+        renamed: bool = False,
         most_waiting: int | None = None,
     ) -> Job | None:
         """Put a job at the end of the queue; None if `most_waiting` are there already."""
@@ -137,10 +96,10 @@ class JobStore:
                 return None
             self._db.execute(
                 "INSERT INTO jobs (id, name, folded, status, suffix, settings, created, bytes,"
-                " demo) VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?)",
+                " demo, renamed) VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?)",
                 (
                     *(id, name, name.casefold(), suffix, json.dumps(settings.as_row())),
-                    *(time.time(), bytes, int(demo)),
+                    *(time.time(), bytes, int(demo), int(renamed)),
                 ),
             )
             return self.get(id)
@@ -154,10 +113,10 @@ class JobStore:
     def find(
         self, query: str = "", statuses: Sequence[str] = (), limit: int = 50, offset: int = 0
     ) -> tuple[list[Job], int]:
-        """Jobs with `query` in their name, newest first, and their total number.
+        """Jobs with `query` in their name or tags, newest first, and their total number.
 
         Args:
-            query: part of a name, in any case; "" for all.
+            query: part of name, title, artist or album, in any case; "" for all.
             statuses: only jobs in these states; empty for all.
         """
         where, values = "instr(folded, ?)", [query.casefold()]
@@ -245,9 +204,20 @@ class JobStore:
         with self._write():
             job = self.get(id)
             if job is not None:
+                known = job.facts.with_more(facts)
                 self._db.execute(
-                    "UPDATE jobs SET facts = ?, bytes = ? WHERE id = ?",
-                    (json.dumps(job.facts.with_more(facts).known()), bytes or job.bytes, id),
+                    "UPDATE jobs SET facts = ?, folded = ?, bytes = ? WHERE id = ?",
+                    (json.dumps(known.known()), _folded(job.name, known), bytes or job.bytes, id),
+                )
+
+    def rename(self, id: str, name: str) -> None:
+        """Give a job another name, which counts more than its tags."""
+        with self._write():
+            job = self.get(id)
+            if job is not None:
+                self._db.execute(
+                    "UPDATE jobs SET name = ?, renamed = 1, folded = ? WHERE id = ?",
+                    (name, _folded(name, job.facts), id),
                 )
 
     def finish(self, id: str, status: str, error: str | None = None) -> bool:
@@ -315,7 +285,14 @@ class JobStore:
                 "settings": JobSettings.from_row(json.loads(row["settings"])),
                 "facts": SongFacts.from_plain(json.loads(row["facts"])),
                 "demo": bool(row["demo"]),
+                "renamed": bool(row["renamed"]),
             }
         )
         live = self._live.get(job.id)
         return job if live is None else replace(job, live=live)
+
+
+def _folded(name: str, facts: SongFacts) -> str:
+    """What a search looks through."""
+    lines = (name, facts.title, facts.artist, facts.album)
+    return "\n".join(line for line in lines if line).casefold()

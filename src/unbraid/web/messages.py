@@ -33,6 +33,8 @@ class SongFacts:
         tempo_bpm, key: where they are clear.
         preview_start_s, seconds_whole: of a preview: where it begins, and the length of the song.
         null_test_db, gain_db, notes, seconds_wall: see `TrackResult`.
+        title, artist, album: its tags, safe to show.
+        has_cover: whether its folder has a picture of its cover.
     """
 
     parts: tuple[str, ...] = ()
@@ -51,6 +53,10 @@ class SongFacts:
     gain_db: float | None = None
     notes: tuple[str, ...] = ()
     seconds_wall: float | None = None
+    title: str | None = None
+    artist: str | None = None
+    album: str | None = None
+    has_cover: bool | None = None
 
     def known(self) -> dict[str, Any]:
         """Only what is known, as plain values."""

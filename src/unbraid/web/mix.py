@@ -12,6 +12,7 @@ import soundfile
 from unbraid.audio.formats import AudioFormat
 from unbraid.audio.levels import full_scale, quantize
 from unbraid.audio.resample import resample_blocks
+from unbraid.audio.tags import Tags
 from unbraid.audio.write import AudioWriter
 from unbraid.web.pcm import read_part
 from unbraid.web.refusals import Refusal
@@ -43,7 +44,13 @@ def parse_gains(text: str, parts: Collection[str]) -> dict[str, float]:
     return gains
 
 
-def render_mix(files: Mapping[Path, float], target: Path, format: str, depth: str | None) -> None:
+def render_mix(
+    files: Mapping[Path, float],
+    target: Path,
+    format: str,
+    depth: str | None,
+    tags: Tags | None = None,
+) -> None:
     """Add parts up, each with its gain, into one file in constant memory.
 
     A mix beyond full scale is brought down as a whole.
@@ -53,6 +60,7 @@ def render_mix(files: Mapping[Path, float], target: Path, format: str, depth: st
         target: the file to write.
         format: its kind.
         depth: of the parts; lossless mixes have at least 24 bits where they had more than 16.
+        tags: of the song.
     """
     with soundfile.SoundFile(next(iter(files))) as first:
         rate, channels = first.samplerate, first.channels
@@ -63,7 +71,7 @@ def render_mix(files: Mapping[Path, float], target: Path, format: str, depth: st
     scale = np.float32(min(1.0, ceiling / peak) if peak > 0 else 1.0)
     written = chosen.supported_rate(rate)
     dither = np.random.default_rng(0)
-    with AudioWriter(target, chosen, written, channels) as writer:
+    with AudioWriter(target, chosen, written, channels, tags=tags) as writer:
         scaled = (block * scale for block in _blocks(files))
         for block in resample_blocks(scaled, rate, written, channels):
             whole = quantize(block, chosen.bits, dither) if chosen.bits else block

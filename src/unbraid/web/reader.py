@@ -25,9 +25,11 @@ from unbraid.audio.files import AudioInfo, probe, read_blocks
 from unbraid.audio.loudness import LoudnessMeter
 from unbraid.audio.music import key_of, tempo_bpm
 from unbraid.audio.resample import resample_blocks
+from unbraid.audio.tags import Tags, read_tags
 from unbraid.audio.write import AudioFormat, AudioWriter
 from unbraid.errors import AudioError, UnbraidError
 from unbraid.tracks.settings import OutputSettings, choose_format, choose_rate
+from unbraid.web.covers import keep_cover
 from unbraid.web.messages import (
     Learned,
     Message,
@@ -40,6 +42,7 @@ from unbraid.web.messages import (
 )
 from unbraid.web.pcm import ORIGINAL, copy_part, find_part, read_samples
 from unbraid.web.peaks import PeakMeter, write_peaks
+from unbraid.web.shown import shown_text
 
 _ENERGY_S = 0.5
 _MUSIC_S = 120
@@ -64,11 +67,12 @@ def read_song(request: ReadRequest) -> SongFacts:
     output = OutputSettings(format=request.format, bit_depth=request.bit_depth)
     chosen = choose_format(output, info)
     rate = choose_rate(output, info.sample_rate, info.sample_rate, chosen)
-    facts = SongFacts(bit_depth=chosen.depth)
+    tags = read_tags(path)
+    facts = replace(_tagged(tags), bit_depth=chosen.depth, has_cover=keep_cover(tags, song))
     source = path
     if request.preview_s is not None:
         source = song / "excerpt.wav"
-        start, whole = _cut_excerpt(request, info, source)
+        start, whole = _cut_excerpt(request, info, source, tags)
         facts = replace(
             facts,
             preview_start_s=start / info.sample_rate,
@@ -114,7 +118,14 @@ def _read(path: Path, request: ReadRequest, info: AudioInfo) -> Iterator[np.ndar
         yield np.nan_to_num(block, nan=0.0, posinf=1.0, neginf=-1.0)
 
 
-def _cut_excerpt(request: ReadRequest, info: AudioInfo, target: Path) -> tuple[int, int]:
+def _tagged(tags: Tags) -> SongFacts:
+    title, artist, album = (shown_text(tags.text.get(n, "")) for n in ("title", "artist", "album"))
+    return SongFacts(title=title or None, artist=artist or None, album=album or None)
+
+
+def _cut_excerpt(
+    request: ReadRequest, info: AudioInfo, target: Path, tags: Tags
+) -> tuple[int, int]:
     """Write the loudest stretch of the middle of the song; returns its start, and all samples."""
     step = max(1, round(_ENERGY_S * info.sample_rate))
     energies, rest, samples = [], np.empty(0), 0
@@ -128,7 +139,7 @@ def _cut_excerpt(request: ReadRequest, info: AudioInfo, target: Path) -> tuple[i
     start = loudest_start(np.concatenate([np.empty(0), *energies]), step, samples, count)
     writer = AudioWriter(
         target, AudioFormat("wav", "32f"), info.sample_rate, info.channels,
-        channel_names=info.channel_names,
+        tags=tags, channel_names=info.channel_names,
     )  # fmt: skip
     at = 0
     with writer:

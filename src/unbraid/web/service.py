@@ -14,11 +14,13 @@ import numpy as np
 from unbraid.web.answers import JobView, show_job
 from unbraid.web.choices import JobSettings, Model, choose
 from unbraid.web.events import Hub
-from unbraid.web.jobs import Job, JobStore
+from unbraid.web.job import Job
+from unbraid.web.jobs import JobStore
 from unbraid.web.limits import Limits
 from unbraid.web.pcm import MOST_SECONDS, ORIGINAL, find_part, read_samples, read_unfinished
 from unbraid.web.refusals import Refusal, not_found
 from unbraid.web.security import Keys
+from unbraid.web.shown import new_name
 from unbraid.web.storage import ID, Storage, new_id
 from unbraid.web.upload import Upload
 from unbraid.web.workers import Workers
@@ -118,7 +120,7 @@ class Service:
             settings = choose(upload.fields, self.models)
             id = new_id()
             self.storage.take(id, upload.path, suffix)
-            return self._add(id, upload.name, suffix, settings, demo)
+            return self._add(id, upload.name, suffix, settings, demo=demo)
         finally:
             upload.path.unlink(missing_ok=True)
 
@@ -138,7 +140,20 @@ class Service:
         except OSError:
             self.storage.remove(new)
             raise not_found(_NO_SONG) from None
-        return self._add(new, preview.name, preview.suffix, settings, demo=False)
+        return self._add(new, preview.name, preview.suffix, settings, renamed=preview.renamed)
+
+    def rename(self, id: str, text: str) -> Job:
+        """Give a song another name.
+
+        Raises:
+            Refusal: 404, or 422 if it is not a name.
+        """
+        name = new_name(self.job(id).name, text)
+        if not name:
+            raise Refusal(422, "bad_name", "A name has at least one letter or digit.")
+        self.store.rename(id, name)
+        self.hub.changed(id)
+        return self.job(id)
 
     def cancel(self, id: str) -> Job:
         """Stop a waiting or running job.
@@ -245,7 +260,16 @@ class Service:
         if part not in job.facts.parts:
             raise not_found("This song does not have that stem.")
 
-    def _add(self, id: str, name: str, suffix: str, settings: JobSettings, demo: bool) -> Job:
+    def _add(
+        self,
+        id: str,
+        name: str,
+        suffix: str,
+        settings: JobSettings,
+        *,
+        demo: bool = False,
+        renamed: bool = False,
+    ) -> Job:
         job = self.store.add(
             id,
             name,
@@ -253,6 +277,7 @@ class Service:
             settings,
             bytes=self.storage.used_bytes(id),
             demo=demo,
+            renamed=renamed,
             most_waiting=self.limits.queue,
         )
         if job is None:

@@ -4,6 +4,7 @@
     DATA/server.lock              held by the server that uses this folder
     DATA/incoming/                unfinished uploads and mixes; emptied at each start
     DATA/songs/ID/original.EXT    as uploaded
+    DATA/songs/ID/cover.jpg       a small copy of the cover in the upload
     DATA/songs/ID/excerpt.wav     what a preview separates
     DATA/songs/ID/listen/         16-bit copies for the mixer, of files without random access
     DATA/songs/ID/listen.json     where the stems are during separation

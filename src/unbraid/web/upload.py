@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import unicodedata
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from unbraid.web.limits import Limits
 from unbraid.web.refusals import Refusal
+from unbraid.web.shown import shown_name
 
 _FORM_BYTES = 64 << 10  # of everything except the file
 _FIELDS, _FIELD_BYTES = 20, 1000
@@ -29,7 +29,6 @@ _WRITE_BYTES = 1 << 20
 _DISK_EVERY = 16 << 20
 _GRACE_S = 10.0
 _DRAIN_BYTES, _DRAIN_S = 8 << 20, 2.0
-_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -247,19 +246,6 @@ class _Form:
 
     def _on_end(self) -> None:
         self._ended = True
-
-
-def shown_name(name: str) -> str:
-    """A client's file name in a form that is safe to show: without folders, one short line.
-
-    >>> shown_name("C:\\\\music\\\\so\\x00ng.mp3"), shown_name("../../../etc/passwd")
-    ('song.mp3', 'passwd')
-    >>> shown_name("..")
-    'song'
-    """
-    last = name.replace("\\", "/").rpartition("/")[2]
-    kept = "".join(c for c in last if unicodedata.category(c)[0] != "C").strip()
-    return kept[:_LONGEST_NAME].strip() if kept.strip(". ") else "song"
 
 
 def _boundary(request: Request) -> bytes:

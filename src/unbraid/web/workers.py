@@ -14,7 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from unbraid.web.choices import Model
-from unbraid.web.jobs import Job, JobStore, Live
+from unbraid.web.job import Job, Live
+from unbraid.web.jobs import JobStore
 from unbraid.web.limits import Limits
 from unbraid.web.messages import (
     Cancel,

@@ -17,7 +17,7 @@ export const at = (path) => (path.startsWith("/") ? ROOT + path.slice(1) : path)
 
 const AWAY = "The unbraid server does not answer. Is it still running?";
 
-/** GET, POST or DELETE; returns the JSON of the answer, or null. */
+/** GET, POST, PATCH or DELETE; returns the JSON of the answer, or null. */
 export async function call(method, path, body) {
   const options = { method, headers: {} };
   if (body !== undefined) {

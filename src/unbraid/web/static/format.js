@@ -52,7 +52,7 @@ export function partClass(part) {
   return `part-${KNOWN.includes(part) ? part : "residual"}`;
 }
 
-/** The name of a song without the ending of its file. */
+/** The name of a file without its ending. */
 export const songName = (name) => name.replace(/\.[a-z0-9]{2,4}$/i, "") || name;
 
 /** What is happening to a song. */

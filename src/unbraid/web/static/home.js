@@ -7,7 +7,7 @@ import { droppedFiles, songsOf } from "./files.js";
 import { drawIcons } from "./icons.js";
 import { libraryRow, WorkRow } from "./rows.js";
 import { Uploads } from "./uploads.js";
-import { counted, songName } from "./format.js";
+import { counted } from "./format.js";
 
 const PAGE = 50;
 const works = new Map(); // id -> WorkRow
@@ -19,6 +19,8 @@ const on = {
   cancel: (job) => attempt(() => call("POST", `/api/jobs/${job.id}/cancel`).then(showJob)),
   retry: (job) => attempt(() => call("POST", `/api/jobs/${job.id}/retry`).then(showJob)),
   remove: removeJob,
+  renamed: () => refreshLibrary(),
+  failed: (error) => attempt(() => { throw error; }),
   whole: (job) => attempt(() => call("POST", `/api/jobs/${job.id}/full`).then(showJob)),
   taken(job, row) {
     if (heard.ever.has(job.id)) { // its events were faster than the answer, and are newer
@@ -43,11 +45,11 @@ async function attempt(action) {
 
 async function removeJob(job) {
   const whole = job.status === "succeeded";
-  if (whole && !(await confirmed("sure", () => setText(byId("sure-title"), `Delete “${songName(job.name)}”?`)))) return;
+  if (whole && !(await confirmed("sure", () => setText(byId("sure-title"), `Delete “${job.title}”?`)))) return;
   await attempt(async () => {
     await call("DELETE", `/api/jobs/${job.id}`);
     forget(job.id);
-    announce(`${job.name} is deleted.`);
+    announce(`${job.title} is deleted.`);
     byId("songs").focus({ preventScroll: true });
   });
 }
@@ -63,12 +65,12 @@ function forget(id) {
 function showJob(job) {
   const row = works.get(job.id);
   if (job.status === "succeeded") {
-    if (row) announce(`${job.name} is ready.`);
+    if (row) announce(`${job.title} is ready.`);
     row?.remove();
     works.delete(job.id);
     refreshLibrary();
   } else {
-    if (row && row.job?.status !== "failed" && job.status === "failed") announce(`${job.name}: ${job.error}`);
+    if (row && row.job?.status !== "failed" && job.status === "failed") announce(`${job.title}: ${job.error}`);
     if (!row) addWork(job);
     works.get(job.id).update(job);
   }

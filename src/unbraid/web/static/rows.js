@@ -4,6 +4,7 @@ import { at } from "./api.js";
 import { Braid } from "./braid.js";
 import { h, setText } from "./dom.js";
 import { icon } from "./icons.js";
+import { renameIn } from "./rename.js";
 import { clock, dayOf, fileSize, partClass, partName, songName, stateOf } from "./format.js";
 
 const songUrl = (id) => at(`/songs/${encodeURIComponent(id)}`);
@@ -21,8 +22,8 @@ export class WorkRow {
     this.job = null;
     this.name = h("span", { class: "name", title: name }, songName(name));
     this.told = h("p", { class: "told" });
-    this.canvas = h("canvas", { class: "strands", role: "progressbar", "aria-label": `Progress of ${name}`,
-      "aria-valuemin": "0", "aria-valuemax": "100" });
+    this.canvas = h("canvas", { class: "strands", role: "progressbar",
+      "aria-label": `Progress of ${songName(name)}`, "aria-valuemin": "0", "aria-valuemax": "100" });
     this.actions = h("div", { class: "actions" });
     this.element = h("li", { class: "row" }, this.name, this.actions, this.told, this.canvas);
     this.braid = new Braid(this.canvas);
@@ -50,15 +51,15 @@ export class WorkRow {
     this.element.dataset.id = job.id;
     this.element.dataset.status = job.status;
     this.element.classList.toggle("failed", job.status === "failed");
-    setText(this.name, songName(job.name));
+    setText(this.name, job.artist ? `${job.title} – ${job.artist}` : job.title);
     this.element.dataset.position = job.position ?? "";
     setText(this.told, stateOf(job));
     this.canvas.hidden = over;
     this.progress(job.status === "running" ? job.progress || 0 : 0);
     this.offer(over ? "over" : "on", () => (over ? [
-      button("Try again", "retry", () => this.on.retry(this.job), { wordy: true, label: `Try ${job.name} again` }),
-      button("Remove", "trash", () => this.on.remove(this.job), { label: `Remove ${job.name}` }),
-    ] : [button("Stop", "close", () => this.on.cancel(this.job), { label: `Stop ${job.name}` })]));
+      button("Try again", "retry", () => this.on.retry(this.job), { wordy: true, label: `Try ${job.title} again` }),
+      button("Remove", "trash", () => this.on.remove(this.job), { label: `Remove ${job.title}` }),
+    ] : [button("Stop", "close", () => this.on.cancel(this.job), { label: `Stop ${job.title}` })]));
   }
 
   progress(fraction, { sent = null } = {}) {
@@ -81,25 +82,39 @@ export class WorkRow {
   }
 }
 
-/** A song that is ready. on: { remove, whole }. */
+/** The cover of a song, or a drawing in its place. */
+export const coverOf = (job) => (job.has_cover
+  ? h("img", { class: "cover", src: at(`/api/jobs/${encodeURIComponent(job.id)}/cover`), alt: "", loading: "lazy" })
+  : h("span", { class: "cover" }, icon("song")));
+
+/** A song that is ready. on: { remove, whole, renamed, failed }. */
 export function libraryRow(job, on) {
   const parts = job.parts.filter((part) => part !== "residual");
   const facts = [
+    job.artist ? h("span", { class: "artist" }, job.artist) : null,
     job.seconds_audio ? h("span", {}, clock(job.seconds_audio)) : null,
     job.created ? h("span", {}, dayOf(job.created)) : null,
     job.bytes ? h("span", { class: "size" }, fileSize(job.bytes)) : null,
     ...parts.map((part) => h("span", { class: `chip ${partClass(part)}` }, partName(part))),
+    h("span", {}, h("span", { class: "only-read" }, "Model "), job.settings.model),
   ];
-  if (job.settings?.preview) facts.unshift(h("span", { class: "badge" }, "20 seconds"));
+  if (job.settings.preview) facts.unshift(h("span", { class: "badge" }, "20 seconds"));
   if (job.demo) facts.unshift(h("span", { class: "badge" }, "Demo"));
+  const link = h("a", { href: songUrl(job.id) }, job.title);
+  const rename = button("Rename", "pencil", () => renameIn(link, job, {
+    done: on.renamed, failed: on.failed, back: rename,
+  }), { label: `Rename ${job.title}` });
+  link.addEventListener("keydown", (event) => { if (event.key === "F2") rename.click(); });
   const actions = [
-    job.settings?.preview
-      ? button("Whole song", "song", () => on.whole(job), { wordy: true, label: `Separate the whole of ${job.name}` })
+    job.settings.preview
+      ? button("Whole song", "song", () => on.whole(job), { wordy: true, label: `Separate the whole of ${job.title}` })
       : null,
-    button("Delete", "trash", () => on.remove(job), { label: `Delete ${job.name}` }),
+    rename,
+    button("Delete", "trash", () => on.remove(job), { label: `Delete ${job.title}` }),
   ];
   return h("li", { class: "row finished", dataset: { id: job.id, status: job.status } },
-    h("span", { class: "name", title: job.name }, h("a", { href: songUrl(job.id) }, songName(job.name))),
+    coverOf(job),
+    h("span", { class: "name", title: job.name }, link),
     h("div", { class: "actions" }, ...actions),
     h("p", { class: "told" }, ...facts));
 }

@@ -5,7 +5,8 @@ import { announce, byId, confirmed, h, onSchemeChange, setText } from "./dom.js"
 import { drawIcons } from "./icons.js";
 import { Mixer } from "./mixer.js";
 import { showAbout, showDownloads, showFacts } from "./downloads.js";
-import { songName, stateOf } from "./format.js";
+import { renameIn } from "./rename.js";
+import { stateOf } from "./format.js";
 
 const id = decodeURIComponent(location.pathname.split("/").filter(Boolean).at(-1) || "");
 const base = `/api/jobs/${encodeURIComponent(id)}`;
@@ -46,8 +47,9 @@ function showWork(job) {
 function show(job) {
   const was = page.job?.status;
   page.job = job;
-  document.title = `${songName(job.name)} · unbraid`;
-  setText(byId("name"), songName(job.name));
+  document.title = `${job.title} · unbraid`;
+  setText(byId("name"), job.title);
+  showTags(job);
   showFacts(job);
   showWork(job);
   if (was && was !== job.status) announce(stateOf(job));
@@ -61,6 +63,16 @@ function show(job) {
   byId("preview-note").hidden = !(done && job.settings.preview);
   byId("take").hidden = byId("about").hidden = !done || !page.mixer;
   if (done && page.mixer && was !== "succeeded") showRest(job);
+}
+
+function showTags(job) {
+  const told = [job.artist, job.album].filter(Boolean).join(" · ");
+  byId("by").hidden = !told;
+  setText(byId("by"), told);
+  byId("rename").hidden = false;
+  const cover = byId("cover");
+  cover.hidden = !job.has_cover;
+  if (job.has_cover && !cover.src) cover.src = at(`${base}/cover`);
 }
 
 async function openMixer() {
@@ -79,12 +91,15 @@ function showRest(job) {
 }
 
 function connectButtons() {
+  byId("rename").addEventListener("click", () => renameIn(byId("name"), page.job, {
+    done: show, failed: (error) => complain(error.message), back: byId("rename"),
+  }));
   byId("whole").addEventListener("click", () => attempt(async () => {
     const job = await call("POST", `${base}/full`);
     location.assign(at(`/songs/${encodeURIComponent(job.id)}`));
   }));
   byId("delete").addEventListener("click", async () => {
-    if (!(await confirmed("sure", () => setText(byId("sure-title"), `Delete “${songName(page.job.name)}”?`)))) return;
+    if (!(await confirmed("sure", () => setText(byId("sure-title"), `Delete “${page.job.title}”?`)))) return;
     await attempt(async () => {
       await call("DELETE", base);
       location.assign(at("/"));

@@ -1,0 +1,180 @@
+"""The routes of sound and files: parts, samples, mixes, downloads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import FastAPI, Query, Request
+from starlette.responses import FileResponse, Response, StreamingResponse
+
+from unbraid.audio.formats import FORMATS
+from unbraid.tracks.names import safe_name
+from unbraid.web.answers import ERRORS, file_answer
+from unbraid.web.archive import stream_zip
+from unbraid.web.covers import COVER, cover_tags
+from unbraid.web.http_rules import is_head, is_known
+from unbraid.web.job import Job
+from unbraid.web.mix import parse_gains, render_mix
+from unbraid.web.pcm import ORIGINAL, as_wav
+from unbraid.web.refusals import Refusal, not_found
+from unbraid.web.service import Service, not_ready
+from unbraid.web.shown import split_suffix
+
+_MEDIA = {
+    "wav": "audio/wav",
+    "flac": "audio/flac",
+    "mp3": "audio/mpeg",
+    "m4a": "audio/mp4",
+    "ogg": "audio/ogg",
+    "opus": "audio/ogg",
+}
+_LARGEST = 2**53  # whole numbers that JavaScript represents exactly
+_ASK_AGAIN = {"Cache-Control": "private, no-cache"}
+
+
+def add_sound(app: FastAPI, service: Service) -> None:
+    @app.get(
+        "/api/jobs/{id}/stems/{part}",
+        responses=ERRORS | file_answer(*_MEDIA.values(), "application/octet-stream"),
+        response_class=FileResponse,
+    )
+    def stem(request: Request, id: str, part: str, download: bool = False) -> Response:
+        """The file of a part, or `original`; ranges are supported."""
+        job = service.job(id)
+        path = service.part_file(job, part)
+        is_upload = part == ORIGINAL
+        name = safe_name(job.name) if is_upload else _file_name(job, part, path.suffix)
+        response = FileResponse(
+            path,
+            media_type="application/octet-stream" if is_upload else _MEDIA[path.suffix[1:]],
+            filename=name if download or is_upload else None,
+            stat_result=path.stat(),
+            headers=_ASK_AGAIN,
+        )
+        return _unless_known(request, response)
+
+    @app.get(
+        "/api/jobs/{id}/cover",
+        responses=ERRORS | file_answer("image/jpeg"),
+        response_class=FileResponse,
+    )
+    def cover(request: Request, id: str) -> Response:
+        """The cover in the uploaded file, as a JPEG of at most 512 pixels each way."""
+        path = service.storage.song(service.job(id).id) / COVER
+        if not path.is_file():
+            raise not_found("This song has no cover.")
+        response = FileResponse(
+            path, media_type="image/jpeg", stat_result=path.stat(), headers=_ASK_AGAIN
+        )
+        return _unless_known(request, response)
+
+    @app.get("/api/jobs/{id}/peaks", responses=ERRORS)
+    def peaks(id: str) -> FileResponse:
+        """Peaks, from which waveforms are drawn."""
+        path = service.storage.song(service.job(id).id) / "peaks.json"
+        if not path.is_file():
+            raise not_ready()
+        return FileResponse(path, media_type="application/json")
+
+    @app.get(
+        "/api/jobs/{id}/pcm/{part}",
+        responses=ERRORS | file_answer("audio/wav"),
+        response_class=Response,
+    )
+    def pcm(
+        id: str,
+        part: str,
+        start: Annotated[int, Query(ge=0, le=_LARGEST)],
+        count: Annotated[int, Query(ge=1, le=_LARGEST)],
+    ) -> Response:
+        """Some samples of a part as 16-bit wav, at most 30 s."""
+        samples, rate = service.samples(service.job(id), part, start, count)
+        return Response(as_wav(samples, rate), media_type="audio/wav")
+
+
+def add_downloads(app: FastAPI, service: Service) -> None:
+    @app.get(
+        "/api/jobs/{id}/mix",
+        responses=ERRORS | file_answer(*_MEDIA.values()),
+        response_class=Response,
+    )
+    def mix(
+        request: Request,
+        id: str,
+        gains: Annotated[str, Query(max_length=1000, description="such as drums:1,bass:0.5")],
+        format: Annotated[str, Query(json_schema_extra={"enum": list(FORMATS)})] = "wav",
+    ) -> Response:
+        """The sum of the parts, each with its gain."""
+        job = service.job(id)
+        if format not in FORMATS:
+            raise Refusal(422, "bad_format", f"A format is one of {', '.join(FORMATS)}.")
+        if job.status != "succeeded":
+            raise not_ready()
+        chosen = parse_gains(gains, job.facts.parts)
+        files = {service.part_sound(job, part): gain for part, gain in chosen.items()}
+        attached = _attached(_file_name(job, "mix", f".{format}"))
+        if is_head(request.scope):  # nothing is rendered for its length alone
+            return Response(media_type=_MEDIA[format], headers=attached)
+        target = service.storage.arriving().with_suffix(f".{format}")
+        tags = cover_tags(service.storage.song(job.id), next(iter(files)))
+        render_mix(files, target, format, job.facts.bit_depth, tags)
+        size = target.stat().st_size
+        return StreamingResponse(
+            _once(target),
+            media_type=_MEDIA[format],
+            headers={
+                "Content-Length": str(size),
+                **attached,
+            },
+        )
+
+    @app.get(
+        "/api/jobs/{id}/zip",
+        responses=ERRORS | file_answer("application/zip"),
+        response_class=StreamingResponse,
+    )
+    def archive(id: str) -> StreamingResponse:
+        """All parts in one zip."""
+        job = service.job(id)
+        if job.status != "succeeded":
+            raise not_ready()
+        paths = [(part, service.part_file(job, part)) for part in job.facts.parts]
+        files = {_file_name(job, part, path.suffix): path for part, path in paths}
+        name = f"{_bare_name(job)} (stems).zip"
+        return StreamingResponse(
+            stream_zip(files), media_type="application/zip", headers=_attached(name)
+        )
+
+
+def _unless_known(request: Request, response: FileResponse) -> Response:
+    """304 where the client has that file already."""
+    etag = response.headers["etag"]
+    if is_known(etag, request.headers.get("if-none-match")):
+        return Response(status_code=304, headers={"ETag": etag})
+    return response
+
+
+def _once(path: Path) -> Iterator[bytes]:
+    """The bytes of a file, which is then deleted, even if the client leaves early."""
+    with path.open("rb") as file:
+        with suppress(OSError):  # Windows does not remove an open file; the next start does
+            path.unlink()
+        while piece := file.read(1 << 18):
+            yield piece
+
+
+def _bare_name(job: Job) -> str:
+    return safe_name(split_suffix(job.name)[0], 150)
+
+
+def _file_name(job: Job, part: str, suffix: str) -> str:
+    preview = " (preview)" if job.settings.preview else ""
+    return f"{_bare_name(job)}{preview} - {part}{suffix}"
+
+
+def _attached(name: str) -> dict[str, str]:
+    quoted = FileResponse("", filename=name).headers["content-disposition"]
+    return {"Content-Disposition": quoted}
