@@ -12,7 +12,8 @@ from unbraid.engines.onnx.run import OnnxModel
 from unbraid.engines.ready import as_model
 from unbraid.errors import ModelError, SettingsError
 from unbraid.models.base import SeparationModel, TensorModel
-from unbraid.zoo.open import ONNX_SUFFIX, licence_of
+from unbraid.zoo.open import licence_of
+from unbraid.zoo.public.onnx_graph import is_exported
 
 __all__ = ["ReadyModel", "prepare_model"]
 
@@ -62,7 +63,7 @@ def prepare_model(
         ModelError: if no model has that name, or its file is refused.
     """
     if isinstance(model, (str, Path)):
-        exported = Path(model).suffix == ONNX_SUFFIX
+        exported = is_exported(Path(model))
         place = "cpu" if exported and device == "auto" else choose_device(device)
         check_precision(precision, place)
         if exported and precision not in ("auto", "fp32"):

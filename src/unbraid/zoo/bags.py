@@ -16,6 +16,8 @@ from unbraid.zoo.public.systems import stem_in
 
 _MOST_BYTES = 64 << 10
 _SUFFIXES = (".th", ".pth", ".safetensors")
+_FURTHER = (".onnx", ".ckpt")
+"""Of files that count where no other has the name: exports and checkpoints lie next to models."""
 
 
 @dataclass(frozen=True)
@@ -118,15 +120,16 @@ def find_in_folder(folder: Path, name: str) -> Path:
     """
     if not NAME.fullmatch(name):
         raise CheckpointError(f"{folder}: {name!r:.80} is not a model name")
-    found = sorted(
+    named = sorted(
         path
         for path in folder.iterdir()
-        if path.suffix in _SUFFIXES
-        and (path.stem == name or re.fullmatch(rf"{re.escape(name)}-[0-9a-f]{{8}}", path.stem))
+        if path.stem == name or re.fullmatch(rf"{re.escape(name)}-[0-9a-f]{{8}}", path.stem)
     )
+    found = [path for path in named if path.suffix in _SUFFIXES]
     bags = [path for path in (folder / f"{name}.yaml", folder / f"{name}.yml") if path.is_file()]
     if not found and bags:
         return bags[0]
+    found = found or [path for path in named if path.suffix in _FURTHER]
     if not found:
         raise CheckpointError(
             f"{folder}: no model {name!r} in it; there are "
@@ -156,12 +159,21 @@ def _bags_in(folder: Path) -> list[Path]:
 
 
 def stem_files(folder: Path) -> list[Path]:
-    """The models in a folder, if each is of one stem and named after it, and no YAML joins them."""
+    """The models in a folder, if each is of one stem and named after it, and no YAML joins them.
+
+    Graphs in ONNX may have their mixer with them, mixer.ckpt.
+    """
     if _bags_in(folder):
         return []
     found = sorted(path for path in folder.iterdir() if path.suffix in _SUFFIXES)
+    mixer = []
+    if not found:
+        found = sorted(folder.glob("*.onnx"))
+        mixer = sorted(folder.glob("mixer.ckpt"))
     stems = [stem_in(path.name) for path in found]
-    return found if len(found) > 1 and "stem" not in stems and len(set(stems)) == len(stems) else []
+    if len(found) < 2 or "stem" in stems or len(set(stems)) < len(stems):
+        return []
+    return found + mixer
 
 
 def only_in_folder(folder: Path) -> str:

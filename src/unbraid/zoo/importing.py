@@ -12,7 +12,7 @@ from unbraid.errors import CheckpointError, SettingsError
 from unbraid.zoo.catalog import load_catalog
 from unbraid.zoo.checkpoint import CheckpointInfo, read_info, save_arrays
 from unbraid.zoo.joined import join_models
-from unbraid.zoo.open import find_model, licence_of, open_model
+from unbraid.zoo.open import find_model, licence_of, open_model, open_part
 from unbraid.zoo.stored import StoredModel
 
 
@@ -41,8 +41,10 @@ def import_model(
     for path in paths:
         if path.suffix in (".yaml", ".yml"):
             raise CheckpointError(f"{path}: a bag of files; import its members one by one")
-    models = [open_model(path) for path in paths]
-    model = models[0] if len(models) == 1 else join_models(target, models)
+    if len(paths) == 1:
+        model = open_model(paths[0])
+    else:
+        model = join_models(target, [open_part(path) for path in paths])
     halves = {weight.kind for weight in model.weights.values()} == {"F16"}
     save_arrays(
         target,

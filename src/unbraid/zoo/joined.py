@@ -5,7 +5,8 @@ wiener: 1                                iterations of a Wiener filter behind th
 
 A folder with a file for each stem, named after it (vocals.pth, drums-9619578f.pth, ...), opens
 likewise. Networks of Open-Unmix become one Open-Unmix, with its own filter of one iteration unless
-`wiener` says otherwise; all others are joined by `models/compose/per_stem.py`, without a filter.
+`wiener` says otherwise; those of KUIELAB-MDX-Net become one with the mixer that is with them; all
+others are joined by `models/compose/per_stem.py`, without a filter.
 """
 
 from __future__ import annotations
@@ -22,9 +23,12 @@ from unbraid.models.compose.wiener import WienerConfig
 from unbraid.models.registry import Member
 from unbraid.zoo.chains import NAME
 from unbraid.zoo.hashes import Digest
+from unbraid.zoo.public.systems import MIXER
 from unbraid.zoo.stored import Renamed, StoredModel, StoredTensor
 
-UNMIX = "open_unmix"
+UNMIX, MDX = "open_unmix", "mdx_net"
+_MIXED = ("bass", "drums", "other", "vocals")
+"""Stems in the order of the published mixers."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,12 @@ def _joined(
     models: Sequence[StoredModel], wiener: int | None
 ) -> tuple[str, Any, Mapping[str, StoredTensor]]:
     """Architecture, config and weights of the whole."""
+    mixers = [model for model in models if model.architecture == MIXER]
+    models = [model for model in models if model.architecture != MIXER]
     if any(model.config is None or model.members for model in models):
         raise ModelError("exported models, and models made of several files, are not joined")
+    if mixers:
+        return _one_mdx_net(models, mixers, wiener)
     if (unmix := _one_unmix(models, 1 if wiener is None else wiener)) is not None:
         parts = [
             Renamed(model.weights, removed="nets.0.", added=f"nets.{index}.")
@@ -114,10 +122,41 @@ def _one_unmix(models: Sequence[StoredModel], wiener: int) -> Any:
     return made.pop() if len(made) == 1 and len(stems) == len(models) else None
 
 
+def _one_mdx_net(
+    models: Sequence[StoredModel], mixers: Sequence[StoredModel], wiener: int | None
+) -> tuple[str, Any, Mapping[str, StoredTensor]]:
+    """One KUIELAB-MDX-Net of its networks and their mixer."""
+    if len(mixers) > 1 or wiener or {model.architecture for model in models} != {MDX}:
+        raise ModelError("one mixer belongs to networks of KUIELAB-MDX-Net, without a filter")
+    if sorted(model.config.stems for model in models) != [(stem,) for stem in _MIXED]:
+        raise ModelError(f"a mixer belongs to the four networks {', '.join(_MIXED)}")
+    models = sorted(models, key=lambda model: model.config.stems)
+    changes = {
+        "stems": _MIXED,
+        "n_ffts": tuple(size for model in models for size in model.config.n_ffts),
+        "mixer": True,
+    }
+    made = {dataclasses.replace(model.config, **changes) for model in models}
+    if len(made) > 1:
+        raise ModelError(
+            "the four networks of this mixer differ in more than their STFT (those of leaderboard "
+            "B do): they run without the mixer, from a folder without it"
+        )
+    config, (mixer,) = made.pop(), mixers
+    outputs = len(_MIXED) * config.audio_channels
+    if mixer.weights["mixer.weight"].shape != (outputs, outputs + config.audio_channels):
+        raise ModelError("a mixer for other numbers of stems and channels")
+    parts = [
+        Renamed(model.weights, removed="nets.0.", added=f"nets.{index}.")
+        for index, model in enumerate(models)
+    ]
+    return MDX, config, Together([*parts, mixer.weights])
+
+
 class Together(Mapping[str, StoredTensor]):
     """The weights of several models, whose names differ."""
 
-    def __init__(self, parts: Sequence[Renamed]) -> None:
+    def __init__(self, parts: Sequence[Mapping[str, StoredTensor]]) -> None:
         self._parts = parts
 
     def __getitem__(self, name: str) -> StoredTensor:

@@ -3,7 +3,7 @@
 name     bundled ("mini"), or public ("mdx", "e51eebcc"): downloaded once into the cache
 file     unbraid's own, a public .th, .ckpt or .safetensors, or the YAML of a bag, recognized by
          content; plain weights need the YAML of their settings next to them or as `config`;
-         FILE.onnx, as `unbraid export` writes it
+         FILE.onnx, as `unbraid export` or the authors of KUIELAB-MDX-Net write it
 folder   with one model or bag, or with a model of one stem in each file, named after it;
          FOLDER/NAME picks one of several
 """
@@ -35,9 +35,11 @@ from unbraid.zoo.download import CannotFetch, OnDownload, cache_dir, fetch
 from unbraid.zoo.hashes import Digest
 from unbraid.zoo.header import read_info, read_metadata, stored_tensors
 from unbraid.zoo.joined import JoinedRecipe, join_models
+from unbraid.zoo.public.mdx_onnx import open_graph
+from unbraid.zoo.public.onnx_graph import ONNX_SUFFIX, is_exported
 from unbraid.zoo.public.package import naming
 from unbraid.zoo.public.safetensors import read_public_safetensors
-from unbraid.zoo.public.systems import stored_system
+from unbraid.zoo.public.systems import MIXER, stored_mixer, stored_system
 from unbraid.zoo.public.th import is_package, package_of, read_torch_file
 from unbraid.zoo.public.torch_legacy import LEGACY_START
 from unbraid.zoo.public.weights import bare_weights, find_settings, stored_weights
@@ -50,11 +52,9 @@ __all__ = [
     "list_models",
     "open_file",
     "open_model",
+    "open_part",
     "pull",
 ]
-
-ONNX_SUFFIX = ".onnx"
-"""Suffix of exported models; the format has no signature to recognize it by."""
 
 _YAML = (".yaml", ".yml")
 _MOST_NESTED = 2
@@ -64,8 +64,9 @@ _log = logging.getLogger("unbraid")
 def list_models() -> list[ModelCard]:
     """Cards of all named models: bundled, public bags, public single models."""
     catalog = load_catalog()
+    models = [name for name, model in catalog.models.items() if model.stems]  # a mixer has none
     return [bundled_card(path) for path in bundled_files().values()] + [
-        public_card(name) for name in (*catalog.bags, *catalog.models)
+        public_card(name) for name in (*catalog.bags, *models)
     ]
 
 
@@ -90,8 +91,8 @@ def open_model(
     if path is None:
         return _open_public(str(name), on_download)
     if path.is_dir():
-        return join_models(path, [open_file(file) for file in stem_files(path)])
-    if path.suffix == ONNX_SUFFIX:
+        return join_models(path, [open_part(file) for file in stem_files(path)])
+    if is_exported(path):
         return StoredModel("exported", None, {}, path, Digest([path]))
     if path.suffix in _YAML:
         return _open_yaml(path, _MOST_NESTED, on_download)
@@ -99,18 +100,33 @@ def open_model(
 
 
 def open_file(path: Path, config: Path | None = None) -> StoredModel:
-    """The model in a file, recognized by its first bytes and not by its name.
+    """The model in a file, recognized by its first bytes and not by its name (ONNX: its ending).
 
     Args:
         config: the YAML for a file of plain weights.
     Raises:
         CheckpointError: if it is damaged, refused, or not a model.
     """
+    model = open_part(path, config)
+    if model.architecture == MIXER:
+        raise CheckpointError(
+            f"{path}: the mixer of a KUIELAB-MDX-Net, which is not a model by itself; put it into one "
+            "folder with the four networks and open the folder"
+        )
+    return model
+
+
+def open_part(path: Path, config: Path | None = None) -> StoredModel:
+    """As `open_file`; but the mixer of a KUIELAB-MDX-Net, too, for `join_models`."""
+    if path.suffix == ONNX_SUFFIX:
+        return open_graph(path, config)
     start = _first_bytes(path)
     if start.startswith((b"PK\x03\x04", b"PK\x05\x06", LEGACY_START)):
         content = read_torch_file(path)
         if is_package(content):
             return package_of(path, content).stored()
+        if (mixer := stored_mixer(path, content)) is not None:
+            return mixer
         if config is None and (system := stored_system(path, content)) is not None:
             return system
         return _open_weights(path, _tensors(path, content), config)
@@ -178,7 +194,7 @@ def _open_public(name: str, on_download: OnDownload | None) -> StoredModel:
             return _open_chain(name, recipe, links)
         files = [cache_dir() / catalog.models[member].file_name for member in recipe.models]
         if isinstance(recipe, JoinedRecipe):
-            return join_models(name, [open_file(file) for file in files], recipe.wiener)
+            return join_models(name, [open_part(file) for file in files], recipe.wiener)
         return _open_bag(name, recipe, files)
     return open_file(cache_dir() / catalog.models[name].file_name)
 
@@ -207,7 +223,7 @@ def _open_yaml(path: Path, left: int, on_download: OnDownload | None) -> StoredM
         members = [find_in_folder(path.parent, member) for member in recipe.models]
         return _open_bag(path, recipe, members)
     if isinstance(recipe, JoinedRecipe):
-        models = [open_file(find_in_folder(path.parent, name)) for name in recipe.models]
+        models = [open_part(find_in_folder(path.parent, name)) for name in recipe.models]
         return join_models(path, models, recipe.wiener)
     if left == 0:
         raise CheckpointError(
@@ -271,7 +287,7 @@ def licence_of(name: str | Path) -> str:
         return public_card(str(name)).licence
     if path is not None and path in bundled_files().values():
         return bundled_licence(path)
-    if path is None or path.suffix in (*_YAML, ONNX_SUFFIX):
+    if path is None or path.suffix in _YAML:
         return ""
     if (known := load_catalog().by_file(path.name)) is not None:
         return known.licence

@@ -208,7 +208,7 @@ def test_what_cannot_be_exported_is_told(model, tmp_path):
 def test_files_that_are_no_exports_are_refused(file, tmp_path):
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"no graph at all")
-    with pytest.raises(CheckpointError, match="onnxruntime cannot read"):
+    with pytest.raises(CheckpointError, match="refused"):
         unbraid.load_model(broken)
     graph = onnx.load(file)
     for text, message in [
@@ -222,7 +222,7 @@ def test_files_that_are_no_exports_are_refused(file, tmp_path):
             unbraid.load_model(broken)
     del graph.metadata_props[:]
     onnx.save(graph, broken)
-    with pytest.raises(CheckpointError, match="not one that unbraid exported"):
+    with pytest.raises(CheckpointError, match="neither a file of unbraid export"):
         unbraid.load_model(broken)
 
 

@@ -43,9 +43,30 @@ _V1_CHANGES = {"demucs.model.Demucs": {"resample": False, "epsilon": 0.0}}
 """Class of a file of Demucs v1 -> how its settings differ from those of v2 with such weights."""
 
 
-def stored_system(path: Path, content: Any) -> StoredModel | None:
+MIXER = "mdx_mixer"
+"""Architecture of a `StoredModel` that is not a model: the last layer of a KUIELAB-MDX-Net."""
+
+_MIXERS = {"linear.weight", "mixing_layer.weight"}
+
+
+def stored_mixer(path: Path, content: Any) -> StoredModel | None:
+    """The mixer that joins the networks of a KUIELAB-MDX-Net; None if the file is none."""
+    state = content.get("state_dict", content) if isinstance(content, dict) else None
+    if not isinstance(state, dict) or len(state) != 1 or not _MIXERS.issuperset(state):
+        return None
+    (weight,) = state.values()
+    if not is_float(weight) or len(weight.shape) != 2:
+        return None
+    return StoredModel(MIXER, None, {"mixer.weight": weight}, path, Digest([path]))
+
+
+def stored_system(
+    path: Path, content: Any, changes: Mapping[str, Any] | None = None
+) -> StoredModel | None:
     """The model in the content of a torch file; None if it is not one of these systems.
 
+    Args:
+        changes: settings that are known better than from the weights.
     Raises:
         CheckpointError: if the weights do not fit the recognized system.
     """
@@ -54,7 +75,7 @@ def stored_system(path: Path, content: Any) -> StoredModel | None:
         if found is None:
             return None
         system, state = found
-        own = _separator_settings(path, system.architecture)
+        own = _separator_settings(path, system.architecture) | dict(changes or {})
         system = replace(system, settings={**system.settings, **own})
         try:
             config = make_config(system.architecture, system.settings)

@@ -25,6 +25,7 @@ import numpy as np
 
 from unbraid.errors import CheckpointError
 from unbraid.zoo.public.crc32c import masked_crc32c
+from unbraid.zoo.public.protobuf import Buffer, Reader
 from unbraid.zoo.stored import KINDS, StoredTensor
 
 _MOST_INDEX_BYTES = 16 << 20
@@ -85,11 +86,11 @@ def _entries(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     footer = content[-_FOOTER_BYTES:]
     if len(footer) < _FOOTER_BYTES or int.from_bytes(footer[-8:], "little") != _MAGIC:
         raise CheckpointError("not an index of TensorFlow: its last bytes differ")
-    reader = _Reader(footer)
+    reader = Reader(footer)
     reader.varint(), reader.varint()  # the place of the metaindex block, which is empty
     previous, end = None, 0
     for _, handle in _block(content, reader.varint(), reader.varint()):
-        where = _Reader(handle)
+        where = Reader(handle)
         start, size = where.varint(), where.varint()
         if start < end:
             raise CheckpointError("blocks that overlap")
@@ -115,54 +116,13 @@ def _block(content: bytes, start: int, size: int) -> Iterator[tuple[bytes, bytes
     stop = size - 4 * (restarts + 1)
     if stop < 0:
         raise CheckpointError("a block of impossible size")
-    reader, key = _Reader(block[:stop]), b""
+    reader, key = Reader(block[:stop]), b""
     while not reader.done:
         shared, rest, length = reader.varint(), reader.varint(), reader.varint()
         if shared > len(key) or shared + rest > _LONGEST_NAME:
             raise CheckpointError("a key of impossible length")
-        key = key[:shared] + reader.take(rest)
-        yield key, reader.take(length)
-
-
-class _Reader:
-    """Reads numbers and bytes from the front."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content, self._at = content, 0
-
-    @property
-    def done(self) -> bool:
-        return self._at == len(self._content)
-
-    def take(self, count: int) -> bytes:
-        if count > len(self._content) - self._at:
-            raise CheckpointError("an entry that reaches beyond its block")
-        self._at += count
-        return self._content[self._at - count : self._at]
-
-    def varint(self) -> int:
-        """Seven bits a byte, lowest first; below 2^63."""
-        value = 0
-        for shift in range(0, 63, 7):
-            (byte,) = self.take(1)
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value
-        raise CheckpointError("a number of too many bytes")
-
-    def fields(self) -> Iterator[tuple[int, int | bytes]]:
-        """Fields of a protobuf: number and value."""
-        while not self.done:
-            tag = self.varint()
-            kind = tag & 7
-            if kind == 0:
-                yield tag >> 3, self.varint()
-            elif kind == 2:
-                yield tag >> 3, self.take(self.varint())
-            elif kind == 5:
-                yield tag >> 3, int.from_bytes(self.take(4), "little")
-            else:
-                raise CheckpointError(f"a field of kind {kind}")
+        key = key[:shared] + bytes(reader.take(rest))
+        yield key, bytes(reader.take(length))
 
 
 @dataclass(frozen=True)
@@ -178,36 +138,42 @@ class _Place:
 
 
 def _place(value: bytes) -> _Place:
-    found: dict[int, int | bytes] = {1: 0, 2: b"", 3: 0, 4: 0, 5: 0}
-    for number, content in _Reader(value).fields():
+    found: dict[int, int | Buffer] = {1: 0, 2: b"", 3: 0, 4: 0, 5: 0}
+    for number, content in Reader(value).fields():
         if number not in range(1, 7):
             raise CheckpointError("a tensor in slices, or of a newer format")
-        if isinstance(content, bytes) != (number == 2):
+        if isinstance(content, int) == (number == 2):
             raise CheckpointError("an entry with a field of the wrong kind")
         found[number] = content
     kind, shape = found[1], found[2]
-    if kind not in _TYPES or not isinstance(shape, bytes) or 6 not in found:
+    if kind not in _TYPES or isinstance(shape, int) or 6 not in found:
         raise CheckpointError(
             f"TensorFlow's type {kind!r}; only float32 and int64 with a checksum are read"
         )
-    shard, start, size, checksum = (int(found[number]) for number in (3, 4, 5, 6))
-    return _Place(_TYPES[int(kind)], _shape(shape), shard, start, size, checksum)
+    shard, start, size, checksum = (_number(found[number]) for number in (3, 4, 5, 6))
+    return _Place(_TYPES[_number(kind)], _shape(shape), shard, start, size, checksum)
 
 
-def _shape(content: bytes) -> tuple[int, ...]:
+def _number(value: int | Buffer) -> int:
+    if not isinstance(value, int):
+        raise CheckpointError("an entry with a field of the wrong kind")
+    return value
+
+
+def _shape(content: Buffer) -> tuple[int, ...]:
     lengths: list[int] = []
-    for number, dimension in _Reader(content).fields():
-        if number != 2 or not isinstance(dimension, bytes) or len(lengths) == _MOST_DIMENSIONS:
+    for number, dimension in Reader(content).fields():
+        if number != 2 or isinstance(dimension, int) or len(lengths) == _MOST_DIMENSIONS:
             raise CheckpointError("a tensor of impossible shape")
-        sizes = [size for field, size in _Reader(dimension).fields() if field == 1]
+        sizes = [size for field, size in Reader(dimension).fields() if field == 1]
         lengths.append(int(sizes[-1]) if sizes and isinstance(sizes[-1], int) else 0)
     return tuple(lengths)
 
 
 def _shards(index: Path, header: bytes) -> list[tuple[Path, int]]:
     """The files with data, and their sizes."""
-    found: dict[int, int | bytes] = {1: 0, 2: 0}
-    found.update(_Reader(header).fields())
+    found: dict[int, int | Buffer] = {1: 0, 2: 0}
+    found.update(Reader(header).fields())
     count = found[1]
     if not isinstance(count, int) or not 1 <= count <= _MOST_SHARDS or found[2] != 0:
         raise CheckpointError(f"a bundle of 1 to {_MOST_SHARDS} little-endian files is read")

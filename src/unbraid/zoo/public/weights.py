@@ -67,7 +67,7 @@ def find_settings(path: Path, given: Path | None) -> Settings:
     Raises:
         CheckpointError: if it is missing, or cannot be used.
     """
-    found = given or _beside(path)
+    found = given or settings_beside(path)
     if found is None:
         raise CheckpointError(
             f"{path}: plain weights, without the settings of their network; give the YAML file "
@@ -78,8 +78,8 @@ def find_settings(path: Path, given: Path | None) -> Settings:
         return read_settings(content)
 
 
-def _beside(path: Path) -> Path | None:
-    """NAME.yaml, config_NAME.yaml, NAME_config.yaml or NAME.ckpt.yaml next to NAME.ckpt."""
+def settings_beside(path: Path) -> Path | None:
+    """NAME.yaml, config_NAME.yaml, NAME_config.yaml or NAME.ckpt.yaml next to NAME.ckpt, if any."""
     stem = path.stem
     for name in (stem, f"config_{stem}", f"{stem}_config", path.name):
         for suffix in _SUFFIXES:

@@ -1,0 +1,134 @@
+"""Renew the stored files of classic systems whose code is a repository, and what they give.
+
+Code and environment of each system, and its command:
+
+    kuielab/mdx-net@bbd46db, torch==2.13.0 onnx onnxscript onnxruntime pytorch-lightning
+
+        python tests/reference/make_repository_files.py mdx_net CHECKOUT
+
+Small networks with random weights are saved by the authors' own code, which also computes what
+they make of a deterministic input. Modules that this code imports and does not need here are empty.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from reference.generator import uniform
+
+HERE = Path(__file__).parent / "classic_files"
+
+
+def stand_in(name: str, **members: Any) -> None:
+    """An empty module, but for these members."""
+    module = types.ModuleType(name)
+    module.__dict__.update(members)
+    sys.modules[name] = module
+
+
+def mixture(channels: int, samples: int) -> np.ndarray:
+    """(channels, samples), float32."""
+    values = 0.4 * uniform("input", channels * samples)
+    return values.astype(np.float32).reshape(channels, samples)
+
+
+# --- KUIELAB-MDX-Net: graphs in ONNX ------------------------------------------------------------
+
+SMALL = {"dim_f": 32, "dim_t": 16, "n_fft": 128, "hop_length": 32, "num_blocks": 5, "g": 3, "l": 2,
+         "bn": 4}  # fmt: skip
+ONE = {**SMALL, "num_blocks": 3, "g": 2, "l": 1, "bn": 0}
+"""One layer along frequency in place of two, with a bias."""
+FLAT = {"dim_f": 2048, "dim_t": 12, "hop_length": 1024, "num_blocks": 3, "g": 2, "l": 1,
+        "bn": None}  # fmt: skip
+"""Without layers along frequency: tiny, and yet as many bins as in the published ones."""
+N_FFTS = {"bass": 16384, "drums": 4096, "other": 8192, "vocals": 6144}
+
+
+def mdx_net() -> None:
+    """mdx/STEM.onnx with its settings, mdx/flat/STEM.onnx without, and a mixer for these."""
+    import pytorch_lightning  # noqa: F401  before the empty modules: it looks for the real ones
+    import torch
+
+    stand_in("omegaconf", OmegaConf=None)
+    stand_in("src.utils.utils", sdr=None)
+    stft, istft = torch.stft, torch.istft
+    torch.stft = lambda *a, **k: torch.view_as_real(stft(*a, **{**k, "return_complex": True}))
+    torch.istft = lambda z, *a, **k: istft(torch.view_as_complex(z.contiguous()), *a, **k)
+    from src.callbacks.onnx_callback import MakeONNXCallback
+    from src.models.mdxnet import ConvTDFNet, Mixer
+
+    folder = HERE / "mdx"
+    (folder / "flat").mkdir(parents=True, exist_ok=True)
+    export = torch.onnx.export
+    torch.onnx.export = lambda *a, **k: export(*a, **k, dynamo=False)  # the exporter of its time
+    outputs = {}
+
+    def save(path: Path, stem: str, settings: dict[str, Any]) -> np.ndarray:
+        net = ConvTDFNet(
+            target_name=stem, lr=0, optimizer="rmsprop", dim_c=4, k=3, bias=settings is ONE,
+            overlap=settings["n_fft"] // 2, ckpt=None, **settings,
+        )  # fmt: skip
+        shake(net)
+        net.ckpt = None  # the callback reads every argument
+        MakeONNXCallback(f"{path.parent}/").on_save_checkpoint(_Trainer(), net, {})
+        (path.parent / f"epoch_0/{stem}.onnx").rename(path)
+        (path.parent / "epoch_0").rmdir()
+        mixed = torch.from_numpy(mixture(2, net.chunk_size))[None]
+        with torch.no_grad():
+            return net.eval().istft(net(net.stft(mixed)))[0].numpy()
+
+    for stem, settings in (("vocals", SMALL), ("bass", ONE)):
+        outputs[stem] = save(folder / f"{stem}.onnx", stem, settings)
+        (folder / f"{stem}.yaml").write_text(
+            f"_target_: src.models.mdxnet.ConvTDFNet\n\ntarget_name: '{stem}'\n"
+            + "".join(f"{key}: {json.dumps(value)}\n" for key, value in settings.items())
+        )
+    flat = [
+        save(folder / "flat" / f"{stem}.onnx", stem, {**FLAT, "n_fft": n_fft})
+        for stem, n_fft in N_FFTS.items()
+    ]
+    mixer = Mixer.__new__(Mixer)
+    torch.nn.Module.__init__(mixer)
+    mixer.linear = torch.nn.Linear(10, 8, bias=False)
+    torch.save({"linear.weight": mixer.linear.weight.detach()}, folder / "flat" / "mixer.ckpt")
+    mixer.mixing_layer, mixer.dim_s, mixer.chunk_size = mixer.linear, 4, flat[0].shape[-1]
+    heard = np.stack([*flat, mixture(2, mixer.chunk_size)])
+    with torch.no_grad():
+        outputs["mixed"] = mixer(torch.from_numpy(heard)[None])[0].numpy()[..., ::32]
+    np.savez_compressed(folder / "outputs.npz", **outputs)
+
+
+class _Trainer:
+    """What the callback asks of a trainer: nothing."""
+
+
+def shake(net: Any) -> None:
+    """Leave no weight or statistic as it starts."""
+    import torch
+
+    torch.manual_seed(11)
+    for name, value in net.state_dict().items():
+        if value.is_floating_point() and name not in ("window", "freq_pad"):
+            value.add_(0.1 * torch.rand_like(value))
+    net.eval()
+
+
+MAKERS: dict[str, Callable[[], None]] = {"mdx_net": mdx_net}
+
+
+def main() -> None:
+    name, checkout = sys.argv[1:]
+    sys.path.insert(0, checkout)
+    MAKERS[name]()
+
+
+if __name__ == "__main__":
+    main()
