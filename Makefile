@@ -7,6 +7,7 @@ KERNELS := $(wildcard src/unbraid/engines/native/build.py src/unbraid/engines/na
 DEMO   := demo/Karissa Hobbs - Lets Go Fishin.ogg
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+unexport PYTHONDONTWRITEBYTECODE # tests start hundreds of interpreters, which share compiled modules
 
 .PHONY: help demo test check format bench docs picture clean
 
