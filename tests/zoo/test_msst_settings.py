@@ -75,7 +75,6 @@ def test_a_roformer_of_one_stem_has_the_other_instrument_as_its_complement(tmp_p
     assert found.config["segment_s"] == 8.0
     assert found.config["mask_hidden_layers"] == 2
     assert found.config["silence_dc"] is True
-    assert found.overlap == 0.5
     assert found.config["normalize"] is False
 
 

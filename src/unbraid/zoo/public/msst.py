@@ -1,8 +1,8 @@
 """The settings files of community models: the YAML of Music-Source-Separation-Training (MSST).
 
 Sections: `audio` (chunk_size, sample_rate), `model` (arguments of the network), `training`
-(instruments, target_instrument), `inference` (chunk_size, num_overlap, normalize). Most files do
-not name the network; it is recognized by the arguments.
+(instruments, target_instrument), `inference` (chunk_size, normalize; its num_overlap is
+left to `--overlap`). Most files do not name the network; it is recognized by the arguments.
 """
 
 from __future__ import annotations
@@ -25,13 +25,11 @@ class Settings:
     Attributes:
         architecture, config: as `models.registry.make_config` takes them.
         complement: name of the residual, if the model estimates one stem of two; "" else.
-        overlap: fraction of a segment shared with the next one.
     """
 
     architecture: str
     config: dict[str, Any]
     complement: str
-    overlap: float
 
 
 def read_settings(content: Mapping[str, Any]) -> Settings:
@@ -67,13 +65,7 @@ def read_settings(content: Mapping[str, Any]) -> Settings:
             f"its network makes {heads} stems, but training names {len(stems)}: {', '.join(stems)}"
         )
     rest = [name for name in instruments if name not in stems]
-    overlaps = inference.get("num_overlap", 4)
-    return Settings(
-        architecture,
-        config,
-        complement=_complement(stems, rest),
-        overlap=1 - 1 / max(1.0, _number(overlaps, "inference.num_overlap")),
-    )
+    return Settings(architecture, config, complement=_complement(stems, rest))
 
 
 def _kind(content: Mapping[str, Any], model: Mapping[str, Any], training: Mapping[str, Any]) -> str:
