@@ -23,7 +23,11 @@ def job(service) -> str:
 def readable(client, job: str) -> list[str]:
     """Every route that GET reads, filled in."""
     schema = client.get("/openapi.json").json()["paths"]
-    query = {"pcm": "?start=0&count=100", "mix": "?gains=drums:1"}
+    query = {
+        "pcm": "?start=0&count=100",
+        "mix": "?gains=drums:1",
+        "api/zip": f"?ids={job.rpartition('/')[2]}",
+    }
     found = ["/", "/openapi.json", "/docs", "/favicon.ico", "/songs/x"]
     for path, methods in schema.items():
         if "get" in methods:

@@ -51,6 +51,42 @@ def test_a_job_that_ran_when_the_server_died_waits_again_in_its_old_place(tmp_pa
     second.close()
 
 
+def order(store: JobStore) -> str:
+    return "".join(job.id for job in store.with_status("queued"))
+
+
+def test_a_moved_job_takes_its_position_and_the_others_keep_their_order(store):
+    add(store, *"abcde")
+    for id, position, wanted in (
+        *(("d", 1, "dabce"), ("a", 5, "dbcea"), ("c", 2, "dcbea")),
+        *(("e", 10**9, "dcbae"), ("e", 5, "dcbae"), ("d", 0, "dcbae")),
+    ):
+        assert store.move(id, position) and order(store) == wanted
+        assert [store.position(store.get(id)) for id in wanted] == [1, 2, 3, 4, 5]
+    add(store, "f")
+    assert order(store) == "dcbaef"
+    assert [store.claim().id for _ in range(6)] == list("dcbaef")
+
+
+def test_only_jobs_that_wait_are_moved(store):
+    add(store, *"abc")
+    store.claim()
+    assert not store.move("a", 2) and not store.move("nobody", 1)
+    assert store.move("c", 1) and order(store) == "cb"
+    store.requeue("a")  # the one that ran comes back before them, as ever
+    assert order(store) == "acb"
+
+
+def test_the_order_of_the_queue_outlives_the_server(tmp_path):
+    first = JobStore(tmp_path / "jobs.sqlite3")
+    add(first, *"abc")
+    first.move("c", 1)
+    second = JobStore(tmp_path / "jobs.sqlite3")
+    assert order(second) == "cab"
+    first.close()
+    second.close()
+
+
 def test_a_job_is_claimed_once(store):
     add(store, "a")
     assert store.claim() is not None and store.claim() is None

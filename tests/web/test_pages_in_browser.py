@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+import zipfile
 
 import pytest
 from page_server import DEMO, PageServer, excerpt, tagged_excerpt
@@ -204,6 +205,68 @@ def test_search_finds_songs_and_deleting_asks_first(browser, server, songs):
     wait_for_library(browser, "Second take")
     assert [job["name"] for job in server.jobs()] == ["Second take.wav"]
     assert browser.complaints() == []
+
+
+def test_songs_wait_in_the_order_chosen_and_can_be_moved(browser, server, tmp_path):
+    names = ["3 long", "1 short", "2 short", "4 short"]
+    paths = [excerpt(tmp_path / f"{name}.wav", 90 if "long" in name else 2) for name in names]
+    open_home(browser, server)
+    browser.type("#files", "\n".join(map(str, paths)))
+
+    def order():
+        return browser.run(f"return [...{QUEUE}].map(r => r.querySelector('.name').innerText)")
+
+    browser.wait(f"return [...{QUEUE}].filter(r => r.dataset.status === 'queued').length === 3")
+    assert order() == names
+    up = "button[aria-label='Move up: 4 short']"
+    browser.run(f'document.querySelector("{up}").focus()')
+    browser.press("Enter")
+    browser.wait(f"return {QUEUE}[2].innerText.includes('4 short')")
+    assert browser.run("return document.activeElement.ariaLabel") == "Move up: 4 short"
+    browser.press("Home")
+    browser.wait(f"return {QUEUE}[1].innerText.includes('4 short')")
+    assert browser.run(f'return document.querySelector("{up}").ariaDisabled') == "true"
+    browser.click("button[aria-label='Move down: 1 short']")
+    moved = ["3 long", "4 short", "2 short", "1 short"]
+    browser.wait(f"return {QUEUE}[3].innerText.includes('1 short')")
+    assert order() == moved
+    open_home(browser, server)
+    browser.wait(f"return {QUEUE}.length === 4")
+    assert order() == moved
+    assert browser.complaints() == []
+
+
+def test_several_songs_are_downloaded_and_deleted_at_once(browser, server, songs, tmp_path):
+    for name in ("First take", "First take", "Second take"):
+        server.wait(server.upload(songs[name])["id"])
+    open_home(browser, server)
+    wait_for_library(browser, "First take", "First take", "Second take")
+    browser.keep_downloads(tmp_path)
+    browser.click("#select")
+    assert browser.run("return document.getElementById('take-selected').href") == ""
+    browser.click("#library-list .row:nth-child(2) .pick")
+    browser.click("#library-list .row:nth-child(3) .pick")
+    assert browser.run("return document.getElementById('selected-told').innerText") == (
+        "2 songs selected"
+    )
+    browser.click("#take-selected")
+    archive = tmp_path / "2 songs (stems).zip"
+    end = time.monotonic() + 30
+    while not archive.exists():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    with zipfile.ZipFile(archive) as files:
+        folders = {name.partition("/")[0] for name in files.namelist()}
+        assert folders == {"First take", "First take (2)"} and files.testzip() is None
+    browser.click("#select-all")
+    browser.click("#delete-selected")
+    browser.wait("return document.getElementById('sure').open")
+    assert browser.run("return document.getElementById('sure-title').innerText") == (
+        "Delete 3 songs?"
+    )
+    browser.click("#sure [value=yes]")
+    browser.wait(f"return {LIBRARY}.length === 0")
+    assert server.jobs() == [] and browser.complaints() == []
 
 
 def test_tags_are_shown_and_a_song_is_renamed_in_place(browser, server, tmp_path):

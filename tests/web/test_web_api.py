@@ -107,6 +107,19 @@ def test_cancel_retry_and_delete_move_a_job_that_waits(client, wav, service):
     assert not service.storage.song(id).exists()
 
 
+def test_a_song_that_waits_is_moved(client, wav, service):
+    ids = [send(client, wav).json()["id"] for _ in range(3)]
+    assert client.post(f"/api/jobs/{ids[2]}/move", json={"position": 1}).json()["position"] == 1
+    assert [job.id for job in service.store.with_status("queued")] == [ids[2], ids[0], ids[1]]
+    for position in (0, -1, 1.5, "first", None):
+        answer = client.post(f"/api/jobs/{ids[0]}/move", json={"position": position})
+        assert answer.status_code == 422
+    client.post(f"/api/jobs/{ids[0]}/cancel")
+    assert code(client.post(f"/api/jobs/{ids[0]}/move", json={"position": 1})) == (
+        *(409, "not_queued"),
+    )
+
+
 def test_a_preview_becomes_the_whole_song(client, wav):
     preview = send(client, wav, preview="true", format="mp3").json()
     answer = client.post(f"/api/jobs/{preview['id']}/full")

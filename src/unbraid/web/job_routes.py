@@ -60,6 +60,11 @@ def add_jobs(app: FastAPI, service: Service) -> None:
         service.delete(id)
         return Response(status_code=204)
 
+    @app.post("/api/jobs/{id}/move", responses=ERRORS)
+    def move(id: str, position: Annotated[int, Body(embed=True, ge=1, le=_LARGEST)]) -> JobView:
+        """Move a waiting song to a position in the queue; 1 is next."""
+        return service.show(service.move(id, position))
+
     @app.post("/api/jobs/{id}/cancel", responses=ERRORS)
     def cancel(id: str) -> JobView:
         """Stop a song that is queued or running."""

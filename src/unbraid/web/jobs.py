@@ -45,6 +45,7 @@ CREATE TABLE IF NOT EXISTS jobs (
 );
 CREATE INDEX IF NOT EXISTS jobs_by_status ON jobs (status, number);
 """
+_PLACE = "coalesce(place, number)"
 _ADDED = ("renamed INTEGER NOT NULL DEFAULT 0", "place INTEGER")  # to version 1
 
 
@@ -132,11 +133,11 @@ class JobStore:
             return [self._job(row) for row in rows], int(total.fetchone()[0])
 
     def with_status(self, *statuses: str) -> list[Job]:
-        """All jobs of these states, oldest first."""
+        """All jobs of these states, in the order of the queue."""
         marks = ",".join("?" * len(statuses))
         with self._lock:
             rows = self._db.execute(
-                f"SELECT * FROM jobs WHERE status IN ({marks}) ORDER BY number", statuses
+                f"SELECT * FROM jobs WHERE status IN ({marks}) ORDER BY {_PLACE}", statuses
             )
             return [self._job(row) for row in rows]
 
@@ -174,15 +175,35 @@ class JobStore:
             return None
         with self._lock:
             found = self._db.execute(
-                "SELECT count(*) FROM jobs WHERE status = 'queued' AND number <= ?", (job.number,)
+                f"SELECT count(*) FROM jobs WHERE status = 'queued' AND {_PLACE} <= ?",
+                (job.number if job.place is None else job.place,),
             )
             return int(found.fetchone()[0])
+
+    def move(self, id: str, position: int) -> bool:
+        """Move a waiting job to this position, 1 for the next; False if it does not wait.
+
+        The places that waiting jobs have are dealt out among them again, so that songs that come
+        back to the queue keep theirs.
+        """
+        with self._write():
+            waiting = self.with_status("queued")
+            places = [job.number if job.place is None else job.place for job in waiting]
+            order = [job.id for job in waiting]
+            if id not in order:
+                return False
+            order.remove(id)
+            order.insert(max(0, position - 1), id)
+            self._db.executemany(
+                "UPDATE jobs SET place = ? WHERE id = ?", list(zip(places, order, strict=True))
+            )
+            return True
 
     def claim(self) -> Job | None:
         """The next waiting job, now marked as running; None if none is waiting."""
         with self._write():
             row = self._db.execute(
-                "SELECT id FROM jobs WHERE status = 'queued' ORDER BY number LIMIT 1"
+                f"SELECT id FROM jobs WHERE status = 'queued' ORDER BY {_PLACE} LIMIT 1"
             ).fetchone()
             if row is None:
                 return None

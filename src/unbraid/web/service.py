@@ -155,6 +155,18 @@ class Service:
         self.hub.changed(id)
         return self.job(id)
 
+    def move(self, id: str, position: int) -> Job:
+        """Move a waiting job to another position in the queue.
+
+        Raises:
+            Refusal: 404, or 409 if it does not wait.
+        """
+        self.job(id)
+        if not self.store.move(id, position):
+            raise Refusal(409, "not_queued", "This song does not wait any longer.")
+        self._positions_changed()
+        return self.job(id)
+
     def cancel(self, id: str) -> Job:
         """Stop a waiting or running job.
 

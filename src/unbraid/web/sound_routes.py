@@ -13,7 +13,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from unbraid.audio.formats import FORMATS
 from unbraid.tracks.names import safe_name
 from unbraid.web.answers import ERRORS, file_answer
-from unbraid.web.archive import stream_zip
+from unbraid.web.archive import stream_zip, unlike, zip_size
 from unbraid.web.covers import COVER, cover_tags
 from unbraid.web.http_rules import is_head, is_known
 from unbraid.web.job import Job
@@ -32,6 +32,7 @@ _MEDIA = {
     "opus": "audio/ogg",
 }
 _LARGEST = 2**53  # whole numbers that JavaScript represents exactly
+_MOST_ZIPPED = 200
 _ASK_AGAIN = {"Cache-Control": "private, no-cache"}
 
 
@@ -137,16 +138,42 @@ def add_downloads(app: FastAPI, service: Service) -> None:
         response_class=StreamingResponse,
     )
     def archive(id: str) -> StreamingResponse:
-        """All parts in one zip."""
+        """All parts of a song in one zip."""
         job = service.job(id)
-        if job.status != "succeeded":
-            raise not_ready()
-        paths = [(part, service.part_file(job, part)) for part in job.facts.parts]
-        files = {_file_name(job, part, path.suffix): path for part, path in paths}
-        name = f"{_bare_name(job)} (stems).zip"
-        return StreamingResponse(
-            stream_zip(files), media_type="application/zip", headers=_attached(name)
-        )
+        return _zip(f"{_bare_name(job)} (stems).zip", _files(service, job))
+
+    @app.get(
+        "/api/zip",
+        responses=ERRORS | file_answer("application/zip"),
+        response_class=StreamingResponse,
+    )
+    def songs(
+        ids: Annotated[str, Query(max_length=21 * _MOST_ZIPPED, description="separated by commas")],
+    ) -> StreamingResponse:
+        """All parts of up to 200 songs in one zip, a folder for each."""
+        files: dict[str, Path] = {}
+        folders: list[str] = []
+        for id in dict.fromkeys(ids.split(",")):
+            job = service.job(id)
+            folders.append(unlike(_bare_name(job), folders))
+            for name, path in _files(service, job).items():
+                files[f"{folders[-1]}/{name}"] = path
+        return _zip(f"{len(folders)} songs (stems).zip", files)
+
+
+def _files(service: Service, job: Job) -> dict[str, Path]:
+    """Name to file of all parts of a song."""
+    if job.status != "succeeded":
+        raise not_ready()
+    paths = [(part, service.part_file(job, part)) for part in job.facts.parts]
+    return {_file_name(job, part, path.suffix): path for part, path in paths}
+
+
+def _zip(name: str, files: dict[str, Path]) -> StreamingResponse:
+    size = {"Content-Length": str(zip_size(files))}
+    return StreamingResponse(
+        stream_zip(files), media_type="application/zip", headers=size | _attached(name)
+    )
 
 
 def _unless_known(request: Request, response: FileResponse) -> Response:

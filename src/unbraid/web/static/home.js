@@ -6,6 +6,7 @@ import { announce, byId, confirmed, setText } from "./dom.js";
 import { droppedFiles, songsOf } from "./files.js";
 import { drawIcons } from "./icons.js";
 import { libraryRow, WorkRow } from "./rows.js";
+import { Selection } from "./selection.js";
 import { Uploads } from "./uploads.js";
 import { counted } from "./format.js";
 
@@ -13,10 +14,15 @@ const PAGE = 50;
 const works = new Map(); // id -> WorkRow
 const heard = { ever: new Set(), lately: new Set() }; // ids in events; lately: since a list was requested
 const library = { shown: PAGE, total: 0, query: "", turn: 0, timer: 0 };
+const selection = new Selection(byId("songs"), { removeAll });
 const rest = { at: 0.5 }; // how far the braid at the top is apart when nothing happens
 
 const on = {
   cancel: (job) => attempt(() => call("POST", `/api/jobs/${job.id}/cancel`).then(showJob)),
+  move: (job, position) => attempt(async () => {
+    showJob(await call("POST", `/api/jobs/${job.id}/move`, { position }));
+    announce(`${job.title}: position ${works.get(job.id)?.job.position} of ${waiting().length}.`);
+  }),
   retry: (job) => attempt(() => call("POST", `/api/jobs/${job.id}/retry`).then(showJob)),
   remove: removeJob,
   renamed: () => refreshLibrary(),
@@ -43,9 +49,23 @@ async function attempt(action) {
   }
 }
 
+const isSure = (title) => confirmed("sure", () => setText(byId("sure-title"), title));
+
+async function removeAll(ids) {
+  if (!(await isSure(`Delete ${counted(ids.length, "song")}?`))) return;
+  await attempt(async () => {
+    for (const id of ids) {
+      await call("DELETE", `/api/jobs/${id}`);
+      forget(id);
+    }
+    announce(`${counted(ids.length, "song")} deleted.`);
+    selection.toggle(false);
+  });
+}
+
 async function removeJob(job) {
   const whole = job.status === "succeeded";
-  if (whole && !(await confirmed("sure", () => setText(byId("sure-title"), `Delete “${job.title}”?`)))) return;
+  if (whole && !(await isSure(`Delete “${job.title}”?`))) return;
   await attempt(async () => {
     await call("DELETE", `/api/jobs/${job.id}`);
     forget(job.id);
@@ -55,6 +75,7 @@ async function removeJob(job) {
 }
 
 function forget(id) {
+  selection.refresh([id]);
   works.get(id)?.remove();
   works.delete(id);
   showQueue();
@@ -88,6 +109,8 @@ function addWork(job) {
   byId("queue-list").append(row.element);
 }
 
+const waiting = () => [...works.values()].filter((row) => row.job?.status === "queued");
+
 /** First what is worked on, then what waits, then what is on its way here, then what went wrong. */
 function showQueue() {
   const list = byId("queue-list");
@@ -101,6 +124,7 @@ function showQueue() {
     if (list.contains(focused)) focused.focus();
   }
   byId("queue").hidden = rows.length === 0;
+  byId("queue").classList.toggle("single", waiting().length < 2);
 }
 
 /** The queue from the server, except songs with newer events since the list was requested. */
@@ -132,6 +156,7 @@ async function loadLibrary() {
   const focused = document.activeElement?.closest(".row.finished")?.dataset.id;
   byId("library-list").replaceChildren(...jobs.map((job) => libraryRow(job, on)));
   if (focused) byId("library-list").querySelector(`[data-id="${CSS.escape(focused)}"] a`)?.focus();
+  selection.refresh();
   byId("more").hidden = total <= jobs.length;
   byId("library-empty").hidden = jobs.length > 0;
   byId("library-empty").textContent = library.query

@@ -16,7 +16,7 @@ function button(text, drawing, onclick, { wordy = false, label = text, ...more }
 
 /** A song that is uploading, queued, being separated, failed or stopped. */
 export class WorkRow {
-  /** on: { cancel, retry, remove } are called with this row's job. */
+  /** on: { cancel, retry, remove } are called with this row's job, move with it and its new position. */
   constructor(name, on) {
     this.on = on;
     this.job = null;
@@ -56,10 +56,33 @@ export class WorkRow {
     setText(this.told, stateOf(job));
     this.canvas.hidden = over;
     this.progress(job.status === "running" ? job.progress || 0 : 0);
-    this.offer(over ? "over" : "on", () => (over ? [
+    const waits = job.status === "queued";
+    this.offer(over ? "over" : waits ? "waits" : "on", () => (over ? [
       button("Try again", "retry", () => this.on.retry(this.job), { wordy: true, label: `Try ${job.title} again` }),
       button("Remove", "trash", () => this.on.remove(this.job), { label: `Remove ${job.title}` }),
-    ] : [button("Stop", "close", () => this.on.cancel(this.job), { label: `Stop ${job.title}` })]));
+    ] : [
+      ...(waits ? this.movers(job) : []),
+      button("Stop", "close", () => this.on.cancel(this.job), { label: `Stop ${job.title}` }),
+    ]));
+    this.markFirst();
+  }
+
+  /** The first of those that wait goes no further up. */
+  markFirst() {
+    this.actions.querySelector(".move-up")?.setAttribute("aria-disabled", String(this.job.position === 1));
+  }
+
+  /** Buttons that move a waiting song; Home and End move it to the ends of the queue. */
+  movers(job) {
+    const to = (position) => this.on.move(this.job, position);
+    const ends = (event) => {
+      if (event.key !== "Home" && event.key !== "End") return;
+      event.preventDefault();
+      to(event.key === "Home" ? 1 : Number.MAX_SAFE_INTEGER);
+    };
+    return [["Move up", "up", -1], ["Move down", "down", 1]].map(([text, drawing, step]) =>
+      button(text, drawing, () => to(Math.max(1, this.job.position + step)), {
+        label: `${text}: ${job.title}`, class: `bare round move-${drawing}`, onkeydown: ends }));
   }
 
   progress(fraction, { sent = null } = {}) {
@@ -114,6 +137,8 @@ export function libraryRow(job, on) {
   ];
   return h("li", { class: "row finished", dataset: { id: job.id, status: job.status } },
     coverOf(job),
+    h("label", { class: "pick" }, h("input", { type: "checkbox", value: job.id }),
+      h("span", { class: "only-read" }, `Select ${job.title}`)),
     h("span", { class: "name", title: job.name }, link),
     h("div", { class: "actions" }, ...actions),
     h("p", { class: "told" }, ...facts));

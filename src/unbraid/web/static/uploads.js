@@ -1,17 +1,16 @@
-// Songs on their way to the server: two at a time, each with a row of its own in the queue.
+// Songs on their way to the server, each with a row of its own in the queue. They are sent one after
+// the other, so that the queue has them in the order in which they were chosen.
 import { upload } from "./api.js";
 import { announce } from "./dom.js";
 import { WorkRow } from "./rows.js";
 import { fileSize } from "./format.js";
-
-const AT_ONCE = 2;
 
 export class Uploads {
   /** list: the element for rows. on: { taken(job, row), changed() } */
   constructor(list, choices, limits, on) {
     Object.assign(this, { list, choices, limits, on });
     this.waiting = [];
-    this.sending = 0;
+    this.sending = false;
     this.open = 0; // rows that are not jobs yet
   }
 
@@ -34,11 +33,11 @@ export class Uploads {
   }
 
   next() {
-    while (this.sending < AT_ONCE && this.waiting.length) this.send(this.waiting.shift());
+    if (!this.sending && this.waiting.length) this.send(this.waiting.shift());
   }
 
   async send(item) {
-    this.sending += 1;
+    this.sending = true;
     const { done, abort } = upload(item.file, item.fields, (fraction) => {
       if (!item.stopped) item.row.showSending(fraction, () => this.stop(item));
     });
@@ -51,7 +50,7 @@ export class Uploads {
       if (error.name === "AbortError") this.drop(item);
       else this.refuse(item, error.message);
     } finally {
-      this.sending -= 1;
+      this.sending = false;
       this.next();
     }
   }
