@@ -6,12 +6,17 @@ Code and environment of each system, and its command:
 
         python tests/reference/make_repository_files.py mdx_net CHECKOUT
 
+    francesclluis/source-separation-wavenet@c80bb53, tensorflow-cpu==2.15.1 "numpy<2" h5py
+
+        python tests/reference/make_repository_files.py wavenet CHECKOUT
+
 Small networks with random weights are saved by the authors' own code, which also computes what
 they make of a deterministic input. Modules that this code imports and does not need here are empty.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 import types
@@ -21,17 +26,20 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-from reference.generator import uniform
-
-HERE = Path(__file__).parent / "classic_files"
-
 
 def stand_in(name: str, **members: Any) -> None:
-    """An empty module, but for these members."""
+    """A module with these members alone."""
     module = types.ModuleType(name)
     module.__dict__.update(members)
     sys.modules[name] = module
+
+
+if importlib.util.find_spec("torch") is None:
+    stand_in("torch", Tensor=None)
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from reference.generator import uniform  # noqa: E402  it imports torch, and does not need it here
+
+HERE = Path(__file__).parent / "classic_files"
 
 
 def mixture(channels: int, samples: int) -> np.ndarray:
@@ -121,7 +129,60 @@ def shake(net: Any) -> None:
     net.eval()
 
 
-MAKERS: dict[str, Callable[[], None]] = {"mdx_net": mdx_net}
+# --- The WaveNet of Lluís et al.: Keras's HDF5, with the state of the optimizer ------------------
+
+
+def wavenet() -> None:
+    """wavenet/multi.hdf5 and voice.hdf5, after a step of training.
+
+    The code is for Python 2 and the Keras of 2018: it is translated, and the names that Keras
+    dropped since are put back.
+    """
+    import keras
+    import tensorflow as tf
+
+    keras.engine = types.SimpleNamespace(Input=keras.Input, Model=keras.Model)
+    keras.optimizers.Adam = keras.optimizers.legacy.Adam
+    folder = HERE / "wavenet"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("scipy", "scipy.signal", "scipy.stats", "soundfile"):
+        stand_in(name)
+    checkout = Path(sys.argv[2])
+    for name in ("util", "layers", "models"):
+        stand_in(name)
+        exec(_translated(checkout / f"{name}.py"), sys.modules[name].__dict__)
+    sys.modules["layers"].Slice.get_config = lambda self: {"name": self.name}
+    outputs = {}
+    for name, kind, count, stacks in (
+        ("multi", "MultiInstrumentSeparationWavenet", 3, 2),
+        ("voice", "SingingVoiceSeparationWavenet", 2, 1),
+    ):
+        tf.random.set_seed(5)
+        keras.backend.clear_session()
+        config = json.loads((checkout / "config_multi_instrument.json").read_text())
+        config["training"]["path"] = f"/tmp/{name}-{count}"
+        model = config["model"]
+        model |= {"dilations": 1, "num_stacks": stacks, "target_field_length": 101}
+        model["filters"]["depths"] = {"res": 4, "skip": 5, "final": [7, 6]}
+        net = getattr(sys.modules["models"], kind)(config)
+        heard = mixture(1, net.input_length)
+        wanted = [0.1 * heard[:, :103]] * count
+        net.model.train_on_batch(heard, wanted)
+        net.model.save(folder / f"{name}.hdf5")
+        outputs[name] = np.concatenate(net.model.predict_on_batch(heard))
+    np.savez_compressed(folder / "outputs.npz", **outputs)
+
+
+def _translated(path: Path) -> str:
+    """A module of Python 2 for Python 3; its whole numbers stay whole when they are halved."""
+    from lib2to3 import refactor
+
+    tool = refactor.RefactoringTool(refactor.get_fixers_from_package("lib2to3.fixes"))
+    text = str(tool.refactor_string(path.read_text() + "\n", str(path)))
+    return text.replace("_length / 2\n", "_length // 2\n").replace("(filter_length-1)/2", "1")
+
+
+MAKERS: dict[str, Callable[[], None]] = {"mdx_net": mdx_net, "wavenet": wavenet}
 
 
 def main() -> None:

@@ -35,6 +35,8 @@ from unbraid.zoo.download import CannotFetch, OnDownload, cache_dir, fetch
 from unbraid.zoo.hashes import Digest
 from unbraid.zoo.header import read_info, read_metadata, stored_tensors
 from unbraid.zoo.joined import JoinedRecipe, join_models
+from unbraid.zoo.public.hdf5 import SIGNATURE
+from unbraid.zoo.public.keras_wavenet import open_keras
 from unbraid.zoo.public.mdx_onnx import open_graph
 from unbraid.zoo.public.onnx_graph import ONNX_SUFFIX, is_exported
 from unbraid.zoo.public.package import naming
@@ -110,8 +112,8 @@ def open_file(path: Path, config: Path | None = None) -> StoredModel:
     model = open_part(path, config)
     if model.architecture == MIXER:
         raise CheckpointError(
-            f"{path}: the mixer of a KUIELAB-MDX-Net, which is not a model by itself; put it into one "
-            "folder with the four networks and open the folder"
+            f"{path}: the mixer of a KUIELAB-MDX-Net, which is not a model by itself; put it into "
+            "one folder with the four networks and open the folder"
         )
     return model
 
@@ -136,6 +138,8 @@ def open_part(path: Path, config: Path | None = None) -> StoredModel:
         if "klass" in metadata:
             return read_public_safetensors(path).stored()
         return _open_weights(path, stored_tensors(path), config)
+    if start.startswith(SIGNATURE):
+        return open_keras(path)
     if start.startswith(b"\x80"):
         raise CheckpointError(f"{path}: a bare pickle, which is not a model file; it was not read")
     raise CheckpointError(

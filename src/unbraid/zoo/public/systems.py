@@ -76,7 +76,16 @@ def stored_system(
             return None
         system, state = found
         own = _separator_settings(path, system.architecture) | dict(changes or {})
-        system = replace(system, settings={**system.settings, **own})
+    return stored_of(path, replace(system, settings={**system.settings, **own}), state)
+
+
+def stored_of(path: Path, system: System, state: Mapping[str, StoredTensor]) -> StoredModel:
+    """The model of a system and its weights by their names in the file.
+
+    Raises:
+        CheckpointError: if the settings make no model; if the weights do not fit it, on first use.
+    """
+    with naming(path):
         try:
             config = make_config(system.architecture, system.settings)
         except (TypeError, ValueError, ArithmeticError, SettingsError) as error:
