@@ -27,7 +27,6 @@ from unbraid.tracks import in_memory, inputs
 from unbraid.tracks.decode import decode
 from unbraid.tracks.dry_run import estimate_track
 from unbraid.tracks.failures import naming
-from unbraid.tracks.heard import check_hearing
 from unbraid.tracks.in_memory import Signal
 from unbraid.tracks.job import TrackJob, TrackWatch
 from unbraid.tracks.line import run_line
@@ -290,7 +289,6 @@ class Separator:
         Raises:
             SettingsError: if `output` does not fit the model, or its template the songs.
         """
-        check_hearing(output.filename)
         given = list(tracks)
         name_files = partial(
             plan_outputs,

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audio.test_rhythm import RATE, clicks
 from data.datasets import signal_of, write
-from unbraid.audio.rhythm import Beats, find_beats
+from music.test_beats import RATE, clicks
 from unbraid.data.index import build_index
 from unbraid.errors import SettingsError
+from unbraid.music.analysis import find_beats
+from unbraid.music.beats import Beats
 from unbraid.songs.automix import (
     AutomixSettings,
     Groove,

@@ -222,7 +222,6 @@ def test_stems_are_brought_to_one_loudness_as_far_as_their_peaks_allow(separator
 
 
 def test_tempo_and_key_are_in_names_and_found_again(separator, tmp_path):
-    pytest.importorskip("scipy")
     time = np.arange(12 * RATE) / RATE
     tone = 0.2 * sum(np.sin(2 * np.pi * hz * time) for hz in (110.0, 130.81, 164.81))
     beat = np.where(time % 0.5 < 0.02, 0.5, 0.0) * np.random.default_rng(0).normal(0, 1, len(time))

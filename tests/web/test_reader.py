@@ -12,8 +12,8 @@ import pytest
 import soundfile
 from web_songs import RATE, as_file, noise
 
-from unbraid.audio.music import key_of, tempo_bpm
 from unbraid.errors import AudioError, Cancelled, UnbraidError
+from unbraid.music.facts import key_of, tempo_bpm
 from unbraid.separation.progress import CancelToken
 from unbraid.web.messages import ReadRequest
 from unbraid.web.pcm import find_part, read_samples
@@ -127,7 +127,6 @@ def test_a_decoder_that_takes_too_much_memory_dies_alone(request_for):
 
 @pytest.mark.parametrize("tempo", [84.0, 120.0])
 def test_the_tempo_of_clicks_is_found(tempo):
-    pytest.importorskip("scipy")
     mono = np.zeros(30 * RATE, np.float32)
     burst = noise(2000, channels=1)[:, 0] * np.exp(-np.arange(2000) / 300, dtype=np.float32)
     for beat in np.arange(0, 29.5, 60 / tempo):
@@ -139,7 +138,6 @@ def test_the_tempo_of_clicks_is_found(tempo):
     ("tonic", "thirds", "name"), [(0, (4, 7), "C major"), (9, (3, 7), "A minor")]
 )
 def test_the_key_of_a_scale_is_found(tonic, thirds, name):
-    pytest.importorskip("scipy")
     steps = (0, 2, 4, 5, 7, 9, 11) if name.endswith("major") else (0, 2, 3, 5, 7, 8, 10)
     notes = [*steps, 0, *thirds, 0, *thirds, 0, 7, 0]
     time = np.arange(RATE) / RATE

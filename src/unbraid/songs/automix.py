@@ -15,12 +15,13 @@ import numpy as np
 from jaxtyping import Float32
 from scipy import signal
 
-from unbraid.audio.key import key_shift, pitch_classes
-from unbraid.audio.rhythm import Beats, find_beats
 from unbraid.data.index import IndexedTrack, TrackIndex
 from unbraid.data.repitch import RepitchSettings, change
 from unbraid.data.whole_tracks import read_mixture, read_sources
 from unbraid.errors import SettingsError
+from unbraid.music.analysis import find_beats
+from unbraid.music.beats import Beats
+from unbraid.music.keys import key_shift, pitch_classes
 from unbraid.songs.dataset_writer import (
     OnTrack,
     TrackDone,

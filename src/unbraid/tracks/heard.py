@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 
 import numpy as np
 
-from unbraid.audio.music import key_of, tempo_bpm
-from unbraid.errors import SettingsError
-from unbraid.tracks.names import HEARD
+from unbraid.music.facts import key_of, tempo_bpm
 from unbraid.tracks.spool import Spool
 
 _LONGEST_S = 300
 _NOTHING = "none"
-
-
-def check_hearing(template: str) -> None:
-    """Refuse a template with tempo or key where the packages for them are missing.
-
-    Raises:
-        SettingsError: if scipy is not installed.
-    """
-    fields = [name for name in HEARD if f"{{{name}}}" in template]
-    if fields and importlib.util.find_spec("scipy") is None:
-        raise SettingsError(
-            f"{{{fields[0]}}} in names of files needs scipy, which is not installed: "
-            "pip install 'unbraid[songs]'"
-        )
 
 
 def hear(sound: Spool, sample_rate: int) -> Mapping[str, str]:

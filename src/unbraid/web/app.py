@@ -14,6 +14,7 @@ from unbraid.version import __version__
 from unbraid.web.answers import ERRORS, Health, LimitsView, ModelView, ServerSettings
 from unbraid.web.http_rules import HttpRules
 from unbraid.web.job_routes import add_events, add_jobs
+from unbraid.web.music_routes import add_music
 from unbraid.web.pages import add_pages
 from unbraid.web.refusals import answer_refusals
 from unbraid.web.security import COOKIE, Guard
@@ -51,6 +52,7 @@ def make_app(service: Service, names: frozenset[str], any_address: bool) -> Fast
     add_jobs(app, service)
     add_events(app, service)
     add_sound(app, service)
+    add_music(app, service)
     add_downloads(app, service)
     add_pages(app)
     return app

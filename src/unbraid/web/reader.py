@@ -23,11 +23,11 @@ import numpy as np
 from unbraid.audio.container import shown
 from unbraid.audio.files import AudioInfo, probe, read_blocks
 from unbraid.audio.loudness import LoudnessMeter
-from unbraid.audio.music import key_of, tempo_bpm
 from unbraid.audio.resample import resample_blocks
 from unbraid.audio.tags import Tags, read_tags
 from unbraid.audio.write import AudioFormat, AudioWriter
 from unbraid.errors import AudioError, UnbraidError
+from unbraid.music.facts import key_of, tempo_bpm
 from unbraid.tracks.settings import OutputSettings, choose_format, choose_rate
 from unbraid.web.covers import keep_cover
 from unbraid.web.messages import (

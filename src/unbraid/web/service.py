@@ -225,6 +225,17 @@ class Service:
             raise not_found(_NO_SONG)
         return path
 
+    def finished_song(self, id: str) -> Path:
+        """The folder of a song that is separated.
+
+        Raises:
+            Refusal: 404, or 409 if it is not.
+        """
+        job = self.job(id)
+        if job.status != "succeeded":
+            raise not_ready()
+        return self.storage.song(job.id)
+
     def samples(self, job: Job, part: str, start: int, count: int) -> tuple[np.ndarray, int]:
         """Samples of a stem, int16 (samples, channels), and their rate; also during separation.
 

@@ -46,6 +46,7 @@ from unbraid.web.messages import (
     from_line,
     to_line,
 )
+from unbraid.web.music import listen, parts_to_hear, write_found
 from unbraid.web.pcm import ORIGINAL, copy_part, end_view, find_part, publish_view, read_part
 from unbraid.web.peaks import PeakMeter, meter_peaks, write_peaks
 from unbraid.web.processes import environment, python
@@ -142,7 +143,10 @@ class Worker:
             cancel.check()
             parts[part] = self._listen_copy(song, part, path, facts)
         write_peaks(song / "peaks.json", facts.sample_rate or 0, parts)
+        cancel.check()
+        tempo_bpm = _listen(song, facts)
         end = SongFacts(
+            tempo_bpm=tempo_bpm,
             null_test_db=result.null_test_db,
             gain_db=result.gain_db,
             notes=result.notes,
@@ -213,6 +217,19 @@ class Worker:
         self._told = now
         left = None if seconds_left is None else round(seconds_left, 1)
         self.tell(Progress(order.id, stage, round(fraction, 4), left, samples_ready))
+
+
+def _listen(song: Path, facts: SongFacts) -> float | None:
+    """Find beats and chords in the stems, which makes no song fail; returns the tempo."""
+    found = {part: find_part(song, part) for part in parts_to_hear(facts.parts)}
+    files = {part: path for part, path in found.items() if path is not None}
+    try:
+        music = listen(files, facts.sample_rate or 0)
+        write_found(song, music)
+    except Exception as error:
+        print(f"unbraid worker: no beats: {type(error).__name__}: {error}", file=sys.stderr)
+        return None
+    return None if music.beats is None else round(music.beats.tempo, 1)
 
 
 def read_apart(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from unbraid.audio.key import key_shift, pitch_classes
+from unbraid.music.keys import key_shift, pitch_classes
 
 RATE = 22050
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from jaxtyping import Float
-
-from unbraid.audio.rhythm import spectra
 
 _PITCH_WINDOW_S = 0.74
 _LOWEST_HZ, _HIGHEST_HZ = 32.0, 500.0
@@ -41,7 +41,7 @@ def pitch_classes(
     weights[np.arange(len(used)), low % 12] += 1 - share
     weights[np.arange(len(used)), (low + 1) % 12] += share
     counts, strongest, levels = np.zeros(12), [], []
-    for spectrum in spectra(mono, size, hop):
+    for spectrum in _spectra(mono, size, hop):
         band = spectrum[:, used]
         # Only peaks: leakage between them belongs to no note.
         inner = band[:, 1:-1]
@@ -86,3 +86,12 @@ def name_key(classes: Float[np.ndarray, " 12"]) -> str | None:
     }
     best = max(likeness, key=lambda key: likeness[key], default=None)
     return best if best is not None and likeness[best] >= _LEAST_LIKENESS else None
+
+
+def _spectra(mono: np.ndarray, size: int, hop: int) -> Iterator[np.ndarray]:
+    """Magnitudes (frames, bins), some hundred frames at a time; frame k is centred on k * hop."""
+    window = np.hanning(size + 1)[:-1].astype(np.float32)
+    padded = np.pad(mono.astype(np.float32), (size // 2, size // 2))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop]
+    for start in range(0, len(frames), 256):
+        yield np.abs(np.fft.rfft(frames[start : start + 256] * window, axis=1))
