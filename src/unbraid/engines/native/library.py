@@ -53,7 +53,7 @@ class Winograd(Structure):
 
     _fields_ = [
         *((name, c_void_p) for name in ("packed", "bias")),
-        *((name, c_int) for name in ("width", "gate_panels", "gated")),
+        *((name, c_int) for name in ("ins", "width", "gate_panels", "gated")),
     ]
 
 
@@ -99,6 +99,50 @@ class LstmDirection(Structure):
     _fields_ = [(name, c_void_p) for name in ("inputs", "packed", "out")]
 
 
+class Module(Structure):
+    """`Module` of bands.hpp."""
+
+    _fields_ = [
+        *((name, c_void_p) for name in ("norm_weight", "norm_bias", "squeeze", "squeeze_bias")),
+        *((name, c_void_p) for name in ("depthwise", "depthwise_bias", "inner_weight")),
+        *((name, c_void_p) for name in ("inner_bias", "expand", "expand_bias")),
+        *((name, c_int) for name in ("width", "hidden", "stride", "kernel")),
+        ("eps", c_float),
+    ]
+
+
+class BandEncoder(Structure):
+    """`BandEncoder` of bands.hpp."""
+
+    _fields_ = [
+        *((name, c_void_p) for name in ("conv", "conv_bias", "modules")),
+        *((name, c_int) for name in ("outer", "width", "kernel", "stride", "padding")),
+        ("module_count", c_int),
+    ]
+
+
+class BandDecoder(Structure):
+    """`BandDecoder` of bands.hpp."""
+
+    _fields_ = [
+        *((name, c_void_p) for name in ("conv", "bias")),
+        *((name, c_int) for name in ("width", "outer", "stride", "taps", "cut", "adding")),
+    ]
+
+
+class Sequences(Structure):
+    """`Sequences` of sequences.hpp."""
+
+    _fields_ = [
+        ("packed", c_void_p * 2),
+        ("bias", c_void_p * 2),
+        *((name, c_void_p) for name in ("gain", "shift", "entry", "out")),
+        *((name, c_long) for name in ("steps", "sequences", "in_step", "in_sequence")),
+        *((name, c_long) for name in ("out_step", "out_sequence")),
+        ("units", c_int),
+    ]
+
+
 class AttentionHead(Structure):
     """`AttentionHead` of tokens.hpp."""
 
@@ -138,6 +182,11 @@ _SIGNATURES = {
     "gate_steps_wide": [POINTER(Winograd), _P, _I, _P, _P, _P, _L, _I],
     "expand_rows": [POINTER(Expansion), _P, _L, _L, _P, _L, _L, _I],
     "lstm": [POINTER(LstmDirection), POINTER(LstmDirection), POINTER(LstmShape), _I],
+    "encode_band": [POINTER(BandEncoder), _P, _L, _P, _L, _L, _I],
+    "decode_band": [POINTER(BandDecoder), _P, _L, _P, _L, _L, _I],
+    "to_fourier": [_P, _P, _L, _L, _L, _I],
+    "from_fourier": [_P, _P, _L, _L, _L, _I],
+    "sequences": [POINTER(Sequences), _I],
     "attend": [_P, _L, _L, _I, _I, _I, _P, _I],
     "branch_rows": [_P, _I, _P, _L, _L, _L, _I],
     "layer_norm": [_P, _L, _L, _P, _P, _F, _P, _P, _I],
@@ -151,8 +200,8 @@ _SIGNATURES = {
     "filter_spectrum": [POINTER(Wiener), _I],
     "gru": [*2 * [POINTER(GruDirection)], _L, _L, _L, _I],
     "mask": [_P, _P, _I, _P, _L, _P, _L, _L, _P, _L, _L, _L, _L, _I],
-    "stft": [_P, _I, _P, _I, _L, _P, _L, _I],
-    "inverse_stft": [_P, _L, _I, _P, _I, _L, _L, _P, _F, _F, _P, _L, _I],
+    "stft": [_P, _I, _P, _I, _I, _L, _P, _L, _I],
+    "inverse_stft": [_P, _L, _I, _P, _I, _I, _L, _L, _P, _F, _F, _P, _L, _I],
 }
 
 

@@ -54,7 +54,11 @@ def _imported(name: str) -> Any:
         return None
 
 
-_NETWORKS = {"hybrid_demucs": "NativeHybridDemucs", "htdemucs": "NativeHTDemucs"}
+_NETWORKS = {
+    "hybrid_demucs": "NativeHybridDemucs",
+    "htdemucs": "NativeHTDemucs",
+    "scnet": "NativeSCNet",
+}
 """Architecture -> class that runs it."""
 
 
@@ -77,7 +81,7 @@ def why_not(stored: StoredModel) -> str | None:
 
 
 class NativeModel(ArrayModel):
-    """A Hybrid Demucs or HT Demucs in the kernels. One pass at a time: its buffers are its own.
+    """A model in the kernels. One pass at a time: its buffers are its own.
 
     Args:
         stored: a model for which `why_not` is None. None of its weights is kept.

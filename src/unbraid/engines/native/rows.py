@@ -177,6 +177,7 @@ class SpecGate:
         self._struct = Winograd(
             packed=pointer(self._packed),
             bias=pointer(self._bias),
+            ins=self.width,
             width=self.width,
             gate_panels=gate_panels(self.width),
             gated=self._norm is None,

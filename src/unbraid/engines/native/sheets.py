@@ -6,6 +6,8 @@ finds zeros there, and needs no cases of its own.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from unbraid.engines.native.library import kernels, pointer
@@ -104,9 +106,10 @@ class Pool:
         self._gaps[where : where + 1] = [rest] if rest[0] < rest[1] else []
         return self._memory[first : first + size]
 
-    def tokens(self, count: int, width: int) -> np.ndarray:
-        """An array (count, width), whatever is in it."""
-        return self.take(count * width)[: count * width].reshape(count, width)
+    def tokens(self, *shape: int, lasting: bool = False) -> np.ndarray:
+        """An array of such a shape, whatever is in it."""
+        count = math.prod(shape)
+        return self.take(count, lasting=lasting)[:count].reshape(shape)
 
     def give(self, *done: Sheet | np.ndarray) -> None:
         """Take buffers back."""

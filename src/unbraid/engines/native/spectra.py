@@ -54,7 +54,7 @@ class Spectra:
         samples, edge = song.shape[1], 3 * self._hop // 2
         frames = math.ceil(samples / self._hop)
         right = edge + frames * self._hop - samples
-        pad = _silenced if self._delayed else _reflected
+        pad = _silenced if self._delayed else reflected
         signal = np.ascontiguousarray(pad(song, edge, right).T)
         rows = self._n_fft // 2
         z = pool.sheet(rows, frames, 2 * len(song), lasting=self._magnitude)
@@ -63,6 +63,7 @@ class Spectra:
             len(song),
             pointer(self._window),
             self._n_fft,
+            rows,
             frames,
             z.at(),
             z.row_stride,
@@ -89,6 +90,7 @@ class Spectra:
             t.width,
             pointer(self._inverse_window),
             self._n_fft,
+            x.rows,
             x.steps,
             0 if self._delayed else 3 * self._hop // 2,
             t.at(),
@@ -135,7 +137,7 @@ def _silenced(x: np.ndarray, left: int, right: int) -> np.ndarray:
     return np.pad(x, [(0, 0), (left, right)])
 
 
-def _reflected(x: np.ndarray, left: int, right: int) -> np.ndarray:
+def reflected(x: np.ndarray, left: int, right: int) -> np.ndarray:
     """Padded by reflection; as `models.layers.stft.pad_reflect`, short signals included."""
     missing = max(left, right) - x.shape[1] + 1
     if missing > 0:

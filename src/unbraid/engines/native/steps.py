@@ -127,6 +127,7 @@ class StepGate:
         self._struct = Winograd(
             packed=None if self._wide else pointer(self._packed),
             bias=pointer(self._bias),
+            ins=width,
             width=width,
             gate_panels=gate_panels(width),
             gated=gated,

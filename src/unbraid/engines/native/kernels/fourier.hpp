@@ -58,10 +58,11 @@ class Fourier {
     std::vector<int> places_;
 };
 
-// signal (samples, channels) -> rows (size / 2, frames, 2 * channels): real and imaginary part of
-// each channel. Frame n begins at sample n * hop; rows are `row_stride` floats apart.
-inline void stft(const float* signal, int channels, const float* window, int size, long frames,
-                 float* rows, long row_stride, int threads) {
+// signal (samples, channels) -> rows (bins, frames, 2 * channels): real and imaginary part of each
+// channel. Frame n begins at sample n * hop; rows are `row_stride` floats apart. There are size / 2
+// bins, or one more.
+inline void stft(const float* signal, int channels, const float* window, int size, int bins,
+                 long frames, float* rows, long row_stride, int threads) {
     const Fourier transform(size);
     const int hop = size / 4, pairs = (channels + 1) / 2, width = 2 * channels;
     const long lanes = frames * pairs, batches = ceil_div(lanes, LANES);
@@ -85,7 +86,7 @@ inline void stft(const float* signal, int channels, const float* window, int siz
             }
         }
         transform.run(data);
-        for (int k = 0; k < size / 2; ++k) {
+        for (int k = 0; k < bins; ++k) {
             const float* here = data + 2L * LANES * transform.place(k);
             const float* there = data + 2L * LANES * transform.place(k ? size - k : 0);
             const Vec re = load(here), im = load(here + LANES);
@@ -113,16 +114,17 @@ struct Lanes {
     bool in_order() const { return count == LANES && signals % 2 == 0 && LANES % pairs == 0; }
 };
 
-// data <- the conjugate of a + i b for each pair of half spectra a, b in rows (size / 2, frames,
+// data <- the conjugate of a + i b for each pair of half spectra a, b in rows (bins, frames,
 // 2 * signals); of real signals, so that the other half follows.
-inline void gather(const Lanes& of, const float* rows, long row_stride, int size, float* data) {
+inline void gather(const Lanes& of, const float* rows, long row_stride, int size, int bins,
+                   float* data) {
     const long width = 2L * of.signals;
     const float* from[LANES];
     for (int lane = 0; lane < of.count; ++lane)
         from[lane] = rows + of.frame(lane) * width + 2 * of.signal(lane);
     std::memset(data, 0, 2 * LANES * sizeof(float));
     std::memset(data + long(size) * LANES, 0, 2 * LANES * sizeof(float));
-    for (int k = 0; k < size / 2; ++k) {
+    for (int k = 0; k < bins; ++k) {
         Vec ar{}, ai{}, br{}, bi{};
         if (of.in_order()) {
             const float* at = from[0] + k * row_stride;
@@ -139,10 +141,11 @@ inline void gather(const Lanes& of, const float* rows, long row_stride, int size
                 if (of.paired(lane)) br[lane] = at[2], bi[lane] = at[3];
             }
         }
-        if (k == 0) ai = Vec{}, bi = Vec{};
+        const bool real = k == 0 || 2 * k == size;
+        if (real) ai = Vec{}, bi = Vec{};
         float* here = data + 2L * LANES * k;
         store(here, ar - bi), store(here + LANES, -(ai + br));
-        if (k == 0) continue;
+        if (real) continue;
         float* there = data + 2L * LANES * (size - k);
         store(there, ar + bi), store(there + LANES, ai - br);
     }
@@ -175,11 +178,11 @@ inline void scatter(const Lanes& of, const Fourier& transform, const float* data
 }
 
 // The other way, and the two branches together:
-// waves (signals, samples) = inverse STFT of rows (size / 2, frames, 2 * signals) + time * gain +
-// offset, where time is (samples, signals). Frame n begins at sample n * hop - first.
+// waves (signals, samples) = inverse STFT of rows (bins, frames, 2 * signals) + time * gain + offset,
+// where time is (samples, signals), or null for none. Frame n begins at sample n * hop - first.
 // Squared Hann windows a quarter apart add up to 3/2, which `window` has been divided by.
 inline void inverse_stft(const float* rows, long row_stride, int signals, const float* window,
-                         int size, long frames, long first, const float* time, float gain,
+                         int size, int bins, long frames, long first, const float* time, float gain,
                          float offset, float* waves, long samples, int threads) {
     constexpr long chunk = 32;  // hops that a piece of work writes
     const Fourier transform(size);
@@ -195,7 +198,7 @@ inline void inverse_stft(const float* rows, long row_stride, int signals, const 
         const long from = std::max(0L, start), to = std::min(frames, start + 3 + chunk);
         for (long lane = from * pairs; lane < to * pairs; lane += LANES) {
             const Lanes lanes{lane, int(std::min<long>(LANES, to * pairs - lane)), pairs, signals};
-            gather(lanes, rows, row_stride, size, data);
+            gather(lanes, rows, row_stride, size, bins, data);
             transform.run(data);
             scatter(lanes, transform, data, window, start, sums);
         }
@@ -204,7 +207,7 @@ inline void inverse_stft(const float* rows, long row_stride, int signals, const 
         for (long t = begin; t < end; ++t) {
             const float* at = sums + (t + first - start * hop) * signals;
             for (int s = 0; s < signals; ++s)
-                waves[s * samples + t] = at[s] + (time[t * signals + s] * gain + offset);
+                waves[s * samples + t] = at[s] + (time ? time[t * signals + s] * gain + offset : 0);
         }
     });
 }

@@ -1,11 +1,14 @@
 // What the library offers to Python, see ../library.py. Arrays are float32, sizes are in elements.
 #include "attention.hpp"
+#include "bands.hpp"
 #include "fourier.hpp"
 #include "masks.hpp"
 #include "packing.hpp"
 #include "recurrent.hpp"
+#include "sequences.hpp"
 #include "spectral.hpp"
 #include "tokens.hpp"
+#include "transform.hpp"
 #include "winograd.hpp"
 
 extern "C" {
@@ -192,6 +195,28 @@ void unbraid_lstm(const LstmDirection* forth, const LstmDirection* back, const L
     in_parallel(2, threads, [&](long way, int) { run_direction(way ? *back : *forth, *shape, way); });
 }
 
+void unbraid_encode_band(const BandEncoder* of, const float* in, long in_rows, float* out,
+                         long out_rows, long steps, int threads) {
+    encode_band(*of, in, in_rows, out, out_rows, steps, threads);
+}
+
+void unbraid_decode_band(const BandDecoder* of, const float* in, long in_rows, float* out,
+                         long out_rows, long steps, int threads) {
+    const auto run = of->adding ? decode_band<Write<Adding>> : decode_band<Write<Identity>>;
+    run(*of, in, in_rows, out, out_rows, steps, threads);
+}
+
+void unbraid_to_fourier(const float* in, float* out, long rows, long steps, long width, int threads) {
+    to_fourier(in, out, rows, steps, width, threads);
+}
+
+void unbraid_from_fourier(const float* in, float* out, long rows, long steps, long width,
+                          int threads) {
+    from_fourier(in, out, rows, steps, width, threads);
+}
+
+void unbraid_sequences(const Sequences* of, int threads) { run_sequences(*of, threads); }
+
 void unbraid_attend(const float* projected, long projected_width, long steps, int heads, int depth,
                     int decays, float* found, int threads) {
     attend(projected, projected_width, steps, heads, depth, decays, found, threads);
@@ -253,15 +278,15 @@ void unbraid_gru(const GruDirection* forth, const GruDirection* back, long steps
     });
 }
 
-void unbraid_stft(const float* signal, int channels, const float* window, int size, long frames,
-                  float* rows, long row_stride, int threads) {
-    stft(signal, channels, window, size, frames, rows, row_stride, threads);
+void unbraid_stft(const float* signal, int channels, const float* window, int size, int bins,
+                  long frames, float* rows, long row_stride, int threads) {
+    stft(signal, channels, window, size, bins, frames, rows, row_stride, threads);
 }
 
 void unbraid_inverse_stft(const float* rows, long row_stride, int signals, const float* window,
-                          int size, long frames, long first, const float* time, float gain,
-                          float offset, float* waves, long samples, int threads) {
-    inverse_stft(rows, row_stride, signals, window, size, frames, first, time, gain, offset, waves,
-                 samples, threads);
+                          int size, int bins, long frames, long first, const float* time,
+                          float gain, float offset, float* waves, long samples, int threads) {
+    inverse_stft(rows, row_stride, signals, window, size, bins, frames, first, time, gain, offset,
+                 waves, samples, threads);
 }
 }

@@ -35,29 +35,29 @@ INLINE void mix_outputs(Vec* m, int step) {
 }
 
 struct Winograd {
-    const float *packed, *bias;  // (36 or 6, panels, width, PANEL), gated order; (panels * PANEL)
-    int width, gate_panels, gated;
+    const float *packed, *bias;  // (36 or 6, panels, ins, PANEL), gated order; (panels * PANEL)
+    int ins, width, gate_panels, gated;  // width: of values, and of gates
 };
 
-// out <- GLU(conv(x)), both (rows, steps, width), rows a multiple of 4. Without the gate, `out` is
-// twice as wide.
+// out (rows, steps, width) <- GLU(conv(x)) of x (rows, steps, ins). Without the gate, `out` is twice as
+// wide.
 inline void gate_rows(const Winograd& of, const float* x, long x_stride, float* out,
                       long out_stride, long rows, long steps, int threads) {
-    const long width = of.width, columns = long(of.gate_panels) * PANEL;
-    const long padded = ceil_div(width, LANES) * LANES, out_width = of.gated ? width : 2 * width;
+    const long ins = of.ins, width = of.width, columns = long(of.gate_panels) * PANEL;
+    const long padded = ceil_div(ins, LANES) * LANES, out_width = of.gated ? width : 2 * width;
     const long tiles = ceil_div(steps, TILE);
-    const long batch = std::min(tiles, width <= 64 ? 24L : width <= 128 ? 36L : 48L);
-    const long parts = ceil_div(tiles, batch), panel_size = columns * width;
+    const long batch = std::min(tiles, ins <= 64 ? 24L : ins <= 128 ? 36L : 48L);
+    const long parts = ceil_div(tiles, batch), panel_size = columns * ins;
     auto memory = scratches(threads, SEEN * SEEN * batch * (padded + columns));
-    in_parallel(rows / TILE * parts, threads, [&](long number, int thread) {
+    in_parallel(ceil_div(rows, TILE) * parts, threads, [&](long number, int thread) {
         const long row = number / parts * TILE, first = number % parts * batch;
         const long count = std::min(batch, tiles - first);
         float* mixed = memory[thread].get();
         float* products = mixed + SEEN * SEEN * batch * padded;
         for (long n = 0; n < count; ++n) {
             const long step = (first + n) * TILE - 1;
-            for (long c = 0; c < width; c += LANES) {
-                const int lanes = int(std::min<long>(LANES, width - c));
+            for (long c = 0; c < ins; c += LANES) {
+                const int lanes = int(std::min<long>(LANES, ins - c));
                 Vec d[SEEN * SEEN];
                 for (int i = 0; i < SEEN; ++i)
                     for (int j = 0; j < SEEN; ++j) {
@@ -66,7 +66,7 @@ inline void gate_rows(const Winograd& of, const float* x, long x_stride, float* 
                             d[i * SEEN + j] = Vec{};
                             continue;
                         }
-                        d[i * SEEN + j] = load_some(x + r * x_stride + t * width + c, lanes);
+                        d[i * SEEN + j] = load_some(x + r * x_stride + t * ins + c, lanes);
                     }
                 for (int j = 0; j < SEEN; ++j) mix_inputs(d + j, SEEN);
                 for (int i = 0; i < SEEN; ++i) mix_inputs(d + i * SEEN, 1);
@@ -75,7 +75,7 @@ inline void gate_rows(const Winograd& of, const float* x, long x_stride, float* 
             }
         }
         for (int k = 0; k < SEEN * SEEN; ++k)
-            product(Rows(mixed + k * batch * padded, int(width), padded), 0, count,
+            product(Rows(mixed + k * batch * padded, int(ins), padded), 0, count,
                     of.packed + k * panel_size, nullptr, of.gate_panels,
                     Write<Identity>{products + k * batch * columns, columns, int(columns)});
         for (long n = 0; n < count; ++n)
@@ -91,7 +91,7 @@ inline void gate_rows(const Winograd& of, const float* x, long x_stride, float* 
                 const Vec gate_shift = load(of.bias + panel * PANEL + LANES);
                 const long c = long(panel) * LANES;
                 const int lanes = int(std::min<long>(LANES, width - c));
-                for (int i = 0; i < TILE; ++i) {
+                for (int i = 0; i < std::min<long>(TILE, rows - row); ++i) {
                     mix_outputs(value + i * SEEN, 1), mix_outputs(gate + i * SEEN, 1);
                     for (int j = 0; j < TILE; ++j) {
                         const long t = (first + n) * TILE + j;

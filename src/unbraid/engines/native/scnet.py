@@ -1,0 +1,248 @@
+"""SCNet as the kernels run it: what `SCNet.forward` computes, without torch."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float32
+
+from unbraid.engines.native.bands import BandDown, BandUp, Map3x3
+from unbraid.engines.native.library import kernels, pointer
+from unbraid.engines.native.paths import SeparationNet, moments
+from unbraid.engines.native.plain_spectra import PlainSpectra
+from unbraid.engines.native.sheets import Pool
+from unbraid.engines.native.spectra import HOPS
+from unbraid.engines.native.weights import Weights
+from unbraid.threads import get_threads
+
+if TYPE_CHECKING:
+    from unbraid.models.scnet.config import SCNetConfig
+
+__all__ = ["NativeSCNet", "fits", "memory_bytes", "valid_samples"]
+
+_UNITS = 16  # an LSTM has whole vectors of these, whatever the processor
+
+
+def fits(config: SCNetConfig) -> bool:
+    """Whether the kernels run such a model: of any size, with LSTMs as wide as what they see."""
+    bands = zip(config.band_kernels, config.band_strides, strict=True)
+    return (
+        not config.masks
+        and config.n_fft == config.window == HOPS * config.hop
+        and math.log(config.n_fft, 4).is_integer()
+        and all(stride in (1, kernel) for kernel, stride in bands)
+        and all(width % 2 == 0 for width in config.widths)
+        and config.widths[-1] % _UNITS == 0
+        and config.expansion == 1
+    )
+
+
+def valid_samples(config: SCNetConfig, samples: int) -> int:
+    """Any length will do."""
+    return samples
+
+
+def memory_bytes(config: SCNetConfig, samples: int) -> int:
+    """Working memory of one pass over `samples`, besides the weights; an upper bound."""
+    return 4 * _floats(config, samples)
+
+
+def _floats(config: SCNetConfig, samples: int) -> int:
+    """The most that lives at once: the needs of each level, and the skips kept meanwhile."""
+    frames = _padded(config, samples) // config.hop + 1
+    rows = [config.n_fft // 2 + 1, *(sum(after) for _, after in config.band_rows())]
+    outer = config.widths[0] * len(config.stems)
+    maps = [a * frames * b for a, b in zip(rows, config.widths, strict=True)]
+    inner = maps[-1] + rows[-1] * 2 * config.widths[-1]  # as its Fourier transform
+    needs = [sum(maps[1:]) + 4 * inner]
+    for level in range(1, len(maps)):
+        kept = sum(maps[1:level])
+        before = maps[level - 1] if level > 1 else maps[0]
+        after = maps[level - 1] if level > 1 else rows[0] * frames * outer
+        needs += [kept + before + 2 * maps[level], kept + 2 * maps[level] + (level == 1) * after]
+    return int(1.05 * max(needs)) + (1 << 18)
+
+
+def _padded(config: SCNetConfig, samples: int) -> int:
+    """Samples with the zeros that make the number of frames even."""
+    hops = samples // config.hop + 1
+    return (hops + 1 - hops % 2) * config.hop
+
+
+class NativeSCNet:
+    """(b c t) -> (b s c t) on arrays, the same as the network of torch to float32 accuracy.
+
+    Args:
+        config: for which `fits`.
+        state: weights by name, as the network's `state_dict()` has them; any float type.
+        threads: to compute on; None for as many as models run on in this process.
+    """
+
+    def __init__(
+        self,
+        config: SCNetConfig,
+        state: Mapping[str, np.ndarray],
+        threads: int | None = None,
+    ) -> None:
+        self.config = config
+        self.threads = threads or get_threads()
+        self._pool = Pool(0)
+        self._spectra = PlainSpectra(config.n_fft, hann=False, normalized=config.normalized)
+        weights = Weights(state)
+        levels = list(enumerate(config.band_rows()))
+        self._encoder = [
+            _Encoder(weights.under(f"encoder.{n}"), config, *rows) for n, rows in levels
+        ]
+        self._core = SeparationNet(weights.under("separation_net"))
+        self._decoder = [
+            _Decoder(weights.under(f"decoder.{len(levels) - 1 - n}"), config, *rows, adding=n > 0)
+            for n, rows in reversed(levels)
+        ]
+
+    def __call__(
+        self,
+        mixture: Float32[np.ndarray, "b c t"],
+        memory: Float32[np.ndarray, " n"] | None = None,
+    ) -> Float32[np.ndarray, "b s c t"]:
+        """Separate songs, one after the other: together they would only share the cache.
+
+        Args:
+            mixture: the songs.
+            memory: for the estimates of a single song, if it is large enough.
+        """
+        if len(mixture) > 1:
+            memory = None
+        needed = _floats(self.config, mixture.shape[2])
+        if self._pool.floats < needed:
+            self._pool = Pool(needed)
+        self._pool.forget()
+        estimates = [self._separate(song, memory) for song in mixture]
+        return estimates[0][None] if len(estimates) == 1 else np.stack(estimates)
+
+    def _separate(
+        self, song: Float32[np.ndarray, "c t"], memory: np.ndarray | None
+    ) -> Float32[np.ndarray, "s c t"]:
+        pool, threads, samples = self._pool, self.threads, song.shape[1]
+        padded = np.pad(song, ((0, 0), (0, _padded(self.config, samples) - samples)))
+        x = self._spectra.enter(padded, pool, threads)
+        mean, std = self._standardized(x)
+        skips = []
+        for encoder in self._encoder:
+            x, skip = encoder(x, pool, threads)
+            skips.append(skip)
+        x = self._core(x, pool, threads)
+        skip = skips.pop()
+        kernels().add(pointer(skip), pointer(x), x.size, threads)
+        pool.give(x)
+        # What a decoder makes is added to the skip that the next one takes.
+        x = skip
+        for decoder in self._decoder:
+            x = decoder(x, skips.pop() if skips else None, pool, threads)
+        if self.config.standardize:
+            x *= np.float32(std)
+            x += np.float32(mean)
+        signals = x.shape[2] // 2
+        if memory is None or memory.size < signals * samples:
+            memory = np.empty(signals * samples, np.float32)
+        estimates = memory[: signals * samples].reshape(signals, samples)
+        self._spectra.leave(x, estimates, threads)
+        pool.give(x)
+        return estimates.reshape(len(self.config.stems), -1, samples)
+
+    def _standardized(self, x: Float32[np.ndarray, "f n c"]) -> tuple[float, float]:
+        """Bring x to mean 0 and deviation 1 where the model wants it; what they were."""
+        if not self.config.standardize:
+            return 0.0, 1.0
+        mean, variance = moments(x, self.threads)
+        std = math.sqrt(variance * x.size / max(1, x.size - 1))
+        gain = 1 / (1e-5 + std)
+        kernels().scale(pointer(x), *x.shape, x[0].size, mean, gain, self.threads)
+        return mean, std
+
+
+class _Encoder:
+    """One level down: (rows, steps, outer) -> output and skip, both (rows, steps, width)."""
+
+    def __init__(
+        self,
+        weights: Weights,
+        config: SCNetConfig,
+        before: tuple[int, ...],
+        after: tuple[int, ...],
+    ) -> None:
+        self._before, self._after = _slices(before), _slices(after)
+        self._bands = [
+            BandDown(
+                weights.under(f"SDlayer.convs.{n}"),
+                weights.under(f"conv_modules.{n}"),
+                stride,
+            )
+            for n, stride in enumerate(config.band_strides)
+        ]
+        whole = weights.under("globalconv")
+        self._width = len(whole.stored("weight"))
+        self._whole = Map3x3(whole.stored("weight"), whole["bias"], gated=False)
+
+    def __call__(
+        self, x: Float32[np.ndarray, "f n o"], pool: Pool, threads: int
+    ) -> tuple[Float32[np.ndarray, "f2 n w"], Float32[np.ndarray, "f2 n w"]]:
+        shape = (self._after[-1].stop, x.shape[1], self._width)
+        skip = pool.tokens(*shape, lasting=True)
+        for band, before, after in zip(self._bands, self._before, self._after, strict=True):
+            band(x[before], skip[after], threads)
+        pool.give(x)
+        out = pool.tokens(*shape)
+        self._whole(skip, out, threads)
+        return out, skip
+
+
+class _Decoder:
+    """One level up: (rows, steps, width) -> (rows, steps, outer)."""
+
+    def __init__(
+        self,
+        weights: Weights,
+        config: SCNetConfig,
+        before: tuple[int, ...],
+        after: tuple[int, ...],
+        *,
+        adding: bool,
+    ) -> None:
+        self._before, self._after = _slices(before), _slices(after)
+        fuse = weights.under("0.conv")
+        kernel = fuse["weight"]  # of the same features twice
+        half = kernel.shape[1] // 2
+        self._fuse = Map3x3(kernel[:, :half] + kernel[:, half:], fuse["bias"], gated=True)
+        self._bands = [
+            BandUp(weights.under(f"1.convtrs.{n}"), stride, adding=adding)
+            for n, stride in enumerate(config.band_strides)
+        ]
+
+    def __call__(
+        self,
+        x: Float32[np.ndarray, "f n w"],
+        skip: Float32[np.ndarray, "f2 n o"] | None,
+        pool: Pool,
+        threads: int,
+    ) -> Float32[np.ndarray, "f2 n o"]:
+        """`x` with its skip; it goes back to the pool. Added to the next skip, if there is one."""
+        y = pool.tokens(*x.shape)
+        self._fuse(x, y, threads)
+        pool.give(x)
+        out = skip
+        if out is None:
+            out = pool.tokens(self._before[-1].stop, x.shape[1], self._bands[0].outer)
+        for band, before, after in zip(self._bands, self._before, self._after, strict=True):
+            band(y[after], out[before], threads)
+        pool.give(y)
+        return out
+
+
+def _slices(rows: tuple[int, ...]) -> list[slice]:
+    """Bands that follow each other."""
+    ends = np.cumsum([0, *rows]).tolist()
+    return [slice(start, stop) for start, stop in itertools.pairwise(ends)]

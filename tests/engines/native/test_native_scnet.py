@@ -1,0 +1,190 @@
+"""SCNet in the kernels gives what the readable forward gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from engines.native.test_native import deviation_db, make_song, weights_of
+from unbraid.engines.native import build, library
+from unbraid.engines.native import scnet as native
+from unbraid.engines.native.paths import SideBySide
+from unbraid.engines.native.weights import Weights
+from unbraid.models.scnet.network import SCNet, SCNetConfig
+
+pytestmark = pytest.mark.skipif(library.find() is not None, reason=str(library.find()))
+
+SMALL: dict[str, Any] = {
+    "widths": (4, 8, 16), "n_fft": 1024, "window": 1024, "hop": 256, "dual_paths": 2,
+}  # fmt: skip
+CONFIGS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "as published, narrow": {
+        "widths": (4, 8, 16, 32), "n_fft": 4096, "window": 4096, "hop": 1024, "dual_paths": 4,
+    },
+    "standardized": {"standardize": True, "normalized": False},
+    "odd widths, three stems, mono": {
+        "audio_channels": 1, "stems": ("a", "b", "c"), "widths": (2, 6, 18, 48),
+    },
+    "other bands": {
+        "band_shares": (0.23, 0.37, 0.4), "band_strides": (1, 2, 8), "band_kernels": (5, 2, 8),
+        "band_depths": (2, 0, 3), "compression": 1.5, "conv_kernel": 5,
+    },
+    "many taps": {"band_strides": (1, 4, 20), "band_kernels": (11, 4, 20)},
+    "no layers between": {"dual_paths": 0},
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)  # what runs here is too small for more
+
+
+def make_model(**settings: Any) -> SCNet:
+    """With norms as different as those of a trained one."""
+    torch.manual_seed(0)
+    model = SCNet(SCNetConfig(**{**SMALL, **settings})).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "norm" in name or name.endswith((".0.weight", ".4.weight")):
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    return model
+
+
+def ready(model: SCNet, threads: int = 1) -> native.NativeSCNet:
+    return native.NativeSCNet(model.config, weights_of(model), threads)
+
+
+def wanted_of(model: SCNet, song: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        estimates: np.ndarray = model(torch.from_numpy(song)).numpy()
+    return estimates
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_kernels_give_what_the_forward_gives(name: str) -> None:
+    model = make_model(**CONFIGS[name])
+    assert native.fits(model.config)
+    run = ready(model, threads=2)
+    for samples in (20_000, 9_001):
+        song = make_song(samples, model.config.audio_channels)
+        assert deviation_db(run(song), wanted_of(model, song)) < -115
+        assert run._pool.missed == 0
+    assert 4 * run._pool.floats <= native.memory_bytes(model.config, 20_000)
+
+
+@pytest.mark.slow
+def test_a_model_of_published_size_gives_what_the_forward_gives() -> None:
+    torch.manual_seed(0)
+    model = SCNet(SCNetConfig()).eval()
+    song = make_song(485_100)
+    assert deviation_db(ready(model, 2)(song), wanted_of(model, song)) < -110
+
+
+@pytest.mark.parametrize("samples", [1, 2, 255, 256, 700, 1023, 1025, 30_001])
+def test_any_length_will_do(samples: int) -> None:
+    model, song = make_model(), make_song(samples)
+    found, wanted = ready(model)(song), wanted_of(model, song)
+    assert found.shape == wanted.shape
+    assert deviation_db(found, wanted) < -105
+
+
+def test_threads_batches_and_what_was_before_do_not_change_a_bit() -> None:
+    model = make_model(widths=(4, 8, 32))
+    songs = make_song(20_000, batch=2)
+    alone = ready(model)(songs)
+    for threads in (2, 7):
+        run = ready(model, threads)
+        run(np.full((1, 2, 30_000), np.nan, np.float32))
+        assert np.array_equal(run(songs), alone)
+        assert np.array_equal(run(songs[1:])[0], alone[1])
+
+
+def test_silence_is_separated_like_anything_else() -> None:
+    song = np.zeros((1, 2, 9_000), np.float32)
+    for settings in ({}, {"standardize": True}):
+        model = make_model(**settings)
+        assert np.abs(ready(model)(song) - wanted_of(model, song)).max() < 1e-6
+
+
+def test_weights_may_be_half_as_precise() -> None:
+    model = make_model(widths=(4, 8, 256)).half().float()
+    half = {name: array.astype(np.float16) for name, array in weights_of(model).items()}
+    song = make_song(2_000)
+    assert np.array_equal(native.NativeSCNet(model.config, half, 1)(song), ready(model)(song))
+
+
+@pytest.mark.parametrize(("sequences", "steps"), [(1, 1), (2, 5), (25, 4), (57, 3), (131, 2)])
+def test_sequences_side_by_side_go_through_the_lstm_as_one_by_one(
+    sequences: int, steps: int
+) -> None:
+    torch.manual_seed(0)
+    lstm = torch.nn.LSTM(32, 32, batch_first=True, bidirectional=True)
+    x = 2 * torch.randn(sequences, steps, 32)
+    gain, shift = torch.rand(32) + 0.5, torch.randn(32)
+    with torch.no_grad():
+        wanted = lstm(x * gain + shift)[0].numpy()
+    run, found = SideBySide(Weights(weights_of(lstm))), np.empty_like(wanted)
+    run(x.numpy(), gain.numpy(), shift.numpy(), found, threads=3)
+    assert deviation_db(found, wanted) < -115
+
+
+def test_gates_that_are_far_open_or_shut_stay_finite() -> None:
+    torch.manual_seed(0)
+    lstm = torch.nn.LSTM(16, 16, batch_first=True, bidirectional=True)
+    x = 1e4 * torch.randn(3, 9, 16)
+    with torch.no_grad():
+        wanted = lstm(x)[0].numpy()
+    found = np.empty_like(wanted)
+    same, none = np.ones(16, np.float32), np.zeros(16, np.float32)
+    SideBySide(Weights(weights_of(lstm)))(x.numpy(), same, none, found, threads=1)
+    assert np.abs(found - wanted).max() < 1e-2  # sums of 1e4 are no more exact than that
+
+
+@pytest.mark.parametrize("steps", [2, 4, 6, 22, 74, 476])
+def test_fourier_transforms_of_any_even_length_go_there_and_back(steps: int) -> None:
+    x = np.random.default_rng(0).standard_normal((3, steps, 21), np.float32)
+    z = np.empty((3, steps // 2 + 1, 42), np.float32)
+    back = np.empty_like(x)
+    sizes = (3, steps, 21, 2)
+    library.kernels().to_fourier(library.pointer(x), library.pointer(z), *sizes)
+    library.kernels().from_fourier(library.pointer(z), library.pointer(back), *sizes)
+    wanted = np.fft.rfft(x.astype(np.float64), axis=1, norm="ortho")
+    assert deviation_db(z, np.concatenate([wanted.real, wanted.imag], axis=2)) < -125
+    assert deviation_db(back, x) < -125
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lanes", [4, 16])
+def test_vectors_of_another_processor_give_the_same(
+    lanes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "kernels.so"
+    if not build.compile_to(path, "-march=native", f"-DUNBRAID_LANES={lanes}", "-Wno-psabi"):
+        pytest.skip("no C++ compiler")
+    other = library.Kernels(path)
+    monkeypatch.setattr(library, "_open", lambda: other)
+    for settings in CONFIGS.values():
+        model = make_model(**settings)
+        song = make_song(9_001, model.config.audio_channels)
+        assert deviation_db(ready(model, threads=2)(song), wanted_of(model, song)) < -110
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"masks": True},
+        {"expansion": 2},
+        {"n_fft": 2048, "window": 2048, "hop": 512},
+        {"hop": 512},
+        {"window": 2048},
+        {"widths": (4, 8, 24)},
+        {"widths": (4, 7, 16)},
+    ],
+)
+def test_a_model_that_the_kernels_do_not_run_is_left_to_torch(settings: dict[str, Any]) -> None:
+    assert not native.fits(SCNetConfig(**settings))
