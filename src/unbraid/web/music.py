@@ -86,7 +86,7 @@ BODY: dict[str, Any] = {
 
 
 def parts_to_hear(parts: Collection[str]) -> list[str]:
-    """The parts that tell beats and chords: no vocals, and the original if nothing else has harmony.
+    """The parts that tell beats and chords: not vocals; the original if nothing else has harmony.
 
     >>> parts_to_hear(["drums", "bass", "other", "vocals"])
     ['drums', 'bass', 'other']

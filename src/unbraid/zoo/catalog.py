@@ -202,7 +202,7 @@ def _community_model(name: str, entry: dict[str, Any]) -> CatalogModel:
         size_mb=entry["bytes"] / 1e6,
         size_bytes=entry["bytes"],
         sha256=entry["sha256"],
-        settings=Settings(entry["architecture"], config, complement, 1 - 1 / entry["passes"]),
+        settings=Settings(entry["architecture"], config, complement),
         scores=tuple(entry["scores"]),
         use=entry.get("use", ""),
         work=float(entry.get("work", 0)),
