@@ -18,6 +18,7 @@ from reference.classic import check, noise
 from unbraid.engines.torch.build import build_module
 from unbraid.models.mask_unet.config import MaskUNetConfig
 from unbraid.zoo.hashes import Digest
+from unbraid.zoo.open import open_model
 from unbraid.zoo.stored import StoredModel
 
 pytestmark = pytest.mark.weights
@@ -58,3 +59,11 @@ def test_songs_come_out_as_published(case, settings, index):
     with torch.no_grad():
         found = network(index, **settings)(noise(1, 2, 60000))
     check(f"spleeter_pipe_true_{case}", found, 2e-6)
+
+
+def test_the_published_checkpoint_opens_by_its_path(index):
+    stored = open_model(index)
+    assert stored.spec.stems == ("vocals", "accompaniment") and not stored.spec.normalize
+    with torch.no_grad():
+        found = build_module(stored)(noise(1, 2, 60000))
+    check("spleeter_pipe_true_zeros", found, 2e-6)

@@ -10,6 +10,10 @@ Code and environment of each system, and its command:
 
         python tests/reference/make_repository_files.py wavenet CHECKOUT
 
+    f90/Wave-U-Net@75eeae6, the same environment
+
+        python tests/reference/make_repository_files.py wave_u_net CHECKOUT
+
 Small networks with random weights are saved by the authors' own code, which also computes what
 they make of a deterministic input. Modules that this code imports and does not need here are empty.
 """
@@ -182,7 +186,70 @@ def _translated(path: Path) -> str:
     return text.replace("_length / 2\n", "_length // 2\n").replace("(filter_length-1)/2", "1")
 
 
-MAKERS: dict[str, Callable[[], None]] = {"mdx_net": mdx_net, "wavenet": wavenet}
+# --- Wave-U-Net: TensorFlow 1 checkpoints, with the state of the optimizer -----------------------
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "baseline_stereo": {"source_names": ["accompaniment", "vocals"]},
+    "full_44KHz": {"source_names": ["accompaniment", "vocals"], "upsampling": "learned"},
+    "full_multi_instrument": {"source_names": ["bass", "drums", "other", "vocals"]},
+}
+"""Published files, by the name of their settings."""
+
+
+def wave_u_net() -> None:
+    """wave_u_net/NAME-1.index and its data, after a step of training as in their Training.py."""
+    import tensorflow.compat.v1 as tf
+
+    tf.disable_v2_behavior()
+    tf.diag = tf.linalg.diag  # a name that TensorFlow dropped
+    sys.modules["tensorflow"] = tf
+    stand_in("librosa")
+    from Models.UnetAudioSeparator import UnetAudioSeparator
+
+    folder = HERE / "wave_u_net"
+    folder.mkdir(parents=True, exist_ok=True)
+    outputs = {}
+    for name, variant in VARIANTS.items():
+        tf.reset_default_graph()
+        tf.set_random_seed(6)
+        settings = {
+            "num_layers": 3, "num_initial_filters": 3, "filter_size": 5, "merge_filter_size": 3,
+            "input_filter_size": 5, "output_filter_size": 1, "upsampling": "linear",
+            "output_type": "difference", "context": True, "mono_downmix": False,
+            "output_activation": "tanh", **variant,
+        }  # fmt: skip
+        net = UnetAudioSeparator(settings)
+        taken, _ = net.get_padding([1, 100, 2])
+        heard = tf.placeholder(tf.float32, taken)
+        estimates = net.get_output(heard, False, reuse=False)
+        loss = sum(tf.reduce_mean(tf.square(one - 0.1)) for one in estimates.values())
+        step = tf.get_variable(
+            "global_step",
+            [],
+            initializer=tf.constant_initializer(0),
+            trainable=False,
+            dtype=tf.int64,
+        )
+        with tf.variable_scope("separator_solver"):
+            solver = tf.train.AdamOptimizer(learning_rate=0.01)
+            train = solver.minimize(loss, var_list=tf.trainable_variables("separator"))
+        song = mixture(2, int(taken[1])).T[None]
+        with tf.Session() as session:
+            session.run(tf.global_variables_initializer())
+            session.run([train, step.assign_add(1)], {heard: song})
+            saver = tf.train.Saver(tf.global_variables())
+            saver.save(session, str(folder / name), global_step=1, write_meta_graph=False)
+            found = session.run(estimates, {heard: song})
+        outputs[name] = np.stack([found[stem][0].T for stem in settings["source_names"]])
+    (folder / "checkpoint").unlink()
+    np.savez_compressed(folder / "outputs.npz", **outputs)
+
+
+MAKERS: dict[str, Callable[[], None]] = {
+    "mdx_net": mdx_net,
+    "wavenet": wavenet,
+    "wave_u_net": wave_u_net,
+}
 
 
 def main() -> None:

@@ -42,6 +42,7 @@ from unbraid.zoo.public.onnx_graph import ONNX_SUFFIX, is_exported
 from unbraid.zoo.public.package import naming
 from unbraid.zoo.public.safetensors import read_public_safetensors
 from unbraid.zoo.public.systems import MIXER, stored_mixer, stored_system
+from unbraid.zoo.public.tf_systems import bundle_index, open_bundle
 from unbraid.zoo.public.th import is_package, package_of, read_torch_file
 from unbraid.zoo.public.torch_legacy import LEGACY_START
 from unbraid.zoo.public.weights import bare_weights, find_settings, stored_weights
@@ -122,6 +123,8 @@ def open_part(path: Path, config: Path | None = None) -> StoredModel:
     """As `open_file`; but the mixer of a KUIELAB-MDX-Net, too, for `join_models`."""
     if path.suffix == ONNX_SUFFIX:
         return open_graph(path, config)
+    if (index := bundle_index(path)) is not None:
+        return open_bundle(index)
     start = _first_bytes(path)
     if start.startswith((b"PK\x03\x04", b"PK\x05\x06", LEGACY_START)):
         content = read_torch_file(path)
@@ -332,6 +335,8 @@ def _local_path(name: str | Path) -> Path | None:
     path = Path(name)
     if path.is_file():
         return path
+    if (index := bundle_index(path)) is not None:
+        return index
     if path.is_dir() and str(name) not in bundled_files():
         return path if stem_files(path) else find_in_folder(path, only_in_folder(path))
     if str(name) in bundled_files():

@@ -31,6 +31,7 @@ class MaskUNetConfig:
             (`layers/wiener_em.py`), patch by patch.
         input_gain: what the networks hear is the mixture times this. They are not indifferent to
             level: Spleeter learnt from songs as they are on records.
+        normalize_songs: `normalize` of `ModelSpec`; False for Spleeter's own files.
 
     Raises:
         SettingsError: for values out of range or that do not fit together.
@@ -53,6 +54,7 @@ class MaskUNetConfig:
     above: str = "zeros"
     wiener_iterations: int = 0
     input_gain: float = 1.0
+    normalize_songs: bool = True
 
     def __post_init__(self) -> None:
         check_fields(self, _RANGES, _CHOICES)
@@ -110,7 +112,13 @@ class MaskUNetConfig:
     @property
     def spec(self) -> ModelSpec:
         """Any length works; one patch is the natural segment."""
-        return ModelSpec(self.stems, self.sample_rate, self.audio_channels, self.segment_samples)
+        return ModelSpec(
+            self.stems,
+            self.sample_rate,
+            self.audio_channels,
+            self.segment_samples,
+            normalize=self.normalize_songs,
+        )
 
 
 _RANGES = {

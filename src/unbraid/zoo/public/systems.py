@@ -79,9 +79,16 @@ def stored_system(
     return stored_of(path, replace(system, settings={**system.settings, **own}), state)
 
 
-def stored_of(path: Path, system: System, state: Mapping[str, StoredTensor]) -> StoredModel:
+def stored_of(
+    path: Path,
+    system: System,
+    state: Mapping[str, StoredTensor],
+    digest: Digest | None = None,
+) -> StoredModel:
     """The model of a system and its weights by their names in the file.
 
+    Args:
+        digest: None for that of the file.
     Raises:
         CheckpointError: if the settings make no model; if the weights do not fit it, on first use.
     """
@@ -91,7 +98,7 @@ def stored_of(path: Path, system: System, state: Mapping[str, StoredTensor]) -> 
         except (TypeError, ValueError, ArithmeticError, SettingsError) as error:
             raise CheckpointError(f"its settings make no model: {error!s:.300}") from error
     weights = Fitted(path, system, config, state)
-    return StoredModel(system.architecture, config, weights, path, Digest([path]))
+    return StoredModel(system.architecture, config, weights, path, digest or Digest([path]))
 
 
 def _separator_settings(path: Path, architecture: str) -> dict[str, Any]:

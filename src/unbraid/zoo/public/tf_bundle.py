@@ -28,6 +28,7 @@ from unbraid.zoo.public.crc32c import masked_crc32c
 from unbraid.zoo.public.protobuf import Buffer, Reader
 from unbraid.zoo.stored import KINDS, StoredTensor
 
+INDEX_SUFFIX = ".index"
 _MOST_INDEX_BYTES = 16 << 20
 _MOST_TENSORS, _MOST_SHARDS, _MOST_DIMENSIONS = 100_000, 1024, 8
 _LONGEST_NAME = 1024
@@ -168,6 +169,13 @@ def _shape(content: Buffer) -> tuple[int, ...]:
         sizes = [size for field, size in Reader(dimension).fields() if field == 1]
         lengths.append(int(sizes[-1]) if sizes and isinstance(sizes[-1], int) else 0)
     return tuple(lengths)
+
+
+def data_files(index: Path) -> list[Path]:
+    """The files with the values of the bundle with this index."""
+    with _refusing(index):
+        _, header = next(_entries(_read_index(index)))
+        return [path for path, _ in _shards(index, header)]
 
 
 def _shards(index: Path, header: bytes) -> list[tuple[Path, int]]:
