@@ -17,6 +17,7 @@ from unbraid.web.covers import COVER
 def job(service) -> str:
     id = separated(service).id
     (service.storage.song(id) / COVER).write_bytes(b"\xff\xd8\xff")
+    service.reports.file(id).write_text("a report")
     return f"/api/jobs/{id}"
 
 

@@ -297,6 +297,22 @@ def test_tags_are_shown_and_a_song_is_renamed_in_place(browser, server, tmp_path
     assert browser.complaints() == []
 
 
+def test_the_report_of_a_song_is_made_and_opened_from_its_page(browser, server, songs):
+    job = server.wait(server.upload(songs["First take"])["id"])
+    browser.open(f"{server.url}/songs/{job['id']}")
+    browser.wait("return document.querySelector('#report button')")
+    browser.click("#report button")
+    browser.wait("return document.querySelector('#report progress')")
+    browser.wait("return document.querySelector('#report a')", 120)
+    assert browser.run("return document.querySelector('#report a').target") == "_blank"
+    browser.open(browser.run("return document.querySelector('#report a').href"))
+    assert browser.run("return document.querySelector('h1').innerText") == "First take"
+    play = "[...document.querySelectorAll('button')].find(b => b.innerText === 'Play')"
+    browser.run(f"{play}.click()")  # its script is allowed to run
+    browser.wait(f"return !{play}")
+    assert browser.complaints() == []
+
+
 def test_what_is_no_song_is_refused_in_words(browser, server, tmp_path):
     (tmp_path / "notes.mp3").write_text("these are words\n" * 50)
     open_home(browser, server)

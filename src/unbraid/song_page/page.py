@@ -57,6 +57,7 @@ class SongReport:
         hints: about the stems, if any.
         notes: sentences for the listener.
         settings, provenance: names and values of the last tables.
+        links: addresses of "mixture" and parts, where they are not those of the files.
     """
 
     title: str
@@ -67,6 +68,7 @@ class SongReport:
     notes: Sequence[str] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -143,8 +145,9 @@ def song_page(report: SongReport, folder: Path, watch: Watch = UNWATCHED) -> Pag
         }
     )
     top_db = loudest_db(prints["mixture"])
+    hrefs = {name: _relative(path, folder) for name, path in sounds.items()} | {**report.links}
     lanes = [
-        _lane(name, index, print_, top_db, encoded[name], _relative(sounds[name], folder))
+        _lane(name, index, print_, top_db, encoded[name], hrefs[name])
         for index, (name, print_) in enumerate(prints.items())
     ]
     return Page(

@@ -37,6 +37,8 @@ def write_song_report(
     output: OutputSettings | None = None,
     overwrite: bool = False,
     watch: Watch = UNWATCHED,
+    title: str | None = None,
+    links: Mapping[str, str] | None = None,
 ) -> Path:
     """Write a page about a song whose stems are on disk: players, pictures, levels, hints.
 
@@ -48,6 +50,8 @@ def write_song_report(
         output: settings to list on the page.
         overwrite: replace a file that is not a page of unbraid.
         watch: told how far the stage "report" has come.
+        title: of the song; by default the name of its file.
+        links: addresses of "mixture" and the stems, where they are not those of the files.
     Returns:
         where the page is.
     Raises:
@@ -61,7 +65,7 @@ def write_song_report(
         path = Path(os.path.commonpath([part.parent for part in result.outputs.values()]))
         path /= FILENAME
     report = SongReport(
-        title=mixture.name,
+        title=title or mixture.name,
         mixture=mixture,
         parts=result.outputs,
         result=_measured(result),
@@ -69,6 +73,7 @@ def write_song_report(
         notes=result.notes,
         settings=_settings(separator, output),
         provenance=_provenance(separator),
+        links=links or {},
     )
     write_report(report, path, overwrite=overwrite, watch=watch.within(_HINTS, 1.0))
     return path

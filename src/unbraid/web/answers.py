@@ -10,6 +10,7 @@ from unbraid.audio.formats import BIT_DEPTHS, FORMATS
 from unbraid.web.choices import LARGEST_OVERLAP, MOST_SHIFTS, JobSettings
 from unbraid.web.job import Job
 from unbraid.web.messages import End, Stage
+from unbraid.web.reports import ReportView
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class JobView:
         parts: known once the song has been read.
         samples_ready: how much of the stems can be heard already.
         bytes: disk space it uses.
+        report: how far its report is.
     """
 
     id: str
@@ -61,6 +63,7 @@ class JobView:
     seconds_wall: float | None
     bytes: int
     demo: bool
+    report: ReportView
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ class ErrorAnswer:
     error: Problem
 
 
-def show_job(job: Job, position: int | None) -> JobView:
+def show_job(job: Job, position: int | None, report: ReportView) -> JobView:
     """A job as the API shows it; `position` is its place in the queue, if it waits."""
     running, done = job.status == "running", job.status == "succeeded"
     facts = job.facts
@@ -165,6 +168,7 @@ def show_job(job: Job, position: int | None) -> JobView:
         seconds_wall=facts.seconds_wall,
         bytes=job.bytes,
         demo=job.demo,
+        report=report,
     )
 
 

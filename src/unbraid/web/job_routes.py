@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Body, FastAPI, Query, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import FileResponse, Response, StreamingResponse
 
 from unbraid.web.answers import ERRORS, FORM, JobList, JobView, file_answer
 from unbraid.web.job import STATUSES
 from unbraid.web.refusals import Refusal
+from unbraid.web.reports import page_policy
 from unbraid.web.service import Service
 from unbraid.web.storage import known_suffix
 from unbraid.web.upload import receive_upload
@@ -79,6 +80,28 @@ def add_jobs(app: FastAPI, service: Service) -> None:
     def full(id: str) -> JobView:
         """Separate the whole song of a preview."""
         return service.show(service.create_full(id))
+
+
+def add_reports(app: FastAPI, service: Service) -> None:
+    """Making and showing reports."""
+
+    @app.post("/api/jobs/{id}/report", status_code=202, responses=ERRORS)
+    def make_report(id: str) -> JobView:
+        """Make the report of a song, unless it is there; see `report` of the song."""
+        return service.show(service.make_report(id))
+
+    @app.get(
+        "/api/jobs/{id}/report",
+        responses=ERRORS | file_answer("text/html"),
+        response_class=FileResponse,
+    )
+    def report(id: str) -> FileResponse:
+        """The report of a song: one page that holds everything it needs."""
+        path = service.reports.file(service.job(id).id)
+        if not path.is_file():
+            raise Refusal(409, "no_report", "This song has no report yet; POST here makes it.")
+        headers = {"Content-Security-Policy": page_policy(), "Cache-Control": "private, no-cache"}
+        return FileResponse(path, media_type="text/html; charset=utf-8", headers=headers)
 
 
 def add_events(app: FastAPI, service: Service) -> None:

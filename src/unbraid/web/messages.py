@@ -4,6 +4,8 @@ server -> worker    Order, Cancel
 worker -> server    Ready, Progress, Learned, Ended
 worker -> reader    ReadRequest
 reader -> worker    ReadProgress, Learned, Refused
+server -> reporter  ReportRequest
+reporter -> server  ReadProgress, Learned, Refused
 """
 
 from __future__ import annotations
@@ -184,20 +186,54 @@ class ReadRequest:
 
 
 @dataclass(frozen=True)
+class ReportRequest:
+    """Write the report of a separated song.
+
+    Attributes:
+        path: what was separated.
+        song: folder of the song.
+        title: of the song.
+        facts, settings: of the job.
+        model: name or path, to separate a few excerpts again; None if it is not on this machine.
+        device, threads: see `Separator`.
+    """
+
+    path: str
+    song: str
+    title: str
+    facts: SongFacts
+    settings: JobSettings
+    model: str | None
+    device: str
+    threads: int | None
+
+
+@dataclass(frozen=True)
 class ReadProgress:
-    """How far reading has come, 0 to 1."""
+    """How far reading, or a report, has come, 0 to 1."""
 
     fraction: float
 
 
 @dataclass(frozen=True)
 class Refused:
-    """The file is not a song that can be separated; one sentence says why."""
+    """The file is not a song that can be separated, or reported on; one sentence says why."""
 
     reason: str
 
 
-Message = Order | Cancel | Ready | Progress | Learned | Ended | ReadRequest | ReadProgress | Refused
+Message = (
+    Order
+    | Cancel
+    | Ready
+    | Progress
+    | Learned
+    | Ended
+    | ReadRequest
+    | ReportRequest
+    | ReadProgress
+    | Refused
+)
 
 _KINDS: dict[str, type[Message]] = {
     "order": Order,
@@ -207,6 +243,7 @@ _KINDS: dict[str, type[Message]] = {
     "learned": Learned,
     "ended": Ended,
     "read": ReadRequest,
+    "report": ReportRequest,
     "read progress": ReadProgress,
     "refused": Refused,
 }

@@ -9,16 +9,15 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from unbraid.web.answers import JobView, show_job
 from unbraid.web.choices import JobSettings, Model, choose
 from unbraid.web.events import Hub
 from unbraid.web.job import Job
 from unbraid.web.jobs import JobStore
 from unbraid.web.limits import Limits
-from unbraid.web.pcm import MOST_SECONDS, ORIGINAL, find_part, read_samples, read_unfinished
+from unbraid.web.parts import NO_SONG, not_ready
 from unbraid.web.refusals import Refusal, not_found
+from unbraid.web.reports import Reports
 from unbraid.web.security import Keys
 from unbraid.web.shown import new_name
 from unbraid.web.storage import ID, Storage, new_id
@@ -26,7 +25,6 @@ from unbraid.web.upload import Upload
 from unbraid.web.workers import Workers
 
 _SWEEP_S = 600.0
-_NO_SONG = "This song does not exist; it may have been deleted."
 
 
 class Service:
@@ -58,6 +56,9 @@ class Service:
         self.workers = Workers(
             self.store, storage, limits, models, devices, threads, self._on_change
         )
+        self.reports = Reports(
+            storage, devices[0] if devices else "auto", threads, self.hub.changed
+        )
         self._ended = threading.Event()
         self._retention = threading.Thread(target=self._keep_tidy, name="retention", daemon=True)
 
@@ -71,6 +72,7 @@ class Service:
         """Stop the workers and release the folder."""
         self._ended.set()
         self.hub.close()
+        self.reports.stop()
         self.workers.stop()
         if self._retention.is_alive():
             self._retention.join(5.0)
@@ -85,12 +87,12 @@ class Service:
         """
         job = self.store.get(id) if ID.fullmatch(id) else None
         if job is None:
-            raise not_found(_NO_SONG)
+            raise not_found(NO_SONG)
         return job
 
     def show(self, job: Job) -> JobView:
         """A job in API form."""
-        return show_job(job, self.store.position(job))
+        return show_job(job, self.store.position(job), self.reports.view(job.id))
 
     def show_id(self, id: str) -> JobView | None:
         """The same, by its id; None if it was deleted."""
@@ -139,7 +141,7 @@ class Service:
             self.storage.share(id, new, preview.suffix)
         except OSError:
             self.storage.remove(new)
-            raise not_found(_NO_SONG) from None
+            raise not_found(NO_SONG) from None
         return self._add(new, preview.name, preview.suffix, settings, renamed=preview.renamed)
 
     def rename(self, id: str, text: str) -> Job:
@@ -166,6 +168,19 @@ class Service:
             raise Refusal(409, "not_queued", "This song does not wait any longer.")
         self._positions_changed()
         return self.job(id)
+
+    def make_report(self, id: str) -> Job:
+        """Make the report of a song, unless it is there already.
+
+        Raises:
+            Refusal: 404, or 409 if the song is not separated.
+        """
+        job = self.job(id)
+        if job.status != "succeeded":
+            raise not_ready()
+        model = self.models.get(job.settings.model)
+        self.reports.make(job, None if model is None else model.source)
+        return job
 
     def cancel(self, id: str) -> Job:
         """Stop a waiting or running job.
@@ -205,25 +220,10 @@ class Service:
         """
         self.job(id)
         self.store.delete(id)
+        self.reports.forget(id)
         self.hub.deleted(id)
         self.workers.discard(id)
         self._positions_changed()
-
-    def part_file(self, job: Job, part: str) -> Path:
-        """The file of a stem, or the upload.
-
-        Raises:
-            Refusal: 404, or 409 if it is not ready.
-        """
-        if part == ORIGINAL:
-            path = self.storage.original(job.id, job.suffix)
-        else:
-            self._check_part(job, part)
-            extension = job.settings.output().extension
-            path = self.storage.song(job.id) / "stems" / f"{part}.{extension}"
-        if not path.is_file():
-            raise not_found(_NO_SONG)
-        return path
 
     def finished_song(self, id: str) -> Path:
         """The folder of a song that is separated.
@@ -236,52 +236,9 @@ class Service:
             raise not_ready()
         return self.storage.song(job.id)
 
-    def samples(self, job: Job, part: str, start: int, count: int) -> tuple[np.ndarray, int]:
-        """Samples of a stem, int16 (samples, channels), and their rate; also during separation.
-
-        Raises:
-            Refusal: 404, 409 if none are ready, 422 for too many at once.
-        """
-        facts = job.facts
-        rate = facts.sample_rate
-        if rate is None:
-            raise not_ready()
-        if count > MOST_SECONDS * rate:
-            raise Refusal(422, "too_many_samples", f"Ask for at most {MOST_SECONDS:g} s at once.")
-        if job.status == "running" and facts.channels is not None and part in facts.parts:
-            unfinished = read_unfinished(
-                self.storage.song(job.id), part, facts.stems, facts.channels, start, count
-            )  # fmt: skip
-            if unfinished is None:
-                raise not_ready()
-            return unfinished, rate
-        path = self.part_sound(job, part)
-        return read_samples(path, start, min(count, max(0, (facts.samples or 0) - start)))
-
-    def part_sound(self, job: Job, part: str) -> Path:
-        """A file of a stem that can be read from any sample.
-
-        Raises:
-            Refusal: 404, or 409 if it is not ready.
-        """
-        if part != ORIGINAL:
-            self._check_part(job, part)
-        elif job.facts.samples is None:
-            raise not_ready()
-        path = find_part(self.storage.song(job.id), part)
-        if path is None:
-            raise not_ready()
-        return path
-
     def demo_is_due(self) -> bool:
         """Whether the demo song is waiting or running."""
         return any(job.demo for job in self.store.with_status("queued", "running"))
-
-    def _check_part(self, job: Job, part: str) -> None:
-        if job.status != "succeeded":
-            raise not_ready()
-        if part not in job.facts.parts:
-            raise not_found("This song does not have that stem.")
 
     def _add(
         self,
@@ -340,8 +297,3 @@ class Service:
                         self.delete(job.id)
             if self._ended.wait(_SWEEP_S):
                 return
-
-
-def not_ready() -> Refusal:
-    """409."""
-    return Refusal(409, "not_ready", "This is not ready yet; wait until the song is separated.")

@@ -18,9 +18,10 @@ from unbraid.web.covers import COVER, cover_tags
 from unbraid.web.http_rules import is_head, is_known
 from unbraid.web.job import Job
 from unbraid.web.mix import parse_gains, render_mix
+from unbraid.web.parts import not_ready, part_file, part_sound, samples_of
 from unbraid.web.pcm import ORIGINAL, as_wav
 from unbraid.web.refusals import Refusal, not_found
-from unbraid.web.service import Service, not_ready
+from unbraid.web.service import Service
 from unbraid.web.shown import split_suffix
 
 _MEDIA = {
@@ -45,7 +46,7 @@ def add_sound(app: FastAPI, service: Service) -> None:
     def stem(request: Request, id: str, part: str, download: bool = False) -> Response:
         """The file of a part, or `original`; ranges are supported."""
         job = service.job(id)
-        path = service.part_file(job, part)
+        path = part_file(service.storage, job, part)
         is_upload = part == ORIGINAL
         name = safe_name(job.name) if is_upload else _file_name(job, part, path.suffix)
         response = FileResponse(
@@ -92,7 +93,7 @@ def add_sound(app: FastAPI, service: Service) -> None:
         count: Annotated[int, Query(ge=1, le=_LARGEST)],
     ) -> Response:
         """Some samples of a part as 16-bit wav, at most 30 s."""
-        samples, rate = service.samples(service.job(id), part, start, count)
+        samples, rate = samples_of(service.storage, service.job(id), part, start, count)
         return Response(as_wav(samples, rate), media_type="audio/wav")
 
 
@@ -115,7 +116,7 @@ def add_downloads(app: FastAPI, service: Service) -> None:
         if job.status != "succeeded":
             raise not_ready()
         chosen = parse_gains(gains, job.facts.parts)
-        files = {service.part_sound(job, part): gain for part, gain in chosen.items()}
+        files = {part_sound(service.storage, job, part): gain for part, gain in chosen.items()}
         attached = _attached(_file_name(job, "mix", f".{format}"))
         if is_head(request.scope):  # nothing is rendered for its length alone
             return Response(media_type=_MEDIA[format], headers=attached)
@@ -165,7 +166,7 @@ def _files(service: Service, job: Job) -> dict[str, Path]:
     """Name to file of all parts of a song."""
     if job.status != "succeeded":
         raise not_ready()
-    paths = [(part, service.part_file(job, part)) for part in job.facts.parts]
+    paths = [(part, part_file(service.storage, job, part)) for part in job.facts.parts]
     return {_file_name(job, part, path.suffix): path for part, path in paths}
 
 

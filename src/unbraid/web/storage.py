@@ -11,6 +11,7 @@
     DATA/songs/ID/stems/          PART.EXT
     DATA/songs/ID/peaks.json
     DATA/songs/ID/music.json      beats and chords; music-edited.json if somebody corrected them
+    DATA/songs/ID/report.html     if somebody wanted to see it
 
 A song's folder is created before its row in the database and deleted after it, so that a crash can
 leave folders without rows, but never rows without folders; the next start removes such folders.

@@ -12,12 +12,10 @@ from __future__ import annotations
 import argparse
 import os
 import queue
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, cast
@@ -29,6 +27,7 @@ from unbraid.separation.progress import Progress as Step
 from unbraid.tracks.parts import choose_parts
 from unbraid.tracks.spool import SpoolView
 from unbraid.web.choices import PREVIEW_S, JobSettings
+from unbraid.web.helper import ask
 from unbraid.web.messages import (
     Cancel,
     End,
@@ -37,10 +36,8 @@ from unbraid.web.messages import (
     Message,
     Order,
     Progress,
-    ReadProgress,
     ReadRequest,
     Ready,
-    Refused,
     SongFacts,
     Stage,
     from_line,
@@ -49,7 +46,6 @@ from unbraid.web.messages import (
 from unbraid.web.music import listen, parts_to_hear, write_found
 from unbraid.web.pcm import ORIGINAL, copy_part, end_view, find_part, publish_view, read_part
 from unbraid.web.peaks import PeakMeter, meter_peaks, write_peaks
-from unbraid.web.processes import environment, python
 from unbraid.web.reader import plain_sentence
 
 _STAGES: dict[str, Stage] = {"read": "separating", "separate": "separating", "write": "writing"}
@@ -244,54 +240,13 @@ def read_apart(
         Cancelled: if asked to stop.
         UnbraidError: if the song is refused, takes too long, or crashes the decoder.
     """
-    process = subprocess.Popen(
-        python("unbraid.web.reader"),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        env=environment(),
-    )
-    assert process.stdin is not None
-    lines: queue.Queue[str | None] = queue.Queue()
-    ear = threading.Thread(target=_drain, args=(process, lines), daemon=True)
-    ear.start()
-    end = time.monotonic() + most_s
     try:
-        with suppress(OSError):  # a dead process sends no answer, which is reported below
-            process.stdin.write(to_line(request))
-            process.stdin.flush()
-        while True:
-            cancel.check()
-            if time.monotonic() > end:
-                raise UnbraidError(f"This file could not be read within {most_s:.0f} seconds")
-            try:
-                line = lines.get(timeout=0.2)
-            except queue.Empty:
-                continue
-            if line is None:
-                raise UnbraidError("This file could not be read: it is damaged or too large")
-            message = from_line(line)
-            if isinstance(message, Learned):
-                return message.facts
-            if isinstance(message, Refused):
-                raise UnbraidError(message.reason)
-            if isinstance(message, ReadProgress):
-                on_progress(message.fraction)
-    finally:
-        process.kill()
-        process.wait()
-        ear.join()
-        with suppress(OSError):
-            process.stdin.close()
-
-
-def _drain(process: subprocess.Popen[str], into: queue.Queue[str | None]) -> None:
-    assert process.stdout is not None
-    with process.stdout as lines:
-        for line in lines:
-            into.put(line)
-    into.put(None)
+        answer = ask("unbraid.web.reader", request, most_s, cancel, on_progress)
+    except TimeoutError:
+        raise UnbraidError(f"This file could not be read within {most_s:.0f} seconds") from None
+    except EOFError:
+        raise UnbraidError("This file could not be read: it is damaged or too large") from None
+    return answer.facts
 
 
 def main() -> int:

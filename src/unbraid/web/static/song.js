@@ -5,6 +5,7 @@ import { announce, byId, confirmed, h, onSchemeChange, setText } from "./dom.js"
 import { drawIcons } from "./icons.js";
 import { Mixer } from "./mixer.js";
 import { showAbout, showDownloads, showFacts } from "./downloads.js";
+import { showReport } from "./report.js";
 import { renameIn } from "./rename.js";
 import { stateOf } from "./format.js";
 
@@ -88,6 +89,7 @@ function showRest(job) {
   byId("take").hidden = byId("about").hidden = false;
   showDownloads(job, base, page.mixer.mix, page.settings.formats);
   showAbout(job, page.settings.models);
+  showReport(job, base);
 }
 
 function connectButtons() {
