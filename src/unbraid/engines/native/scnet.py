@@ -16,6 +16,7 @@ from unbraid.engines.native.paths import SeparationNet, moments
 from unbraid.engines.native.plain_spectra import PlainSpectra
 from unbraid.engines.native.sheets import Pool
 from unbraid.engines.native.spectra import HOPS
+from unbraid.engines.native.spectrum_masks import MaskLayer, apply_masks
 from unbraid.engines.native.weights import Weights
 from unbraid.threads import get_threads
 
@@ -31,8 +32,7 @@ def fits(config: SCNetConfig) -> bool:
     """Whether the kernels run such a model: of any size, with LSTMs as wide as what they see."""
     bands = zip(config.band_kernels, config.band_strides, strict=True)
     return (
-        not config.masks
-        and config.n_fft == config.window == HOPS * config.hop
+        config.n_fft == config.window == HOPS * config.hop
         and math.log(config.n_fft, 4).is_integer()
         and all(stride in (1, kernel) for kernel, stride in bands)
         and all(width % 2 == 0 for width in config.widths)
@@ -64,7 +64,12 @@ def _floats(config: SCNetConfig, samples: int) -> int:
         before = maps[level - 1] if level > 1 else maps[0]
         after = maps[level - 1] if level > 1 else rows[0] * frames * outer
         needs += [kept + before + 2 * maps[level], kept + 2 * maps[level] + (level == 1) * after]
-    return int(1.05 * max(needs)) + (1 << 18)
+    if (
+        config.masks
+    ):  # the mixture's spectrogram stays, and masks need as much as what they are made of
+        needs.append(2 * rows[0] * frames * outer + MaskLayer.floats(frames))
+    kept = maps[0] if config.masks else 0
+    return int(1.05 * (max(needs) + kept)) + (1 << 18)
 
 
 def _padded(config: SCNetConfig, samples: int) -> int:
@@ -91,8 +96,12 @@ class NativeSCNet:
         self.config = config
         self.threads = threads or get_threads()
         self._pool = Pool(0)
-        self._spectra = PlainSpectra(config.n_fft, hann=False, normalized=config.normalized)
+        self._spectra = PlainSpectra(config.n_fft, hann=config.masks, normalized=config.normalized)
         weights = Weights(state)
+        self._masks = None
+        if config.masks:
+            self._position = np.ascontiguousarray(weights["pos_embed_f"][0].transpose(1, 2, 0))
+            self._masks = MaskLayer(weights.under("mask_layer"))
         levels = list(enumerate(config.band_rows()))
         self._encoder = [
             _Encoder(weights.under(f"encoder.{n}"), config, *rows) for n, rows in levels
@@ -129,7 +138,13 @@ class NativeSCNet:
         pool, threads, samples = self._pool, self.threads, song.shape[1]
         padded = np.pad(song, ((0, 0), (0, _padded(self.config, samples) - samples)))
         x = self._spectra.enter(padded, pool, threads)
+        spectrum = None
+        if self._masks is not None:
+            spectrum = pool.tokens(*x.shape, lasting=True)
+            spectrum[:] = x
         mean, std = self._standardized(x)
+        if self._masks is not None:
+            x += self._position
         skips = []
         for encoder in self._encoder:
             x, skip = encoder(x, pool, threads)
@@ -142,9 +157,14 @@ class NativeSCNet:
         x = skip
         for decoder in self._decoder:
             x = decoder(x, skips.pop() if skips else None, pool, threads)
+        if self._masks is not None:
+            x = self._masks(x, pool, threads)
         if self.config.standardize:
             x *= np.float32(std)
             x += np.float32(mean)
+        if spectrum is not None:
+            apply_masks(x, spectrum)
+            pool.give(spectrum)
         signals = x.shape[2] // 2
         if memory is None or memory.size < signals * samples:
             memory = np.empty(signals * samples, np.float32)
@@ -235,7 +255,8 @@ class _Decoder:
         pool.give(x)
         out = skip
         if out is None:
-            out = pool.tokens(self._before[-1].stop, x.shape[1], self._bands[0].outer)
+            shape = self._before[-1].stop, x.shape[1], self._bands[0].outer
+            out = pool.tokens(*shape, lasting=True)
         for band, before, after in zip(self._bands, self._before, self._after, strict=True):
             band(y[after], out[before], threads)
         pool.give(y)
