@@ -22,7 +22,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_sizes_are_those_of_the_files(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cache", "--json"]) == 0
     sizes = json.loads(capsys.readouterr().out)["bytes"]
-    assert sizes == {"models": 1000, "samples": 2000, "index": 0, "tuning": 0}
+    assert sizes == {"models": 1000, "unpacked": 0, "samples": 2000, "index": 0, "tuning": 0}
 
 
 def test_one_kind_or_all_of_it_is_cleared(cache: Path) -> None:

@@ -3,7 +3,9 @@
     python -m venv classic-env
     classic-env/bin/pip install torch==2.13.0 torchaudio openunmix==1.3.0
     classic-env/bin/pip install asteroid==0.7.0 demucs==2.0.3
-    classic-env/bin/python tests/reference/make_classic_files.py [FOLDER]
+    classic-env/bin/python tests/reference/make_classic_files.py [FOLDER [NAME...]]
+
+NAMEs renew some of them; demucs_unpacked is made by its name alone, with diffq==0.1.0.
 
 Each package saves small networks with random weights in its own way, and computes what they make of
 a deterministic input. Where torchaudio does not import, empty modules stand in for it: nothing of
@@ -126,12 +128,38 @@ def demucs(folder: Path) -> torch.Tensor:
 
     model = shaken(Demucs(["drums", "bass", "other", "vocals"], channels=4, depth=3))
     torch.save(model.state_dict(), folder / "demucs.th")
+    return _padded(model)
+
+
+def _padded(model: torch.nn.Module) -> torch.Tensor:
+    """What Demucs makes of the mixture with silence around it, as long as the mixture."""
     samples = model.valid_length(SAMPLES)
     ahead = (samples - SAMPLES) // 2
     padded = torch.nn.functional.pad(mixture(2), (ahead, samples - SAMPLES - ahead))
     found = model(padded)
     cut = (found.shape[-1] - SAMPLES) // 2
     return found[..., cut : cut + SAMPLES]
+
+
+def demucs_quantized(folder: Path, name: str = "demucs_quantized") -> torch.Tensor:
+    """By DiffQ; some weights have more bits than others."""
+    from demucs.model import Demucs
+    from demucs.utils import get_state
+    from diffq import DiffQuantizer
+
+    model = shaken(Demucs(["drums", "bass", "other", "vocals"], channels=4, depth=2))
+    quantizer = DiffQuantizer(model, group_size=8, min_size=0.0005)
+    for index, parameter in enumerate(quantizer._qparams):
+        parameter.logit.data[::2] += 0.3 * (index % 5)
+    torch.save(get_state(model, quantizer), folder / f"{name}.th")
+    quantizer.quantize()
+    quantizer.detach()
+    return _padded(model)
+
+
+def demucs_unpacked(folder: Path) -> torch.Tensor:
+    """The same by diffq 0.1.0, which did not pack bits and described nothing."""
+    return demucs_quantized(folder, "demucs_unpacked")
 
 
 def tasnet(folder: Path) -> torch.Tensor:
@@ -146,11 +174,14 @@ def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
     folder.mkdir(parents=True, exist_ok=True)
     stand_in_for_torchaudio()
-    outputs = {}
-    for make in (open_unmix, conv_tasnet, dprnn, x_umx, demucs, tasnet):
+    makers = (open_unmix, conv_tasnet, dprnn, x_umx, demucs, demucs_quantized, tasnet)
+    named = {make.__name__: make for make in (*makers, demucs_unpacked)}
+    chosen = sys.argv[2:] or [make.__name__ for make in makers]
+    outputs = dict(np.load(folder / "outputs.npz")) if sys.argv[2:] else {}
+    for name in chosen:
         torch.manual_seed(7)
         with torch.no_grad():
-            outputs[make.__name__] = make(folder).numpy().astype(np.float32)
+            outputs[name] = named[name](folder).numpy().astype(np.float32)
     np.savez_compressed(folder / "outputs.npz", **outputs)
 
 

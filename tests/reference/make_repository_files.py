@@ -14,6 +14,10 @@ Code and environment of each system, and its command:
 
         python tests/reference/make_repository_files.py wave_u_net CHECKOUT
 
+    facebookresearch/demucs@dcee007 (version 1), torch==2.13.0 tqdm
+
+        python tests/reference/make_repository_files.py demucs_v1 CHECKOUT
+
 Small networks with random weights are saved by the authors' own code, which also computes what
 they make of a deterministic input. Modules that this code imports and does not need here are empty.
 """
@@ -245,10 +249,37 @@ def wave_u_net() -> None:
     np.savez_compressed(folder / "outputs.npz", **outputs)
 
 
+# --- Demucs v1, quantized ------------------------------------------------------------------------
+
+
+def demucs_v1() -> None:
+    """demucs_v1/demucs.th.gz: 256 values a weight, and compressed, as torch saved it in 2019."""
+    import functools
+
+    import torch
+
+    save = torch.save
+    torch.save = functools.partial(save, _use_new_zipfile_serialization=False)
+    from demucs.model import Demucs
+    from demucs.utils import apply_model, save_model
+    from quantize import quantize
+
+    folder = HERE / "demucs_v1"
+    folder.mkdir(parents=True, exist_ok=True)
+    model = Demucs(4, channels=4, depth=2)
+    shake(model)
+    for weight in model.parameters():
+        weight.data[:] = quantize(weight.data)
+    save_model(model, folder / "demucs.th.gz")
+    found = apply_model(model, torch.from_numpy(mixture(2, 2000)))
+    np.savez_compressed(folder / "outputs.npz", demucs=found.numpy())
+
+
 MAKERS: dict[str, Callable[[], None]] = {
     "mdx_net": mdx_net,
     "wavenet": wavenet,
     "wave_u_net": wave_u_net,
+    "demucs_v1": demucs_v1,
 }
 
 

@@ -20,12 +20,15 @@ CASES = {
     "dprnn": ("dprnn.pth", ("source 1", "source 2")),
     "x_umx": ("xumx.pth", ("bass", "drums", "vocals", "other")),
     "demucs": ("demucs.th", ("drums", "bass", "other", "vocals")),
+    "demucs_quantized": ("demucs_quantized.th", ("drums", "bass", "other", "vocals")),
+    "demucs_unpacked": ("demucs_unpacked.th", ("drums", "bass", "other", "vocals")),
     "tasnet": ("tasnet.th", ("drums", "bass", "other", "vocals")),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_file_of_its_own_package_gives_its_own_output(case):
+def test_a_file_of_its_own_package_gives_its_own_output(case, tmp_path, monkeypatch):
+    monkeypatch.setenv("UNBRAID_CACHE", str(tmp_path))  # of compressed files
     file, stems = CASES[case]
     stored = open_model(FILES / file)
     assert stored.spec.stems == stems

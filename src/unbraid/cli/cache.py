@@ -2,7 +2,8 @@
 measurements.
 
 unbraid cache                show sizes and folder
-unbraid cache clear samples  delete one kind (models, samples, index, tuning)
+unbraid cache clear samples  delete one kind (models, unpacked,
+                             samples, index, tuning)
 unbraid cache clear          delete everything; it can be downloaded or computed
                              again
 """
@@ -18,6 +19,7 @@ from unbraid.errors import SettingsError
 
 KINDS = {
     "models": "downloaded models",
+    "unpacked": "weights of compressed files",
     "samples": "decoded samples of datasets",
     "index": "lengths and levels of datasets",
     "tuning": "measurements of `unbraid bench`",

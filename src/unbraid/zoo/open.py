@@ -40,11 +40,13 @@ from unbraid.zoo.public.keras_wavenet import open_keras
 from unbraid.zoo.public.mdx_onnx import open_graph
 from unbraid.zoo.public.onnx_graph import ONNX_SUFFIX, is_exported
 from unbraid.zoo.public.package import naming
+from unbraid.zoo.public.quantized_demucs import is_compressed, open_compressed
 from unbraid.zoo.public.safetensors import read_public_safetensors
 from unbraid.zoo.public.systems import MIXER, stored_mixer, stored_system
 from unbraid.zoo.public.tf_systems import bundle_index, open_bundle
 from unbraid.zoo.public.th import is_package, package_of, read_torch_file
 from unbraid.zoo.public.torch_legacy import LEGACY_START
+from unbraid.zoo.public.unpacked import GZIP_START, unpack_gzip
 from unbraid.zoo.public.weights import bare_weights, find_settings, stored_weights
 from unbraid.zoo.stored import Renamed, StoredModel
 
@@ -125,11 +127,17 @@ def open_part(path: Path, config: Path | None = None) -> StoredModel:
         return open_graph(path, config)
     if (index := bundle_index(path)) is not None:
         return open_bundle(index)
-    start = _first_bytes(path)
+    start, inside = _first_bytes(path), path
+    if start.startswith(GZIP_START):
+        inside = unpack_gzip(path)
+        start = _first_bytes(inside)
     if start.startswith((b"PK\x03\x04", b"PK\x05\x06", LEGACY_START)):
-        content = read_torch_file(path)
+        with naming(path):
+            content = read_torch_file(inside)
         if is_package(content):
             return package_of(path, content).stored()
+        if is_compressed(content):
+            return open_compressed(path, content)
         if (mixer := stored_mixer(path, content)) is not None:
             return mixer
         if config is None and (system := stored_system(path, content)) is not None:

@@ -16,7 +16,11 @@ from typing import Any
 from unbraid.errors import CheckpointError
 
 MOST_BYTES = 64 << 20
-"""Largest pickle that is read; real ones have a few hundred kilobytes."""
+"""Largest pickle that is read, without its long texts; real ones have a few hundred kilobytes."""
+
+MOST_TEXT = 512 << 20
+"""With them: old protocols write bytes as text, and compressed weights are such bytes."""
+_LONG = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -52,9 +56,12 @@ def read_pickle(
     Raises:
         CheckpointError: for a damaged pickle, an unknown instruction, or an unknown name.
     """
-    if len(data) > MOST_BYTES:
-        raise CheckpointError(f"a pickle of {len(data)} bytes; at most {MOST_BYTES} are read")
-    return read_pickle_at(data, 0, names, persistent)[0]
+    if len(data) > MOST_TEXT:
+        raise CheckpointError(f"a pickle of {len(data)} bytes; at most {MOST_TEXT} are read")
+    value, end = read_pickle_at(data, 0, names, persistent)
+    if len(data) - end > MOST_BYTES:
+        raise CheckpointError(f"a pickle with {len(data) - end} bytes behind its end")
+    return value
 
 
 def read_pickle_at(
@@ -84,7 +91,7 @@ class _Machine:
         names: Mapping[str, Maker],
         persistent: Callable[[Any], Any] | None,
     ) -> None:
-        self.data, self.at = memoryview(data), 0
+        self.data, self.at, self.long_text = memoryview(data), 0, 0
         self.names, self.persistent = names, persistent
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
@@ -92,6 +99,8 @@ class _Machine:
     def run(self) -> Any:
         while True:
             code = self.take(1)[0]
+            if self.at - self.long_text > MOST_BYTES:
+                raise CheckpointError(f"a pickle of more than {MOST_BYTES} bytes without its texts")
             if code == ord("."):
                 return self.stack.pop()
             instruction = _INSTRUCTIONS.get(code)
@@ -112,7 +121,9 @@ class _Machine:
         return struct.unpack(form, self.take(struct.calcsize(form)))[0]
 
     def text(self, form: str) -> str:
-        return bytes(self.take(self.number(form))).decode("utf-8", "surrogatepass")
+        piece = self.take(self.number(form))
+        self.long_text += len(piece) if len(piece) > _LONG else 0
+        return bytes(piece).decode("utf-8", "surrogatepass")
 
     def line(self) -> str:
         end = bytes(self.data[self.at : self.at + 512]).index(b"\n")

@@ -5,6 +5,8 @@ Large parameters are stored in groups of values, each group with its own bit wid
 no names; they are in the order in which the public code registers them. Bits are stored in planes:
 
     value  line * 2048 + o * 32 + q,  bit j   ──►   word [line, j, q],  bit o
+
+Before version 0.2, DiffQ stored a byte or two for each value, and did not say how it was set.
 """
 
 from __future__ import annotations
@@ -45,7 +47,9 @@ def unpack_state(
     Raises:
         CheckpointError: if the state does not fit the model, or has an unknown form.
     """
-    group_size, least = _settings(state.get("meta"))
+    old = "meta" not in state
+    counts = [math.prod(shapes[own]) for own in names]
+    group_size, least = (0, _least(counts, state)) if old else _settings(state["meta"])
     large, small = _items(state, "quantized"), _items(state, "others")
     if any(True for _ in _items(state, "float16")):
         raise CheckpointError("a quantized state with half-precision parts; this form is unknown")
@@ -56,9 +60,12 @@ def unpack_state(
         item = next(large if quantized else small, None)
         if item is None:
             raise CheckpointError(f"a quantized state that ends before {public}")
-        unpacked[public] = (
-            _stored(item, shape, group_size, public) if quantized else need_tensor(item, public)
-        )
+        if not quantized:
+            unpacked[public] = need_tensor(item, public)
+        elif old:
+            unpacked[public] = _stored_levels(item, shape, public)
+        else:
+            unpacked[public] = _stored(item, shape, group_size, public)
     if next(large, None) is not None or next(small, None) is not None:
         raise CheckpointError("a quantized state with more parameters than the model")
     return unpacked
@@ -69,6 +76,16 @@ def _items(state: Mapping[Any, Any], key: str) -> Iterator[Any]:
     if not isinstance(items, (list, tuple)):
         raise CheckpointError(f"a quantized state without its {key!r}")
     return iter(items)
+
+
+def _least(counts: list[int], state: Mapping[Any, Any]) -> int:
+    """The number of values up to which a parameter is not quantized: the largest ones are."""
+    large = sum(1 for _ in _items(state, "quantized"))
+    ordered = sorted(counts, reverse=True)
+    least = ordered[large] if large < len(ordered) else 0
+    if large > len(ordered) or (large and ordered[large - 1] <= least):
+        raise CheckpointError("a quantized state of other parameters than the model")
+    return least
 
 
 def _settings(meta: Any) -> tuple[int, int]:
@@ -97,6 +114,37 @@ def _stored(item: Any, shape: tuple[int, ...], group_size: int, name: str) -> St
             _check_words(words, None, name)
     read = partial(_unpack, levels, bounds, widths, shape, group_size, name)
     return StoredTensor(shape, "F32", read)
+
+
+def _stored_levels(item: Any, shape: tuple[int, ...], name: str) -> StoredTensor:
+    """A parameter of which each value has a level of its own, and each group a number of bits."""
+    if not isinstance(item, (list, tuple)) or len(item) != 3:
+        raise CheckpointError(f"{name} is not quantized in the known way")
+    levels, bounds, widths = item
+    if not isinstance(bounds, (list, tuple)) or len(bounds) != 2:
+        raise CheckpointError(f"{name} is not quantized in the known way")
+    low, high = (_number(bound, name) for bound in bounds)
+    kinds = kind_of(need_tensor(levels, name)), kind_of(need_tensor(widths, name))
+    groups, count = math.prod(widths.shape), math.prod(levels.shape)
+    if kinds[0] not in ("U8", "I16") or kinds[1] != "U8" or len(levels.shape) != 2:
+        raise CheckpointError(f"{name} has levels of no known type, {kinds}")
+    if count != math.prod(shape) or levels.shape[0] != groups:
+        raise CheckpointError(f"{name} has levels for {count} values in {groups} groups")
+
+    def read() -> np.ndarray:
+        bits = read_array(widths).reshape(-1, 1)
+        values = _values(read_array(levels), bits, low, high)
+        return values.reshape(shape)
+
+    return StoredTensor(shape, "F32", read)
+
+
+def _values(level: np.ndarray, bits: Any, low: float, high: float) -> NDArray[np.float32]:
+    """Levels of so many bits as numbers from `low` to `high`, rounded as DiffQ rounds."""
+    unit = np.float32(1) / (np.float32(2) ** np.asarray(bits, np.float32) - np.float32(1))
+    values = level.astype(np.float32) * unit
+    scaled: NDArray[np.float32] = values * np.float32(high - low) + np.float32(low)
+    return scaled
 
 
 def _parts(item: Any, name: str) -> tuple[list[Any], tuple[float, float], Any]:
@@ -148,10 +196,7 @@ def _unpack(
             raise CheckpointError(f"{name} has groups of {width} bits, and no levels for them")
         _check_words(words, len(rows) * group_size, name)
         level = unpack_bits(read_array(words), len(rows) * group_size)
-        share = level.reshape(len(rows), group_size).astype(np.float32) / np.float32(
-            2 ** int(width) - 1
-        )
-        values[rows] = share * np.float32(high - low) + np.float32(low)
+        values[rows] = _values(level.reshape(len(rows), group_size), int(width), low, high)
     return values.reshape(shape)
 
 

@@ -92,7 +92,7 @@ def _names() -> dict[str, Maker]:
     for module in ("numpy.core.multiarray scalar", "numpy._core.multiarray scalar"):
         named[module] = Maker("a number of NumPy", _nothing)
     named["numpy dtype"] = Maker("numpy.dtype", _nothing)
-    named["_codecs encode"] = Maker("_codecs.encode", _nothing)
+    named["_codecs encode"] = Maker("_codecs.encode", _bytes)
     for path in _LEFT_OUT:
         named[" ".join(path.rsplit(".", 1))] = Maker(path, _left_out, is_class=True)
     for path in _LIGHTNING_CLASSES:
@@ -104,6 +104,13 @@ def _names() -> dict[str, Maker]:
 
 def _nothing(*arguments: Any) -> None:
     """Placeholder for a value that is not kept."""
+
+
+def _bytes(text: Any, coding: Any = None) -> bytes | None:
+    """Bytes that an old protocol wrote as text; a value that is not needed in other codings."""
+    if type(text) is not str or coding != "latin1":
+        return None
+    return text.encode("latin-1")
 
 
 def _left_out(*arguments: Any) -> PlainDict:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from unbraid.errors import CheckpointError
-from unbraid.zoo.public.pickles import MOST_BYTES, Maker, read_pickle
+from unbraid.zoo.public.pickles import MOST_TEXT, Maker, read_pickle
 from unbraid.zoo.public.torch_tensors import Rebuilder, Storage, refusing
 
 _MOST_ENTRIES = 100_000
@@ -33,7 +33,7 @@ def read_torch_zip(path: Path, names: Mapping[str, Maker]) -> Any:
     """
     with refusing(path), zipfile.ZipFile(path) as file:
         archive = _Archive(path, _checked_entries(file, path.stat().st_size))
-        data = file.read(archive.entry("data.pkl", MOST_BYTES))
+        data = file.read(archive.entry("data.pkl", MOST_TEXT))
         return read_pickle(data, {**names, **archive.names()}, archive.persistent)
 
 
