@@ -24,7 +24,7 @@ _FLAGS = [
 _KEYS = {
     "Enter": "\ue007", "Backspace": "\ue003", "Tab": "\ue004", "Escape": "\ue00c",
     "Left": "\ue012", "Up": "\ue013", "Right": "\ue014", "Down": "\ue015",
-    "End": "\ue010", "Home": "\ue011",
+    "End": "\ue010", "Home": "\ue011", "Shift": "\ue008", "Control": "\ue009",
 }  # fmt: skip
 
 
@@ -113,6 +113,16 @@ class Browser:
             value = _KEYS.get(key, key)
             actions += [{"type": "keyDown", "value": value}, {"type": "keyUp", "value": value}]
         source = {"type": "key", "id": "keyboard", "actions": actions}
+        self.call("POST", "/actions", {"actions": [source]})
+
+    def chord(self, held: str, *keys: str) -> None:
+        """Real key presses while another key is held."""
+        inner = []
+        for key in keys:
+            value = _KEYS.get(key, key)
+            inner += [{"type": "keyDown", "value": value}, {"type": "keyUp", "value": value}]
+        hold, let_go = ({"type": kind, "value": _KEYS[held]} for kind in ("keyDown", "keyUp"))
+        source = {"type": "key", "id": "keyboard", "actions": [hold, *inner, let_go]}
         self.call("POST", "/actions", {"actions": [source]})
 
     def size(self, width: int, height: int) -> None:

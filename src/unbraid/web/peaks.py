@@ -10,7 +10,7 @@ import numpy as np
 
 from unbraid.atomic import write_text
 
-MOST_PAIRS = 2000
+MOST_PAIRS = 4000
 _FINE = 256
 _SCALE = 127
 
@@ -60,7 +60,7 @@ class PeakMeter:
 def stretch(samples: int) -> int:
     """Samples for one peak, such that a sound has at most `MOST_PAIRS` peaks.
 
-    >>> stretch(100), stretch(2000 * 256), stretch(2000 * 256 + 1)
+    >>> stretch(100), stretch(4000 * 256), stretch(4000 * 256 + 1)
     (1, 256, 512)
     """
     if samples < _FINE:

@@ -15,6 +15,7 @@ const DRAWINGS = {
   up: ["", "M5 14l7-7 7 7"],
   down: ["", "M5 10l7 7 7-7"],
   start: ["", "M6 5v14M19 5l-9 7 9 7z"],
+  metronome: ["", "M8.5 3h7l4 18h-15zM6 15h12M12 15l5-9"],
   volume: ["", "M4 9.5v5h3.5L12 18.5v-13L7.5 9.5zM16 9a4.2 4.2 0 0 1 0 6M18.8 6.2a8.2 8.2 0 0 1 0 11.6"],
 };
 const SVG = "http://www.w3.org/2000/svg";

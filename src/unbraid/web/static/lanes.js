@@ -12,8 +12,8 @@ const toGain = (db) => (db <= SOFTEST_DB ? 0 : Math.abs(db) < 0.25 ? 1 : 10 ** (
 
 /** A part of the song, or "original", which has no fader of its own. */
 export class Lane {
-  constructor(part, mix) {
-    Object.assign(this, { part, mix });
+  constructor(part, mix, view) {
+    Object.assign(this, { part, mix, view });
     this.isOriginal = part === "original";
     this.canvas = h("canvas", { "aria-hidden": "true" });
     this.cursor = h("div", { class: "cursor" });
@@ -69,7 +69,8 @@ export class Lane {
   }
 
   redraw() {
-    drawWave(this.canvas, this.peaks?.pairs, this.peaks?.scale);
+    const { from, span, duration } = this.view;
+    drawWave(this.canvas, this.peaks?.pairs, this.peaks?.scale, from / duration, (from + span) / duration);
   }
 
   /** Root mean square, shown on a scale of 54 dB. */

@@ -4,13 +4,21 @@ import { announce, byId, setText } from "./dom.js";
 import { icon } from "./icons.js";
 import { keep, recall } from "./kept.js";
 import { connectKeys } from "./keys.js";
+import { ChordEditor } from "./chordedit.js";
+import { Grid } from "./grid.js";
 import { Lane } from "./lanes.js";
+import { LoopBars } from "./loopbars.js";
+import { Metronome } from "./metronome.js";
 import { Mix } from "./mix.js";
 import { Player } from "./player.js";
+import { connectBeats, connectMetronome } from "./practice.js";
 import { Ruler } from "./ruler.js";
+import { Strip } from "./strip.js";
+import { connectView, View } from "./view.js";
 import { scaleOf } from "./waves.js";
 import { clock, partName } from "./format.js";
 
+const ZOOM = 2;
 const gainOf = (job) => 10 ** ((job.gain_db || 0) / 20);
 
 /** Events: "problem" (detail: Error), "playing". */
@@ -27,9 +35,15 @@ export class Mixer extends EventTarget {
       url: `${base}/pcm`, parts: job.parts, sampleRate: job.sample_rate, samples: this.samples,
       ready: this.readyOf(job), originalGain: gainOf(job),
     }, this.mix);
-    this.lanes = [...job.parts, "original"].map((part) => new Lane(part, this.mix));
+    this.view = new View(this.player.duration);
+    this.grid = new Grid(base, this.player.duration);
+    this.metronome = new Metronome(this.player, this.grid);
+    this.lanes = [...job.parts, "original"].map((part) => new Lane(part, this.mix, this.view));
     byId("lanes").replaceChildren(...this.lanes.map((lane) => lane.element));
-    this.ruler = new Ruler(this.player.duration);
+    this.ruler = new Ruler(this.view);
+    this.metronome.set(kept.metronome || {});
+    this.connectPractice();
+    this.loopBars.setUnit(kept.snap);
     this.connect();
     this.showMix();
     this.showState();
@@ -48,7 +62,10 @@ export class Mixer extends EventTarget {
   }
 
   keepAll() {
-    keep(this.keptAs, { ...this.mix.state, tempo: this.tempoKept, loop: this.ruler.span, looping: this.ruler.on });
+    keep(this.keptAs, {
+      ...this.mix.state, tempo: this.tempoKept, loop: this.ruler.span, looping: this.ruler.on,
+      metronome: this.metronome.state, snap: this.loopBars.unit,
+    });
   }
 
   get tempoKept() {
@@ -65,16 +82,21 @@ export class Mixer extends EventTarget {
     this.job = job;
     this.player.setReady(this.readyOf(job), gainOf(job));
     this.showReady();
-    if (job.status === "succeeded") this.loadPeaks().catch(() => {}); // flat lanes play as well
+    if (job.status === "succeeded") this.loadRest().catch(() => {}); // flat lanes play as well
   }
 
   showReady() {
-    byId("desk").style.setProperty("--ready", (this.readyOf(this.job) / this.samples).toFixed(4));
+    const ready = this.view.fractionOf(this.readyOf(this.job) / this.player.sampleRate);
+    byId("desk").style.setProperty("--ready", Math.min(1, Math.max(0, ready)).toFixed(4));
   }
 
-  /** Peaks are there when all parts are. */
-  async loadPeaks() {
+  /** Peaks, beats and chords are there when all parts are. */
+  async loadRest() {
     if (this.job.status !== "succeeded") return;
+    await Promise.all([this.loadPeaks(), this.grid.load()]);
+  }
+
+  async loadPeaks() {
     const peaks = await call("GET", `${this.base}/peaks`);
     const { original, ...parts } = peaks.parts;
     // Parts are drawn to one scale, so that the louder is the larger; the original has its own.
@@ -88,6 +110,39 @@ export class Mixer extends EventTarget {
   redraw() {
     this.lanes.forEach((lane) => lane.redraw());
     this.ruler.drawTicks();
+    this.strip.redraw();
+  }
+
+  /** Metronome, loops by bars, beats and chords. */
+  connectPractice() {
+    const { player, grid, ruler, view } = this;
+    const changed = () => this.keepAll();
+    this.loopBars = new LoopBars(ruler, grid, changed);
+    this.metronomeTool = connectMetronome(this.metronome, grid, changed);
+    this.beatsTool = connectBeats(grid, player);
+    this.chordEditor = new ChordEditor(grid, player, () => byId("name").textContent);
+    this.strip = new Strip(grid, view, (index) => this.chordEditor.change(index));
+    grid.addEventListener("change", () => this.showTempo());
+    grid.addEventListener("problem", (event) => this.dispatchEvent(new CustomEvent("problem", { detail: event.detail })));
+  }
+
+  connectZoom() {
+    const { view, player } = this;
+    const scroll = byId("scroll");
+    byId("zoom-in").addEventListener("click", () => view.zoom(ZOOM, player.position));
+    byId("zoom-out").addEventListener("click", () => view.zoom(1 / ZOOM, player.position));
+    byId("zoom-all").addEventListener("click", () => view.showAll());
+    scroll.addEventListener("input", () => view.show(Number(scroll.value) * (view.duration - view.span), view.span));
+    connectView(view, byId("desk"), (clientX) => this.ruler.secondsAt(clientX));
+    view.addEventListener("change", () => {
+      const rest = view.duration - view.span;
+      scroll.disabled = byId("zoom-out").disabled = byId("zoom-all").disabled = view.isWhole;
+      if (document.activeElement !== scroll) scroll.value = String(rest > 0 ? view.from / rest : 0);
+      this.showReady();
+      this.showTime();
+      this.lanes.forEach((lane) => lane.redraw());
+    });
+    byId("zoom-out").disabled = true;
   }
 
   connect() {
@@ -95,13 +150,21 @@ export class Mixer extends EventTarget {
     const does = {
       toggle: () => player.toggle(),
       seek: (seconds) => player.seek(seconds),
-      move: (seconds) => player.seek(player.position + seconds),
+      move: (direction) => player.seek(player.position + 5 * direction),
+      stepBar: (direction) => this.step(direction, "bar"),
+      stepBeat: (direction) => this.step(direction, "beat"),
+      metronome: this.metronomeTool.toggle,
+      moveLoop: (direction) => this.loopBars.move(direction),
+      zoom: (direction) => this.view.zoom(ZOOM ** direction, player.position),
+      showAll: () => this.view.showAll(),
+      tap: this.beatsTool.tap,
       compare: () => mix.hearOriginal(!mix.original),
-      toggleLoop: () => ruler.toggle(player.position),
-      mark: (edge) => ruler.mark(edge, player.position),
+      toggleLoop: () => ruler.toggle(this.loopBars.usual(player.position)),
+      mark: (edge) => this.loopBars.mark(edge, player.position),
       reset: () => mix.reset(),
     };
     connectKeys(does, this.lanes);
+    this.connectZoom();
     byId("play").addEventListener("click", does.toggle);
     byId("to-start").addEventListener("click", () => does.seek(player.loop ? ruler.span.start : 0));
     byId("hear-parts").addEventListener("click", () => mix.hearOriginal(false));
@@ -135,6 +198,12 @@ export class Mixer extends EventTarget {
     wave.addEventListener("click", (event) => this.player.seek(this.ruler.secondsAt(event.clientX)));
   }
 
+  /** A bar or beat on; without any, a second. */
+  step(direction, unit) {
+    const { player, grid } = this;
+    player.seek(grid.exists ? grid.step(player.position, direction, unit) : player.position + direction);
+  }
+
   setTempo(tempo) {
     this.player.setTempo(tempo);
     this.showTempo();
@@ -143,7 +212,9 @@ export class Mixer extends EventTarget {
 
   showTempo() {
     const { rate, semitones } = this.player.tempo;
-    const beats = this.job.tempo_bpm ? ` (${Math.round(this.job.tempo_bpm * rate)} bpm)` : "";
+    const bpm = this.grid.exists ? this.grid.tempo : this.job.tempo_bpm;
+    const beats = bpm ? ` (${Math.round(bpm * rate)} bpm)` : "";
+    this.strip.setSemitones(semitones);
     byId("tempo").value = String(Math.round(100 * rate));
     byId("pitch").value = String(semitones);
     setText(byId("tempo-told"), `${Math.round(100 * rate)} %${beats}`);
@@ -188,7 +259,9 @@ export class Mixer extends EventTarget {
 
   showTime() {
     const { position, duration } = this.player;
-    byId("desk").style.setProperty("--at", (position / duration).toFixed(5));
+    this.view.follow(position);
+    byId("desk").style.setProperty("--at", this.view.fractionOf(position).toFixed(5));
+    this.strip.follow(position);
     setText(byId("clock"), clock(position));
     const second = Math.floor(position);
     if (second === this.shownSecond) return;
@@ -206,6 +279,9 @@ export class Mixer extends EventTarget {
     return {
       mix,
       player,
+      grid: this.grid,
+      view: this.view,
+      metronome: this.metronome,
       get context() { return player.context; },
       get position() { return player.position; },
       get playing() { return player.playing; },

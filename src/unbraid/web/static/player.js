@@ -9,7 +9,11 @@ const LEAD_S = 0.06; // between handing over and the first sound
 const FADE_S = 0.012;
 
 /**
- * Events: "state" (playing, waiting or ended), "problem" (detail: Error).
+ * Events: "state" (playing, waiting or ended), "problem" (detail: Error), "timeline" (what sounds
+ * when has changed).
+ *
+ * countIn(sample, isRound): what is counted before a sample is played from, as { seconds, beats }, or
+ * null; isRound: for another round of a loop.
  *
  * position, loop: in seconds of the song. mix: a `Mix`; originalGain: what all parts were scaled by.
  */
@@ -25,7 +29,8 @@ export class Player extends EventTarget {
     this.loop = null; // { start, end } in samples
     this.at = 0; // sample, while nothing plays
     this.turn = 0; // counts starts: what an older one still fetches is dropped
-    this.timeline = []; // { from, to, sample }: which sample sounds when, on the audio clock
+    this.timeline = []; // { from, to, sample, rate }: which sample sounds when, on the audio clock
+    this.countIn = () => null;
     this.sources = new Set();
     mix.addEventListener("change", () => this.applyMix());
   }
@@ -62,7 +67,7 @@ export class Player extends EventTarget {
     this.tell("state");
     clearTimeout(this.sleepTimer);
     await this.context.resume();
-    if (this.playing) this.startFrom(this.at >= this.samples ? 0 : this.at);
+    if (this.playing) this.startFrom(this.at >= this.samples ? 0 : this.at, true);
   }
 
   pause() {
@@ -165,12 +170,25 @@ export class Player extends EventTarget {
 
   // ---------------------------------------------------------------- handing sound to the clock
 
-  startFrom(sample) {
+  startFrom(sample, counts = false) {
     this.at = sample;
     this.next = sample;
     this.end = 0;
     this.timeline = [];
+    this.closed = true;
+    this.counting = counts ? "start" : "";
     this.feed(++this.turn);
+  }
+
+  /** Count before what comes next: nothing sounds, and the position waits. */
+  countBeforeNext() {
+    const count = this.counting && this.countIn(this.next, this.counting === "round");
+    this.counting = "";
+    if (!count) return;
+    const now = this.context.currentTime;
+    const from = this.end > now + 0.01 ? this.end : this.onFrame(now + LEAD_S);
+    this.end = this.onFrame(from + count.seconds);
+    this.timeline.push({ from, to: this.end, sample: this.next, rate: 0, count: count.beats });
   }
 
   /** Fade out what sounds, and forget what was to come. */
@@ -180,6 +198,8 @@ export class Player extends EventTarget {
     const now = this.context.currentTime;
     glide(this.gate.gain, 0, now, FADE_S);
     for (const source of this.sources) source.stop(now + FADE_S);
+    this.timeline = [];
+    this.tell("timeline");
   }
 
   /** Keep playing, but reschedule what comes next. */
@@ -192,6 +212,8 @@ export class Player extends EventTarget {
     this.next = current.sample + Math.round((cut - current.from) * this.sampleRate * current.rate);
     current.to = cut;
     this.end = cut;
+    this.counting = "";
+    this.tell("timeline");
     this.wake?.();
     this.feed(++this.turn);
   }
@@ -223,12 +245,15 @@ export class Player extends EventTarget {
     const buffers = await loading.finally(() => clearTimeout(late));
     if (turn !== this.turn || !this.playing) return;
     this.setWaiting(false);
+    this.countBeforeNext();
     const loops = this.loop && this.next < this.loop.end;
     const shortest = Math.min(...[...buffers.values()].map((buffer) => buffer.length));
     const stop = Math.min(index * size + shortest, this.samples, loops ? this.loop.end : Infinity);
     if (stop <= this.next) throw new Error("The server sent no sound for this place.");
     this.schedule(buffers, this.next - index * size, stop - this.next);
-    this.next = loops && stop === this.loop.end ? this.loop.start : stop;
+    const isRound = loops && stop === this.loop.end;
+    this.next = isRound ? this.loop.start : stop;
+    if (isRound) this.counting = "round";
     const following = Math.floor(this.next / size);
     if (this.next < this.usable && following !== index) this.pcm.piece(following).catch(() => {});
   }
@@ -236,7 +261,8 @@ export class Player extends EventTarget {
   schedule(buffers, offset, length) {
     const now = this.context.currentTime;
     const from = this.end > now + 0.01 ? this.end : this.onFrame(now + LEAD_S);
-    if (from !== this.end) { // first, or later than planned: open the gate for it
+    if (from !== this.end || this.closed) { // first, or later than planned: open the gate for it
+      this.closed = false;
       glide(this.gate.gain, 0, now, FADE_S);
       this.gate.gain.setValueAtTime(0, from);
       this.gate.gain.linearRampToValueAtTime(1, from + FADE_S);
@@ -254,6 +280,7 @@ export class Player extends EventTarget {
     this.timeline = this.timeline.filter((one) => one.to > now - 1);
     this.timeline.push({ from, to: from + seconds, sample: this.next, rate });
     this.end = from + seconds;
+    this.tell("timeline");
   }
 
   /** How long a piece sounds, in whole frames, so that pieces join without a seam; and its exact rate. */

@@ -6,11 +6,13 @@ const SHORTEST_S = 0.25;
 const DRAG_PX = 5; // less is a click
 const STEPS_S = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800];
 
-/** Events: "seek" (detail: seconds), "loop" (detail: { start, end } or null). */
+/** Events: "seek" (detail: seconds), "loop" (detail: { start, end } or null). snap: moves a time to a beat. */
 export class Ruler extends EventTarget {
-  constructor(duration) {
+  constructor(view) {
     super();
-    this.duration = duration;
+    this.view = view;
+    this.duration = view.duration;
+    this.snap = (seconds) => seconds;
     this.element = byId("ruler");
     this.region = byId("region");
     this.grips = { start: byId("grip-start"), end: byId("grip-end") };
@@ -19,17 +21,18 @@ export class Ruler extends EventTarget {
     this.connectDrag();
     for (const edge of ["start", "end"]) this.connectGrip(edge);
     new ResizeObserver(() => this.drawTicks()).observe(this.element);
+    view.addEventListener("change", () => this.redraw());
   }
 
   secondsAt(clientX) {
     const box = this.element.getBoundingClientRect();
-    return Math.min(1, Math.max(0, (clientX - box.left) / box.width)) * this.duration;
+    return this.view.secondsAt((clientX - box.left) / box.width);
   }
 
   connectDrag() {
     let from = null;
     const span = (event) => {
-      const [a, b] = [this.secondsAt(from), this.secondsAt(event.clientX)];
+      const [a, b] = [from, event.clientX].map((x) => this.snap(this.secondsAt(x)));
       return { start: Math.min(a, b), end: Math.max(a, b) };
     };
     this.element.addEventListener("pointerdown", (event) => {
@@ -57,10 +60,10 @@ export class Ruler extends EventTarget {
       event.stopPropagation();
     });
     grip.addEventListener("pointermove", (event) => {
-      if (grip.hasPointerCapture(event.pointerId)) this.show(this.moved(edge, this.secondsAt(event.clientX)), this.on);
+      if (grip.hasPointerCapture(event.pointerId)) this.show(this.moved(edge, this.snap(this.secondsAt(event.clientX))), this.on);
     });
     grip.addEventListener("pointerup", (event) => {
-      this.set(this.moved(edge, this.secondsAt(event.clientX)), this.on);
+      this.set(this.moved(edge, this.snap(this.secondsAt(event.clientX))), this.on);
       event.stopPropagation();
     });
     grip.addEventListener("keydown", (event) => {
@@ -87,10 +90,10 @@ export class Ruler extends EventTarget {
     this.dispatchEvent(new CustomEvent("loop", { detail: on ? this.span : null }));
   }
 
-  /** On or off; without a loop yet, eight seconds from here. */
-  toggle(position) {
+  /** On or off; without a loop yet, this one, as { start, end }. */
+  toggle(usual) {
     if (this.span) this.set(this.span, !this.on);
-    else this.set({ start: position, end: position + 8 });
+    else this.set(usual);
   }
 
   /** One end at this position, the other where it was or at the end of the song. */
@@ -110,14 +113,19 @@ export class Ruler extends EventTarget {
     setText(byId("loop-told"), span ? `${fineClock(span.start)} – ${fineClock(span.end)}` : "Drag the ruler to loop");
     if (!span) return;
     const style = byId("desk").style;
-    style.setProperty("--loop-start", span.start / this.duration);
-    style.setProperty("--loop-end", span.end / this.duration);
+    style.setProperty("--loop-start", this.view.fractionOf(span.start).toFixed(6));
+    style.setProperty("--loop-end", this.view.fractionOf(span.end).toFixed(6));
     for (const edge of ["start", "end"]) {
       grips[edge].setAttribute("aria-valuemin", "0");
       grips[edge].setAttribute("aria-valuemax", this.duration.toFixed(2));
       grips[edge].setAttribute("aria-valuenow", span[edge].toFixed(2));
       grips[edge].setAttribute("aria-valuetext", fineClock(span[edge]));
     }
+  }
+
+  redraw() {
+    this.show(this.span, this.on);
+    this.drawTicks();
   }
 
   drawTicks() {
@@ -131,16 +139,18 @@ export class Ruler extends EventTarget {
     context.scale(ratio, ratio);
     context.font = `12px ${getComputedStyle(document.body).fontFamily}`;
     context.textBaseline = "top";
-    const step = STEPS_S.find((one) => (one / this.duration) * width >= 64) || 3600;
-    for (let number = 0; number * step / 5 <= this.duration; number++) {
+    const { from, span } = this.view;
+    const step = STEPS_S.find((one) => (one / span) * width >= 64) || 3600;
+    for (let number = Math.floor((from * 5) / step); number * step / 5 <= from + span; number++) {
       const seconds = (number * step) / 5;
-      const x = Math.round((seconds / this.duration) * width);
+      const x = Math.round(this.view.fractionOf(seconds) * width);
       const long = number % 5 === 0;
       context.fillStyle = colour(long ? "--edge" : "--line");
       context.fillRect(x, height - (long ? 8 : 5), 1, long ? 8 : 5);
       context.fillStyle = colour("--soft");
       const label = step < 1 ? fineClock(seconds) : clock(seconds);
-      if (long && x + context.measureText(label).width < width) context.fillText(label, x + (x ? -context.measureText(label).width / 2 : 0), 5);
+      const half = context.measureText(label).width / 2;
+      if (long && x + 2 * half < width && (x > half || !x)) context.fillText(label, x - (x ? half : 0), 5);
     }
   }
 }

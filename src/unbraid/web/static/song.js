@@ -82,7 +82,7 @@ async function openMixer() {
   page.mixer.addEventListener("playing", () => complain(""));
   window.unbraid = { mixer: page.mixer.probe };
   if (page.job.status === "succeeded") showRest(page.job);
-  await page.mixer.loadPeaks();
+  await page.mixer.loadRest();
 }
 
 function showRest(job) {

@@ -10,8 +10,11 @@ export function scaleOf(peaks) {
   return 1 / top;
 }
 
-/** Draw [low, high] pairs into a canvas in its lane's colour; without pairs, a plain band. */
-export function drawWave(canvas, pairs, scale) {
+/**
+ * Draw [low, high] pairs into a canvas in its lane's colour; without pairs, a plain band.
+ * from, to: which part of the song is drawn, 0 to 1.
+ */
+export function drawWave(canvas, pairs, scale, from = 0, to = 1) {
   const ratio = devicePixelRatio || 1;
   const width = Math.round(canvas.clientWidth * ratio);
   const height = Math.round(canvas.clientHeight * ratio);
@@ -28,14 +31,15 @@ export function drawWave(canvas, pairs, scale) {
     return;
   }
   for (let x = 0; x < width; x++) {
-    const from = Math.floor((x * pairs.length) / width);
-    const to = Math.max(from + 1, Math.floor(((x + 1) * pairs.length) / width));
+    const first = Math.floor((from + ((to - from) * x) / width) * pairs.length);
+    const last = Math.max(first + 1, Math.floor((from + ((to - from) * (x + 1)) / width) * pairs.length));
     let low = 127;
     let high = -127;
-    for (let i = from; i < to; i++) {
+    for (let i = Math.max(0, first); i < Math.min(last, pairs.length); i++) {
       low = Math.min(low, pairs[i][0]);
       high = Math.max(high, pairs[i][1]);
     }
+    if (low > high) continue;
     const top = middle - high * scale * reach;
     const bottom = middle - low * scale * reach;
     context.fillRect(x, top, 1, Math.max(ratio, bottom - top));
