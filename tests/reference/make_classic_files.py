@@ -5,7 +5,9 @@
     classic-env/bin/pip install asteroid==0.7.0 demucs==2.0.3
     classic-env/bin/python tests/reference/make_classic_files.py [FOLDER [NAME...]]
 
-NAMEs renew some of them; demucs_unpacked is made by its name alone, with diffq==0.1.0.
+NAMEs renew some of them. Two are made by their names alone: demucs_unpacked, with diffq==0.1.0; and
+res_u_net, of 410 MB and for another FOLDER than the stored one, with bytesep==0.1.1, librosa, and
+mapillary/inplace_abn@b50bfe9 built for this version of torch.
 
 Each package saves small networks with random weights in its own way, and computes what they make of
 a deterministic input. Where torchaudio does not import, empty modules stand in for it: nothing of
@@ -123,6 +125,20 @@ def x_umx(folder: Path) -> torch.Tensor:
     return found
 
 
+def res_u_net(folder: Path) -> torch.Tensor:
+    """Its sizes are fixed. Some gains are below zero, as training may leave them."""
+    from bytesep.models.resunet_ismir2021 import ResUNet143_DecouplePlusInplaceABN_ISMIR2021
+
+    model = ResUNet143_DecouplePlusInplaceABN_ISMIR2021(2, 1).eval()
+    for name, value in model.state_dict().items():
+        if value.is_floating_point() and not name.startswith(("stft", "istft")):
+            value.add_(0.05 * torch.rand_like(value))
+        if name.endswith("abn2.weight"):
+            value[::3].neg_()
+    torch.save({"model": model.state_dict()}, folder / "resunet143_ismir2021_vocals.pth")
+    return model({"waveform": mixture(2)})["waveform"][:, None]
+
+
 def demucs(folder: Path) -> torch.Tensor:
     from demucs.model import Demucs
 
@@ -175,9 +191,10 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     stand_in_for_torchaudio()
     makers = (open_unmix, conv_tasnet, dprnn, x_umx, demucs, demucs_quantized, tasnet)
-    named = {make.__name__: make for make in (*makers, demucs_unpacked)}
+    named = {make.__name__: make for make in (*makers, demucs_unpacked, res_u_net)}
     chosen = sys.argv[2:] or [make.__name__ for make in makers]
-    outputs = dict(np.load(folder / "outputs.npz")) if sys.argv[2:] else {}
+    stored = folder / "outputs.npz"
+    outputs = dict(np.load(stored)) if sys.argv[2:] and stored.exists() else {}
     for name in chosen:
         torch.manual_seed(7)
         with torch.no_grad():

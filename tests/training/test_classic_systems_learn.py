@@ -30,6 +30,12 @@ TINY = {
     "lasaft": {**CAC, "latent_sources": 2, "key_width": 4, "embedding": 4, "control_layers": 2},
     "res-u-net": {"n_fft": 256, "hop": 64, "widths": [4, 8], "blocks": 1, "middle": 1,
                   "time_levels": 2},
+    "d3net": {
+        "n_fft": 256, "hop": 128, "bins": 48, "split": 16, "final_growth": 4, "final_depth": 2,
+        "low_width": 4, "low_growths": [2, 2, 2], "low_depths": [1, 1, 1], "low_stages": 1,
+        "rest_width": 4, "rest_growths": [2, 2, 2], "rest_depths": [1, 1, 1],
+        "full_width": 4, "full_growths": [2, 2, 2], "full_depths": [1, 1, 1], "full_stages": 1,
+    },
     "mdx-net": {"n_ffts": [256, 512], "hop": 64, "bins": 128, "width": 4, "levels": 2, "layers": 1,
                 "bottleneck_factor": 4},
 }  # fmt: skip

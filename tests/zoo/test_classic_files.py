@@ -6,6 +6,7 @@ import json
 import sys
 import types
 
+import numpy as np
 import pytest
 import torch
 
@@ -22,6 +23,8 @@ from unbraid.models.registry import build_model
 from unbraid.models.res_u_net.public import public_name as resunet_name
 from unbraid.models.x_umx.public import public_name as x_umx_name
 from unbraid.zoo.open import open_file
+from unbraid.zoo.public.systems import fit
+from unbraid.zoo.stored import StoredTensor
 
 MUSIC = {"basis": 16, "kernel": 8, "stride": 4, "width": 8, "hidden": 12, "blocks": 3, "repeats": 2}
 SPEECH = {
@@ -197,3 +200,13 @@ def test_resunet_files_have_their_names():
     names = [resunet_name(own) for own in model.state_dict()]
     assert len(set(names)) == len(names)
     assert "decoder_block6.conv_block2.abn2.running_var" in names
+
+
+def test_gains_of_in_place_norms_are_read_as_those_of_ordinary_ones():
+    """What `inplace_abn` multiplies by (its `src/inplace_abn_cpu.cpp`): |weight| + epsilon."""
+    values = np.array([-2, 0, 0.5], np.float32)
+    stored = StoredTensor((3,), "F32", lambda: values)
+    found = fit(stored, (3,), "encoder_block1.conv_block1.abn2.weight").read()
+    assert found.dtype == np.float32
+    assert np.allclose(found, [2.00001, 0.00001, 0.50001], rtol=1e-6)
+    assert fit(stored, (3,), "encoder_block1.conv_block1.bn1.weight") is stored

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -44,3 +45,16 @@ def test_a_file_of_its_own_package_gives_its_own_output(case, tmp_path, monkeypa
     if case == "open_unmix":
         wanted = wanted[:, ::-1]  # its package keeps the order it was given; a folder has its own
     assert np.abs(found - wanted).max() < 1e-5 * max(1, np.abs(wanted).max())
+
+
+@pytest.mark.weights
+def test_a_file_of_bytesep_gives_its_own_output():
+    """Too large to be stored: made by `make_classic_files.py FOLDER res_u_net`."""
+    if not (made := os.environ.get("UNBRAID_RESUNET")):
+        pytest.skip("UNBRAID_RESUNET names no folder")
+    model = load_module(open_model(Path(made) / "resunet143_ismir2021_vocals.pth"))
+    mixture = torch.from_numpy(0.4 * uniform("input", 4000)).float().reshape(1, 2, 2000)
+    wanted = np.load(Path(made) / "outputs.npz")["res_u_net"]
+    with torch.no_grad():
+        found = model(mixture).numpy()
+    assert np.abs(found - wanted).max() < 1e-5 * np.abs(wanted).max()

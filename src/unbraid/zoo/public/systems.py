@@ -37,6 +37,8 @@ _PREFIXES = ("spec2spec.", "module.")
 _COMPUTED = ("num_batches_tracked", "window", "freq_pad", "sample_rate")
 _COMPUTED_STARTS = ("stft.", "istft.")
 _MOST_JSON = 1 << 16
+_ACTIVATED_NORM, _ACTIVATED_EPSILON = ".abn2.weight", 1e-5
+"""ResUNet's in-place activated norm multiplies by |weight| + epsilon, an ordinary one by weight."""
 _AS_TRAINED = {"normalize_songs": False}
 """All but Demucs and its Conv-TasNet hear songs at the level they have."""
 _V1_CHANGES = {"demucs.model.Demucs": {"resample": False, "epsilon": 0.0}}
@@ -239,6 +241,13 @@ def fit(tensor: StoredTensor, shape: tuple[int, ...], name: str) -> StoredTensor
             return np.ascontiguousarray(tensor.read().T.reshape(shape))
 
         return StoredTensor(shape, tensor.kind, turned)
+    if tensor.shape == shape and name.endswith(_ACTIVATED_NORM):
+
+        def gain() -> np.ndarray:
+            values = np.abs(tensor.read())
+            return values + values.dtype.type(_ACTIVATED_EPSILON)
+
+        return StoredTensor(shape, tensor.kind, gain)
     if tensor.shape == shape:
         return tensor
     if [n for n in tensor.shape if n != 1] != [n for n in shape if n != 1]:
