@@ -199,6 +199,13 @@ _SIGNATURES = {
     "share_out": [_P, _I, _L, _I, _F, _I],
     "filter_spectrum": [POINTER(Wiener), _I],
     "gru": [*2 * [POINTER(GruDirection)], _L, _L, _L, _I],
+    "slice_sums": [_P, _I, _L, _I, _P, _P, _I],
+    "attend_along_time": [_P, _I],
+    "attend_along_bands": [_P, _I],
+    "feed_tokens": [_P, _I],
+    "embed_bands": [_P, _L, _P, _L, _L, _P, _I],
+    "mask_bands": [_P, _L, _P, _L, _P, _L, _I],
+    "mask_spectrum": [_P, _P, _P, _L, _P, _I],
     "mask": [_P, _P, _I, _P, _L, _P, _L, _L, _P, _L, _L, _L, _L, _I],
     "stft": [_P, _I, _P, _I, _I, _L, _P, _L, _I],
     "inverse_stft": [_P, _L, _I, _P, _I, _I, _L, _L, _P, _F, _F, _P, _L, _I],
@@ -206,7 +213,8 @@ _SIGNATURES = {
 
 
 class Kernels:
-    """A loaded library: its functions by name, and how many floats its vectors hold."""
+    """A loaded library: its functions by name, how many floats its vectors hold, rows its slices of
+    weights, and whether it multiplies these in pairs here (see lanes.hpp)."""
 
     def __init__(self, path: Path) -> None:
         library = ctypes.CDLL(str(path))
@@ -215,6 +223,7 @@ class Kernels:
             raise OSError("they were built from other sources; install unbraid again")
         self.lanes = int(library.unbraid_lanes())
         self.panel = 2 * self.lanes
+        self.slice, self.pairs = int(library.unbraid_slice()), bool(library.unbraid_pairs())
         for name, types in _SIGNATURES.items():
             function = getattr(library, f"unbraid_{name}")
             function.argtypes, function.restype = types, None

@@ -55,11 +55,13 @@ def _imported(name: str) -> Any:
 
 
 _NETWORKS = {
-    "hybrid_demucs": "NativeHybridDemucs",
-    "htdemucs": "NativeHTDemucs",
-    "scnet": "NativeSCNet",
+    "hybrid_demucs": ("hybrid", "NativeHybridDemucs"),
+    "htdemucs": ("htdemucs", "NativeHTDemucs"),
+    "bs_roformer": ("roformer", "NativeRoformer"),
+    "mel_band_roformer": ("roformer", "NativeRoformer"),
+    "scnet": ("scnet", "NativeSCNet"),
 }
-"""Architecture -> class that runs it."""
+"""Architecture -> module here, and the class in it that runs it."""
 
 
 def _module(architecture: str) -> Any:
@@ -67,7 +69,8 @@ def _module(architecture: str) -> Any:
     if there is none."""
     if architecture not in _NETWORKS:
         return None
-    return _kernels() if architecture == "hybrid_demucs" else _imported(architecture)
+    name, _ = _NETWORKS[architecture]
+    return _kernels() if name == "hybrid" else _imported(name)
 
 
 def why_not(stored: StoredModel) -> str | None:
@@ -81,7 +84,7 @@ def why_not(stored: StoredModel) -> str | None:
 
 
 class NativeModel(ArrayModel):
-    """A model in the kernels. One pass at a time: its buffers are its own.
+    """A model in the kernels, of one of `_NETWORKS`. One pass at a time: its buffers are its own.
 
     Args:
         stored: a model for which `why_not` is None. None of its weights is kept.
@@ -99,7 +102,7 @@ class NativeModel(ArrayModel):
         # On a thread: meanwhile the first song is decoded.
         packer = ThreadPoolExecutor(1, "unbraid-pack")
         self._module = _module(stored.architecture)
-        made = getattr(self._module, _NETWORKS[stored.architecture])
+        made = getattr(self._module, _NETWORKS[stored.architecture][1])
         self._engine = packer.submit(made, self._config, state, get_threads())
         packer.shutdown(wait=False)
         self._lock = threading.Lock()

@@ -39,6 +39,10 @@ class Weights:
     def __contains__(self, name: str) -> bool:
         return self._prefix + name in self._state
 
+    def get(self, name: str) -> np.ndarray | None:
+        """As float32; None if there is none of this name."""
+        return self[name] if self._prefix + name in self._state else None
+
     def has(self, name: str) -> bool:
         """Whether there is such a part."""
         return any(key.startswith(f"{self._prefix}{name}.") for key in self._state)

@@ -63,7 +63,7 @@ class Roformer(Network):
 
     def graph_ends(self, mixture: Tensor) -> GraphEnds:
         """Not yet: its transform has frames that the graph of an export has not."""
-        raise no_graph("a RoFormer runs in torch alone so far")
+        raise no_graph("a RoFormer is not exported so far")
 
     def _attend(self, x: Grid) -> Grid:
         """All blocks, alternating between the axes."""

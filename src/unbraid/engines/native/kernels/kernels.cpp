@@ -2,6 +2,7 @@
 #include "attention.hpp"
 #include "bands.hpp"
 #include "fourier.hpp"
+#include "grid.hpp"
 #include "masks.hpp"
 #include "packing.hpp"
 #include "recurrent.hpp"
@@ -288,5 +289,38 @@ void unbraid_inverse_stft(const float* rows, long row_stride, int signals, const
                           float gain, float offset, float* waves, long samples, int threads) {
     inverse_stft(rows, row_stride, signals, window, size, bins, frames, first, time, gain, offset,
                  waves, samples, threads);
+}
+
+// Whether weights are multiplied in pairs here, see lanes.hpp.
+int unbraid_pairs() { return pairs_are_faster(); }
+int unbraid_slice() { return SLICE; }
+
+void unbraid_slice_sums(const void* packed, int bytes, long slices, int depth, float* products,
+                        float* squares, int threads) {
+    if (bytes == 2)
+        slice_sums(static_cast<const uint16_t*>(packed), slices, depth, products, squares, threads);
+    else
+        slice_sums(static_cast<const float*>(packed), slices, depth, products, squares, threads);
+}
+
+void unbraid_attend_along_time(const AxisAttention* of, int threads) { attend_along_time(*of, threads); }
+
+void unbraid_attend_along_bands(const AxisAttention* of, int threads) { attend_along_bands(*of, threads); }
+
+void unbraid_feed_tokens(const TokenFeed* of, int threads) { feed_tokens(*of, threads); }
+
+void unbraid_embed_bands(const BandEntrance* bands, long count, const float* spectrum, long rows,
+                         long panels, float* tokens, int threads) {
+    embed_bands(bands, count, spectrum, rows, panels, tokens, threads);
+}
+
+void unbraid_mask_bands(const BandMask* bands, long count, const float* tokens, long panels, float* masks,
+                        long rows, int threads) {
+    mask_bands(bands, count, tokens, panels, masks, rows, threads);
+}
+
+void unbraid_mask_spectrum(const BandPlaces* of, const float* spectrum, const float* masks, long panels,
+                           float* out, int threads) {
+    mask_spectrum(*of, spectrum, masks, panels, out, threads);
 }
 }

@@ -110,17 +110,6 @@ inline void mask(const Head& of, const float* in, long in_row, const float* magn
     });
 }
 
-INLINE Vec root(Vec x) {
-#if UNBRAID_LANES == 16 && defined(__AVX512F__)
-    return _mm512_sqrt_ps(x);
-#elif UNBRAID_LANES == 8 && defined(__AVX2__)
-    return _mm256_sqrt_ps(x);
-#else
-    for (int lane = 0; lane < LANES; ++lane) x[lane] = std::sqrt(x[lane]);
-    return x;
-#endif
-}
-
 // x to the power of so many quarters: 2, 3, 4, 6 or 8.
 INLINE Vec power_of_quarters(Vec x, int quarters) {
     if (quarters == 4) return x;

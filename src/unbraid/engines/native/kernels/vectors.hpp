@@ -1,5 +1,6 @@
 // Vectors of floats by the compiler's own extension, and the functions that networks apply to them.
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 
@@ -142,6 +143,17 @@ INLINE Vec clamp(Vec x, float low, float high) {
 #endif
 }
 
+INLINE Vec root(Vec x) {
+#if UNBRAID_LANES == 16 && defined(__AVX512F__)
+    return _mm512_sqrt_ps(x);
+#elif UNBRAID_LANES == 8 && defined(__AVX2__)
+    return _mm256_sqrt_ps(x);
+#else
+    for (int lane = 0; lane < LANES; ++lane) x[lane] = std::sqrt(x[lane]);
+    return x;
+#endif
+}
+
 // 2^x to 1e-7: a polynomial in what is left of x beside an integer, which goes into the exponent.
 INLINE Vec power_of_two(Vec x) {
     const Vec shift = all(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
@@ -159,7 +171,17 @@ INLINE Vec power_of_two(Vec x) {
 
 INLINE Vec exponential(Vec x) { return power_of_two(x * 1.44269504f); }
 
-INLINE Vec sigmoid(Vec x) { return 1.0f / (1.0f + power_of_two(x * -1.44269504f)); }
+// To 1e-7; of what is not zero, not infinite, and not denormal.
+INLINE Vec reciprocal(Vec x) {
+#if UNBRAID_LANES == 16 && defined(__AVX512F__)
+    const Vec about = _mm512_rcp14_ps(x);
+    return about + about * (1.0f - x * about);
+#else
+    return 1.0f / x;
+#endif
+}
+
+INLINE Vec sigmoid(Vec x) { return reciprocal(1.0f + power_of_two(x * -1.44269504f)); }
 
 INLINE Vec hyperbolic_tangent(Vec x) { return 2.0f * sigmoid(2.0f * x) - 1.0f; }
 
@@ -167,7 +189,7 @@ INLINE Vec hyperbolic_tangent(Vec x) { return 2.0f * sigmoid(2.0f * x) - 1.0f; }
 INLINE Vec gelu(Vec x) {
     const Vec size = x < Vec{} ? -x : x;
     const Vec z = size * 0.70710678118654752f;
-    const Vec t = 1.0f / (1.0f + 0.3275911f * z);
+    const Vec t = reciprocal(1.0f + 0.3275911f * z);
     Vec p = all(1.061405429f);
     p = p * t - 1.453152027f;
     p = p * t + 1.421413741f;

@@ -1,0 +1,322 @@
+// Gated attention with rotary positions on a grid of tokens, along time or along bands.
+//
+// The grid is (bands, panels, width, PANEL), so that a panel holds PANEL frames of a band. Along time
+// scores are products of keys and a panel of queries; along bands each lane is a frame of its own.
+#pragma once
+#include "lanes.hpp"
+
+constexpr int VALUES = LANES / 2;  // rows of a slice of values
+constexpr int TOGETHER = 4;        // panels that enter a product together
+
+// `qkv` are the rows of all heads, those of one after those of another: queries, keys, values, each
+// `depth`; every head begins with a slice. `gates` weigh the normed features (heads, width). `turns`
+// are cosines and sines: (panels, depth / 2, 2, PANEL) along time, (bands, depth / 2, 2) along bands.
+struct AxisAttention {
+    Matrix qkv;
+    Entrance entrance;
+    const float *gates, *gate_bias, *turns;
+    const float* x;
+    float* found;  // (bands, panels, heads * depth, PANEL)
+    long bands, panels, frames;
+    int heads, depth;
+
+    int width() const { return entrance.width; }
+    long panel_floats() const { return long{PANEL} * width(); }
+    long projected() const { return 3L * depth * PANEL; }
+    float* found_at(long band, long panel, int head) const {
+        return found + ((band * panels + panel) * heads + head) * depth * PANEL;
+    }
+    Matrix of_head(int head) const {
+        Matrix one = qkv;
+        const long slices = ceil_div(3 * depth, SLICE);
+        one.packed = static_cast<const char*>(qkv.packed) + head * slices * SLICE * qkv.depth * qkv.bytes;
+        if (one.products) one.products += head * slices * SLICE;
+        one.rows = 3 * depth;
+        return one;
+    }
+    long project_floats() const {
+        return TOGETHER * (panel_floats() + 2 * PANEL) + long{SLICE} * width();
+    }
+};
+
+// qkv (count, 3 depth, PANEL) and gates (count, PANEL) of one head <- panels of x, `stride` apart.
+inline void project(const AxisAttention& of, int head, const float* x, long stride, long count, float* qkv,
+                    float* gates, float* memory) {
+    const Matrix matrix = of.of_head(head);
+    float *entered = memory, *lanes = entered + TOGETHER * of.panel_floats();
+    float* slice = lanes + TOGETHER * 2 * PANEL;
+    for (long first = 0; first < count; first += TOGETHER) {
+        const int some = int(std::min<long>(TOGETHER, count - first));
+        for (int i = 0; i < some; ++i)
+            enter(of.entrance, x + (first + i) * stride, entered + i * of.panel_floats(),
+                  lanes + i * 2 * PANEL, of.gates + long{of.width()} * head, gates + (first + i) * PANEL);
+        multiply(matrix, Panels{entered, of.panel_floats(), lanes, some}, slice,
+                 Into<false>{qkv + first * of.projected(), of.projected()});
+    }
+    for (long i = 0; i < count * PANEL; i += LANES)
+        store(gates + i, sigmoid(load(gates + i) + of.gate_bias[head]));
+}
+
+// x0, x1 <- x0 cos - x1 sin, x0 sin + x1 cos; their squares are added to sum.
+INLINE void turn(float* at, Vec cosine, Vec sine, Vec& sum) {
+    const Vec a = load(at), b = load(at + PANEL);
+    const Vec c = a * cosine - b * sine, d = a * sine + b * cosine;
+    store(at, c), store(at + PANEL, d);
+    sum += c * c + d * d;
+}
+
+// Queries and keys of a panel at their places; what `squares` are so far.
+inline void turn_in_time(float* qkv, const float* turns, int depth, Vec* squares) {
+    for (int part = 0; part < 2; ++part, qkv += long{depth} * PANEL)
+        for (int d = 0; d < depth; d += 2)
+            for (int half = 0; half < PANEL; half += LANES) {
+                const float* at = turns + long{d} * PANEL + half;
+                turn(qkv + d * PANEL + half, load(at), load(at + PANEL), squares[part]);
+            }
+}
+
+inline void turn_in_place(float* qkv, const float* turns, int depth, Vec* squares) {
+    for (int part = 0; part < 2; ++part, qkv += long{depth} * PANEL)
+        for (int d = 0; d < depth; d += 2)
+            for (int half = 0; half < PANEL; half += LANES)
+                turn(qkv + d * PANEL + half, all(turns[d]), all(turns[d + 1]), squares[part]);
+}
+
+// Rows become columns: LANES vectors of LANES.
+INLINE void transpose(Vec* rows) {
+    for (int step = 1; step < LANES; step *= 2) {
+        Vec next[LANES];
+#pragma GCC unroll 16
+        for (int i = 0; i < LANES / 2; ++i) {
+            next[2 * i] = by_turns<0>(rows[i], rows[i + LANES / 2]);
+            next[2 * i + 1] = by_turns<1>(rows[i], rows[i + LANES / 2]);
+        }
+        for (int i = 0; i < LANES; ++i) rows[i] = next[i];
+    }
+}
+
+// slices (groups, tokens, VALUES) <- values (panels, depth, PANEL), every panel `stride` floats apart.
+inline void slice_values(const float* values, long stride, long panels, int depth, float* slices) {
+    const long tokens = panels * PANEL;
+    for (long first = 0; first < tokens; first += LANES)
+        for (int d = 0; d < depth; d += LANES) {
+            const float* from = values + first / PANEL * stride + first % PANEL;
+            Vec rows[LANES];
+            for (int i = 0; i < LANES; ++i)
+                rows[i] = d + i < depth ? load(from + (d + i) * PANEL) : Vec{};
+            transpose(rows);
+            for (int half = 0; half < 2 && d + half * VALUES < depth; ++half)
+                for (int i = 0; i < LANES; ++i) {
+                    float both[LANES];
+                    store(both, rows[i]);
+                    std::memcpy(slices + ((d / VALUES + half) * tokens + first + i) * VALUES,
+                                both + half * VALUES, VALUES * sizeof(float));
+                }
+        }
+}
+
+// slices (groups, depth, SLICE) <- keys (panels, depth, PANEL) times `gain`, and the sums of products
+// of pairs (tokens); groups reach as far as the panels.
+inline void slice_keys(const float* keys, long stride, long panels, int depth, float gain, float* slices,
+                       float* products) {
+    for (long t = 0; t < panels * PANEL; ++t) {
+        const float* from = keys + t / PANEL * stride + t % PANEL;
+        float* to = slices + t / SLICE * depth * SLICE + t % SLICE;
+        for (int d = 0; d < depth; ++d) to[d * SLICE] = from[d * PANEL] * gain;
+    }
+    for (long first = 0; first < panels * PANEL; first += LANES) {
+        const float* from = keys + first / PANEL * stride + first % PANEL;
+        Vec sum{};
+        for (int d = 0; d + 3 <= depth; d += 3) sum += load(from + d * PANEL) * load(from + (d + 1) * PANEL);
+        store(products + first, sum * (gain * gain));
+    }
+}
+
+// A power of two by which keys become as large as queries, from sums of squares.
+inline float balance(Vec queries, Vec keys) {
+    const float ratio = sum(queries) / std::max(sum(keys), 1e-30f);
+    return ratio > 1e-30f && ratio < 1e30f ? std::exp2(std::round(0.5f * std::log2(ratio))) : 1.0f;
+}
+
+// scores (keys, PANEL) <- keys times a panel of queries; the highest of each query.
+template <bool paired>
+inline void score(const float* slices, const float* products, long keys, int depth, const float* queries,
+                  float* scores, Vec* highest) {
+    highest[0] = highest[1] = all(-1e30f);
+    for (long first = 0; first < keys; first += SLICE) {
+        Vec left[SLICE], right[SLICE];
+#pragma GCC unroll 16
+        for (int r = 0; r < SLICE; ++r)
+            left[r] = right[r] = paired ? all(-products[first + r]) : Vec{};
+        accumulate_slice<SLICE, paired>(slices + first * depth, queries, depth, left, right);
+        Vec most[2] = {highest[0], highest[1]};
+#pragma GCC unroll 16
+        for (int r = 0; r < SLICE; ++r) {
+            if (first + r >= keys) break;
+            float* at = scores + (first + r) * PANEL;
+            store(at, left[r]), store(at + LANES, right[r]);
+            most[0] = larger(most[0], left[r]), most[1] = larger(most[1], right[r]);
+        }
+        highest[0] = most[0], highest[1] = most[1];
+    }
+}
+
+// Scores (keys, PANEL) to weights that do not add up to 1 yet; their sums.
+inline void soften_lanes(float* scores, long keys, float scale, const Vec* highest, Vec* sums) {
+    const Vec low0 = highest[0] * -scale, low1 = highest[1] * -scale;
+    sums[0] = sums[1] = Vec{};
+    for (long t = 0; t < keys; ++t, scores += PANEL) {
+        const Vec a = power_of_two(load(scores) * scale + low0);
+        const Vec b = power_of_two(load(scores + LANES) * scale + low1);
+        store(scores, a), store(scores + LANES, b);
+        sums[0] += a, sums[1] += b;
+    }
+}
+
+constexpr float LOG2_E = 1.44269504f;
+
+struct TimeMemory {
+    float *qkv, *gates, *keys, *products, *values, *scores, *rest;
+
+    static long tokens(const AxisAttention& of) { return ceil_div(of.panels * PANEL, SLICE) * SLICE; }
+    static long floats(const AxisAttention& of) {
+        const long deep = ceil_div(of.depth, VALUES) * VALUES;
+        return of.panels * (of.projected() + PANEL) + tokens(of) * (of.depth + 1 + deep + PANEL) +
+               of.project_floats() + 8 * 16;
+    }
+    TimeMemory(const AxisAttention& of, float* memory) {
+        const long deep = ceil_div(of.depth, VALUES) * VALUES;
+        const auto take = [&](long count) {
+            float* here = memory;
+            memory += ceil_div(count, 16) * 16;
+            return here;
+        };
+        qkv = take(of.panels * of.projected()), gates = take(of.panels * PANEL);
+        keys = take(tokens(of) * of.depth), products = take(tokens(of)), values = take(tokens(of) * deep);
+        scores = take(tokens(of) * PANEL), rest = memory;
+    }
+};
+
+// One head of one band: queries and keys of all its frames.
+inline void attend_band(const AxisAttention& of, long band, int head, const TimeMemory& in) {
+    const int depth = of.depth;
+    const long stride = of.projected(), tokens = of.panels * PANEL;
+    const float* x = of.x + band * of.panels * of.panel_floats();
+    project(of, head, x, of.panel_floats(), of.panels, in.qkv, in.gates, in.rest);
+    Vec squares[2]{};
+    for (long panel = 0; panel < of.panels; ++panel)
+        turn_in_time(in.qkv + panel * stride, of.turns + panel * depth * PANEL, depth, squares);
+    const bool paired = of.qkv.paired();
+    const float gain = paired ? balance(squares[0], squares[1]) : 1.0f;
+    slice_keys(in.qkv + depth * PANEL, stride, of.panels, depth, gain, in.keys, in.products);
+    slice_values(in.qkv + 2L * depth * PANEL, stride, of.panels, depth, in.values);
+    const float scale = LOG2_E / std::sqrt(float(depth)) / gain;
+    for (long panel = 0; panel < of.panels; ++panel) {
+        Vec highest[2], sums[2];
+        const float* queries = in.qkv + panel * stride;
+        (paired ? score<true> : score<false>)(in.keys, in.products, of.frames, depth, queries, in.scores,
+                                              highest);
+        soften_lanes(in.scores, of.frames, scale, highest, sums);
+        const float* gates = in.gates + panel * PANEL;
+        const Vec a = load(gates) / sums[0], b = load(gates + LANES) / sums[1];
+        float* out = of.found_at(band, panel, head);
+        for (int d = 0; d < depth; d += VALUES) {
+            Vec left[VALUES]{}, right[VALUES]{};
+            accumulate_slice<VALUES, false, VALUES>(in.values + d * tokens, in.scores, int(of.frames), left,
+                                                    right);
+            for (int r = 0; r < VALUES && d + r < depth; ++r) {
+                store(out + (d + r) * PANEL, left[r] * a);
+                store(out + (d + r) * PANEL + LANES, right[r] * b);
+            }
+        }
+    }
+}
+
+inline void attend_along_time(const AxisAttention& of, int threads) {
+    auto memory = scratches(threads, TimeMemory::floats(of));
+    in_parallel(of.bands * of.heads, threads, [&](long number, int thread) {
+        attend_band(of, number / of.heads, int(number % of.heads), TimeMemory(of, memory[thread].get()));
+    });
+}
+
+// Along bands: so many queries, and keys or values, that meet in registers.
+constexpr int QUERIES = LANES == 16 ? 6 : 3, OTHERS = LANES == 16 ? 4 : 3;
+
+// sums[i][j] <- sums over k of a[i](k) b[j](k), whose k are `a_step` and `b_step` floats apart.
+INLINE void meet(const float* const* a, long a_step, const float* const* b, long b_step, long count,
+                 Vec (*sums)[OTHERS]) {
+#pragma GCC unroll 16
+    for (int i = 0; i < QUERIES; ++i)
+#pragma GCC unroll 16
+        for (int j = 0; j < OTHERS; ++j) sums[i][j] = Vec{};
+    for (long k = 0; k < count; ++k) {
+        Vec y[OTHERS];
+#pragma GCC unroll 16
+        for (int j = 0; j < OTHERS; ++j) y[j] = load(b[j] + k * b_step);
+#pragma GCC unroll 16
+        for (int i = 0; i < QUERIES; ++i) {
+            const Vec x = load(a[i] + k * a_step);
+#pragma GCC unroll 16
+            for (int j = 0; j < OTHERS; ++j) sums[i][j] += x * y[j];
+        }
+    }
+}
+
+// Some bands, from `first` on, look at all bands; qkv (bands, 3 depth, PANEL) from one half of the
+// lanes on. `scores` are (QUERIES, bands, LANES).
+inline void attend_bands(const AxisAttention& of, long panel, int head, long first, int half,
+                         const float* qkv, const float* gates, float* scores) {
+    const long stride = of.projected(), bands = of.bands;
+    const float* from[QUERIES];
+    Vec sums[QUERIES][OTHERS];
+    for (int i = 0; i < QUERIES; ++i) from[i] = qkv + std::min(first + i, bands - 1) * stride + half;
+    for (long other = 0; other < bands; other += OTHERS) {
+        const float* to[OTHERS];
+        for (int j = 0; j < OTHERS; ++j)
+            to[j] = qkv + std::min(other + j, bands - 1) * stride + long{of.depth} * PANEL + half;
+        meet(from, PANEL, to, PANEL, of.depth, sums);
+        for (int j = 0; j < OTHERS && other + j < bands; ++j)
+            for (int i = 0; i < QUERIES; ++i) store(scores + (i * bands + other + j) * LANES, sums[i][j]);
+    }
+    const float scale = LOG2_E / std::sqrt(float(of.depth));
+    Vec shares[QUERIES];
+    for (int i = 0; i < QUERIES; ++i) {
+        float* row = scores + i * bands * LANES;
+        Vec highest = all(-1e30f), total{};
+        for (long t = 0; t < bands; ++t) highest = larger(highest, load(row + t * LANES));
+        for (long t = 0; t < bands; ++t) {
+            const Vec weight = power_of_two((load(row + t * LANES) - highest) * scale);
+            store(row + t * LANES, weight), total += weight;
+        }
+        shares[i] = load(gates + std::min(first + i, bands - 1) * PANEL + half) / total;
+        from[i] = row;
+    }
+    for (int d = 0; d < of.depth; d += OTHERS) {
+        const float* to[OTHERS];
+        for (int j = 0; j < OTHERS; ++j)
+            to[j] = qkv + (2L * of.depth + std::min(d + j, of.depth - 1)) * PANEL + half;
+        meet(from, LANES, to, stride, bands, sums);
+        for (int i = 0; i < QUERIES && first + i < bands; ++i)
+            for (int j = 0; j < OTHERS && d + j < of.depth; ++j)
+                store(of.found_at(first + i, panel, head) + (d + j) * PANEL + half, sums[i][j] * shares[i]);
+    }
+}
+
+inline void attend_along_bands(const AxisAttention& of, int threads) {
+    const long qkv_floats = of.bands * of.projected(), gate_floats = of.bands * PANEL;
+    const long score_floats = QUERIES * of.bands * LANES;
+    auto memory = scratches(threads, qkv_floats + gate_floats + score_floats + of.project_floats());
+    in_parallel(of.panels * of.heads, threads, [&](long number, int thread) {
+        const long panel = number / of.heads;
+        const int head = int(number % of.heads);
+        float *qkv = memory[thread].get(), *gates = qkv + qkv_floats, *scores = gates + gate_floats;
+        const float* x = of.x + panel * of.panel_floats();
+        project(of, head, x, of.panels * of.panel_floats(), of.bands, qkv, gates, scores + score_floats);
+        Vec squares[2]{};
+        for (long band = 0; band < of.bands; ++band)
+            turn_in_place(qkv + band * of.projected(), of.turns + band * of.depth, of.depth, squares);
+        for (long first = 0; first < of.bands; first += QUERIES)
+            for (int half = 0; half < PANEL; half += LANES)
+                attend_bands(of, panel, head, first, half, qkv, gates, scores);
+    });
+}

@@ -1,0 +1,136 @@
+"""Weights for products of tokens in lanes (`kernels/lanes.hpp`), and how tokens enter them."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Sequence
+from ctypes import Structure, c_float, c_int, c_void_p
+
+import numpy as np
+from jaxtyping import Float
+
+from unbraid.engines.native.library import kernels, pointer
+from unbraid.threads import processors
+
+EMPTY = -1
+"""In an order of rows: a row of zeros."""
+
+
+class Matrix(Structure):
+    """`Matrix` of lanes.hpp."""
+
+    _fields_ = [
+        *((name, c_void_p) for name in ("packed", "bias", "products")),
+        *((name, c_int) for name in ("bytes", "rows", "depth")),
+    ]
+
+
+class Entrance(Structure):
+    """`Entrance` of lanes.hpp."""
+
+    _fields_ = [("factors", c_void_p), ("gain", c_float), ("width", c_int), ("normed", c_int)]
+
+
+class Slices:
+    """A matrix (rows, depth) packed in slices; `struct` points into what this object holds.
+
+    Args:
+        weight: any view, float16 or float32; float16 stays so.
+        bias: (rows,), or None.
+        order: which row of the weight is where, or `EMPTY`; None: as they are.
+    """
+
+    def __init__(
+        self,
+        weight: Float[np.ndarray, "rows depth"],
+        bias: Float[np.ndarray, " rows"] | None = None,
+        order: Sequence[int] | np.ndarray | None = None,
+    ) -> None:
+        if weight.dtype not in (np.float16, np.float32):
+            weight = weight.astype(np.float32)
+        width = kernels().slice
+        order = np.arange(len(weight)) if order is None else np.asarray(order)
+        rows, depth = len(order), weight.shape[1]
+        order = np.pad(order, (0, -rows % width), constant_values=EMPTY)
+        self._packed = _pack(weight, order, width)
+        self._bias = None if bias is None else np.where(order < 0, 0, bias[order])
+        if self._bias is not None:
+            self._bias = np.ascontiguousarray(self._bias, np.float32)
+        self._products, squares = _sums(self._packed)
+        self.size = math.sqrt(float(squares.sum()) / max(1, rows * depth))
+        """Root of the mean square of the weights."""
+        self.struct = Matrix(
+            packed=pointer(self._packed),
+            bias=None if self._bias is None else pointer(self._bias),
+            products=pointer(self._products) if kernels().pairs else None,
+            bytes=self._packed.itemsize,
+            rows=rows,
+            depth=depth,
+        )
+
+    def gain_for(self, size: float) -> float:
+        """The power of two that makes features as large as the weights, if their root of the mean
+        square is `size`; 1 where nothing is multiplied in pairs."""
+        if not (kernels().pairs and self.size > 0 and 0 < size < math.inf):
+            return 1.0
+        return float(2.0 ** round(math.log2(self.size / size)))
+
+
+class Norm:
+    """An RMS norm on the way into a product; `struct` points into what this object holds.
+
+    Args:
+        gamma: (width,), factors of the norm; None: features enter as they are.
+        width: how many features there are.
+        into: what they are multiplied with; None: nothing, the norm is all.
+    """
+
+    def __init__(
+        self, gamma: Float[np.ndarray, " width"] | None, width: int, into: Slices | None
+    ) -> None:
+        factors = np.ones(width, np.float32)
+        if gamma is not None:
+            factors = np.asarray(gamma, np.float32) * np.float32(math.sqrt(width))
+        self.size = 1.0 if gamma is None else float(np.sqrt(np.mean(np.square(gamma, dtype=float))))
+        gain = 1.0 if into is None else into.gain_for(self.size)
+        self._factors = factors * np.float32(gain)
+        self.struct = Entrance(
+            factors=pointer(self._factors), gain=gain, width=width, normed=gamma is not None
+        )
+
+
+def _pack(weight: np.ndarray, order: np.ndarray, width: int) -> Float[np.ndarray, "slices k w"]:
+    step, inner = (stride // weight.itemsize for stride in weight.strides)
+    empty = np.iinfo(np.int64).min
+    offsets = np.ascontiguousarray(np.where(order < 0, empty, order * step), np.int64)
+    packed = np.empty((len(order) // width, weight.shape[1], width), weight.dtype)
+    source = (weight.ctypes.data, weight.itemsize, pointer(offsets))
+    shape = (len(packed), width, 1, weight.shape[1], 0, inner)
+    kernels().pack(*source, *shape, pointer(packed), packed.itemsize, _threads())
+    return packed
+
+
+def _sums(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each row the sum of products of pairs, and of squares."""
+    slices, depth, width = packed.shape
+    products, squares = np.empty((2, slices * width), np.float32)
+    kernels().slice_sums(
+        pointer(packed),
+        packed.itemsize,
+        slices,
+        depth,
+        pointer(products),
+        pointer(squares),
+        _threads(),
+    )
+    return products, squares
+
+
+def _threads() -> int:
+    return min(2, len(processors()))
+
+
+def array_of(structs: Sequence[Structure]) -> ctypes.Array[Structure]:
+    """Structures one behind the other; they may point into others that must outlive them."""
+    return (type(structs[0]) * len(structs))(*structs)
