@@ -112,7 +112,7 @@ def test_the_choices_of_the_form_are_those_of_the_job_and_are_kept(browser, serv
     )
     open_home(browser, server)  # another visit
     told = browser.run("return document.getElementById('options-told').textContent")
-    assert told == "drums and no_drums · FLAC · 2 passes"
+    assert told == "quartet · drums and no_drums · FLAC · 2 passes"
     browser.type("#files", str(songs["First take"]))
     wait_for_library(browser, "First take")
     (job,) = server.jobs()

@@ -74,31 +74,17 @@ def _show(name: str | None, as_json: bool) -> int:
     return 0
 
 
-_USES = (
-    "fast, on any CPU",
-    "four stems",
-    "best vocals",
-    "vocals",
-    "six stems",
-    "karaoke",
-    "drum kit",
-)
-"""The uses of recommended models, the most common first."""
-
-
-_SONG_S = 240.0
-
-
 def _which(cards: Iterable[ModelCard]) -> str:
     """The recommended models, by use, with the time that they would take here."""
-    from unbraid.costs.processor_rate import estimated_seconds, multiply_adds_per_s
+    from unbraid.costs.processor_rate import multiply_adds_per_s
+    from unbraid.costs.recommended import recommended, song_seconds
 
     lines = ["Which model?", ""]
-    recommended = [card for card in cards if card.use in _USES]
     rate = multiply_adds_per_s()
-    for card in sorted(recommended, key=lambda card: _USES.index(card.use)):
+    for card in recommended(cards):
         size = "" if card.size_mb is None else f"{card.size_mb:.0f} MB"
-        time_here = _roughly(estimated_seconds(card.work, _SONG_S, rate)) if card.work else ""
+        seconds = song_seconds(card, rate)
+        time_here = "" if seconds is None else _roughly(seconds)
         line = f"  {card.use:17} -m {card.name:15} {size:>7} {time_here:>7}  "
         lines.append(line + _short(card.licence or "not stated", _width() - len(line)))
     return "\n".join(

@@ -75,6 +75,13 @@ def _add_access(group: argparse._ArgumentGroup) -> None:
         help="a name under which others reach this computer; can be repeated",
     )
     add(
+        "--downloads",
+        metavar="WHO",
+        choices=("local", "all", "none"),
+        default="local",
+        help="who may download models: local (this computer only), all, none (%(default)s)",
+    )
+    add(
         "--public-url",
         metavar="URL",
         help="address of a reverse proxy in front of this server, printed instead of its own",
@@ -143,6 +150,7 @@ def _settings(options: argparse.Namespace) -> ServerSettings:
         key=_key(options.key_file),
         allow_hosts=tuple(options.allow_host),
         public_url=options.public_url,
+        downloads=options.downloads,
         demo=options.demo,
         limits=limits,
     )

@@ -13,8 +13,9 @@ which takes longer than a short song does.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,6 +107,16 @@ def why_torch(device: str, precision: str = "auto") -> str | None:
     if _asked(device, precision) == "torch":
         return f"{VARIABLE} says so"
     return _native_missing(device, precision)
+
+
+def torch_is_missing(architectures: Iterable[str]) -> bool:
+    """Whether torch would run one of these architectures on a CPU, but is not installed."""
+    from unbraid.engines.native.model import knows
+    from unbraid.engines.numpy.model import KNOWN
+
+    if importlib.util.find_spec("torch") is not None:
+        return False
+    return any(not knows(name) and name not in KNOWN for name in architectures)
 
 
 def _asked(device: str, precision: str) -> str:

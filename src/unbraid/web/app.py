@@ -14,6 +14,7 @@ from unbraid.version import __version__
 from unbraid.web.answers import ERRORS, Health, LimitsView, ModelView, ServerSettings
 from unbraid.web.http_rules import HttpRules
 from unbraid.web.job_routes import add_events, add_jobs, add_reports
+from unbraid.web.model_routes import add_models
 from unbraid.web.music_routes import add_music
 from unbraid.web.pages import add_pages
 from unbraid.web.refusals import answer_refusals
@@ -49,6 +50,7 @@ def make_app(service: Service, names: frozenset[str], any_address: bool) -> Fast
     app.add_middleware(Guard, names=names, any_address=any_address, keys=service.keys)
     answer_refusals(app)
     _add_server(app, service)
+    add_models(app, service)
     add_jobs(app, service)
     add_reports(app, service)
     add_events(app, service)

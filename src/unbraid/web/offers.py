@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from unbraid.engines.load import load_model
@@ -9,7 +10,7 @@ from unbraid.web.choices import Model
 from unbraid.zoo.open import licence_of, list_models
 
 
-def offered_models(default: str) -> dict[str, Model]:
+class Offers(Mapping[str, Model]):
     """Name to model, the default first.
 
     A public model that has not been fetched is not offered, as the first song would wait for it.
@@ -19,18 +20,36 @@ def offered_models(default: str) -> dict[str, Model]:
     Raises:
         ModelError: if no model has that name, or its file is refused.
     """
-    models = {
-        card.name: Model(
-            card.name, card.name, card.stems, card.licence, card.summary, card.name == default
-        )
-        for card in list_models()
-        if card.local or card.name == default
-    }
-    if default not in models:
-        own = _own_model(default)
-        models.pop(own.name, None)
-        models[own.name] = own
-    return dict(sorted(models.items(), key=lambda item: not item[1].default))
+
+    def __init__(self, default: str) -> None:
+        known = {card.name for card in list_models()}
+        self._own = None if default in known else _own_model(default)
+        self._default = default
+        self._models: dict[str, Model] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look again what is on this machine."""
+        models = {
+            card.name: Model(
+                *(card.name, card.name, card.stems, card.licence, card.summary),
+                default=card.name == self._default,
+            )
+            for card in list_models()
+            if card.local or card.name == self._default
+        }
+        if self._own is not None:
+            models[self._own.name] = self._own
+        self._models = dict(sorted(models.items(), key=lambda item: not item[1].default))
+
+    def __getitem__(self, name: str) -> Model:
+        return self._models[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._models)
+
+    def __len__(self) -> int:
+        return len(self._models)
 
 
 def _own_model(source: str) -> Model:

@@ -118,6 +118,16 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_from_here(scope: Scope) -> bool:
+    """Whether a request comes from this machine, and not through a proxy."""
+    headers = Headers(scope=scope)
+    if any(name in headers for name in ("forwarded", "via", "x-forwarded-for", "x-real-ip")):
+        return False
+    address = (scope.get("client") or ("",))[0]
+    name = re.sub(r":\d+$", "", headers.get("host", "").lower())
+    return is_loopback(address) and name.strip("[]") in _LOOPBACK
+
+
 class Guard:
     """ASGI middleware: checks requests, and adds headers to answers.
 

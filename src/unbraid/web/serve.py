@@ -17,15 +17,17 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from unbraid.costs.processor_rate import multiply_adds_per_s
 from unbraid.errors import SettingsError
 from unbraid.models.default import DEFAULT_MODEL
 from unbraid.web.app import make_app
 from unbraid.web.demo import add_demo
 from unbraid.web.limits import Limits
-from unbraid.web.offers import offered_models
+from unbraid.web.offers import Offers
 from unbraid.web.refusals import error_body
 from unbraid.web.security import HEADERS, host_names, is_loopback
 from unbraid.web.service import Service
+from unbraid.web.shelf import Downloaders, Shelf
 from unbraid.web.storage import Storage, data_root
 
 _HEADER_S = 15.0
@@ -49,6 +51,8 @@ class ServerSettings:
         key: of the API; None for open access.
         allow_hosts: further host names of the server.
         public_url: address of a reverse proxy in front of the server, which may use its host name.
+        downloads: who may download models: "local" only this machine, "all" everyone who can use
+            the server, "none" nobody.
         demo: whether the demo song is in the library.
         limits: of uploads, queue and library.
     """
@@ -62,6 +66,7 @@ class ServerSettings:
     key: str | None = None
     allow_hosts: tuple[str, ...] = ()
     public_url: str | None = None
+    downloads: Downloaders = "local"
     demo: bool = False
     limits: Limits = field(default_factory=Limits)
 
@@ -82,13 +87,16 @@ class Site:
         self, settings: ServerSettings, on_start: Callable[[], None] = lambda: None
     ) -> None:
         self._public_url, names = _public(settings.public_url)
-        models = offered_models(settings.model)
+        models = Offers(settings.model)
+        rate = multiply_adds_per_s()  # before workers take the processor
+        shelf = Shelf(settings.downloads, settings.limits.free_bytes, models.refresh, rate)
         with ExitStack() as held:
             self._socket = held.enter_context(_bind(settings.host, settings.port))
             storage = Storage(settings.data if settings.data is not None else data_root())
             held.callback(storage.close)
             self.service = Service(
-                storage, settings.limits, models, settings.key, settings.devices, settings.threads
+                *(storage, settings.limits, models, settings.key),
+                *(settings.devices, settings.threads, shelf),
             )
             held.callback(self.service.store.close)
             if settings.demo:

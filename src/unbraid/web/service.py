@@ -19,6 +19,7 @@ from unbraid.web.parts import NO_SONG, not_ready
 from unbraid.web.refusals import Refusal, not_found
 from unbraid.web.reports import Reports
 from unbraid.web.security import Keys
+from unbraid.web.shelf import Shelf
 from unbraid.web.shown import new_name
 from unbraid.web.storage import ID, Storage, new_id
 from unbraid.web.upload import Upload
@@ -36,6 +37,7 @@ class Service:
         models: name to offered model.
         key: of the API; None for open access.
         devices, threads: see `Workers`.
+        shelf: where models are chosen and downloaded.
     """
 
     def __init__(
@@ -46,7 +48,9 @@ class Service:
         key: str | None = None,
         devices: tuple[str, ...] = ("auto",),
         threads: int | None = None,
+        shelf: Shelf | None = None,
     ) -> None:
+        self.shelf = shelf or Shelf()
         self.storage = storage
         self.limits = limits
         self.models = models
@@ -73,6 +77,7 @@ class Service:
         self._ended.set()
         self.hub.close()
         self.reports.stop()
+        self.shelf.stop()
         self.workers.stop()
         if self._retention.is_alive():
             self._retention.join(5.0)

@@ -41,6 +41,7 @@ class ModelCard:
         scores: published figures, each with the name of its benchmark.
         use: what it is recommended for.
         work: computation for a second of audio, relative to one Hybrid Demucs; 0 if unknown.
+        architectures: of its members, as far as they are known before download.
     """
 
     name: str
@@ -59,6 +60,7 @@ class ModelCard:
     scores: tuple[str, ...] = ()
     use: str = ""
     work: float = 0.0
+    architectures: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         where = "on this machine" if self.local else "to download"
@@ -156,6 +158,9 @@ def public_card(name: str) -> ModelCard:
         musdb_test_seen=_any_seen(members),
         segment_s=bag.segment_s if bag else None,
         files=tuple(member.address for member in members),
+        architectures=tuple(
+            dict.fromkeys(m.settings.architecture for m in members if m.settings is not None)
+        ),
     )
     return _with_text(card, members)
 

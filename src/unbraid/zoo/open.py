@@ -55,6 +55,7 @@ __all__ = [
     "find_model",
     "licence_of",
     "list_models",
+    "missing_mb",
     "open_file",
     "open_model",
     "open_part",
@@ -336,6 +337,16 @@ def pull(name: str, *, on_download: OnDownload | None = None) -> list[Path]:
                 f"by other means and put it into {target.parent}"
             ) from error
     return targets
+
+
+def missing_mb(name: str) -> dict[str, float | None]:
+    """The files of a public model that are not in the cache yet, with their sizes in 10^6 bytes."""
+    folder = cache_dir()
+    return {
+        member.file_name: member.size_mb
+        for member in load_catalog().members(name)
+        if not (folder / member.file_name).exists()
+    }
 
 
 def _local_path(name: str | Path) -> Path | None:

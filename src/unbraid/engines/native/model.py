@@ -73,6 +73,11 @@ def _module(architecture: str) -> Any:
     return _kernels() if name == "hybrid" else _imported(name)
 
 
+def knows(architecture: str) -> bool:
+    """Whether the kernels run models of an architecture, most of its configs at least."""
+    return architecture in _NETWORKS
+
+
 def why_not(stored: StoredModel) -> str | None:
     """Why the kernels do not run a model; None if they do."""
     known = stored.architecture in _NETWORKS

@@ -36,10 +36,26 @@ export class Choices {
 
   fillSelects() {
     const { models, formats } = this.settings;
-    this.form.elements.model.append(...models.map((model) =>
-      h("option", { value: model.name, selected: model.default }, model.name)));
+    this.offer(models);
     this.form.elements.format.append(...formats.map((format) =>
       h("option", { value: format }, formatName(format))));
+  }
+
+  /** Offer these models; the chosen one stays. */
+  offer(models) {
+    this.settings.models = models;
+    const select = this.form.elements.model;
+    const chosen = select.value || models.find((model) => model.default)?.name;
+    select.replaceChildren(...models.map((model) => h("option", { value: model.name }, model.name)));
+    select.value = chosen;
+  }
+
+  /** Choose a model that is offered. */
+  choose(name) {
+    this.form.elements.model.value = name;
+    this.showStems(this.read());
+    this.tell();
+    this.keep();
   }
 
   /** The buttons for the model's stems, as chosen before where that can be. */
@@ -53,8 +69,7 @@ export class Choices {
     byId("two").replaceChildren(...stems.map((stem) => pill("radio", "two", stem, stem === two)));
     byId("some").replaceChildren(
       ...stems.map((stem) => pill("checkbox", "some", stem, some.includes(stem))));
-    byId("model-note").textContent = [this.model.description, this.model.licence && `Licence: ${this.model.licence}.`]
-      .filter(Boolean).join(" ");
+    byId("model-note").textContent = this.model.description;
   }
 
   changed(event) {
@@ -92,7 +107,7 @@ export class Choices {
     const parts = split === "two" ? `${two} and no_${two}`
       : split === "some" ? some.join(", ") : this.model.stems.join(", ");
     const care = shifts === "0" ? [] : [`${shifts} passes`];
-    byId("options-told").textContent = [parts, format.toUpperCase(), ...care].join(" · ");
+    byId("options-told").textContent = [this.model.name, parts, format.toUpperCase(), ...care].join(" · ");
   }
 
   keep() {

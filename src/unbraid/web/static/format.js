@@ -22,6 +22,12 @@ export function timeLeft(seconds) {
   return `about ${Math.round(seconds / 1800) / 2} hours left`;
 }
 
+/** A time that is right within a factor of two: "20 s", "3 min", "2 h". */
+export function roughTime(seconds) {
+  if (seconds < 90) return `${Math.max(10, Math.round(seconds / 10) * 10)} s`;
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
+}
+
 export function fileSize(bytes) {
   if (bytes == null) return "";
   if (bytes < 1e6) return `${Math.max(1, Math.round(bytes / 1e3))} kB`;

@@ -6,6 +6,7 @@ import { announce, byId, confirmed, setText } from "./dom.js";
 import { droppedFiles, songsOf } from "./files.js";
 import { drawIcons } from "./icons.js";
 import { libraryRow, WorkRow } from "./rows.js";
+import { Models } from "./models.js";
 import { Selection } from "./selection.js";
 import { Uploads } from "./uploads.js";
 import { counted } from "./format.js";
@@ -250,11 +251,13 @@ async function start() {
   connectSearch();
   const settings = await call("GET", "/api/settings");
   byId("version").textContent = settings.version;
-  const uploads = new Uploads(byId("queue-list"), new Choices(settings), settings.limits, on);
+  const choices = new Choices(settings);
+  const uploads = new Uploads(byId("queue-list"), choices, settings.limits, on);
   const take = takeWith(uploads);
   connectPicking(take);
   connectDrop(hero, take);
   await loadLibrary(); // asks for the key if there is one: a refused stream of events does not say why
+  new Models(choices);
   listen("/api/events", {
     onOpen: () => {
       setText(byId("away"), "");
