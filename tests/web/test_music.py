@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 import soundfile
@@ -10,7 +12,8 @@ from web_songs import RATE, as_file, noise, separated
 from unbraid.music.analysis import Music
 from unbraid.music.beats import Beats
 from unbraid.music.chords import Chord
-from unbraid.web.music import listen, parts_to_hear, write_found
+from unbraid.web.clicks import Clicks
+from unbraid.web.music import MusicEdit, listen, parts_to_hear, write_found
 
 EDIT = {
     "beats": [0.1, 0.6, 1.1],
@@ -96,3 +99,24 @@ def test_beats_are_found_in_files(tmp_path):
     files = {part: next(tmp_path.glob(f"{part}.*")) for part in ("drums", "bass")}
     assert listen(files, RATE).beats.tempo == pytest.approx(120, rel=2e-3)
     assert parts_to_hear(["vocals", "no_vocals"]) == ["no_vocals"]
+
+
+def test_a_mix_has_the_clicks_of_its_beats(client, service, address):
+    mix = address.replace("/music", "/mix?gains=drums:0.5")
+    client.put(address, json=EDIT | {"beats": [0.1, 0.6], "beats_in_bar": 2})
+    plain, clicked = (
+        soundfile.read(io.BytesIO(client.get(mix + more).content))[0] for more in ("", "&click=0.3")
+    )
+    difference = np.abs(clicked - plain).max(axis=1)
+    loud = np.flatnonzero(difference > 1e-3)
+    starts = loud[np.diff(loud, prepend=-RATE) > 0.1 * RATE] / RATE
+    assert starts == pytest.approx([0.1, 0.6], abs=2e-3)
+    assert difference[: RATE // 2].max() < 0.8 * difference[RATE // 2 :].max()  # the accent
+    assert client.get(mix + "&click=2").status_code == 422
+
+
+def test_clicks_do_not_depend_on_the_blocks():
+    clicks = Clicks(MusicEdit([0.0, 0.5, 0.99], 4, 0, []), 0.5)
+    whole = np.concatenate(list(clicks.add_to([np.zeros((2, RATE), np.float32)], RATE)), axis=1)
+    pieces = [np.zeros((2, size), np.float32) for size in (100, 22000, 1, 21999)]
+    assert np.array_equal(whole, np.concatenate(list(clicks.add_to(pieces, RATE)), axis=1))

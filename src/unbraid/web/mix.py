@@ -14,6 +14,7 @@ from unbraid.audio.levels import full_scale, quantize
 from unbraid.audio.resample import resample_blocks
 from unbraid.audio.tags import Tags
 from unbraid.audio.write import AudioWriter
+from unbraid.web.clicks import Clicks
 from unbraid.web.pcm import read_part
 from unbraid.web.refusals import Refusal
 
@@ -50,6 +51,7 @@ def render_mix(
     format: str,
     depth: str | None,
     tags: Tags | None = None,
+    clicks: Clicks | None = None,
 ) -> None:
     """Add parts up, each with its gain, into one file in constant memory.
 
@@ -61,24 +63,30 @@ def render_mix(
         format: its kind.
         depth: of the parts; lossless mixes have at least 24 bits where they had more than 16.
         tags: of the song.
+        clicks: a metronome to add.
     """
     with soundfile.SoundFile(next(iter(files))) as first:
         rate, channels = first.samplerate, first.channels
     lossless = format in ("wav", "flac")
     chosen = AudioFormat(format, ("16" if depth == "16" else "24") if lossless else None)
     ceiling = full_scale(chosen.bits) if chosen.bits else 1.0
-    peak = max((float(np.abs(block).max()) for block in _blocks(files)), default=0.0)
+    peak = max((float(np.abs(block).max()) for block in _blocks(files, rate, clicks)), default=0.0)
     scale = np.float32(min(1.0, ceiling / peak) if peak > 0 else 1.0)
     written = chosen.supported_rate(rate)
     dither = np.random.default_rng(0)
     with AudioWriter(target, chosen, written, channels, tags=tags) as writer:
-        scaled = (block * scale for block in _blocks(files))
+        scaled = (block * scale for block in _blocks(files, rate, clicks))
         for block in resample_blocks(scaled, rate, written, channels):
             whole = quantize(block, chosen.bits, dither) if chosen.bits else block
             writer.write(whole)
 
 
-def _blocks(files: Mapping[Path, float]) -> Iterator[np.ndarray]:
+def _blocks(files: Mapping[Path, float], rate: int, clicks: Clicks | None) -> Iterator[np.ndarray]:
+    blocks = _sums(files)
+    return blocks if clicks is None else clicks.add_to(blocks, rate)
+
+
+def _sums(files: Mapping[Path, float]) -> Iterator[np.ndarray]:
     parts = [read_part(path) for path in files]
     for blocks in zip(*parts, strict=False):  # lossy parts may end some samples apart
         length = min(block.shape[1] for block in blocks)

@@ -14,10 +14,12 @@ from unbraid.audio.formats import FORMATS
 from unbraid.tracks.names import safe_name
 from unbraid.web.answers import ERRORS, file_answer
 from unbraid.web.archive import stream_zip, unlike, zip_size
+from unbraid.web.clicks import Clicks
 from unbraid.web.covers import COVER, cover_tags
 from unbraid.web.http_rules import is_head, is_known
 from unbraid.web.job import Job
 from unbraid.web.mix import parse_gains, render_mix
+from unbraid.web.music import read_music
 from unbraid.web.parts import not_ready, part_file, part_sound, samples_of
 from unbraid.web.pcm import ORIGINAL, as_wav
 from unbraid.web.refusals import Refusal, not_found
@@ -108,8 +110,9 @@ def add_downloads(app: FastAPI, service: Service) -> None:
         id: str,
         gains: Annotated[str, Query(max_length=1000, description="such as drums:1,bass:0.5")],
         format: Annotated[str, Query(json_schema_extra={"enum": list(FORMATS)})] = "wav",
+        click: Annotated[float, Query(ge=0, le=1, description="gain of a metronome")] = 0.0,
     ) -> Response:
-        """The sum of the parts, each with its gain."""
+        """The sum of the parts, each with its gain, and a metronome if wanted."""
         job = service.job(id)
         if format not in FORMATS:
             raise Refusal(422, "bad_format", f"A format is one of {', '.join(FORMATS)}.")
@@ -122,7 +125,9 @@ def add_downloads(app: FastAPI, service: Service) -> None:
             return Response(media_type=_MEDIA[format], headers=attached)
         target = service.storage.arriving().with_suffix(f".{format}")
         tags = cover_tags(service.storage.song(job.id), next(iter(files)))
-        render_mix(files, target, format, job.facts.bit_depth, tags)
+        song = service.storage.song(job.id)
+        clicks = Clicks(read_music(song), click) if click else None
+        render_mix(files, target, format, job.facts.bit_depth, tags, clicks)
         size = target.stat().st_size
         return StreamingResponse(
             _once(target),

@@ -7,8 +7,8 @@ import { clock, decibels, fileSize, partClass, partName, shapeOf } from "./forma
 
 const LONG = 60; // letters: more get a row of their own
 
-/** Links to the files of a job, and to the mix, which follows the faders. */
-export function showDownloads(job, base, mix, formats) {
+/** Links to the files of a job, and to the mix, which follows the faders and the metronome of a mixer. */
+export function showDownloads(job, base, { mix, metronome, grid }, formats) {
   const link = (part, text) => h("li", {}, h("a", {
     class: `button bare ${partClass(part)}`, href: at(`${base}/stems/${encodeURIComponent(part)}?download=1`), download: "",
   }, icon("download"), h("span", { class: "chip" }, text)));
@@ -18,13 +18,13 @@ export function showDownloads(job, base, mix, formats) {
   const select = byId("mix-format");
   select.replaceChildren(...formats.map((format) => h("option", { value: format }, formatName(format))));
   if (formats.includes(job.settings?.format)) select.value = job.settings.format;
-  const follow = () => followMix(base, mix, select.value);
+  const follow = () => followMix(base, mix, select.value, metronome.on && grid.exists ? metronome.level ** 2 : 0);
   select.addEventListener("change", follow);
-  mix.addEventListener("change", follow);
+  for (const one of [mix, metronome, grid]) one.addEventListener("change", follow);
   follow();
 }
 
-function followMix(base, mix, format) {
+function followMix(base, mix, format, click) {
   const heard = mix.parts.map((part) => [part, mix.gainOf(part)]).filter(([, gain]) => gain > 0);
   const link = byId("take-mix");
   if (!heard.length) {
@@ -35,9 +35,9 @@ function followMix(base, mix, format) {
   }
   link.removeAttribute("aria-disabled");
   const gains = heard.map(([part, gain]) => `${part}:${Number(gain.toFixed(4))}`).join(",");
-  link.href = at(`${base}/mix?${new URLSearchParams({ gains, format })}`);
+  link.href = at(`${base}/mix?${new URLSearchParams({ gains, format, ...(click ? { click: click.toFixed(4) } : {}) })}`);
   const told = heard.map(([part, gain]) => (gain === 1 ? partName(part) : `${partName(part)} ${decibels(gain)}`));
-  setText(byId("take-mix-told"), mix.untouched ? "All stems, unchanged." : `${told.join(", ")}.`);
+  setText(byId("take-mix-told"), `${mix.untouched ? "All stems, unchanged" : told.join(", ")}${click ? ", with the metronome" : ""}.`);
 }
 
 /** The line below the name: length, tempo, key, loudness, where they are known. */

@@ -6,9 +6,10 @@ const FIRST_HZ = 1760;
 const OTHER_HZ = 1320;
 const CLICK_S = 0.05;
 
-/** player: a Player; grid: a Grid. on: whether clicks are heard; level: 0 to 1. */
-export class Metronome {
+/** Event: "change". player: a Player; grid: a Grid. on: whether clicks are heard; level: 0 to 1. */
+export class Metronome extends EventTarget {
   constructor(player, grid) {
+    super();
     Object.assign(this, { player, grid, on: false, level: 0.7, countIn: 0, everyRound: false });
     this.clicks = [];
     player.countIn = (sample, isRound) => this.countBefore(sample, isRound);
@@ -22,6 +23,7 @@ export class Metronome {
     if ([0, 1, 2].includes(countIn)) this.countIn = countIn;
     this.everyRound = everyRound === true;
     this.applyLevel();
+    this.dispatchEvent(new Event("change"));
   }
 
   get state() {

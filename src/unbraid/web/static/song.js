@@ -87,7 +87,7 @@ async function openMixer() {
 
 function showRest(job) {
   byId("take").hidden = byId("about").hidden = false;
-  showDownloads(job, base, page.mixer.mix, page.settings.formats);
+  showDownloads(job, base, page.mixer, page.settings.formats);
   showAbout(job, page.settings.models);
   showReport(job, base);
 }
