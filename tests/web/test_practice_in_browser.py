@@ -195,6 +195,9 @@ def test_corrections_of_beats_are_kept_on_the_server(browser, server):
     assert text(browser, "beats-told") == "120.0 bpm · 4 beats in a bar · corrected"
     assert browser.run(f"return {GRID}.beats[{GRID}.first]") == 0.5
     browser.run(f"{MIXER}.player.seek(3.05)")
+    browser.click("#beat-here")
+    assert browser.run(f"return {GRID}.timeOf(6)") == pytest.approx(3.05, abs=1e-3)
+    browser.run(f"{GRID}.shift(-0.05)")
     browser.click("#first-here")
     choose(browser, "beats-in-bar", "3")
     for _ in range(3):

@@ -133,6 +133,11 @@ export class Grid extends EventTarget {
     this.set({ beats: moved.slice(gone).map(rounded), first: this.first - gone });
   }
 
+  /** Move all beats so that the nearest of them falls at this time. */
+  putBeatAt(seconds) {
+    this.shift(seconds - this.timeOf(Math.round(this.placeAt(seconds))));
+  }
+
   halve() {
     const odd = modulo(this.first, 2);
     this.set({ beats: this.beats.filter((_, index) => index % 2 === odd), first: (this.first - odd) / 2 });

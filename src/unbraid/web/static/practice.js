@@ -46,6 +46,7 @@ export function connectBeats(grid, player) {
   };
   byId("beats-in-bar").replaceChildren(...Array.from({ length: MOST_BEATS }, (_, k) => h("option", { value: k + 1 }, String(k + 1))));
   click("first-here", () => grid.beginBarAt(player.position));
+  click("beat-here", () => grid.putBeatAt(player.position));
   click("beats-earlier", () => grid.shift(-SHIFT_S));
   click("beats-later", () => grid.shift(SHIFT_S));
   click("beats-half", () => grid.halve());
@@ -56,7 +57,7 @@ export function connectBeats(grid, player) {
   const show = () => {
     const { exists, tempo, perBar, edited } = grid;
     byId("beats-tool").hidden = !grid.loaded;
-    for (const id of ["first-here", "beats-earlier", "beats-later", "beats-half", "beats-double", "beats-in-bar"]) byId(id).disabled = !exists;
+    for (const id of ["first-here", "beat-here", "beats-earlier", "beats-later", "beats-half", "beats-double", "beats-in-bar"]) byId(id).disabled = !exists;
     byId("beats-half").disabled = !exists || tempo / 2 < SLOWEST_BPM;
     byId("beats-double").disabled = !exists || tempo * 2 > FASTEST_BPM;
     byId("beats-forget").hidden = !edited;
