@@ -126,17 +126,20 @@ def x_umx(folder: Path) -> torch.Tensor:
 
 
 def res_u_net(folder: Path) -> torch.Tensor:
-    """Its sizes are fixed. Some gains are below zero, as training may leave them."""
+    """Its sizes are fixed. Some gains are below zero, as training may leave them.
+
+    Kernels stay as they start: so many layers would let sounds grow without end.
+    """
     from bytesep.models.resunet_ismir2021 import ResUNet143_DecouplePlusInplaceABN_ISMIR2021
 
     model = ResUNet143_DecouplePlusInplaceABN_ISMIR2021(2, 1).eval()
     for name, value in model.state_dict().items():
-        if value.is_floating_point() and not name.startswith(("stft", "istft")):
+        if value.ndim == 1 and not name.startswith(("stft", "istft")):
             value.add_(0.05 * torch.rand_like(value))
         if name.endswith("abn2.weight"):
             value[::3].neg_()
     torch.save({"model": model.state_dict()}, folder / "resunet143_ismir2021_vocals.pth")
-    return model({"waveform": mixture(2)})["waveform"][:, None]
+    return model({"waveform": mixture(2)})["waveform"][None]
 
 
 def demucs(folder: Path) -> torch.Tensor:

@@ -244,8 +244,9 @@ def fit(tensor: StoredTensor, shape: tuple[int, ...], name: str) -> StoredTensor
     if tensor.shape == shape and name.endswith(_ACTIVATED_NORM):
 
         def gain() -> np.ndarray:
-            values = np.abs(tensor.read())
-            return values + values.dtype.type(_ACTIVATED_EPSILON)
+            values: np.ndarray = np.abs(tensor.read())
+            values += values.dtype.type(_ACTIVATED_EPSILON)
+            return values
 
         return StoredTensor(shape, tensor.kind, gain)
     if tensor.shape == shape:
