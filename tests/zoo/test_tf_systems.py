@@ -19,6 +19,7 @@ from unbraid.models.mask_unet.public import tensorflow_names
 from unbraid.models.registry import build_model
 from unbraid.zoo.open import open_model
 from unbraid.zoo.public.tf_bundle import read_bundle
+from unbraid.zoo.public.tf_systems import bundle_index
 from zoo.tf_bundles import write_bundle
 
 FILES = Path(__file__).parent.parent / "reference" / "classic_files" / "wave_u_net"
@@ -130,3 +131,8 @@ def test_data_without_an_index_are_not_a_model(tmp_path):
     shutil.copy(FILES / "full_44KHz-1.data-00000-of-00001", tmp_path)
     with pytest.raises(CheckpointError, match="not a model"):
         open_model(tmp_path / "full_44KHz-1.data-00000-of-00001")
+
+
+@pytest.mark.parametrize("name", [".", "/", "", ".index", "no/such/model"])
+def test_a_path_without_a_checkpoint_means_none(name):
+    assert bundle_index(Path(name)) is None

@@ -53,7 +53,7 @@ def bundle_index(path: Path) -> Path | None:
     None if it does not mean a checkpoint of TensorFlow.
     """
     name = re.sub(r"\.data-\d{5}-of-\d{5}$", "", path.name).removesuffix(INDEX_SUFFIX)
-    if path.is_file() and name == path.name:
+    if not name or (path.is_file() and name == path.name):
         return None
     index = path.with_name(name + INDEX_SUFFIX)
     return index if index.is_file() else None
