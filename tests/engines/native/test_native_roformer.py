@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from engines.native.test_native import deviation_db, make_song, weights_of
+from models.test_roformer import CASES, public_model
+from reference.modern_systems import check_output, filled
 from unbraid.engines.native import build, library
 from unbraid.engines.native import roformer as native
 from unbraid.engines.native.library import find, kernels
@@ -86,6 +88,13 @@ def test_weights_in_pairs_or_not_give_the_same(name: str, monkeypatch: pytest.Mo
     """As on the other kind of processor."""
     monkeypatch.setattr(kernels(), "pairs", not kernels().pairs)
     check(name)
+
+
+@pytest.mark.parametrize("case", ["B1", "B3", "M1", "M3"])
+def test_output_is_that_of_the_public_implementation(case: str) -> None:
+    model = filled(public_model(*CASES[case]))
+    run = ready(model, threads=2)
+    check_output(case, lambda x: torch.from_numpy(run(x.numpy())), 2e-6)
 
 
 @pytest.mark.parametrize("samples", [1, 63, 129, 3_000])

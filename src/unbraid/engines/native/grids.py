@@ -13,7 +13,15 @@ import numpy as np
 from jaxtyping import Float32
 
 from unbraid.engines.native.library import kernels, pointer
-from unbraid.engines.native.slices import EMPTY, Entrance, Matrix, Norm, Slices, array_of
+from unbraid.engines.native.slices import (
+    EMPTY,
+    Entrance,
+    Matrix,
+    Norm,
+    Slices,
+    array_of,
+    root_mean_square,
+)
 from unbraid.engines.native.weights import Weights
 
 Bands = Sequence[tuple[int, int]]
@@ -182,14 +190,24 @@ class BandMasks:
     """The networks that make the mask of one stem.
 
     Args:
-        gamma: factors of a norm of the tokens before, or None.
+        parts: real and imaginary parts of all channels.
         layers: linear maps of each network.
+        gamma: factors of a norm of the tokens before.
+        normed: tokens come with this norm done.
     """
 
     def __init__(
-        self, weights: Weights, bands: Bands, parts: int, layers: int, gamma: np.ndarray | None
+        self,
+        weights: Weights,
+        bands: Bands,
+        parts: int,
+        layers: int,
+        gamma: np.ndarray,
+        *,
+        normed: bool,
     ) -> None:
         row, structs = 0, []
+        self._normed = normed
         self._held: list[object] = []
         for number, (_, count) in enumerate(bands):
             inside = weights.under(f"to_freqs.{number}.0")
@@ -199,7 +217,7 @@ class BandMasks:
         self._structs = array_of(structs)
 
     def _network(
-        self, weights: Weights, layers: int, gamma: np.ndarray | None, row: int, outs: int
+        self, weights: Weights, layers: int, gamma: np.ndarray, row: int, outs: int
     ) -> BandMask:
         by_turns = np.arange(2 * outs).reshape(2, outs).T.reshape(-1)
         biases = [weights[f"{2 * layer}.bias"] for layer in range(layers)]
@@ -211,8 +229,9 @@ class BandMasks:
             )
             for layer, bias in enumerate(biases)
         ]
-        norm = Norm(gamma, matrices[0].struct.depth, matrices[0])
-        size, gains = norm.size, []
+        size = root_mean_square(gamma)
+        norm = Norm(None if self._normed else gamma, len(gamma), matrices[0], size)
+        gains = []
         for matrix, bias, following in zip(matrices, biases, matrices[1:], strict=False):
             wide = _size_out(size, matrix, bias)
             size = wide / math.sqrt(1 + wide * wide)  # tanh leaves about so much
@@ -259,4 +278,4 @@ def _by_head(heads: int, depth: int) -> np.ndarray:
 def _size_out(size_in: float, matrix: Slices, bias: np.ndarray) -> float:
     """About how large features are after a linear map, as the root of their mean square."""
     spread = size_in * matrix.size * math.sqrt(matrix.struct.depth)
-    return math.hypot(spread, float(np.sqrt(np.mean(np.square(bias, dtype=float)))))
+    return math.hypot(spread, root_mean_square(bias))

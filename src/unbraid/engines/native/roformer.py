@@ -46,7 +46,11 @@ def memory_bytes(config: RoformerConfig, samples: int) -> int:
     lanes = 32  # the most that a panel holds
     frames = -(-(samples // config.hop + 1) // lanes) * lanes
     transforms = 2 * config.audio_channels * (samples + 2 * config.n_fft)
-    return 4 * (_floats(config, frames) + transforms) + (8 << 20) * get_threads()
+    # Of each thread: a head of one band, or of one panel; and some panels with hidden features.
+    head = max(6 * frames, 3 * lanes * len(config.split)) * config.head_width
+    hidden = config.width * max(4, config.mask_growth)
+    each = head + 2 * lanes * frames + 16 * lanes * hidden + (1 << 17)
+    return 4 * (_floats(config, frames) + transforms + get_threads() * each)
 
 
 def _floats(config: RoformerConfig, frames: int) -> int:
@@ -80,9 +84,14 @@ class NativeRoformer:
         self._embed = BandEmbeddings(weights, bands, parts)
         self._blocks = [self._block(weights.under(f"layers.{n}")) for n in range(config.depth)]
         final = weights.get("final_norm.gamma")
+        normed = final is None  # by the last block, which then ends in a norm
+        if final is None:
+            final = weights[f"layers.{config.depth - 1}.{_BANDS}.norm.gamma"]
         layers = config.mask_hidden_layers + 1
         self._masks = [
-            BandMasks(weights.under(f"mask_estimators.{n}"), bands, parts, layers, final)
+            BandMasks(
+                weights.under(f"mask_estimators.{n}"), bands, parts, layers, final, normed=normed
+            )
             for n in range(len(config.stems))
         ]
         bins = config.n_fft // 2 + 1

@@ -83,21 +83,31 @@ class Norm:
     Args:
         gamma: (width,), factors of the norm; None: features enter as they are.
         width: how many features there are.
+        size: of features that enter as they are, as the root of their mean square.
         into: what they are multiplied with; None: nothing, the norm is all.
     """
 
     def __init__(
-        self, gamma: Float[np.ndarray, " width"] | None, width: int, into: Slices | None
+        self,
+        gamma: Float[np.ndarray, " width"] | None,
+        width: int,
+        into: Slices | None,
+        size: float = 1.0,
     ) -> None:
         factors = np.ones(width, np.float32)
         if gamma is not None:
             factors = np.asarray(gamma, np.float32) * np.float32(math.sqrt(width))
-        self.size = 1.0 if gamma is None else float(np.sqrt(np.mean(np.square(gamma, dtype=float))))
+        self.size = size if gamma is None else root_mean_square(gamma)
         gain = 1.0 if into is None else into.gain_for(self.size)
         self._factors = factors * np.float32(gain)
         self.struct = Entrance(
             factors=pointer(self._factors), gain=gain, width=width, normed=gamma is not None
         )
+
+
+def root_mean_square(x: np.ndarray) -> float:
+    """How large numbers are."""
+    return float(np.sqrt(np.mean(np.square(x, dtype=float))))
 
 
 def _pack(weight: np.ndarray, order: np.ndarray, width: int) -> Float[np.ndarray, "slices k w"]:
