@@ -41,9 +41,10 @@ class PanelSpectra:
     def enter(self, song: Float32[np.ndarray, "c t"], spectrum: np.ndarray) -> None:
         """Spectrum (panels, rows, lanes) <- STFT of the song."""
         channels, samples = song.shape
-        padded = reflected(song, self._n_fft // 2, self._n_fft // 2)
+        # In float64: the norm of a band that is all but silent makes rounding as loud as music.
+        padded = reflected(song, self._n_fft // 2, self._n_fft // 2).astype(np.float64)
         every = np.lib.stride_tricks.sliding_window_view(padded, self._n_fft, axis=-1)
-        window = (self._gain * self._window).astype(np.float32)
+        window = self._gain * self._window
         for panel, first, count in self._panels(self.frames(samples)):
             start = first * self._hop
             frames = every[:, start : start + (count - 1) * self._hop + 1 : self._hop] * window
