@@ -10,11 +10,15 @@ import pytest
 import torch
 
 from engines.native.test_native import deviation_db, make_song, weights_of
+from models.test_scnet import CASES, public_model
+from reference.modern_systems import check_output, filled
+from unbraid.api import Separator
 from unbraid.engines.native import build, library
 from unbraid.engines.native import scnet as native
 from unbraid.engines.native.paths import SideBySide
 from unbraid.engines.native.weights import Weights
 from unbraid.models.scnet.network import SCNet, SCNetConfig
+from unbraid.zoo.checkpoint import save_checkpoint
 
 pytestmark = pytest.mark.skipif(library.find() is not None, reason=str(library.find()))
 
@@ -81,6 +85,27 @@ def test_kernels_give_what_the_forward_gives(name: str) -> None:
         assert deviation_db(run(song), wanted_of(model, song)) < -115
         assert run._pool.missed == 0
     assert 4 * run._pool.floats <= native.memory_bytes(model.config, 20_000)
+
+
+@pytest.mark.parametrize("case", ["C1", "C3"])  # the others are not for the kernels
+def test_output_is_that_of_the_public_implementation(case: str) -> None:
+    model = filled(public_model(case, CASES[case]))
+    run = ready(model)
+    check_output(case, lambda song: torch.from_numpy(run(song.numpy())), 1e-6)
+
+
+def test_a_whole_song_is_the_same_by_kernels_and_torch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_checkpoint(tmp_path / "model.safetensors", make_model(segment_s=0.3))
+    song, found = make_song(20_000)[0], {}
+    for runtime, engine in (("native", "native kernels"), ("torch", "torch")):
+        monkeypatch.setenv("UNBRAID_RUNTIME", runtime)
+        separator = Separator(model=tmp_path / "model.safetensors", device="cpu")
+        assert engine in separator.model.engine
+        stems = separator.separate(song, 44_100)
+        found[runtime] = np.stack([np.asarray(stem) for stem in stems.values()])
+    assert deviation_db(found["native"], found["torch"]) < -110
 
 
 @pytest.mark.slow

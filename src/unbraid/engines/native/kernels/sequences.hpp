@@ -12,7 +12,7 @@
 constexpr int SEVEN = 7;
 
 struct Sequences {
-    // Of each direction: (units / LANES, SEVEN, units, PANEL), as `packed_seven` makes them; biases
+    // Of each direction: (units / LANES, SEVEN, units, PANEL), as `_seven` of paths.py makes them; biases
     // (units / LANES, 2, PANEL): input, forget, cell, output.
     const float *packed[2], *bias[2];
     const float *gain, *shift;  // of each feature: x is in * gain + shift
@@ -31,7 +31,7 @@ struct Sides {
 };
 
 // Gates to the new cell and state of some units. All sigmoids are fractions of powers of two, brought
-// to one denominator: two divisions in place of five.
+// to one denominator: two divisions instead of five.
 INLINE Vec next_state(Vec input, Vec forget, Vec fresh, Vec output, Vec* cell) {
     const auto falling = [](Vec x, float rate) { return power_of_two(clamp(x * rate, -40.0f, 40.0f)); };
     constexpr float once = -1.44269504f, twice = 2 * once;
