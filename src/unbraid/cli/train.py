@@ -15,7 +15,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unbraid.cli.display import printable
 from unbraid.cli.types import count
 from unbraid.errors import SettingsError
 
@@ -63,6 +62,7 @@ def run(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace) -> int:
     import torch
 
+    from unbraid.cli.display import printable
     from unbraid.cli.train_display import make_display
     from unbraid.training.distributed import join_team
     from unbraid.training.grid import run_grid

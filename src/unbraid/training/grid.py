@@ -43,7 +43,7 @@ def run_grid(
     Raises:
         SettingsError: if a recipe or the data is wrong; all recipes are read before the first run.
         Exception: the first failure, if every run failed, or if several processes are a team,
-            which would wait for each other for ever.
+            which would wait for each other forever.
     """
     recipes = find_recipes(where)
     for path in recipes.values():
@@ -77,7 +77,7 @@ def _words(failed: Mapping[str, Exception]) -> dict[str, str]:
 
 
 def _keep_traceback(folder: Path, error: Exception | None) -> None:
-    """Write how a run failed beside it; nothing stays of an earlier failure."""
+    """Write how a run failed next to it; nothing stays of an earlier failure."""
     if error is None:
         (folder / ERROR).unlink(missing_ok=True)
         return
