@@ -1,4 +1,4 @@
-"""A server without workers."""
+"""A server without workers; a real one and a browser."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import pytest
 
 pytest.importorskip("fastapi")
 
+from page_server import PageServer, excerpt
 from starlette.testclient import TestClient
 from web_songs import LIMITS, MODELS, RATE, as_file, noise
 
+from chromium import chromium
 from unbraid.web.app import make_app
 from unbraid.web.security import host_names
 from unbraid.web.service import Service
@@ -36,3 +38,30 @@ def client(service: Service):
 def wav(tmp_path: Path) -> bytes:
     """A second of stereo noise, as a file."""
     return as_file(tmp_path / "noise.wav", noise(RATE))
+
+
+@pytest.fixture(scope="module")
+def songs(tmp_path_factory):
+    """Songs of a few seconds, by name."""
+    folder = tmp_path_factory.mktemp("songs")
+    return {name: excerpt(folder / f"{name}.wav", 4) for name in ("First take", "Second take")}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    server = PageServer(tmp_path_factory.mktemp("serve") / "data")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def server(running):
+    yield running
+    running.clear()
+
+
+@pytest.fixture
+def browser():
+    with chromium() as browser:
+        yield browser
