@@ -253,6 +253,8 @@ def test_loops_snap_to_bars_and_grow_and_move_by_them(browser, server):
     place = [(box["x"] + box["width"] * s / SECONDS, box["y"]) for s in (12.4, 15.7)]
     browser.drag(*place)
     assert browser.run(loop) == [12.5, 15.5]
+    browser.drag((place[0][0], box["y"]), (place[0][0] + 12, box["y"]))
+    assert browser.run(loop) == [12.5, 13.5]  # at least one bar
     choose(browser, "snap", "beat")
     browser.drag(*place)
     assert browser.run(loop) == [12.5, 15.75]

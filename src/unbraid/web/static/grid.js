@@ -2,7 +2,7 @@
 // before the first and after the last one beats go on at the tempo they have there.
 import { call } from "./api.js";
 
-const SAVE_MS = 500;
+const SAVE_MS = 200;
 const AROUND = 8; // beats that tell the tempo at a place
 export const SLOWEST_BPM = 30;
 export const FASTEST_BPM = 300;
@@ -14,6 +14,11 @@ export class Grid extends EventTarget {
   constructor(base, duration) {
     super();
     Object.assign(this, { base, duration, beats: [], perBar: 4, first: 0, chords: [], edited: false, loaded: false });
+  }
+
+  /** A correction of just now is kept even if the page is left. */
+  connect() {
+    addEventListener("pagehide", () => { if (this.saving) this.save(); });
   }
 
   get exists() {

@@ -11,6 +11,7 @@ export class LoopBars {
   constructor(ruler, grid, changed) {
     Object.assign(this, { ruler, grid, unit: "bar" });
     ruler.snap = (seconds) => this.inside(grid.snap(seconds, this.unit));
+    ruler.snapSpan = (span) => this.snapped(span);
     byId("loop-back").addEventListener("click", () => this.move(-1));
     byId("loop-on").addEventListener("click", () => this.move(1));
     byId("loop-shorter").addEventListener("click", () => this.resize(-1));
@@ -33,6 +34,13 @@ export class LoopBars {
 
   inside(seconds) {
     return Math.min(this.ruler.duration, Math.max(0, seconds));
+  }
+
+  /** Both ends on bars or beats, at least one apart. */
+  snapped(span) {
+    if (!this.counts) return span;
+    const [start, end] = [span.start, span.end].map((seconds) => this.inside(this.grid.snap(seconds, this.unit)));
+    return { start, end: end > start + 1e-3 ? end : this.inside(this.grid.step(start + 1e-3, 1, this.unit)) };
   }
 
   /** The loop that begins at a position if there was none. */

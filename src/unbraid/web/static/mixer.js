@@ -37,6 +37,7 @@ export class Mixer extends EventTarget {
     }, this.mix);
     this.view = new View(this.player.duration);
     this.grid = new Grid(base, this.player.duration);
+    this.grid.connect();
     this.metronome = new Metronome(this.player, this.grid);
     this.lanes = [...job.parts, "original"].map((part) => new Lane(part, this.mix, this.view));
     byId("lanes").replaceChildren(...this.lanes.map((lane) => lane.element));
@@ -122,7 +123,7 @@ export class Mixer extends EventTarget {
     this.beatsTool = connectBeats(grid, player);
     this.chordEditor = new ChordEditor(grid, player, () => byId("name").textContent);
     this.strip = new Strip(grid, view, (index) => this.chordEditor.change(index));
-    grid.addEventListener("change", () => this.showTempo());
+    grid.addEventListener("change", () => { this.showTempo(); this.showTime(); });
     grid.addEventListener("problem", (event) => this.dispatchEvent(new CustomEvent("problem", { detail: event.detail })));
   }
 

@@ -6,13 +6,14 @@ const SHORTEST_S = 0.25;
 const DRAG_PX = 5; // less is a click
 const STEPS_S = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800];
 
-/** Events: "seek" (detail: seconds), "loop" (detail: { start, end } or null). snap: moves a time to a beat. */
+/** Events: "seek" (detail: seconds), "loop" (detail: { start, end } or null). snap, snapSpan: move a time, both ends of a loop, to beats. */
 export class Ruler extends EventTarget {
   constructor(view) {
     super();
     this.view = view;
     this.duration = view.duration;
     this.snap = (seconds) => seconds;
+    this.snapSpan = (span) => span;
     this.element = byId("ruler");
     this.region = byId("region");
     this.grips = { start: byId("grip-start"), end: byId("grip-end") };
@@ -32,8 +33,8 @@ export class Ruler extends EventTarget {
   connectDrag() {
     let from = null;
     const span = (event) => {
-      const [a, b] = [from, event.clientX].map((x) => this.snap(this.secondsAt(x)));
-      return { start: Math.min(a, b), end: Math.max(a, b) };
+      const [a, b] = [from, event.clientX].map((x) => this.secondsAt(x));
+      return this.snapSpan({ start: Math.min(a, b), end: Math.max(a, b) });
     };
     this.element.addEventListener("pointerdown", (event) => {
       if (event.button !== 0 || event.target.closest(".grip")) return;
