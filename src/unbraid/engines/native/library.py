@@ -134,8 +134,8 @@ class Sequences(Structure):
     """`Sequences` of sequences.hpp."""
 
     _fields_ = [
-        ("packed", c_void_p * 2),
-        ("bias", c_void_p * 2),
+        *((name, c_void_p * 2) for name in ("packed", "bias", "products")),
+        ("scale", c_float * 2),
         *((name, c_void_p) for name in ("gain", "shift", "entry", "out")),
         *((name, c_long) for name in ("steps", "sequences", "in_step", "in_sequence")),
         *((name, c_long) for name in ("out_step", "out_sequence")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 
 import numpy as np
 from jaxtyping import Float32
@@ -12,6 +13,11 @@ from unbraid.engines.native.packing import PAIRS, pack, pack_bias
 from unbraid.engines.native.products import ADD, Product
 from unbraid.engines.native.sheets import Pool
 from unbraid.engines.native.weights import EPS, Weights
+
+_SIZE = 0.7
+"""Root mean square of scaled weights: about that of what comes in, so that pairs lose no digits."""
+_MOST_UNITS = 512
+"""Of an LSTM whose features may be multiplied in pairs; half of `Seen::MOST`."""
 
 
 class SeparationNet:
@@ -90,10 +96,20 @@ class SideBySide:
 
     def __init__(self, weights: Weights) -> None:
         self.units = weights.stored("weight_hh_l0").shape[1]
-        self._packed, self._bias = [], []
+        self._pairs = kernels().pairs and self.units <= _MOST_UNITS
+        self._packed, self._bias, self._products, self._scales = [], [], [], []
         for way in ("", "_reverse"):
-            entry, state = (weights[f"weight_{kind}_l0{way}"].T for kind in ("ih", "hh"))
-            self._packed.append(_seven(entry, state))
+            both = [weights[f"weight_{kind}_l0{way}"].T for kind in ("ih", "hh")]
+            weight = np.concatenate(both)
+            scale, third = _scale(weight), 2 * self.units // 3
+            halves = [
+                pack(half[None] * np.float32(scale), PAIRS) for half in np.split(weight, 2, axis=1)
+            ]
+            packed = np.stack(halves, axis=1)
+            self._packed.append(packed)
+            paired = packed[:, :, :third] * packed[:, :, third : 2 * third]
+            self._products.append(np.ascontiguousarray(paired.sum(axis=2)))
+            self._scales.append(1 / scale)
             bias = weights[f"bias_ih_l0{way}"] + weights[f"bias_hh_l0{way}"]
             halves = [pack_bias(half, PAIRS) for half in np.split(bias, 2)]
             self._bias.append(np.stack([half.reshape(-1, kernels().panel) for half in halves], 1))
@@ -115,6 +131,8 @@ class SideBySide:
         of = Sequences(
             packed=(ctypes.c_void_p * 2)(*map(pointer, self._packed)),
             bias=(ctypes.c_void_p * 2)(*map(pointer, self._bias)),
+            products=(ctypes.c_void_p * 2)(*(map(pointer, self._products) if self._pairs else ())),
+            scale=(ctypes.c_float * 2)(*self._scales),
             gain=pointer(gain),
             shift=pointer(shift),
             entry=pointer(x),
@@ -130,12 +148,7 @@ class SideBySide:
         kernels().sequences(ctypes.byref(of), threads)
 
 
-def _seven(
-    entry: Float32[np.ndarray, "k gates"], state: Float32[np.ndarray, "k gates"]
-) -> Float32[np.ndarray, "blocks seven k w"]:
-    """The right sides of the seven products, in the order in which they are added up."""
-    (b11, b12), (b21, b22) = (np.split(weight, 2, axis=1) for weight in (entry, state))
-    t1 = b12 - b11
-    t2 = b22 - t1
-    sides = [b11, b21, t2, b22 - b12, b21 - t2, t1, b22]
-    return np.stack([pack(side[None], PAIRS) for side in sides], axis=1)
+def _scale(weight: Float32[np.ndarray, "k gates"]) -> float:
+    """A power of two that brings weights about to the size of what comes in."""
+    size = math.sqrt(np.mean(np.square(weight, dtype=np.float64)))
+    return float(2.0 ** math.floor(math.log2(_SIZE / max(size, 1e-20))))

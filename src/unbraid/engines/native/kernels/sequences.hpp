@@ -1,20 +1,20 @@
 // A bidirectional LSTM over many sequences side by side, its input normed on the way in.
 //
-// At each step the gates of all sequences are one product, [x h] [W; U]. Strassen's scheme in
-// Winograd's form makes it of seven products of halves in place of eight: x and h are the halves of
-// the depth, even and odd sequences those of the rows, (input, forget) and (cell, output) gates those
-// of the columns. Sequences 2n and 2n + 1 are always partners, so that results do not depend on how
-// sequences are shared among threads. Source: Strassen 1969; Winograd 1971, of 15 additions.
+// At each step the gates of all sequences are one product, [x h] [W; U]: rows are sequences, and the
+// four gates of LANES units are made one panel after the other, while the cells wait in the first cache.
+// Where that is faster, two of three features are multiplied as a pair; see lanes.hpp.
 #pragma once
+#include <cmath>
+
+#include "lanes.hpp"
 #include "parallel.hpp"
 #include "product.hpp"
 
-constexpr int SEVEN = 7;
-
 struct Sequences {
-    // Of each direction: (units / LANES, SEVEN, units, PANEL), as `_seven` of paths.py makes them; biases
-    // (units / LANES, 2, PANEL): input, forget, cell, output.
-    const float *packed[2], *bias[2];
+    // Of each direction: (units / LANES, 2, 2 * units, PANEL), input with forget and cell with output
+    // gates; biases (units / LANES, 2, PANEL); sums of products of paired weights, likewise, or null.
+    const float *packed[2], *bias[2], *products[2];
+    float scale[2];             // what undoes the scale of the weights
     const float *gain, *shift;  // of each feature: x is in * gain + shift
     const float* in;            // as wide as there are units
     float* out;                 // forth and back side by side
@@ -22,13 +22,100 @@ struct Sequences {
     int units;
 };
 
-// What the products of one step read: SEVEN matrices (pairs, units).
-struct Sides {
-    float* at;
-    long pairs;
-    int units;
-    Rows operator()(int number) const { return Rows(at + number * pairs * units, units, units); }
+// What the product of a step reads: rows (x, h), and for each the sum of products of paired features,
+// and what undoes its scale. Feature j is paired with j + third, and j + 2 * third goes with them.
+struct Seen {
+    // So that one address leads to all rows of a tile; not a power of two, for the cache's sake.
+    static constexpr int APART = 1040, MOST = 1024;
+    static long apart(int depth) { return depth <= MOST ? APART : depth; }
+    static long floats(long rows, int depth) { return rows * (apart(depth) + 2); }
+
+    float *at, *sums, *undo;
+    int depth;
+    float* row(long number) const { return at + number * apart(depth); }
+
+    // Make a row ready to be multiplied in pairs: scaled by a power of two to the size of weights.
+    void balance(long number) const {
+        const int third = depth / 3;
+        float* x = row(number);
+        Vec total{};
+        for (int k = 0; k < depth; k += LANES) total += load(x + k) * load(x + k);
+        const float ratio = 0.7f / std::max(std::sqrt(sum_of(total) / depth), 1e-20f);
+        const float power = std::exp2(std::floor(std::log2(ratio)));
+        undo[number] = 1 / power;
+        for (int k = 0; k < depth; k += LANES) store(x + k, load(x + k) * power);
+        total = Vec{};
+        for (int k = 0; k < third; k += LANES) {
+            const int lanes = std::min(LANES, third - k);
+            total += load_some(x + k, lanes) * load_some(x + third + k, lanes);
+        }
+        sums[number] = sum_of(total);
+    }
+
+    static INLINE float sum_of(Vec total) {
+#pragma GCC unroll 4
+        for (int far = LANES / 2; far; far /= 2)
+            total += shuffled(total, total, [&](int lane) { return lane ^ far; });
+        return total[0];
+    }
 };
+
+// left, right <- left, right + so many rows times a panel, in pairs; their sums are not taken away.
+template <int rows>
+INLINE void accumulate_pairs(const float* at, int depth, const float* panel, Vec* left, Vec* right) {
+    const int third = depth / 3;
+    const float *next = panel + third * PANEL, *last = next + third * PANEL;
+    const float *at1 = at + third, *at2 = at1 + third;
+    for (int k = 0; k < third; ++k, ++at, ++at1, ++at2, panel += PANEL, next += PANEL, last += PANEL) {
+        const Vec a0 = load(panel), b0 = load(panel + LANES), a1 = load(next), b1 = load(next + LANES);
+        const Vec a2 = load(last), b2 = load(last + LANES);
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; ++r) {
+            const float *x0 = at + r * Seen::APART, *x1 = at1 + r * Seen::APART, *x2 = at2 + r * Seen::APART;
+            add_triple(left[r], *x0, *x1, *x2, a0, a1, a2);
+            add_triple(right[r], *x0, *x1, *x2, b0, b1, b2);
+        }
+    }
+    for (int k = 3 * third; k < depth; ++k, ++at2, last += PANEL) {
+        const Vec a = load(last), b = load(last + LANES);
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; ++r) {
+            const Vec x = all(at2[r * Seen::APART]);
+            left[r] += x * a, right[r] += x * b;
+        }
+    }
+}
+
+// A panel of gates of so many sequences: rows of `gates` are two panels long. `products` as in
+// `Sequences`. A function of its own: inlined, gcc does not keep all sums in registers.
+template <int rows, bool paired>
+__attribute__((noinline)) void gates_tile(const Seen& seen, long first, const float* panel,
+                                          const float* products, float* gates) {
+    Vec left[rows], right[rows];
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; ++r) left[r] = Vec{}, right[r] = Vec{};
+    if constexpr (paired) {
+        const Vec a = load(products), b = load(products + LANES);
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; ++r)
+            left[r] = -(seen.sums[first + r] + a), right[r] = -(seen.sums[first + r] + b);
+        accumulate_pairs<rows>(seen.row(first), seen.depth, panel, left, right);
+    } else {
+        const Rows a(seen.row(first), seen.depth, Seen::apart(seen.depth));
+        accumulate<rows>(a, 0, panel, left, right);
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; ++r, gates += 2 * PANEL) store(gates, left[r]), store(gates + LANES, right[r]);
+}
+
+template <int rows = ROWS>
+void some_gates(int count, const Seen& seen, long first, const float* panel, const float* products,
+                float* gates) {
+    if (count == rows)
+        return products ? gates_tile<rows, true>(seen, first, panel, products, gates)
+                        : gates_tile<rows, false>(seen, first, panel, products, gates);
+    if constexpr (rows > 1) some_gates<rows - 1>(count, seen, first, panel, products, gates);
+}
 
 // Gates to the new cell and state of some units. All sigmoids are fractions of powers of two, brought
 // to one denominator: two divisions instead of five.
@@ -42,136 +129,80 @@ INLINE Vec next_state(Vec input, Vec forget, Vec fresh, Vec output, Vec* cell) {
     return (1.0f - c) / (o * (1.0f + c));
 }
 
-// The four gates of LANES units, of so many pairs of sequences: gates[half][pair][gate].
-template <int rows>
-INLINE void seven_tile(const Sides& sides, long pair, const float* panel, float* gates) {
-    const long size = long{PANEL} * sides.units;
-    Vec left[rows], right[rows], first[2 * rows], last[2 * rows];
-    const auto add = [&](int number) {
-        accumulate<rows>(sides(number), pair, panel + number * size, left, right);
-    };
-    const auto put = [&](int half, int gate) {
-        for (int r = 0; r < rows; ++r) {
-            float* at = gates + ((half * ROWS + r) * 4 + gate) * LANES;
-            store(at, left[r]), store(at + LANES, right[r]);
-        }
-    };
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; ++r) left[r] = Vec{}, right[r] = Vec{};
-    add(0);
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; ++r) first[r] = left[r], first[rows + r] = right[r];
-    add(1), put(0, 0);
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; ++r) left[r] = first[r], right[r] = first[rows + r];
-    add(2);
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; ++r) first[r] = left[r], first[rows + r] = right[r];
-    add(3);
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; ++r) last[r] = left[r], last[rows + r] = right[r];
-    add(4), put(1, 0);
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; ++r) left[r] = Vec{}, right[r] = Vec{};
-    add(5);
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; ++r) {
-        const Vec a = left[r], b = right[r];
-        left[r] = a + last[r], right[r] = b + last[rows + r];
-        first[r] += a, first[rows + r] += b;
-    }
-    put(1, 2);
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; ++r) left[r] = first[r], right[r] = first[rows + r];
-    add(6), put(0, 2);
-}
-
-template <int rows = ROWS>
-void some_seven_tile(int count, const Sides& sides, long pair, const float* panel, float* gates) {
-    if (count == rows) return seven_tile<rows>(sides, pair, panel, gates);
-    if constexpr (rows > 1) some_seven_tile<rows - 1>(count, sides, pair, panel, gates);
-}
-
-// Some sequences, the first of them even, in one direction.
+// Some sequences in one direction.
 struct SequenceGroup {
     const Sequences& of;
     const int way;
-    const long first, count, pairs;
-    const Sides sides;
-    float *state, *cells;  // (2, pairs, units): of even sequences, of odd ones
+    const long first, count;
+    float *state, *cells;  // (count, units)
+    const Seen seen;
 
-    static long pairs_of(long count) { return ceil_div(count, 2); }
-    static long floats(long count, int units) { return (SEVEN + 4) * pairs_of(count) * units; }
+    static long floats(long count, int units) {
+        return 2 * count * units + Seen::floats(count, 2 * units);
+    }
 
     SequenceGroup(const Sequences& of, int way, long first, long count, float* memory)
-        : of(of), way(way), first(first), count(count), pairs(pairs_of(count)),
-          sides{memory, pairs, of.units}, state(memory + SEVEN * pairs * of.units),
-          cells(state + 2 * pairs * of.units) {
-        std::memset(state, 0, 4 * pairs * of.units * sizeof(float));
+        : of(of), way(way), first(first), count(count), state(memory), cells(state + count * of.units),
+          seen{cells + count * of.units,
+               cells + count * (of.units + Seen::apart(2 * of.units)),
+               cells + count * (of.units + Seen::apart(2 * of.units) + 1), 2 * of.units} {
+        std::memset(state, 0, 2 * count * of.units * sizeof(float));
     }
 
     void run() {
         for (long i = 0; i < of.steps; ++i) {
             const long step = way ? of.steps - 1 - i : i;
-            mix(step);
+            for (long n = 0; n < count; ++n) enter(step, n);
             for (int block = 0; block < of.units / LANES; ++block) advance(step, block);
         }
     }
 
   private:
-    // The seven left sides: x and h of even and odd sequences, and their sums.
-    void mix(long step) {
-        const long size = pairs * of.units;
-        for (long pair = 0; pair < pairs; ++pair) {
-            const float* x = of.in + step * of.in_step + (first + 2 * pair) * of.in_sequence;
-            const bool both = 2 * pair + 1 < count;
-            for (int k = 0; k < of.units; k += LANES) {
-                const Vec gain = load(of.gain + k), shift = load(of.shift + k);
-                const Vec x1 = load(x + k) * gain + shift;
-                const Vec x2 = both ? load(x + of.in_sequence + k) * gain + shift : Vec{};
-                const long at = pair * of.units + k;
-                const Vec h1 = load(state + at), h2 = load(state + size + at);
-                const Vec odd = x2 + h2, rest = odd - x1;
-                const Vec all_sides[SEVEN] = {x1, h1, rest, x1 - x2, h2, odd, h1 - rest};
-#pragma GCC unroll 7
-                for (int n = 0; n < SEVEN; ++n) store(sides.at + n * size + at, all_sides[n]);
-            }
-        }
+    void enter(long step, long n) {
+        const float* x = of.in + step * of.in_step + (first + n) * of.in_sequence;
+        float *to = seen.row(n), *h = to + of.units;
+        for (int k = 0; k < of.units; k += LANES)
+            store(to + k, load(x + k) * load(of.gain + k) + load(of.shift + k));
+        std::memcpy(h, state + n * of.units, of.units * sizeof(float));
+        seen.undo[n] = 1;
+        if (of.products[way]) seen.balance(n);
     }
 
     // LANES units of all sequences.
     void advance(long step, int block) {
-        const float* panel = of.packed[way] + block * long{SEVEN * PANEL} * of.units;
-        const long tiles = ceil_div(pairs, ROWS);
+        const long size = long{PANEL} * seen.depth, tiles = ceil_div(count, ROWS);
         for (long tile = 0; tile < tiles; ++tile) {
-            const long begin = pairs * tile / tiles, end = pairs * (tile + 1) / tiles;
-            alignas(64) float gates[2 * ROWS * 4 * LANES];
-            some_seven_tile(int(end - begin), sides, begin, panel, gates);
-            for (int half = 0; half < 2; ++half)
-                for (long pair = begin; pair < end; ++pair)
-                    if (2 * pair + half < count)
-                        update(step, block, half, pair, gates + (half * ROWS + pair - begin) * 4 * LANES);
+            const long begin = count * tile / tiles, end = count * (tile + 1) / tiles;
+            alignas(64) float gates[ROWS * 2 * PANEL];
+            for (int half = 0; half < 2; ++half) {
+                const long panel = 2 * block + half;
+                const float* products = of.products[way];
+                some_gates(int(end - begin), seen, begin, of.packed[way] + panel * size,
+                           products ? products + panel * PANEL : nullptr, gates + half * PANEL);
+            }
+            for (long n = begin; n < end; ++n) update(step, block, n, gates + (n - begin) * 2 * PANEL);
         }
     }
 
-    INLINE void update(long step, int block, int half, long pair, const float* gates) {
-        const float* bias = of.bias[way] + block * 2 * PANEL;
-        const long at = (half * pairs + pair) * of.units + block * LANES;
+    INLINE void update(long step, int block, long n, const float* gates) {
+        const float *bias = of.bias[way] + block * 2 * PANEL, scale = of.scale[way] * seen.undo[n];
+        const long at = n * of.units + block * LANES;
         Vec gate[4], cell = load(cells + at);
 #pragma GCC unroll 4
-        for (int n = 0; n < 4; ++n) gate[n] = load(gates + n * LANES) + load(bias + n * LANES);
+        for (int i = 0; i < 4; ++i)
+            gate[i] = load(gates + i * LANES) * scale + load(bias + i * LANES);
         const Vec hidden = next_state(gate[0], gate[1], gate[2], gate[3], &cell);
         store(cells + at, cell);
         store(state + at, hidden);
-        store(of.out + step * of.out_step + (first + 2 * pair + half) * of.out_sequence +
-                  way * of.units + block * LANES, hidden);
+        store(of.out + step * of.out_step + (first + n) * of.out_sequence + way * of.units + block * LANES,
+              hidden);
     }
 };
 
 inline void run_sequences(const Sequences& of, int threads) {
     constexpr long most = 64;  // sequences of a group, so that what a step reads stays in the second cache
     const long groups = std::max(ceil_div(of.sequences, most), std::min(ceil_div(threads, 2), of.sequences));
-    const long share = 2 * ceil_div(ceil_div(of.sequences, groups), 2);
+    const long share = ceil_div(of.sequences, groups);
     auto memory = scratches(threads, SequenceGroup::floats(share, of.units));
     in_parallel(2 * ceil_div(of.sequences, share), threads, [&](long piece, int thread) {
         const long first = piece / 2 * share, count = std::min(share, of.sequences - first);
