@@ -162,3 +162,14 @@ def test_uploads_are_never_shown_as_pages(client, service):
 def test_only_this_machine_reaches_a_loopback():
     assert all(map(is_loopback, ("127.0.0.1", "localhost", "::1", "127.9.9.9")))
     assert not any(map(is_loopback, ("0.0.0.0", "::", "192.168.0.1", "example.org")))
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("PATCH", "/api/jobs/x"), ("POST", "/api/jobs/x/move"), ("POST", "/api/login")],
+)
+def test_a_request_that_is_too_long_is_refused(client, method, path):
+    answer = client.request(method, path, content=b" " * 2_000_001)
+    assert answer.status_code == 413
+    assert answer.json()["error"]["code"] == "too_large"
+    assert client.request(method, path, content=b" " * 2_000_000).status_code == 422

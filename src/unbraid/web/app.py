@@ -12,6 +12,7 @@ from starlette.responses import Response
 from unbraid.audio.formats import BIT_DEPTHS, FORMATS
 from unbraid.version import __version__
 from unbraid.web.answers import ERRORS, Health, LimitsView, ModelView, ServerSettings
+from unbraid.web.bodies import ShortBodies
 from unbraid.web.http_rules import HttpRules
 from unbraid.web.job_routes import add_events, add_jobs, add_reports
 from unbraid.web.model_routes import add_models
@@ -47,6 +48,7 @@ def make_app(service: Service, names: frozenset[str], any_address: bool) -> Fast
         redoc_url=None,
     )
     app.add_middleware(HttpRules)
+    app.add_middleware(ShortBodies)
     app.add_middleware(Guard, names=names, any_address=any_address, keys=service.keys)
     answer_refusals(app)
     _add_server(app, service)

@@ -23,7 +23,6 @@ from unbraid.web.pcm import ORIGINAL, read_part
 from unbraid.web.refusals import Refusal
 
 FOUND, EDITED = "music.json", "music-edited.json"
-_MOST_BYTES = 2_000_000
 _MOST_BEATS, _MOST_CHORDS = 50_000, 20_000
 _LEAST_BEAT_S = 0.05
 _LATEST_S = 500_000.0
@@ -141,15 +140,10 @@ async def receive_edit(request: Request) -> MusicEdit:
     """The correction in a request's body.
 
     Raises:
-        Refusal: 413 if it is too long, 422 if it is not a correction, or its times do not rise.
+        Refusal: 422 if it is not a correction, or its times do not rise.
     """
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > _MOST_BYTES:
-            raise Refusal(413, "too_large", "These are more beats and chords than a song has.")
     try:
-        edit = _EDIT.validate_json(bytes(body))
+        edit = _EDIT.validate_json(await request.body())
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

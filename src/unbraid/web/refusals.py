@@ -71,7 +71,7 @@ async def _on_bad_request(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    codes = {404: "not_found", 405: "not_allowed"}
+    codes = {404: "not_found", 405: "not_allowed", 413: "too_large"}
     body = error_body(codes.get(error.status_code, "refused"), f"{error.detail}.")
     response = JSONResponse(body, error.status_code, dict(error.headers or {}))
     allow_head(response.headers)
