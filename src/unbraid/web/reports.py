@@ -76,9 +76,10 @@ class Reports:
             job: a song that has succeeded.
             model: what separated it, if it is on this machine.
         """
-        if self.view(job.id).status in ("making", "ready"):
-            return
         with self._lock:
+            view = self._views.get(job.id)
+            if self.file(job.id).is_file() if view is None else view.status == "making":
+                return
             self._views[job.id] = ReportView("making")
             self._cancel[job.id] = CancelToken()
         self._pool.submit(self._make, self._request(job, model), job.id)
