@@ -170,7 +170,7 @@ class Service:
         """
         self.job(id)
         if not self.store.move(id, position):
-            raise Refusal(409, "not_queued", "This song does not wait any longer.")
+            raise Refusal(409, "not_queued", "This song is no longer waiting.")
         self._positions_changed()
         return self.job(id)
 

@@ -93,6 +93,7 @@ export function upload(file, choices, onProgress) {
 export function listen(path, { onOpen = () => {}, onJob, onDeleted = () => {}, onAway = () => {} }) {
   let source = null;
   let wait = 500;
+  let timer = 0;
   const open = () => {
     source = new EventSource(at(path));
     source.addEventListener("open", () => { wait = 500; onOpen(); });
@@ -101,13 +102,13 @@ export function listen(path, { onOpen = () => {}, onJob, onDeleted = () => {}, o
     source.addEventListener("error", () => {
       // Browsers try again by themselves only after some errors, so this does it after all.
       source.close();
+      timer = setTimeout(open, wait);
       onAway();
-      setTimeout(open, wait);
       wait = Math.min(wait * 2, 5000);
     });
   };
   open();
-  return { close: () => source.close() };
+  return { close: () => { clearTimeout(timer); source.close(); } };
 }
 
 /** Ask for the key until the server accepts it, then reload the page. */

@@ -170,7 +170,8 @@ export class Grid extends EventTarget {
     const beat = 60 / Math.min(FASTEST_BPM, Math.max(SLOWEST_BPM, bpm));
     const before = Math.floor(seconds / beat);
     const start = seconds - before * beat;
-    const beats = Array.from({ length: Math.floor((this.duration - start) / beat) + 1 }, (_, k) => rounded(start + k * beat));
+    const inside = Math.floor((this.duration - start) / beat) + 1; // one alone has no tempo
+    const beats = Array.from({ length: Math.max(2, inside) }, (_, k) => rounded(start + k * beat));
     this.set({ beats, first: before });
   }
 }

@@ -54,7 +54,8 @@ export function connectKeys(does, lanes) {
     const target = event.target;
     if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || target.matches(TYPING)) return;
     if (target.matches("input[type=range]") && /^(Arrow|Home|End)/.test(event.key)) return;
-    if (target.matches("button, summary, a") && (event.key === " " || event.key === "Enter")) return;
+    if (target.matches("button, summary, a, input[type=checkbox]") && (event.key === " " || event.key === "Enter")) return;
+    if (document.querySelector("dialog[open]")) return; // the mixer is behind it
     const action = ofDigit(event) || keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (action && action(event) !== false) event.preventDefault();
   });

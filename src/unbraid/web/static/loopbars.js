@@ -4,6 +4,7 @@ import { counted } from "./format.js";
 
 const USUAL_BARS = 4;
 const USUAL_S = 8; // of a loop where there are no beats
+const LEAST_S = 1; // before the end of the song
 const STEP_S = 1;
 
 export class LoopBars {
@@ -43,10 +44,15 @@ export class LoopBars {
     return { start, end: end > start + 1e-3 ? end : this.inside(this.grid.step(start + 1e-3, 1, this.unit)) };
   }
 
-  /** The loop that begins at a position if there was none. */
+  /** The loop that begins at a position if there was none; near the end of the song, one that ends there. */
   usual(position) {
-    if (!this.counts) return { start: position, end: position + USUAL_S };
-    const start = this.inside(this.grid.snap(position, this.unit));
+    const { duration } = this.ruler;
+    if (!this.counts) {
+      const start = Math.max(0, position > duration - LEAST_S ? duration - USUAL_S : position);
+      return { start, end: this.inside(start + USUAL_S) };
+    }
+    let start = this.inside(this.grid.snap(position, this.unit));
+    if (this.grid.step(start + 1e-3, 1, "bar") > duration + 0.05) start = this.inside(this.grid.step(duration - 0.05, -USUAL_BARS, "bar"));
     return { start, end: this.inside(this.grid.step(start + 1e-3, USUAL_BARS, "bar")) };
   }
 

@@ -137,6 +137,7 @@ export class Mixer extends EventTarget {
     connectView(view, byId("desk"), (clientX) => this.ruler.secondsAt(clientX));
     view.addEventListener("change", () => {
       const rest = view.duration - view.span;
+      byId("zoom-in").disabled = view.isClosest;
       scroll.disabled = byId("zoom-out").disabled = byId("zoom-all").disabled = view.isWhole;
       if (document.activeElement !== scroll) scroll.value = String(rest > 0 ? view.from / rest : 0);
       this.showReady();
@@ -144,6 +145,7 @@ export class Mixer extends EventTarget {
       this.lanes.forEach((lane) => lane.redraw());
     });
     byId("zoom-out").disabled = true;
+    byId("zoom-in").disabled = view.isClosest;
   }
 
   connect() {

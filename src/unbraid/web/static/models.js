@@ -2,7 +2,7 @@
 import { call } from "./api.js";
 import { announce, byId, h, setText } from "./dom.js";
 import { icon } from "./icons.js";
-import { partClass, partName, roughTime } from "./format.js";
+import { fileSize, partClass, partName, roughTime } from "./format.js";
 
 const LOOK_MS = 700;
 const GOING = ["waiting", "downloading"];
@@ -66,7 +66,7 @@ export class Models {
 
   card(model) {
     const facts = [
-      model.size_mb == null ? null : `${Math.max(1, Math.round(model.size_mb))} MB`,
+      model.size_mb == null ? null : fileSize(1e6 * model.size_mb),
       model.song_s == null ? null : `about ${roughTime(model.song_s)} a song`,
     ].filter(Boolean);
     const scores = model.test_set_seen ? ["trained on the test set of MUSDB18, so figures on it say nothing"] : model.scores;

@@ -18,13 +18,13 @@ export function connectMetronome(metronome, grid, changed) {
     byId("metronome").hidden = byId("metronome-tool").hidden = !grid.exists;
     byId("metronome").setAttribute("aria-pressed", String(on));
     byId("metronome-on").checked = on;
-    byId("metronome-on").addEventListener("change", (event) => set({ on: event.target.checked }));
-  byId("click-level").value = String(level);
+    byId("click-level").value = String(level);
     byId("count-in").value = String(countIn);
     byId("every-round").checked = everyRound;
     byId("every-round").disabled = !countIn;
   };
   byId("metronome").addEventListener("click", () => set({ on: !metronome.on }));
+  byId("metronome-on").addEventListener("change", (event) => set({ on: event.target.checked }));
   byId("click-level").addEventListener("input", (event) => set({ level: Number(event.target.value) }));
   byId("count-in").addEventListener("change", (event) => set({ countIn: Number(event.target.value) }));
   byId("every-round").addEventListener("change", (event) => set({ everyRound: event.target.checked }));

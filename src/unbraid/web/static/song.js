@@ -11,7 +11,7 @@ import { stateOf } from "./format.js";
 
 const id = decodeURIComponent(location.pathname.split("/").filter(Boolean).at(-1) || "");
 const base = `/api/jobs/${encodeURIComponent(id)}`;
-const page = { job: null, mixer: null, braid: null, settings: null, offered: "" };
+const page = { job: null, mixer: null, braid: null, settings: null, events: null, offered: "" };
 
 function complain(message) {
   byId("problem").hidden = !message;
@@ -40,7 +40,10 @@ function showWork(job) {
   const offer = over ? "retry" : "cancel";
   if (page.offered === offer) return;
   page.offered = offer;
-  const act = () => attempt(async () => show(await call("POST", `${base}/${offer}`)));
+  const act = () => attempt(async () => {
+    show(await call("POST", `${base}/${offer}`));
+    follow(); // the events of a song end with it
+  });
   byId("work-actions").replaceChildren(
     h("button", { type: "button", onclick: act }, over ? "Try again" : "Stop"));
 }
@@ -110,13 +113,23 @@ function connectButtons() {
 }
 
 function follow() {
-  const events = listen(`${base}/events`, {
+  page.events?.close();
+  page.events = listen(`${base}/events`, {
     onJob: (job) => {
       show(job);
-      if (["succeeded", "failed", "canceled"].includes(job.status)) events.close();
+      if (["succeeded", "failed", "canceled"].includes(job.status)) page.events.close();
     },
+    onDeleted: gone,
+    onAway: () => call("GET", base).catch((error) => { if (error.status === 404) gone(); }),
   });
-  return events;
+}
+
+/** Somebody has deleted the song. */
+function gone() {
+  page.events?.close();
+  page.mixer?.player.pause();
+  byId("work").hidden = byId("mixer").hidden = byId("rename").hidden = true;
+  setText(byId("name"), "This song was deleted");
 }
 
 async function start() {
@@ -127,8 +140,9 @@ async function start() {
     page.settings = await call("GET", "/api/settings");
     show(await call("GET", base));
   } catch (error) {
-    setText(byId("name"), error.status === 404 ? "This song was deleted" : "This song cannot be shown");
-    if (error.status !== 404) complain(error.message);
+    if (error.status === 404) return void gone();
+    setText(byId("name"), "This song cannot be shown");
+    complain(error.message);
     return;
   }
   if (page.job.status !== "succeeded") follow();

@@ -11,6 +11,14 @@ export class View extends EventTarget {
     Object.assign(this, { duration, from: 0, span: duration });
   }
 
+  get shortest() {
+    return Math.min(SHORTEST_S, this.duration);
+  }
+
+  get isClosest() {
+    return this.span <= this.shortest;
+  }
+
   get isWhole() {
     return this.span >= this.duration;
   }
@@ -26,7 +34,7 @@ export class View extends EventTarget {
 
   show(from, span) {
     const was = [this.from, this.span].join();
-    this.span = Math.min(this.duration, Math.max(Math.min(SHORTEST_S, this.duration), span));
+    this.span = Math.min(this.duration, Math.max(this.shortest, span));
     this.from = Math.min(this.duration - this.span, Math.max(0, from));
     if (was !== [this.from, this.span].join()) this.dispatchEvent(new Event("change"));
   }
@@ -39,7 +47,7 @@ export class View extends EventTarget {
   zoom(factor, seconds) {
     const inside = seconds >= this.from && seconds <= this.from + this.span;
     const fraction = inside ? this.fractionOf(seconds) : 0.5;
-    const span = Math.min(this.duration, Math.max(Math.min(SHORTEST_S, this.duration), this.span / factor));
+    const span = Math.min(this.duration, Math.max(this.shortest, this.span / factor));
     this.show(seconds - fraction * span, span);
   }
 
