@@ -105,3 +105,24 @@ def test_a_song_deleted_elsewhere_says_so_where_it_is_waited_for(browser, server
     browser.wait(f"{NAME} === 'This song was deleted'")
     assert browser.run("return document.getElementById('work').hidden")
     server.wait(first["id"])
+
+
+def test_corrections_wait_for_the_server_and_reach_other_pages(browser, server, songs):
+    job = open_song(browser, server, songs["First take"], [0, 1, 2, 3])
+    address = f"/api/jobs/{job['id']}/music"
+    browser.cdp("Network.enable")
+    away = {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    browser.cdp("Network.emulateNetworkConditions", **away)
+    browser.run(f"{MIXER}.grid.shift(0.5)")
+    browser.wait("return !document.getElementById('problem').hidden")
+    assert not server.call("GET", address)["edited"]
+    browser.cdp("Network.emulateNetworkConditions", **{**away, "offline": False})
+    browser.wait("return document.getElementById('problem').hidden")
+    assert server.call("GET", address)["beats"] == [0.5, 1.5, 2.5, 3.5]
+    facts = "document.getElementById('facts').textContent"
+    browser.run(f"{MIXER}.grid.double()")
+    assert "120 bpm" in browser.run(f"return {facts}")
+    browser.wait(f"return !{MIXER}.grid.unsaved")
+    server.call("DELETE", address)  # as another page would
+    browser.run("document.dispatchEvent(new Event('visibilitychange'))")
+    browser.wait(f"return !{MIXER}.grid.edited")

@@ -40,13 +40,14 @@ function followMix(base, mix, format, click) {
   setText(byId("take-mix-told"), `${mix.untouched ? "All stems, unchanged" : told.join(", ")}${click ? ", with the metronome" : ""}.`);
 }
 
-/** The line below the name: length, tempo, key, loudness, where they are known. */
-export function showFacts(job) {
+/** The line below the name: length, tempo (that of corrected beats, if there are any), key, loudness, where they are known. */
+export function showFacts(job, grid) {
+  const bpm = grid?.exists ? grid.tempo : job.tempo_bpm;
   const facts = [
     job.seconds_audio && clock(job.seconds_audio),
     job.sample_rate && job.channels && shapeOf(job.sample_rate, job.channels),
     job.key,
-    job.tempo_bpm && `${Math.round(job.tempo_bpm)} bpm`,
+    bpm && `${Math.round(bpm)} bpm`,
     job.loudness_lufs != null && `${job.loudness_lufs.toFixed(1).replace("-", "−")} LUFS`,
   ].filter(Boolean);
   byId("facts").replaceChildren(...facts.map((fact) => h("span", {}, fact)));

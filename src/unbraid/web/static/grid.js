@@ -3,22 +3,26 @@
 import { call } from "./api.js";
 
 const SAVE_MS = 200;
+const AGAIN_MS = 3000; // while the server is away
 const AROUND = 8; // beats that tell the tempo at a place
 export const SLOWEST_BPM = 30;
 export const FASTEST_BPM = 300;
 
 const modulo = (number, by) => ((number % by) + by) % by;
 
-/** Events: "change", "problem" (detail: Error). */
+/** Events: "change", "problem" (detail: Error), "saved". unsaved: whether corrections are not on the server yet. */
 export class Grid extends EventTarget {
   constructor(base, duration) {
     super();
-    Object.assign(this, { base, duration, beats: [], perBar: 4, first: 0, chords: [], edited: false, loaded: false });
+    Object.assign(this, { base, duration, beats: [], perBar: 4, first: 0, chords: [], edited: false, loaded: false, unsaved: false });
   }
 
-  /** A correction of just now is kept even if the page is left. */
+  /** A correction of just now is kept even if the page is left; those of another page are here when this one is seen again. */
   connect() {
     addEventListener("pagehide", () => { if (this.saving) this.save(); });
+    document.addEventListener("visibilitychange", () => {
+      if (!document.hidden && this.loaded && !this.unsaved) this.load().catch(() => {}); // what is here will do
+    });
   }
 
   get exists() {
@@ -110,6 +114,7 @@ export class Grid extends EventTarget {
   set(change) {
     Object.assign(this, change, { edited: true });
     this.first = modulo(this.first, this.perBar);
+    this.unsaved = true;
     this.dispatchEvent(new Event("change"));
     clearTimeout(this.saving);
     this.saving = setTimeout(() => this.save(), SAVE_MS);
@@ -121,7 +126,11 @@ export class Grid extends EventTarget {
     const { beats, perBar, first, chords } = this;
     try {
       await call("PUT", `${this.base}/music`, { beats, beats_in_bar: perBar, first, chords });
+      if (this.saving) return; // corrected again in the meantime
+      this.unsaved = false;
+      this.dispatchEvent(new Event("saved"));
     } catch (error) {
+      if (error.code === "away" && !this.saving) this.saving = setTimeout(() => this.save(), AGAIN_MS);
       this.dispatchEvent(new CustomEvent("problem", { detail: error }));
     }
   }
@@ -129,6 +138,8 @@ export class Grid extends EventTarget {
   /** Back to what was found. */
   async forget() {
     clearTimeout(this.saving);
+    this.saving = 0;
+    this.unsaved = false;
     this.take(await call("DELETE", `${this.base}/music`));
   }
 

@@ -21,7 +21,7 @@ import { clock, partName } from "./format.js";
 const ZOOM = 2;
 const gainOf = (job) => 10 ** ((job.gain_db || 0) / 20);
 
-/** Events: "problem" (detail: Error), "playing". */
+/** Events: "problem" (detail: Error), "playing", "saved" (corrections of beats and chords). */
 export class Mixer extends EventTarget {
   constructor(base, job) {
     super();
@@ -124,6 +124,7 @@ export class Mixer extends EventTarget {
     this.chordEditor = new ChordEditor(grid, player, () => byId("name").textContent);
     this.strip = new Strip(grid, view, (index) => this.chordEditor.change(index));
     grid.addEventListener("change", () => { this.showTempo(); this.showTime(); });
+    grid.addEventListener("saved", () => this.dispatchEvent(new Event("saved")));
     grid.addEventListener("problem", (event) => this.dispatchEvent(new CustomEvent("problem", { detail: event.detail })));
   }
 

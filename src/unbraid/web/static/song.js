@@ -54,7 +54,7 @@ function show(job) {
   document.title = `${job.title} · unbraid`;
   setText(byId("name"), job.title);
   showTags(job);
-  showFacts(job);
+  showFacts(job, page.mixer?.grid);
   showWork(job);
   if (was && was !== job.status) announce(stateOf(job));
   // Finished seconds can be heard while the rest is still being separated.
@@ -82,7 +82,8 @@ function showTags(job) {
 async function openMixer() {
   page.mixer = new Mixer(base, page.job);
   page.mixer.addEventListener("problem", (event) => complain(event.detail.message));
-  page.mixer.addEventListener("playing", () => complain(""));
+  for (const well of ["playing", "saved"]) page.mixer.addEventListener(well, () => complain(""));
+  page.mixer.grid.addEventListener("change", () => showFacts(page.job, page.mixer.grid));
   window.unbraid = { mixer: page.mixer.probe };
   if (page.job.status === "succeeded") showRest(page.job);
   await page.mixer.loadRest();
