@@ -156,6 +156,8 @@ def test_songs_wait_in_the_order_chosen_and_can_be_moved(browser, server, tmp_pa
     moved = ["3 long", "4 short", "2 short", "1 short"]
     browser.wait(f"return {QUEUE}[3].innerText.includes('1 short')")
     assert order() == moved
+    down = "[...document.querySelectorAll('.move-down')].map((one) => one.ariaDisabled)"
+    assert browser.run(f"return {down}") == ["false", "false", "true"]
     open_home(browser, server)
     browser.wait(f"return {QUEUE}.length === 4")
     assert order() == moved

@@ -124,6 +124,7 @@ function showQueue() {
     list.append(...sorted);
     if (list.contains(focused)) focused.focus();
   }
+  for (const row of waiting()) row.markEnds(waiting().length);
   byId("queue").hidden = rows.length === 0;
   byId("queue").classList.toggle("single", waiting().length < 2);
 }

@@ -108,8 +108,8 @@ export class Models {
       h("progress", { max: "1", "aria-label": `Download of ${model.name}` }),
       ...(may ? [button("Stop", () => this.ask("DELETE", model.name))] : []),
     ];
-    const told = [model.download.error, model.needs_torch ? "Needs torch, which is not installed on this computer." : null,
-      may ? null : "Not on this computer; its host has to download it."].filter(Boolean);
+    const told = [model.download.error, model.needs_torch ? "Needs torch, which is not installed where unbraid runs." : null,
+      may ? null : "Not downloaded yet; only the host of this server can do that."].filter(Boolean);
     return [
       ...(may ? [button(model.download.error ? "Try again" : "Download", () => this.ask("POST", model.name))] : []),
       ...told.map((text) => h("p", { class: `small ${text === model.download.error ? "danger" : "soft"}` }, text)),

@@ -64,12 +64,13 @@ export class WorkRow {
       ...(waits ? this.movers(job) : []),
       button("Stop", "close", () => this.on.cancel(this.job), { label: `Stop ${job.title}` }),
     ]));
-    this.markFirst();
   }
 
-  /** The first of those that wait goes no further up. */
-  markFirst() {
-    this.actions.querySelector(".move-up")?.setAttribute("aria-disabled", String(this.job.position === 1));
+  /** The first of so many that wait goes no further up, the last one no further down. */
+  markEnds(count) {
+    const mark = (name, is) => this.actions.querySelector(name)?.setAttribute("aria-disabled", String(is));
+    mark(".move-up", this.job.position === 1);
+    mark(".move-down", this.job.position === count);
   }
 
   /** Buttons that move a waiting song; Home and End move it to the ends of the queue. */
