@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,16 @@ def weights_of(model: torch.nn.Module) -> dict[str, np.ndarray]:
 def make_song(samples: int, channels: int = 2, batch: int = 1, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     return (0.2 * rng.standard_normal((batch, channels, samples))).astype(np.float32)
+
+
+def peak_of(run: Any, song: np.ndarray) -> int:
+    """The most bytes of arrays that are there at once in a pass."""
+    tracemalloc.start()
+    try:
+        run(song)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def deviation_db(found: np.ndarray, wanted: np.ndarray) -> float:

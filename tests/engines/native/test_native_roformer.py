@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from engines.native.test_native import deviation_db, make_song, weights_of
+from engines.native.test_native import deviation_db, make_song, peak_of, weights_of
 from models.test_roformer import CASES, public_model
 from reference.modern_systems import check_output, filled
 from unbraid.engines.native import build, library
@@ -81,6 +81,14 @@ def check(name: str) -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_kernels_give_what_the_forward_gives(name: str) -> None:
     check(name)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_memory_counts_waves_and_estimates(channels: int) -> None:
+    settings = {"n_fft": 1024, "window": 1024, "hop": 512, "width": 4, "heads": 1}
+    model = make_model(**{**MEL, **settings}, audio_channels=channels, stems=tuple("abcdef"))
+    peak = peak_of(ready(model), make_song(300_000, channels))
+    assert peak < native.memory_bytes(model.config, 300_000)
 
 
 @pytest.mark.parametrize("name", ["side by side", "wide heads", "masks with three"])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from engines.native.test_native import deviation_db, make_song, weights_of
+from engines.native.test_native import deviation_db, make_song, peak_of, weights_of
 from models.test_scnet import CASES, public_model
 from reference.modern_systems import check_output, filled
 from unbraid.api import Separator
@@ -85,6 +85,12 @@ def test_kernels_give_what_the_forward_gives(name: str) -> None:
         assert deviation_db(run(song), wanted_of(model, song)) < -115
         assert run._pool.missed == 0
     assert 4 * run._pool.floats <= native.memory_bytes(model.config, 20_000)
+
+
+def test_memory_counts_waves_and_estimates() -> None:
+    model = make_model(widths=(4, 16), dual_paths=0, stems=tuple("abcdefgh"))
+    peak = peak_of(ready(model), make_song(300_000))
+    assert peak < native.memory_bytes(model.config, 300_000)
 
 
 @pytest.mark.parametrize("case", ["C1", "C3"])  # the others are not for the kernels

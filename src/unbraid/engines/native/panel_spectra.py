@@ -70,7 +70,7 @@ class PanelSpectra:
                 sums[:, start : start + n_fft] += frames[:, number]
                 weights[start : start + n_fft] += np.square(self._window)
         inner = slice(n_fft // 2, n_fft // 2 + samples)
-        waves[:] = sums[:, inner] / weights[inner].astype(np.float32)
+        np.divide(sums[:, inner], weights[inner].astype(np.float32), out=waves)
 
     def _panels(self, frames: int) -> Iterator[tuple[int, int, int]]:
         """Number, first frame and number of frames of each panel."""

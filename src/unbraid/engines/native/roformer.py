@@ -45,7 +45,11 @@ def memory_bytes(config: RoformerConfig, samples: int) -> int:
     """Working memory of one pass over `samples`, besides the weights; an upper bound."""
     lanes = 32  # the most that a panel holds
     frames = -(-(samples // config.hop + 1) // lanes) * lanes
-    transforms = 2 * config.audio_channels * (samples + 2 * config.n_fft)
+    channels, padded = config.audio_channels, samples + 2 * config.n_fft
+    # The song padded, also in float64; later estimates, sums, and in float64 their weights.
+    leaving = len(config.stems) * channels * samples + (channels + 3) * padded
+    panel = 8 * lanes * channels * config.n_fft
+    transforms = max(3 * channels * padded, leaving) + panel
     # Of each thread: a head of one band, or of one panel; and some panels with hidden features.
     head = max(6 * frames, 3 * lanes * len(config.split)) * config.head_width
     hidden = config.width * max(4, config.mask_growth)

@@ -48,7 +48,14 @@ def valid_samples(config: SCNetConfig, samples: int) -> int:
 
 def memory_bytes(config: SCNetConfig, samples: int) -> int:
     """Working memory of one pass over `samples`, besides the weights; an upper bound."""
-    return 4 * _floats(config, samples)
+    channels, padded = config.audio_channels, _padded(config, samples)
+    waves = max(2 * (padded + config.n_fft), len(config.stems) * samples)  # reflected; estimates
+    # Of each thread: a row in a module, as a Fourier transform, and some sequences of an LSTM.
+    frames = padded // config.hop + 1 + config.conv_kernel
+    hidden = [-(-int(w / config.compression) // _UNITS) * _UNITS for w in config.widths]
+    module = max(w + 2 * h for w, h in zip(config.widths, hidden, strict=True))
+    each = frames * (module + 6 * _UNITS) + 704 * config.widths[-1]
+    return 4 * (_floats(config, samples) + channels * (padded + waves) + get_threads() * each)
 
 
 def _floats(config: SCNetConfig, samples: int) -> int:
