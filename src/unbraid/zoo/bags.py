@@ -122,7 +122,7 @@ def find_in_folder(folder: Path, name: str) -> Path:
         raise CheckpointError(f"{folder}: {name!r:.80} is not a model name")
     named = sorted(
         path
-        for path in folder.iterdir()
+        for path in _files(folder)
         if path.stem == name or re.fullmatch(rf"{re.escape(name)}-[0-9a-f]{{8}}", path.stem)
     )
     found = [path for path in named if path.suffix in _SUFFIXES]
@@ -148,14 +148,19 @@ def names_in_folder(folder: Path) -> list[str]:
     bags = sorted(path.stem for path in _bags_in(folder))
     models = sorted(
         re.sub(r"-[0-9a-f]{8}$", "", path.stem)
-        for path in folder.iterdir()
+        for path in _files(folder)
         if path.suffix in _SUFFIXES
     )
     return bags + models
 
 
+def _files(folder: Path) -> list[Path]:
+    """What is a file in a folder, and no folder itself, nor a link to nowhere."""
+    return [path for path in folder.iterdir() if path.is_file()]
+
+
 def _bags_in(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.suffix in (".yaml", ".yml")]
+    return [path for path in _files(folder) if path.suffix in (".yaml", ".yml")]
 
 
 def stem_files(folder: Path) -> list[Path]:
@@ -165,11 +170,12 @@ def stem_files(folder: Path) -> list[Path]:
     """
     if _bags_in(folder):
         return []
-    found = sorted(path for path in folder.iterdir() if path.suffix in _SUFFIXES)
+    files = sorted(_files(folder))
+    found = [path for path in files if path.suffix in _SUFFIXES]
     mixer = []
     if not found:
-        found = sorted(folder.glob("*.onnx"))
-        mixer = sorted(folder.glob("mixer.ckpt"))
+        found = [path for path in files if path.suffix == ".onnx"]
+        mixer = [path for path in files if path.name == "mixer.ckpt"]
     stems = [stem_in(path.name) for path in found]
     if len(found) < 2 or "stem" in stems or len(set(stems)) < len(stems):
         return []

@@ -80,8 +80,9 @@ def open_part(path: Path, config: Path | None = None) -> StoredModel:
     if start.startswith(b"\x80"):
         raise CheckpointError(f"{path}: a bare pickle, which is not a model file; it was not read")
     raise CheckpointError(
-        f"{path}: not a model; known are unbraid's safetensors, Demucs's safetensors and .th, and "
-        "the .ckpt and .safetensors of community models"
+        f"{path}: {'an empty file' if not start else 'not a model'}; known are unbraid's "
+        "safetensors, Demucs's safetensors, .th and .th.gz, the .ckpt and .safetensors of "
+        "community models, KUIELAB's .onnx, Keras's HDF5 of the WaveNet, TensorFlow's checkpoints"
     )
 
 

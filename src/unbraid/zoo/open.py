@@ -244,7 +244,19 @@ def missing_mb(name: str) -> dict[str, float | None]:
 
 
 def _local_path(name: str | Path) -> Path | None:
-    """The local file; None for a name that may be public."""
+    """The local file; None for a name that may be public.
+
+    Raises:
+        UnknownModel: if it is neither.
+        CheckpointError: if the system does not let it be looked up, as with a name too long.
+    """
+    try:
+        return _looked_up(name)
+    except OSError as error:
+        raise CheckpointError(f"{name!s:.300}: cannot be read ({error.strerror})") from error
+
+
+def _looked_up(name: str | Path) -> Path | None:
     path = Path(name)
     if path.is_file():
         return path

@@ -109,11 +109,14 @@ def _model(path: Path) -> tuple[Reader, list[Buffer]]:
     """The graph of a file, and the entries of its metadata."""
     mapped = np.memmap(path, np.uint8, "r")
     reader, graph, entries = Reader(memoryview(mapped.data)), None, []
-    for number, content in reader.fields():
-        if number == 7 and not isinstance(content, int):
-            graph = Reader(content, reader.position - len(content))
-        if number == 14 and not isinstance(content, int):
-            entries.append(content)
+    try:
+        for number, content in reader.fields():
+            if number == 7 and not isinstance(content, int):
+                graph = Reader(content, reader.position - len(content))
+            if number == 14 and not isinstance(content, int):
+                entries.append(content)
+    except CheckpointError as error:
+        raise CheckpointError(f"not an ONNX file, or a damaged one ({error})") from error
     if graph is None:
         raise CheckpointError("an ONNX file without a graph")
     return graph, entries
