@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import math
+
 import numpy as np
 from jaxtyping import Float32
 
@@ -9,7 +12,28 @@ from unbraid.engines.native.library import kernels, pointer
 from unbraid.engines.native.sheets import Sheet
 from unbraid.engines.native.weights import EPS, Weights
 
+Shape = tuple[int, int, int, int]
+"""Rows, steps, width, and floats from one row to the next."""
+
 _GELU, _GLU = 1, 2  # as `unbraid_group_norm` counts
+
+
+def moments(at: int, shape: Shape, threads: int) -> tuple[float, float]:
+    """Mean and variance of what is at an address."""
+    found, (rows, steps, width, _) = (ctypes.c_double * 2)(), shape
+    kernels().moments(at, *shape, found, threads)
+    count = rows * steps * width
+    mean = found[0] / count
+    return mean, max(0.0, found[1] / count - mean * mean)
+
+
+def standardize(at: int, shape: Shape, threads: int) -> tuple[float, float]:
+    """Bring what is there to mean 0 and deviation 1; mean and deviation as they were."""
+    mean, variance = moments(at, shape, threads)
+    count = shape[0] * shape[1] * shape[2]
+    std = math.sqrt(variance * count / max(1, count - 1))
+    kernels().scale(at, *shape, mean, 1 / (1e-5 + std), threads)
+    return mean, std
 
 
 def gelu(x: Float32[np.ndarray, "f n w"], threads: int) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from unbraid.engines.native.library import Sequences, kernels, pointer
+from unbraid.engines.native.norms import moments
 from unbraid.engines.native.packing import PAIRS, pack, pack_bias
 from unbraid.engines.native.products import ADD, Product
 from unbraid.engines.native.sheets import Pool
@@ -78,17 +79,9 @@ class _Norm:
     def __call__(
         self, x: Float32[np.ndarray, "f n w"], threads: int
     ) -> tuple[Float32[np.ndarray, " w"], Float32[np.ndarray, " w"]]:
-        mean, variance = moments(x, threads)
+        mean, variance = moments(pointer(x), (*x.shape, x[0].size), threads)
         gain = self._weight / np.sqrt(variance + EPS)
         return gain.astype(np.float32), (self._bias - mean * gain).astype(np.float32)
-
-
-def moments(x: Float32[np.ndarray, "f n w"], threads: int) -> tuple[float, float]:
-    """Mean and variance of a whole map."""
-    found = (ctypes.c_double * 2)()
-    kernels().moments(pointer(x), *x.shape, x[0].size, found, threads)
-    mean = found[0] / x.size
-    return mean, max(0.0, found[1] / x.size - mean * mean)
 
 
 class SideBySide:

@@ -12,7 +12,8 @@ from jaxtyping import Float32
 
 from unbraid.engines.native.bands import BandDown, BandUp, Map3x3
 from unbraid.engines.native.library import kernels, pointer
-from unbraid.engines.native.paths import SeparationNet, moments
+from unbraid.engines.native.norms import standardize
+from unbraid.engines.native.paths import SeparationNet
 from unbraid.engines.native.plain_spectra import PlainSpectra
 from unbraid.engines.native.sheets import Pool
 from unbraid.engines.native.spectra import HOPS
@@ -184,11 +185,7 @@ class NativeSCNet:
         """Bring x to mean 0 and deviation 1 where the model wants it; what they were."""
         if not self.config.standardize:
             return 0.0, 1.0
-        mean, variance = moments(x, self.threads)
-        std = math.sqrt(variance * x.size / max(1, x.size - 1))
-        gain = 1 / (1e-5 + std)
-        kernels().scale(pointer(x), *x.shape, x[0].size, mean, gain, self.threads)
-        return mean, std
+        return standardize(pointer(x), (*x.shape, x[0].size), self.threads)
 
 
 class _Encoder:

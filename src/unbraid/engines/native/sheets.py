@@ -42,6 +42,11 @@ class Sheet:
         return (self.steps + 2 * MARGIN) * self.width
 
     @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Rows, steps, width, and floats from one row to the next."""
+        return self.rows, self.steps, self.width, self.row_stride
+
+    @property
     def inner(self) -> np.ndarray:
         """(rows, steps, width), without the margins; a view."""
         return self.array[:, MARGIN : MARGIN + self.steps]

@@ -7,7 +7,6 @@ processor does at once (see `kernels/`).
 
 from __future__ import annotations
 
-import ctypes
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from unbraid.engines.native.library import kernels
+from unbraid.engines.native.norms import standardize
 from unbraid.engines.native.rows import SpecDecoder, SpecEncoder
 from unbraid.engines.native.sheets import Pool, Sheet
 from unbraid.engines.native.spectra import HOPS, Spectra
@@ -171,8 +170,8 @@ class TwoBranches(ABC):
         x, phase = self._spectra.enter(song, pool, threads)
         t = pool.sheet(1, samples, len(song))
         t.inner[0] = song.T
-        x_mean, x_std = _standardize(x, threads)
-        t_mean, t_std = _standardize(t, threads)
+        x_mean, x_std = standardize(x.at(), x.shape, threads)
+        t_mean, t_std = standardize(t.at(), t.shape, threads)
 
         x_skips: list[Sheet] = []
         t_skips: list[Sheet] = []
@@ -203,15 +202,3 @@ class TwoBranches(ABC):
         self._spectra.leave(x, phase, t, (t_std, t_mean), estimates, pool, threads)
         pool.give(t)
         return estimates.reshape(len(self.config.stems), -1, samples)
-
-
-def _standardize(x: Sheet, threads: int) -> tuple[float, float]:
-    """Zero mean, unit deviation; mean and deviation as they were."""
-    found = (ctypes.c_double * 2)()
-    kernels().moments(x.at(), x.rows, x.steps, x.width, x.row_stride, found, threads)
-    count = x.rows * x.steps * x.width
-    mean = found[0] / count
-    std = math.sqrt(max(0.0, found[1] - count * mean * mean) / max(1, count - 1))
-    gain = 1 / (1e-5 + std)
-    kernels().scale(x.at(), x.rows, x.steps, x.width, x.row_stride, mean, gain, threads)
-    return mean, std
