@@ -145,7 +145,7 @@ class AxisLayer:
             narrow=self._narrow.struct,
             entrance=self._feed_norm.struct,
             last=Entrance() if self._last is None else self._last.struct,
-            out_size=self._out.size if kernels().pairs and self._out.size > 0 else 1.0,
+            out_size=self._out.token_size,
             gain=self._gain,
             x=pointer(x),
             found=pointer(found),

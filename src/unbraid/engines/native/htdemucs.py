@@ -11,12 +11,13 @@ import numpy as np
 from jaxtyping import Float32
 
 from unbraid.engines.native.library import pointer
-from unbraid.engines.native.products import ADD, PLAIN, Product
+from unbraid.engines.native.products import ADD, PLAIN
 from unbraid.engines.native.sheets import Pool, Sheet
 from unbraid.engines.native.spectra import HOPS, Spectra
-from unbraid.engines.native.tokens import Layer, LayerNorm
+from unbraid.engines.native.tokens import Layer, LayerNorm, Linear
 from unbraid.engines.native.two_branches import TwoBranches, floats_at_once, outer_fits
 from unbraid.engines.native.weights import Weights
+from unbraid.threads import get_threads
 
 if TYPE_CHECKING:
     from unbraid.models.htdemucs.config import HTDemucsConfig
@@ -48,7 +49,12 @@ def valid_samples(config: HTDemucsConfig, samples: int) -> int:
 
 def memory_bytes(config: HTDemucsConfig, samples: int) -> int:
     """Working memory of one pass over `samples`, besides the weights; an upper bound."""
-    return 4 * _floats(config, samples)
+    samples = max(samples, config.spec.longest_samples or 0)
+    hidden = int(config.inner_width * config.hidden_scale)
+    # Of each thread: keys, values and scores of a head, or tokens that are multiplied together.
+    head = (max(_tokens(config, samples)) + 64) * (3 * config.inner_width // config.heads + 64)
+    each = max(head, (1 << 17) + 48 * hidden)
+    return 4 * (_floats(config, samples) + get_threads() * each)
 
 
 def _floats(config: HTDemucsConfig, samples: int) -> int:
@@ -148,14 +154,14 @@ class _Doors:
             self._down = _linear(weights.under(f"channel_downsampler{side}"), ADD)
 
     def enter(self, x: Sheet, pool: Pool, threads: int) -> np.ndarray:
-        width = x.width if self._up is None else self._up.columns
+        width = x.width if self._up is None else self._up.width
         tokens = pool.tokens(x.rows * x.steps, width)
         if self._up is None:
             tokens.reshape(x.rows, x.steps, width)[:] = x.inner
             return tokens
         for row in range(x.rows):
             to = pointer(tokens, row * x.steps * width)
-            self._up([x.at(row)], x.width, x.steps, to, width, threads)
+            self._up(x.at(row), x.steps, to, threads)
         return tokens
 
     def leave(self, tokens: np.ndarray, x: Sheet, pool: Pool, threads: int) -> None:
@@ -165,12 +171,12 @@ class _Doors:
         else:
             for row in range(x.rows):
                 at = pointer(tokens, row * x.steps * width)
-                self._down([at], width, x.steps, x.at(row), x.width, threads)
+                self._down(at, x.steps, x.at(row), threads)
         pool.give(tokens)
 
 
-def _linear(weights: Weights, then: int) -> Product:
-    return Product(weights.stored("weight")[:, :, 0].T[None], weights["bias"], then)
+def _linear(weights: Weights, then: int) -> Linear:
+    return Linear(weights.stored("weight")[:, :, 0], weights["bias"], then)
 
 
 @functools.lru_cache(maxsize=4)

@@ -143,16 +143,6 @@ class Sequences(Structure):
     ]
 
 
-class AttentionHead(Structure):
-    """`AttentionHead` of tokens.hpp."""
-
-    _fields_ = [
-        *((name, c_void_p) for name in ("q", "k", "v", "out")),
-        *((name, c_long) for name in ("q_stride", "kv_stride", "out_stride", "queries", "keys")),
-        ("depth", c_int),
-    ]
-
-
 class LstmShape(Structure):
     """`LstmShape` of recurrent.hpp."""
 
@@ -190,7 +180,8 @@ _SIGNATURES = {
     "attend": [_P, _L, _L, _I, _I, _I, _P, _I],
     "branch_rows": [_P, _I, _P, _L, _L, _L, _I],
     "layer_norm": [_P, _L, _L, _P, _P, _F, _P, _P, _I],
-    "attend_tokens": [POINTER(AttentionHead), _I, _L, _L, _L, _L, _I],
+    "multiply_tokens": [_P, _I],
+    "attend_tokens": [_P, _I],
     "halve": [POINTER(Filters), *3 * [POINTER(Image)], _I],
     "halve_few": [POINTER(Filters), *3 * [POINTER(Image)], _I],
     "redouble": [POINTER(Filters), *2 * [POINTER(Image)], _I],

@@ -69,6 +69,12 @@ class Slices:
             depth=depth,
         )
 
+    @property
+    def token_size(self) -> float:
+        """The root of the mean square that tokens are best scaled to, each by itself; 1 where
+        nothing is multiplied in pairs."""
+        return self.size if kernels().pairs and self.size > 0 else 1.0
+
     def gain_for(self, size: float) -> float:
         """The power of two that makes features as large as the weights, if their root of the mean
         square is `size`; 1 where nothing is multiplied in pairs."""

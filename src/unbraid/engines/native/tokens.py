@@ -3,14 +3,62 @@
 from __future__ import annotations
 
 import ctypes
-import math
+from ctypes import Structure, c_float, c_int, c_long, c_void_p
 
 import numpy as np
+from jaxtyping import Float
 
-from unbraid.engines.native.library import AttentionHead, kernels, pointer
-from unbraid.engines.native.products import ADD, GELU, PLAIN, Product
+from unbraid.engines.native.library import kernels, pointer
+from unbraid.engines.native.products import ADD, GELU, PLAIN
 from unbraid.engines.native.sheets import Pool
+from unbraid.engines.native.slices import Matrix, Slices
 from unbraid.engines.native.weights import EPS, Weights
+
+
+class TokenProduct(Structure):
+    """`TokenProduct` of tokens.hpp."""
+
+    _fields_ = [
+        ("weights", Matrix),
+        ("size", c_float),
+        ("then", c_int),
+        *((name, c_void_p) for name in ("x", "out")),
+        ("tokens", c_long),
+    ]
+
+
+class TokenAttention(Structure):
+    """`TokenAttention` of tokens.hpp."""
+
+    _fields_ = [
+        *((name, c_void_p) for name in ("q", "k", "v", "out")),
+        *((name, c_long) for name in ("q_stride", "kv_stride", "out_stride", "queries", "keys")),
+        *((name, c_int) for name in ("heads", "depth", "paired")),
+    ]
+
+
+class Linear:
+    """out <- weight x + bias of each token x, with `then` applied.
+
+    Args:
+        weight: float16 stays so.
+        then: one of PLAIN, GELU, ADD.
+    """
+
+    def __init__(
+        self,
+        weight: Float[np.ndarray, "rows depth"],
+        bias: Float[np.ndarray, " rows"],
+        then: int = PLAIN,
+    ) -> None:
+        self.width = len(weight)
+        self._weight, self._then = Slices(weight, bias), then
+
+    def __call__(self, x: int, tokens: int, out: int, threads: int) -> None:
+        """So many tokens from the address `x` to the address `out`."""
+        weight = self._weight
+        of = TokenProduct(weight.struct, weight.token_size, self._then, x, out, tokens)
+        kernels().multiply_tokens(ctypes.byref(of), threads)
 
 
 class LayerNorm:
@@ -53,14 +101,13 @@ class Attention:
     """`MultiHeadAttention` and what scales its output."""
 
     def __init__(self, weights: Weights, gain: np.ndarray, heads: int) -> None:
-        packed, bias = weights["in_proj_weight"], weights["in_proj_bias"]
+        packed, bias = weights.stored("in_proj_weight"), weights["in_proj_bias"]
         self._width = width = packed.shape[1]
         self._heads, self._depth = heads, width // heads
-        share = np.float32(1 / math.sqrt(self._depth))
-        self._queries = Product(share * packed[:width].T[None], share * bias[:width], PLAIN)
-        self._others = Product(packed[width:].T[None], bias[width:], PLAIN)
-        out = weights["out_proj.weight"].T * gain
-        self._out = Product(out[None], weights["out_proj.bias"] * gain, ADD)
+        self._queries = Linear(packed[:width], bias[:width])
+        self._others = Linear(packed[width:], bias[width:])
+        out = weights["out_proj.weight"] * gain[:, None]
+        self._out = Linear(out, weights["out_proj.bias"] * gain, ADD)
 
     def __call__(
         self, x: np.ndarray, y: np.ndarray, other: np.ndarray, pool: Pool, threads: int
@@ -68,9 +115,9 @@ class Attention:
         """x <- x + what the tokens `y` find among the tokens `other`."""
         width, (tokens, others) = self._width, (len(y), len(other))
         q, kv = pool.take(tokens * width), pool.take(others * 2 * width)
-        self._queries([pointer(y)], width, tokens, pointer(q), width, threads)
-        self._others([pointer(other)], width, others, pointer(kv), 2 * width, threads)
-        head = AttentionHead(
+        self._queries(pointer(y), tokens, pointer(q), threads)
+        self._others(pointer(other), others, pointer(kv), threads)
+        of = TokenAttention(
             q=pointer(q),
             k=pointer(kv),
             v=pointer(kv, width),
@@ -80,10 +127,12 @@ class Attention:
             out_stride=width,
             queries=tokens,
             keys=others,
+            heads=self._heads,
             depth=self._depth,
+            paired=kernels().pairs,
         )
-        kernels().attend_tokens(ctypes.byref(head), self._heads, 1, 0, 0, 0, threads)
-        self._out([pointer(q)], width, tokens, pointer(x), width, threads)
+        kernels().attend_tokens(ctypes.byref(of), threads)
+        self._out(pointer(q), tokens, pointer(x), threads)
         pool.give(q, kv)
 
 
@@ -91,18 +140,16 @@ class FeedForward:
     """Two linear maps with GELU between, and what scales their output."""
 
     def __init__(self, weights: Weights, gain: np.ndarray) -> None:
-        self._wide = Product(
-            weights.stored("linear1.weight").T[None], weights["linear1.bias"], GELU
-        )
-        narrow = weights["linear2.weight"].T * gain
-        self._narrow = Product(narrow[None], weights["linear2.bias"] * gain, ADD)
+        self._wide = Linear(weights.stored("linear1.weight"), weights["linear1.bias"], GELU)
+        narrow = weights["linear2.weight"] * gain[:, None]
+        self._narrow = Linear(narrow, weights["linear2.bias"] * gain, ADD)
 
     def __call__(self, x: np.ndarray, y: np.ndarray, pool: Pool, threads: int) -> None:
         """x <- x + feed_forward(y)."""
-        (tokens, width), hidden = y.shape, self._wide.columns
-        h = pool.take(tokens * hidden)
-        self._wide([pointer(y)], width, tokens, pointer(h), hidden, threads)
-        self._narrow([pointer(h)], hidden, tokens, pointer(x), width, threads)
+        tokens = len(y)
+        h = pool.take(tokens * self._wide.width)
+        self._wide(pointer(y), tokens, pointer(h), threads)
+        self._narrow(pointer(h), tokens, pointer(x), threads)
         pool.give(h)
 
 

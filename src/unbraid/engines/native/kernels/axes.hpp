@@ -162,12 +162,12 @@ inline void score(const float* slices, const float* products, long keys, int dep
 }
 
 // Scores (keys, PANEL) to weights that do not add up to 1 yet; their sums.
-inline void soften_lanes(float* scores, long keys, float scale, const Vec* highest, Vec* sums) {
-    const Vec low0 = highest[0] * -scale, low1 = highest[1] * -scale;
+inline void soften_lanes(float* scores, long keys, const Vec* scale, const Vec* highest, Vec* sums) {
+    const Vec low0 = highest[0] * -scale[0], low1 = highest[1] * -scale[1];
     sums[0] = sums[1] = Vec{};
     for (long t = 0; t < keys; ++t, scores += PANEL) {
-        const Vec a = power_of_two(load(scores) * scale + low0);
-        const Vec b = power_of_two(load(scores + LANES) * scale + low1);
+        const Vec a = power_of_two(load(scores) * scale[0] + low0);
+        const Vec b = power_of_two(load(scores + LANES) * scale[1] + low1);
         store(scores, a), store(scores + LANES, b);
         sums[0] += a, sums[1] += b;
     }
@@ -175,67 +175,77 @@ inline void soften_lanes(float* scores, long keys, float scale, const Vec* highe
 
 constexpr float LOG2_E = 1.44269504f;
 
-struct TimeMemory {
-    float *qkv, *gates, *keys, *products, *values, *scores, *rest;
+// Keys and values of one head in slices, and room for scores (tokens, PANEL). So many panels hold
+// `count` tokens.
+struct HeadMemory {
+    float *keys, *products, *values, *scores;
+    long panels, count;
+    int depth;
+    bool paired;
 
-    static long tokens(const AxisAttention& of) { return ceil_div(of.panels * PANEL, SLICE) * SLICE; }
-    static long floats(const AxisAttention& of) {
-        const long deep = ceil_div(of.depth, VALUES) * VALUES;
-        return of.panels * (of.projected() + PANEL) + tokens(of) * (of.depth + 1 + deep + PANEL) +
-               of.project_floats() + 8 * 16;
+    static long tokens(long panels) { return ceil_div(panels * PANEL, SLICE) * SLICE; }
+    static long floats(long panels, int depth) {
+        const long deep = ceil_div(depth, VALUES) * VALUES;
+        return tokens(panels) * (depth + 1 + deep + PANEL) + 4 * 16;
     }
-    TimeMemory(const AxisAttention& of, float* memory) {
-        const long deep = ceil_div(of.depth, VALUES) * VALUES;
-        const auto take = [&](long count) {
+    HeadMemory(long panels, long count, int depth, bool paired, float* memory)
+        : panels(panels), count(count), depth(depth), paired(paired) {
+        const auto take = [&](long floats) {
             float* here = memory;
-            memory += ceil_div(count, 16) * 16;
+            memory += ceil_div(floats, 16) * 16;
             return here;
         };
-        qkv = take(of.panels * of.projected()), gates = take(of.panels * PANEL);
-        keys = take(tokens(of) * of.depth), products = take(tokens(of)), values = take(tokens(of) * deep);
-        scores = take(tokens(of) * PANEL), rest = memory;
+        keys = take(tokens(panels) * depth), products = take(tokens(panels));
+        values = take(tokens(panels) * ceil_div(depth, VALUES) * VALUES);
+        scores = take(tokens(panels) * PANEL);
+    }
+
+    // found (depth, PANEL) <- what a panel of queries finds, times `gates`; `scale` undoes that of the
+    // scores.
+    void look_up(const float* queries, const Vec* scale, const Vec* gates, float* found) const {
+        Vec highest[2], sums[2];
+        (paired ? score<true> : score<false>)(keys, products, count, depth, queries, scores, highest);
+        soften_lanes(scores, count, scale, highest, sums);
+        const Vec a = gates[0] / sums[0], b = gates[1] / sums[1];
+        for (int d = 0; d < depth; d += VALUES) {
+            Vec left[VALUES]{}, right[VALUES]{};
+            accumulate_slice<VALUES, false, VALUES>(values + d * panels * PANEL, scores, int(count), left,
+                                                    right);
+            for (int r = 0; r < VALUES && d + r < depth; ++r) {
+                store(found + (d + r) * PANEL, left[r] * a);
+                store(found + (d + r) * PANEL + LANES, right[r] * b);
+            }
+        }
     }
 };
 
 // One head of one band: queries and keys of all its frames.
-inline void attend_band(const AxisAttention& of, long band, int head, const TimeMemory& in) {
+inline void attend_band(const AxisAttention& of, long band, int head, float* memory) {
     const int depth = of.depth;
-    const long stride = of.projected(), tokens = of.panels * PANEL;
+    const long stride = of.projected();
+    const bool paired = of.qkv.paired();
+    float *qkv = memory, *gates = qkv + of.panels * stride, *rest = gates + of.panels * PANEL;
+    const HeadMemory in(of.panels, of.frames, depth, paired, rest + of.project_floats());
     const float* x = of.x + band * of.panels * of.panel_floats();
-    project(of, head, x, of.panel_floats(), of.panels, in.qkv, in.gates, in.rest);
+    project(of, head, x, of.panel_floats(), of.panels, qkv, gates, rest);
     Vec squares[2]{};
     for (long panel = 0; panel < of.panels; ++panel)
-        turn_in_time(in.qkv + panel * stride, of.turns + panel * depth * PANEL, depth, squares);
-    const bool paired = of.qkv.paired();
+        turn_in_time(qkv + panel * stride, of.turns + panel * depth * PANEL, depth, squares);
     const float gain = paired ? balance(squares[0], squares[1]) : 1.0f;
-    slice_keys(in.qkv + depth * PANEL, stride, of.panels, depth, gain, in.keys, in.products);
-    slice_values(in.qkv + 2L * depth * PANEL, stride, of.panels, depth, in.values);
-    const float scale = LOG2_E / std::sqrt(float(depth)) / gain;
+    slice_keys(qkv + depth * PANEL, stride, of.panels, depth, gain, in.keys, in.products);
+    slice_values(qkv + 2L * depth * PANEL, stride, of.panels, depth, in.values);
+    const Vec scale = all(LOG2_E / std::sqrt(float(depth)) / gain), scales[2] = {scale, scale};
     for (long panel = 0; panel < of.panels; ++panel) {
-        Vec highest[2], sums[2];
-        const float* queries = in.qkv + panel * stride;
-        (paired ? score<true> : score<false>)(in.keys, in.products, of.frames, depth, queries, in.scores,
-                                              highest);
-        soften_lanes(in.scores, of.frames, scale, highest, sums);
-        const float* gates = in.gates + panel * PANEL;
-        const Vec a = load(gates) / sums[0], b = load(gates + LANES) / sums[1];
-        float* out = of.found_at(band, panel, head);
-        for (int d = 0; d < depth; d += VALUES) {
-            Vec left[VALUES]{}, right[VALUES]{};
-            accumulate_slice<VALUES, false, VALUES>(in.values + d * tokens, in.scores, int(of.frames), left,
-                                                    right);
-            for (int r = 0; r < VALUES && d + r < depth; ++r) {
-                store(out + (d + r) * PANEL, left[r] * a);
-                store(out + (d + r) * PANEL + LANES, right[r] * b);
-            }
-        }
+        const Vec gate[2] = {load(gates + panel * PANEL), load(gates + panel * PANEL + LANES)};
+        in.look_up(qkv + panel * stride, scales, gate, of.found_at(band, panel, head));
     }
 }
 
 inline void attend_along_time(const AxisAttention& of, int threads) {
-    auto memory = scratches(threads, TimeMemory::floats(of));
+    auto memory = scratches(threads, of.panels * (of.projected() + PANEL) + of.project_floats() +
+                                         HeadMemory::floats(of.panels, of.depth));
     in_parallel(of.bands * of.heads, threads, [&](long number, int thread) {
-        attend_band(of, number / of.heads, int(number % of.heads), TimeMemory(of, memory[thread].get()));
+        attend_band(of, number / of.heads, int(number % of.heads), memory[thread].get());
     });
 }
 

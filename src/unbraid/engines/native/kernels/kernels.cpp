@@ -233,10 +233,9 @@ void unbraid_layer_norm(const float* x, long tokens, long width, const float* we
     layer_norm(x, tokens, width, weight, bias, eps, table, out, threads);
 }
 
-void unbraid_attend_tokens(const AttentionHead* first, int heads, long items, long q_item,
-                           long kv_item, long out_item, int threads) {
-    attend_tokens(*first, heads, items, q_item, kv_item, out_item, threads);
-}
+void unbraid_multiply_tokens(const TokenProduct* of, int threads) { multiply_tokens(*of, threads); }
+
+void unbraid_attend_tokens(const TokenAttention* of, int threads) { attend_tokens(*of, threads); }
 
 void unbraid_halve(const Filters* of, const Image* in, const Image* skip, const Image* next, int threads) {
     halve(*of, *in, *skip, *next, threads);

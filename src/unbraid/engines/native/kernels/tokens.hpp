@@ -1,10 +1,9 @@
-// What transformers do with tokens beside products: norms and attention. Tokens are rows (tokens,
-// width), one behind the other.
+// What transformers do with tokens that are rows (tokens, width), one behind the other: norms, and
+// products and attention, for which some tokens at a time go to lanes.
 #pragma once
 #include <cmath>
 
-#include "parallel.hpp"
-#include "product.hpp"
+#include "axes.hpp"
 
 constexpr long TOKEN_BLOCK = 64;
 
@@ -38,88 +37,144 @@ inline void layer_norm(const float* x, long tokens, long width, const float* wei
     });
 }
 
-// One head: `queries` rows of q look at `keys` rows of k and v, all `depth` wide.
-struct AttentionHead {
+// panel (width, PANEL) <- rows `stride` floats apart; zeros from the row `count` on.
+inline void rows_to_panel(const float* rows, long stride, long count, int width, float* panel) {
+    for (int half = 0; half < PANEL; half += LANES)
+        for (int c = 0; c < width; c += LANES) {
+            const int some = std::min(LANES, width - c);
+            Vec block[LANES];
+            for (int i = 0; i < LANES; ++i)
+                block[i] = half + i < count ? load_some(rows + (half + i) * stride + c, some) : Vec{};
+            transpose(block);
+            for (int i = 0; i < some; ++i) store(panel + (c + i) * PANEL + half, block[i]);
+        }
+}
+
+// Epilogue: the values of each token go to its row, after F as in product.hpp.
+template <class F>
+struct IntoRows {
+    float* to;
+    long stride, tokens;
+    template <int rows>
+    INLINE void take(int panel, int row, int count, const Vec* left, const Vec* right) const {
+        for (int half = 0; half < 2; ++half) {
+            const long token = long{PANEL} * panel + half * LANES;
+            const int some = int(std::min<long>(LANES, tokens - token));
+#pragma GCC unroll 4
+            for (int first = 0; first < rows; first += LANES) {
+                float* at = to + token * stride + row + first;
+                if (count == rows)  // a constant: no call for each row
+                    put<rows>(first, rows - first, (half ? right : left) + first, some, at);
+                else
+                    put<rows>(first, count - first, (half ? right : left) + first, some, at);
+            }
+        }
+    }
+
+  private:
+    template <int rows>
+    INLINE void put(int first, int count, const Vec* values, int some, float* at) const {
+        using Last = std::conditional_t<F::reads, F, Identity>;
+        Vec block[LANES]{};
+#pragma GCC unroll 16
+        for (int i = 0; i < LANES; ++i)
+            if (first + i < rows) block[i] = F::reads ? values[i] : F{}(values[i], Vec{});
+        transpose(block);
+        for (int i = 0; i < some; ++i, at += stride) Write<Last>::put(at, block[i], count);
+    }
+};
+
+// Rows of out <- what `then` makes of rows of x times weights: 0 nothing, 1 GELU, 2 added to out.
+struct TokenProduct {
+    Matrix weights;
+    float size;  // how large the weights are
+    int then;
+    const float* x;
+    float* out;
+    long tokens;
+
+    // So many panels that they stay in the second cache, and that all threads have some.
+    long together(int threads) const {
+        const long fit = (128L << 10) / (long{PANEL} * weights.depth);
+        return std::clamp(std::min(fit, ceil_div(tokens, 2L * PANEL * threads)), 1L, 8L);
+    }
+};
+
+inline void multiply_tokens(const TokenProduct& of, int threads) {
+    const int depth = of.weights.depth;
+    const long step = of.together(threads), size = long{PANEL} * depth;
+    auto memory = scratches(threads, step * (size + 2 * PANEL) + long{SLICE} * depth);
+    in_parallel(ceil_div(of.tokens, step * PANEL), threads, [&](long piece, int thread) {
+        const long first = piece * step * PANEL, tokens = std::min(step * PANEL, of.tokens - first);
+        const int panels = int(ceil_div(tokens, PANEL));
+        float *x = memory[thread].get(), *lanes = x + step * size, *slice = lanes + step * 2 * PANEL;
+        for (int i = 0; i < panels; ++i) {
+            rows_to_panel(of.x + (first + i * PANEL) * depth, depth, tokens - i * PANEL, depth, x + i * size);
+            enter_balanced(x + i * size, depth, of.size, lanes + i * 2 * PANEL);
+        }
+        const long width = of.weights.rows;
+        float* out = of.out + first * width;
+        const Panels in{x, size, lanes, panels};
+        if (of.then == 0) multiply(of.weights, in, slice, IntoRows<Identity>{out, width, tokens});
+        if (of.then == 1) multiply(of.weights, in, slice, IntoRows<Gelu>{out, width, tokens});
+        if (of.then == 2) multiply(of.weights, in, slice, IntoRows<Adding>{out, width, tokens});
+    });
+}
+
+// Heads side by side in each row: `queries` rows of q look at `keys` rows of k and v; each head is
+// `depth` wide. `paired`: scores are multiplied in pairs.
+struct TokenAttention {
     const float *q, *k, *v;
     float* out;
     long q_stride, kv_stride, out_stride, queries, keys;
-    int depth;
+    int heads, depth, paired;
+
+    long key_panels() const { return ceil_div(keys, PANEL); }
+    long floats() const { return key_panels() * PANEL * depth + HeadMemory::floats(key_panels(), depth); }
 };
 
-// Floats that a thread needs for heads of this size, and rows of scores at a time: as many as stay in
-// the second cache.
-inline long scores_width(long keys) { return ceil_div(keys, PANEL) * PANEL; }
-inline long scores_rows(long keys) {
-    return std::clamp((96L << 10) / scores_width(keys) / ROWS, 1L, 8L) * ROWS;
-}
-inline long head_floats(long keys, int depth) {
-    return scores_width(keys) * depth + ceil_div(depth, PANEL) * PANEL * keys +
-           scores_rows(keys) * scores_width(keys);
-}
-
-// Scores to weights that do not add up to 1 yet; their sum.
-inline float soften(float* row, long keys, long width) {
-    for (long t = keys; t < width; ++t) row[t] = -1e30f;
-    Vec highest = all(-1e30f), total{};
-    for (long t = 0; t < width; t += LANES) highest = larger(highest, load(row + t));
-    float most = highest[0];
-    for (int lane = 1; lane < LANES; ++lane) most = std::max(most, highest[lane]);
-    for (long t = 0; t < width; t += LANES) {
-        const Vec weight = exponential(load(row + t) - most);
-        store(row + t, weight);
-        total += weight;
-    }
-    return sum(total);  // padding counts as exp(-87), 1e-38: nothing
-}
-
-// out <- softmax(q k^T) v, with q already divided by sqrt(depth).
-inline void attend_head(const AttentionHead& of, float* memory) {
-    const long width = scores_width(of.keys), block = scores_rows(of.keys);
-    const int panels = int(width / PANEL), deep = int(ceil_div(of.depth, PANEL));
-    float *keys = memory, *values = keys + width * of.depth;
-    float* scores = values + long(deep) * PANEL * of.keys;
-    for (long t = 0; t < width; ++t)
-        for (int d = 0; d < of.depth; ++d)
-            keys[(t / PANEL * of.depth + d) * PANEL + t % PANEL] =
-                t < of.keys ? of.k[t * of.kv_stride + d] : 0.0f;
-    for (int panel = 0; panel < deep; ++panel)
-        for (long t = 0; t < of.keys; ++t)
-            for (int lane = 0; lane < PANEL; ++lane) {
-                const int d = panel * PANEL + lane;
-                values[(panel * of.keys + t) * PANEL + lane] =
-                    d < of.depth ? of.v[t * of.kv_stride + d] : 0.0f;
-            }
-    for (long first = 0; first < of.queries; first += block) {
-        const long count = std::min(block, of.queries - first);
-        product(Rows(of.q + first * of.q_stride, of.depth, of.q_stride), 0, count, keys, nullptr,
-                panels, Write<Identity>{scores, width, int(width)});
-        float* out = of.out + first * of.out_stride;
-        float shares[8 * ROWS];
-        for (long i = 0; i < count; ++i) shares[i] = 1 / soften(scores + i * width, of.keys, width);
-        product(Rows(scores, int(of.keys), width), 0, count, values, nullptr, deep,
-                Write<Identity>{out, of.out_stride, of.depth});
-        for (long i = 0; i < count; ++i)
-            for (int d = 0; d < of.depth; ++d) out[i * of.out_stride + d] *= shares[i];
+// One head: out <- softmax(q k^T / sqrt(depth)) v of some queries.
+inline void attend_head(const TokenAttention& of, int head, long first, long end, float* memory) {
+    const int depth = of.depth;
+    const long panels = of.key_panels(), size = long{PANEL} * depth, lane = long{head} * depth;
+    float* rows = memory;  // keys, then values, then queries
+    const HeadMemory in(panels, of.keys, depth, of.paired, rows + panels * size);
+    const auto enter = [&](const float* from) {
+        for (long t = 0; t < of.keys; t += PANEL)
+            rows_to_panel(from + t * of.kv_stride + lane, of.kv_stride, of.keys - t, depth, rows + t * depth);
+    };
+    enter(of.k);
+    Vec squares{};
+    for (long i = 0; i < panels * size; i += LANES) squares += load(rows + i) * load(rows + i);
+    const float key_size = std::sqrt(sum(squares) / (of.keys * depth));
+    slice_keys(rows, size, panels, depth, 1.0f, in.keys, in.products);
+    enter(of.v);
+    slice_values(rows, size, panels, depth, in.values);
+    const Vec scale = all(LOG2_E / std::sqrt(float(depth))), open[2] = {all(1.0f), all(1.0f)};
+    for (long t = first; t < end; t += PANEL) {
+        alignas(64) float lanes[2 * PANEL];
+        rows_to_panel(of.q + t * of.q_stride + lane, of.q_stride, end - t, depth, rows);
+        enter_balanced(rows, depth, std::max(key_size, 1e-15f), lanes);
+        const Vec scales[2] = {scale * load(lanes + PANEL), scale * load(lanes + PANEL + LANES)};
+        in.look_up(rows, scales, open, rows);
+        const IntoRows<Identity> out{of.out + t * of.out_stride + lane, of.out_stride, end - t};
+        for (int d = 0; d < depth; d += LANES) {
+            Vec left[LANES]{}, right[LANES]{};
+            for (int i = 0; i < std::min(LANES, depth - d); ++i)
+                left[i] = load(rows + (d + i) * PANEL), right[i] = load(rows + (d + i) * PANEL + LANES);
+            out.take<LANES>(0, d, std::min(LANES, depth - d), left, right);
+        }
     }
 }
 
-// All heads, which lie side by side in each row, of several `items`. So many queries go together that
-// all threads have something to do.
-inline void attend_tokens(const AttentionHead& first, int heads, long items, long q_item, long kv_item,
-                          long out_item, int threads) {
-    const long parts = std::clamp(ceil_div(4L * threads, heads * items), 1L,
-                                  ceil_div(first.queries, 8L * ROWS));
-    const long share = ceil_div(first.queries, parts);
-    auto memory = scratches(threads, head_floats(first.keys, first.depth));
-    in_parallel(items * heads * parts, threads, [&](long number, int thread) {
-        const long part = number % parts, head = number / parts % heads, item = number / parts / heads;
-        const long begin = part * share, lane = head * first.depth;
-        AttentionHead of = first;
-        of.q += item * q_item + begin * of.q_stride + lane;
-        of.k += item * kv_item + lane;
-        of.v += item * kv_item + lane;
-        of.out += item * out_item + begin * of.out_stride + lane;
-        of.queries = std::min(share, first.queries - begin);
-        if (of.queries > 0) attend_head(of, memory[thread].get());
+// So many queries go together that all threads have something to do.
+inline void attend_tokens(const TokenAttention& of, int threads) {
+    const long most = ceil_div(of.queries, 4L * PANEL);
+    const long parts = std::clamp(ceil_div(4L * threads, of.heads), 1L, most);
+    const long share = ceil_div(of.queries, parts * PANEL) * PANEL;
+    auto memory = scratches(threads, of.floats());
+    in_parallel(of.heads * parts, threads, [&](long number, int thread) {
+        const long first = number % parts * share, end = std::min(of.queries, first + share);
+        if (first < end) attend_head(of, int(number / parts), first, end, memory[thread].get());
     });
 }
