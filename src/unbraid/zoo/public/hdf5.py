@@ -15,15 +15,16 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from unbraid.errors import CheckpointError
+from unbraid.zoo.public.refusing import refusing
 from unbraid.zoo.stored import KINDS, StoredTensor
 
+_KIND = "HDF5 file"
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 """The first bytes of such a file."""
 
@@ -44,22 +45,8 @@ def read_hdf5(path: Path) -> dict[str, StoredTensor]:
     Raises:
         CheckpointError: if the file is damaged, or of a newer form.
     """
-    with refusing(path):
+    with refusing(path, _KIND):
         return _File(path).arrays()
-
-
-@contextmanager
-def refusing(path: Path) -> Iterator[None]:
-    """Name the file in every error."""
-    try:
-        yield
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: refused: {error}") from error
-    except (OSError, ValueError, LookupError, struct.error, OverflowError) as error:
-        raise CheckpointError(
-            f"{path}: not a readable HDF5 file ({error!s:.200}); it may be cut short or altered, "
-            "get it again"
-        ) from error
 
 
 class _File:
@@ -192,7 +179,7 @@ def _shape(content: memoryview) -> tuple[int, ...] | None:
 
 
 def _read(path: Path, kind: str, start: int, size: int, shape: tuple[int, ...]) -> np.ndarray:
-    with refusing(path):
+    with refusing(path, _KIND):
         content = np.asarray(np.memmap(path, np.uint8, "r", offset=start, shape=(size,)))
         result: np.ndarray = content.view(np.dtype(KINDS[kind]).newbyteorder("<")).reshape(shape)
         return result

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,8 +18,10 @@ import numpy as np
 
 from unbraid.errors import CheckpointError
 from unbraid.zoo.public.protobuf import Buffer, Reader, signed
+from unbraid.zoo.public.refusing import refusing
 from unbraid.zoo.stored import KINDS, StoredTensor
 
+_KIND = "ONNX file"
 ONNX_SUFFIX = ".onnx"
 """Suffix of graphs; the format has no signature to recognize it by."""
 
@@ -75,7 +76,7 @@ def is_exported(path: Path) -> bool:
     """
     if path.suffix != ONNX_SUFFIX or not path.is_file():
         return False
-    with refusing(path):
+    with refusing(path, _KIND):
         _, entries = _model(path)
         return any(_text(_one(Reader(entry), 1)) == OUR_METADATA for entry in entries)
 
@@ -86,23 +87,9 @@ def read_graph(path: Path) -> Graph:
     Raises:
         CheckpointError: if the file is damaged, not ONNX, or keeps weights in another file.
     """
-    with refusing(path):
+    with refusing(path, _KIND):
         content, _ = _model(path)
         return _graph(path, content)
-
-
-@contextmanager
-def refusing(path: Path) -> Iterator[None]:
-    """Name the file in every error."""
-    try:
-        yield
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: refused: {error}") from error
-    except (OSError, ValueError, LookupError, struct.error, OverflowError) as error:
-        raise CheckpointError(
-            f"{path}: not a readable ONNX file ({error!s:.200}); it may be cut short or altered, "
-            "get it again"
-        ) from error
 
 
 def _model(path: Path) -> tuple[Reader, list[Buffer]]:
@@ -236,7 +223,7 @@ def _weight(path: Path, reader: Reader) -> dict[str, StoredTensor]:
 
 
 def _read(path: Path, kind: str, start: int, shape: list[int]) -> np.ndarray:
-    with refusing(path):
+    with refusing(path, _KIND):
         if not math.prod(shape):
             return np.zeros(shape, KINDS[kind])
         size = math.prod(shape) * np.dtype(KINDS[kind]).itemsize

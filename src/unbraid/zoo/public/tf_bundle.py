@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,8 +25,10 @@ import numpy as np
 from unbraid.errors import CheckpointError
 from unbraid.zoo.public.crc32c import masked_crc32c
 from unbraid.zoo.public.protobuf import Buffer, Reader
+from unbraid.zoo.public.refusing import refusing
 from unbraid.zoo.stored import KINDS, StoredTensor
 
+_KIND = "TensorFlow checkpoint"
 INDEX_SUFFIX = ".index"
 _MOST_INDEX_BYTES = 16 << 20
 _MOST_TENSORS, _MOST_SHARDS, _MOST_DIMENSIONS = 100_000, 1024, 8
@@ -46,7 +47,7 @@ def read_bundle(index: Path) -> dict[str, StoredTensor]:
         CheckpointError: if the file is not an index, damaged, or unlike any bundle of weights. A
             tensor's `read` raises it if the checksum of its bytes is wrong.
     """
-    with _refusing(index):
+    with refusing(index, _KIND):
         entries = _entries(_read_index(index))
         header = next(entries, None)
         if header is None or header[0] != b"":
@@ -58,20 +59,6 @@ def read_bundle(index: Path) -> dict[str, StoredTensor]:
                 raise CheckpointError(f"more than {_MOST_TENSORS} tensors")
             tensors[key.decode("utf-8")] = _tensor(_place(value), shards)
         return tensors
-
-
-@contextmanager
-def _refusing(path: Path) -> Iterator[None]:
-    """Name the file in every error."""
-    try:
-        yield
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: refused: {error}") from error
-    except (OSError, ValueError, LookupError, struct.error, OverflowError) as error:
-        raise CheckpointError(
-            f"{path}: not a readable TensorFlow checkpoint ({error!s:.200}); it may be cut short "
-            "or altered, get it again"
-        ) from error
 
 
 def _read_index(path: Path) -> bytes:
@@ -173,7 +160,7 @@ def _shape(content: Buffer) -> tuple[int, ...]:
 
 def data_files(index: Path) -> list[Path]:
     """The files with the values of the bundle with this index."""
-    with _refusing(index):
+    with refusing(index, _KIND):
         _, header = next(_entries(_read_index(index)))
         return [path for path, _ in _shards(index, header)]
 
@@ -202,7 +189,7 @@ def _tensor(place: _Place, shards: list[tuple[Path, int]]) -> StoredTensor:
 
 
 def _read(path: Path, place: _Place) -> np.ndarray:
-    with _refusing(path):
+    with refusing(path, _KIND):
         if place.size == 0:
             return np.zeros(place.shape, KINDS[place.kind])
         content = np.asarray(

@@ -6,8 +6,8 @@ import struct
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 
 from unbraid.errors import CheckpointError
 from unbraid.zoo.public.pickles import Maker, PlainDict
+from unbraid.zoo.public.refusing import refusing as refusing_files
 from unbraid.zoo.stored import KINDS, StoredTensor, values_of
 
 STORAGES: dict[str, str] = {
@@ -39,18 +40,9 @@ _FILE_ERRORS = (
 )  # fmt: skip
 
 
-@contextmanager
-def refusing(path: Path) -> Iterator[None]:
-    """Name the file in errors, and turn errors of damaged files into ours."""
-    try:
-        yield
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: refused: {error}") from error
-    except _FILE_ERRORS as error:
-        raise CheckpointError(
-            f"{path}: not a readable torch file ({error!s:.200}); it may be cut short or altered, "
-            "get it again"
-        ) from error
+def refusing(path: Path) -> AbstractContextManager[None]:
+    """`refusing` of all readers, for what torch's files may raise."""
+    return refusing_files(path, "torch file", _FILE_ERRORS)
 
 
 @dataclass(frozen=True)
