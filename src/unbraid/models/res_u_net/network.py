@@ -161,7 +161,7 @@ class ResUNet(System):
         magnitudes: Float[Tensor, "b c f n"],
     ) -> Complex[Tensor, "b s c f n"]:
         """Maps to spectrograms of the stems."""
-        mask, cosine, sine, more = maps
+        mask, cosine, sine, more = maps.to(magnitudes.dtype)  # complex numbers have no bfloat16
         magnitude = (magnitudes[:, None] * mask.sigmoid() + more).relu()
         cosine, sine = cosine.tanh(), sine.tanh()
         length = (cosine.square() + sine.square()).clamp(min=_EPSILON**2).sqrt()
