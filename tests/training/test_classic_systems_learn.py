@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from training.tones import STEMS, a_batch
+from training.tones import STEMS, a_batch, bf16_error
 from unbraid.models.registry import build_model
 from unbraid.training.config import LossRecipe
 from unbraid.training.domain_losses import training_losses
@@ -74,3 +74,12 @@ def test_conditions_of_lasaft_differ_by_stem_in_training():
     model(a_batch()[:1].sum(1))  # one song is enough
     (gamma,) = seen
     assert len(gamma) == len(STEMS) and not torch.allclose(gamma[0], gamma[1], atol=1e-3)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_bf16_changes_estimates_little(name):
+    torch.manual_seed(0)
+    model = build_model(
+        read_recipe(f"systems/{name}").model.architecture, {"stems": STEMS, **TINY[name]}
+    )
+    assert bf16_error(model) < 0.1

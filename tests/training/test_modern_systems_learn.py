@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from training.tones import STEMS, a_batch
+from training.tones import STEMS, a_batch, bf16_error
 from unbraid.models.registry import build_model
 from unbraid.training.recipes import read_recipe
 from unbraid.zoo.checkpoint import save_checkpoint
@@ -73,3 +73,10 @@ def test_a_recipe_of_its_own_ships(architecture):
     recipe = read_recipe(RECIPES[architecture])
     assert recipe.model.architecture == architecture
     assert recipe.description
+
+
+@pytest.mark.parametrize("architecture", TINY)
+def test_bf16_changes_estimates_little(architecture):
+    torch.manual_seed(0)
+    model = build_model(architecture, {"stems": STEMS, **TINY[architecture]})
+    assert bf16_error(model) < 0.1
