@@ -113,8 +113,8 @@ def add_separation_options(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--segment", metavar="S", type=float, help="seconds per pass (the model's own)")
     add("--overlap", metavar="F", type=float, default=0.25, help="of segments (%(default)s)")
-    windows = "how segments mix: triangles, or flat with short fades, as MSST (%(default)s)"
-    add("--windows", choices=("triangle", "flat"), default="triangle", help=windows)
+    windows = "how segments mix: triangles; as MSST: flat, and even for HT Demucs (%(default)s)"
+    add("--windows", choices=("triangle", "flat", "even"), default="triangle", help=windows)
     add("--shifts", metavar="N", type=int, default=0, help="average N shifted runs (%(default)s)")
     add("--seed", metavar="N", type=int, default=0, help="for shifts and dither (%(default)s)")
     devices = "auto|cpu|cuda[:N]|mps"

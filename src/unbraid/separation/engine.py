@@ -159,7 +159,7 @@ def _passes(
         spans = [extend(plan.seen(segment), valid[seen]) for segment in batch]
         # Always a copy: a model may write to its input.
         mixture = np.concatenate([reader.read(*span) for span in spans])
-        if seen // 2 < batch[0].length < seen:
+        if plan.settings.windows == "flat" and seen // 2 < batch[0].length < seen:
             fill_mirrored(mixture, batch[0].length)
         finished = plan.samples if next_start is None else next_start
         reader.forget(finished - reach)
@@ -175,7 +175,7 @@ def _valid_lengths(model: SeparationModel, plan: Pass) -> dict[int, int]:
     """For each length that the model is to see, the length that it wants to see."""
     valid = {}
     for length in sorted({plan.seen(segment).length for segment in plan.segments()}, reverse=True):
-        if plan.settings.windows == "flat":
+        if plan.settings.windows != "triangle":
             valid[length] = length  # it extends what it gets by itself
             continue
         valid[length] = model.valid_samples(length)

@@ -81,8 +81,8 @@ class SegmentWeights:
 
 
 class FlatWeights:
-    """As `SegmentWeights`, for windows that are flat and fade over a tenth of a segment at either
-    end; the first one does not fade in, and those that reach the end do not fade out.
+    """As `SegmentWeights`, for windows that are flat and fade briefly at either end; the first one
+    does not fade in, and those that reach the end do not fade out.
 
     These are the windows of Music-Source-Separation-Training's inference. Segments that lie alone
     on the zero of their fade are silent there.
@@ -90,12 +90,12 @@ class FlatWeights:
     Args:
         length, stride: of the segments, in samples.
         samples: of the song.
+        fade: samples of each fade; 0 for the plain mean of the segments that cover a sample.
     """
 
-    def __init__(self, length: int, stride: int, samples: int) -> None:
+    def __init__(self, length: int, stride: int, samples: int, fade: int) -> None:
         self._length, self._stride, self._samples = length, stride, samples
         self._count = -(-samples // stride)
-        fade = length // 10
         self._fade_in = np.ones(length)
         self._fade_in[:fade] = np.linspace(0, 1, fade)
         self._fade_out = np.ones(length)

@@ -43,15 +43,16 @@ class Pass:
         return merge_lanes(self.starts, self.samples, self.length, self.stride)
 
     def seen(self, segment: Segment) -> Segment:
-        """What the model is to see of a segment: with flat windows always a whole one."""
-        if self.settings.windows == "flat":
+        """What the model is to see of a segment: a whole one, unless windows are triangles."""
+        if self.settings.windows != "triangle":
             return segment._replace(stop=segment.start + self.length)
         return segment
 
     def weights(self) -> SegmentWeights | FlatWeights:
         """How much each segment counts at each of its samples."""
-        if self.settings.windows == "flat":
-            return FlatWeights(self.length, self.stride, self.samples)
+        if self.settings.windows != "triangle":
+            fade = self.length // 10 if self.settings.windows == "flat" else 0
+            return FlatWeights(self.length, self.stride, self.samples, fade)
         power = self.settings.transition_power
         return SegmentWeights(self.length, self.stride, power, self.longest_lane)
 

@@ -12,7 +12,7 @@ LONGEST_SEGMENT_S = 3600.0
 """No machine takes more in one pass; `split=False` puts a whole song through, however long."""
 
 
-WINDOWS = ("triangle", "flat")
+WINDOWS = ("triangle", "flat", "even")
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,10 @@ class SeparationSettings:
             drawing (all shifts of the first member first). With `shifts=0` their number is the
             number of shifts.
         windows: how segments are mixed where they overlap: "triangle" fades each into the next over
-            all of it, as Demucs does; "flat" fades over a tenth of a segment, mirrors the song at
-            both ends and needs no shifts, as Music-Source-Separation-Training does, whose models
-            are scored so.
+            all of it, as Demucs does; "flat" fades over a tenth of a segment and mirrors the song
+            at both ends; "even" takes the plain mean. The last two are what
+            Music-Source-Separation-Training does, and scores its models with: "even" for HT
+            Demucs, "flat" for all others. Neither has shifts.
         batch_size: segments in one forward pass; more is faster on a GPU and takes more memory.
 
     Raises:
@@ -72,9 +73,13 @@ class SeparationSettings:
         if self.batch_size < 1:
             raise SettingsError(f"batch_size is 1 or more, got {self.batch_size}")
         if self.windows not in WINDOWS:
-            raise SettingsError(f"windows are {' or '.join(WINDOWS)}, got {self.windows!r}")
-        if self.windows == "flat" and (self.shifts or self.shift_offsets):
-            raise SettingsError("flat windows go without shifts; leave them out, or windows")
+            raise SettingsError(
+                f"windows are {', '.join(WINDOWS[:-1])} or {WINDOWS[-1]}, got {self.windows!r}"
+            )
+        if self.windows != "triangle" and (self.shifts or self.shift_offsets):
+            raise SettingsError(
+                f"{self.windows} windows go without shifts; leave them out, or windows"
+            )
         if self.shift_offsets is not None:
             object.__setattr__(self, "shift_offsets", tuple(self.shift_offsets))
             if any(offset < 0 for offset in self.shift_offsets):
