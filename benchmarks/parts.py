@@ -148,8 +148,9 @@ def measure(model: HybridDemucs, seconds: float, threads: int) -> dict[str, floa
                 layers[index] = timed(layer, _label(group, index))
     native._meeting = timed(native._meeting, "meeting")
     native._parting = timed(native._parting, "parting")
-    native._spectrum = timed(native._spectrum, "STFT")
-    native._waves = timed(native._waves, "inverse STFT")
+    spectra = native._spectra
+    spectra.enter = timed(spectra.enter, "STFT")
+    spectra.leave = timed(spectra.leave, "inverse STFT")
     mixture = 0.1 * np.random.default_rng(0).standard_normal((1, 2, int(seconds * RATE)))
     song = mixture.astype(np.float32)
     native(song)  # touches its memory for the first time

@@ -6,13 +6,27 @@ Run as a script it is the command line in a process that cannot import torch.
 from __future__ import annotations
 
 import sys
-from types import SimpleNamespace
 
 import numpy as np
+import pytest
+
+from unbraid.engines.native import model
 
 
 class Shares:
     """Each stem is its share of the mixture."""
+
+    @staticmethod
+    def fits(config):
+        return True
+
+    @staticmethod
+    def memory_bytes(config, samples):
+        return 1_000_000 + 100 * samples
+
+    @staticmethod
+    def valid_samples(config, samples):
+        return samples
 
     def __init__(self, config, state, threads):
         self.config, self.threads = config, threads
@@ -25,25 +39,26 @@ class Shares:
         return np.repeat(mixture[:, None] / np.float32(stems), stems, axis=1)
 
 
-def kernels(why_not: str | None = None, fit: bool = True) -> SimpleNamespace:
-    """What `unbraid.engines.native.hybrid` offers."""
-    return SimpleNamespace(
-        find=lambda: why_not,
-        fits=lambda config: fit,
-        memory_bytes=lambda config, samples: 1_000_000 + 100 * samples,
-        valid_samples=lambda config, samples: samples,
-        NativeHybridDemucs=Shares,
-    )
+def put_in(monkeypatch: pytest.MonkeyPatch, why_not: str | None = None, fit: bool = True) -> None:
+    """Let the native engine run these kernels.
+
+    Args:
+        why_not: why there are none, as `find` says it.
+        fit: whether they run a model of theirs.
+    """
+    monkeypatch.setattr(model, "find", lambda: why_not)
+    monkeypatch.setattr(model, "_network", lambda name: Shares)
+    monkeypatch.setattr(Shares, "fits", lambda config: fit)
 
 
 def main_without_torch() -> int:
     """The command line; an `import torch` is an error."""
     sys.modules["torch"] = None  # type: ignore[assignment]
     from unbraid.cli.main import main
-    from unbraid.engines.native import model
 
-    model._kernels = kernels  # type: ignore[assignment]
-    code = main()
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        put_in(monkeypatch)
+        code = main()
     assert sys.modules["torch"] is None
     return code
 

@@ -14,12 +14,11 @@ import torch
 import unbraid
 from small_composites import two_rate
 from small_songs import noise, write_song
-from stand_in_kernels import kernels
+from stand_in_kernels import put_in
 from unbraid.costs.model_cost import measure_cost
 from unbraid.engines.choose import why_torch
 from unbraid.engines.load import load_to_run, missing_kernels
 from unbraid.engines.native import library
-from unbraid.engines.native import model as native_model
 from unbraid.engines.native.model import NativeModel
 from unbraid.engines.prepare import prepare_model
 from unbraid.engines.torch.run import TorchModel
@@ -40,7 +39,7 @@ SMALL = {"stems": ("voice", "rest"), "width": 8, "segment_s": 1.0}
 @pytest.fixture(autouse=True)
 def _kernels(monkeypatch):
     monkeypatch.delenv("UNBRAID_RUNTIME", raising=False)
-    monkeypatch.setattr(native_model, "_kernels", kernels)
+    put_in(monkeypatch)
 
 
 @pytest.fixture(params=[None, torch.float16])
@@ -62,7 +61,7 @@ def test_on_the_cpu_in_float32_the_kernels_run_what_fits(file, monkeypatch):
     assert isinstance(load_to_run(file, "cpu", "fp32"), NativeModel)
     assert isinstance(torch_module(load_to_run(file, "cpu", "bf16")), HybridDemucs)
     assert isinstance(unbraid.load_model(file), HybridDemucs)
-    monkeypatch.setattr(native_model, "_kernels", lambda: kernels(fit=False))
+    put_in(monkeypatch, fit=False)
     assert isinstance(torch_module(load_to_run(file)), HybridDemucs)
 
 
@@ -85,17 +84,15 @@ def test_why_torch_runs_a_model_is_told(monkeypatch):
     assert why_torch("cpu") is None
     assert why_torch("cuda") == "the device is cuda"
     assert why_torch("cpu", "bf16") == "the precision is bf16"
-    monkeypatch.setattr(native_model, "_kernels", lambda: kernels("no AVX2"))
+    put_in(monkeypatch, why_not="no AVX2")
     assert why_torch("cpu") == "no AVX2"
-    monkeypatch.setattr(native_model, "_kernels", lambda: None)
-    assert "no kernels" in why_torch("cpu")
 
 
 def test_a_network_on_numpy_says_whether_the_kernels_do_its_products(tmp_path, monkeypatch):
     path = tmp_path / "unet.safetensors"
     save_checkpoint(path, MaskUNet(MaskUNetConfig(frames=16, bins=8, width=2, depth=2)))
     assert load_to_run(path).engine == "numpy with native kernels"
-    monkeypatch.setattr(native_model, "_kernels", lambda: kernels("no compiler"))
+    put_in(monkeypatch, why_not="no compiler")
     assert load_to_run(path).engine == "numpy alone, as no compiler"
 
 
@@ -105,7 +102,7 @@ def test_kernels_are_missed_only_where_they_would_help(file, tmp_path, monkeypat
     save_checkpoint(other, SpectrogramDemucs(SpectrogramDemucsConfig(**SMALL)))
     monkeypatch.setattr(library, "could_run", lambda: True)
     assert missing_kernels(file, "cpu", "auto") is None  # they are there
-    monkeypatch.setattr(native_model, "_kernels", lambda: kernels("none built"))
+    put_in(monkeypatch, why_not="none built")
     assert missing_kernels(file, "cpu", "auto") == "none built"
     assert missing_kernels(unet, "cpu", "fp32") == "none built"
     assert missing_kernels(other, "cpu", "auto") is None  # torch runs it in any case
@@ -120,7 +117,7 @@ def test_torch_says_that_the_kernels_do_not_run_a_model_also_where_there_are_non
 ):
     path = tmp_path / "other.safetensors"
     save_checkpoint(path, SpectrogramDemucs(SpectrogramDemucsConfig(**SMALL)))
-    monkeypatch.setattr(native_model, "_kernels", lambda: kernels("none built"))
+    put_in(monkeypatch, why_not="none built")
     assert load_to_run(path).engine == "torch, as the native kernels do not run this model"
     assert load_to_run(path, "cpu", "bf16").engine == "torch, as the precision is bf16"
 
@@ -258,5 +255,5 @@ def test_arrays_of_a_public_file_are_the_weights_of_its_model(tmp_path):
 def test_what_runs_a_model_is_said_in_words(file, monkeypatch):
     assert unbraid.Separator(file, "cpu").engine == "native kernels"
     assert "the precision is bf16" in unbraid.Separator(file, "cpu", precision="bf16").engine
-    monkeypatch.setattr(native_model, "_kernels", lambda: kernels(fit=False))
+    put_in(monkeypatch, fit=False)
     assert "do not run this model" in unbraid.Separator(file, "cpu").engine

@@ -12,12 +12,12 @@ import torch
 
 from small_composites import two_rate
 from unbraid.engines.native import build, library
-from unbraid.engines.native import hybrid as native
+from unbraid.engines.native.hybrid import NativeHybridDemucs
 from unbraid.engines.native.sheets import Pool
 from unbraid.models.compose.two_rate import TwoRate
 from unbraid.models.hybrid_demucs.network import HybridDemucs, HybridDemucsConfig
 
-pytestmark = pytest.mark.skipif(native.find() is not None, reason=str(native.find()))
+pytestmark = pytest.mark.skipif(library.find() is not None, reason=str(library.find()))
 
 SMALL: dict[str, Any] = {"width": 8}
 CONFIGS = {
@@ -90,13 +90,13 @@ def deviation_db(found: np.ndarray, wanted: np.ndarray) -> float:
 def both(model: HybridDemucs, song: np.ndarray, threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
     with torch.no_grad():
         wanted = model(torch.from_numpy(song)).numpy()
-    return native.NativeHybridDemucs(model.config, weights_of(model), threads)(song), wanted
+    return NativeHybridDemucs(model.config, weights_of(model), threads)(song), wanted
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_kernels_give_what_the_forward_gives(name: str) -> None:
     model = make_model(**CONFIGS[name])
-    assert native.fits(model.config)
+    assert NativeHybridDemucs.fits(model.config)
     found, wanted = both(model, make_song(20_000, model.config.audio_channels))
     assert found.shape == wanted.shape
     assert deviation_db(found, wanted) < -110
@@ -129,7 +129,7 @@ def test_a_long_song_goes_through_the_lstm_in_spans() -> None:
 
 def test_songs_of_a_batch_do_not_meet() -> None:
     model = make_model()
-    run = native.NativeHybridDemucs(model.config, weights_of(model), 1)
+    run = NativeHybridDemucs(model.config, weights_of(model), 1)
     songs = make_song(20_000, batch=3)
     together = run(songs)
     for number in range(3):
@@ -139,15 +139,15 @@ def test_songs_of_a_batch_do_not_meet() -> None:
 def test_the_number_of_threads_does_not_change_a_bit() -> None:
     model = make_model()
     song = make_song(60_000)
-    alone = native.NativeHybridDemucs(model.config, weights_of(model), 1)(song)
+    alone = NativeHybridDemucs(model.config, weights_of(model), 1)(song)
     for threads in (2, 3, 7):
-        other = native.NativeHybridDemucs(model.config, weights_of(model), threads)(song)
+        other = NativeHybridDemucs(model.config, weights_of(model), threads)(song)
         assert np.array_equal(alone, other)
 
 
 def test_what_was_separated_before_does_not_matter() -> None:
     model = make_model()
-    run = native.NativeHybridDemucs(model.config, weights_of(model), 2)
+    run = NativeHybridDemucs(model.config, weights_of(model), 2)
     song = make_song(30_000)
     first = run(song)
     run(np.full((1, 2, 90_000), np.nan, np.float32))
@@ -166,8 +166,8 @@ def test_weights_may_be_half_as_precise(width: int) -> None:
     half = {name: array.astype(np.float16) for name, array in weights_of(model).items()}
     song = make_song(20_000)
     assert np.array_equal(
-        native.NativeHybridDemucs(model.config, half, 1)(song),
-        native.NativeHybridDemucs(model.config, weights_of(model), 1)(song),
+        NativeHybridDemucs(model.config, half, 1)(song),
+        NativeHybridDemucs(model.config, weights_of(model), 1)(song),
     )
 
 
@@ -175,7 +175,7 @@ def test_weights_may_be_half_as_precise(width: int) -> None:
 def test_two_models_at_two_rates_give_what_the_forward_gives() -> None:
     model = two_rate(width=8, low_width=24, norm_from=1)
     parts = {
-        name: native.NativeHybridDemucs(part.config, weights_of(part), 2)
+        name: NativeHybridDemucs(part.config, weights_of(part), 2)
         for name, part in model.members.items()
     }
     run = TwoRate(model.config, parts)
@@ -192,11 +192,11 @@ def test_two_models_at_two_rates_give_what_the_forward_gives() -> None:
 )
 def test_memory_is_what_was_said(samples: int, settings: dict[str, Any]) -> None:
     model = make_model(**settings)
-    run = native.NativeHybridDemucs(model.config, weights_of(model), 2)
+    run = NativeHybridDemucs(model.config, weights_of(model), 2)
     run(make_song(samples))
     pool: Pool = run._pool
     assert pool.missed == 0
-    assert 4 * pool.floats <= native.memory_bytes(model.config, samples)
+    assert 4 * pool.floats <= NativeHybridDemucs.memory_bytes(model.config, samples)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_memory_is_what_was_said(samples: int, settings: dict[str, Any]) -> None
     ],
 )
 def test_a_model_that_the_kernels_do_not_run_is_left_to_torch(settings: dict[str, Any]) -> None:
-    assert not native.fits(HybridDemucsConfig(**settings))
+    assert not NativeHybridDemucs.fits(HybridDemucsConfig(**settings))
 
 
 @pytest.mark.slow
@@ -268,7 +268,7 @@ def test_a_processor_without_its_instructions_is_told(monkeypatch: pytest.Monkey
 
 def test_memory_that_is_given_is_written_to_and_changes_nothing() -> None:
     model, song = make_model(), make_song(9_000)
-    run = native.NativeHybridDemucs(model.config, weights_of(model), 1)
+    run = NativeHybridDemucs(model.config, weights_of(model), 1)
     wanted = run(song)
     memory = np.full(wanted.size + 7, np.nan, np.float32)
     found = run(song, memory)
@@ -278,7 +278,7 @@ def test_memory_that_is_given_is_written_to_and_changes_nothing() -> None:
 
 def test_what_a_pass_gave_stays_what_it_is_while_somebody_has_it() -> None:
     model = make_model()
-    run = native.NativeHybridDemucs(model.config, weights_of(model), 1)
+    run = NativeHybridDemucs(model.config, weights_of(model), 1)
     first = run(make_song(9_000))
     kept = first.copy()
     run(-make_song(9_000))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from engines.native.test_native import deviation_db, make_song, weights_of
-from unbraid.engines.native import htdemucs as native
+from unbraid.engines.native.htdemucs import NativeHTDemucs
 from unbraid.engines.native.library import find
 from unbraid.errors import SegmentTooLong
 from unbraid.models.htdemucs.network import HTDemucs, HTDemucsConfig
@@ -47,14 +47,14 @@ def make_model(**settings: Any) -> HTDemucs:
     return model
 
 
-def ready(model: HTDemucs, threads: int = 1) -> native.NativeHTDemucs:
-    return native.NativeHTDemucs(model.config, weights_of(model), threads)
+def ready(model: HTDemucs, threads: int = 1) -> NativeHTDemucs:
+    return NativeHTDemucs(model.config, weights_of(model), threads)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_kernels_give_what_the_forward_gives(name: str) -> None:
     model = make_model(**CONFIGS[name])
-    assert native.fits(model.config)
+    assert NativeHTDemucs.fits(model.config)
     run = ready(model, threads=2)
     for samples in (22_050, 9_001):
         song = make_song(samples, model.config.audio_channels)
@@ -64,7 +64,7 @@ def test_kernels_give_what_the_forward_gives(name: str) -> None:
         assert found.shape == wanted.shape
         assert deviation_db(found, wanted) < -110
         assert run._pool.missed == 0
-    assert 4 * run._pool.floats <= native.memory_bytes(model.config, 22_050)
+    assert 4 * run._pool.floats <= NativeHTDemucs.memory_bytes(model.config, 22_050)
 
 
 def test_threads_batches_and_what_was_before_do_not_change_a_bit() -> None:
@@ -89,7 +89,7 @@ def test_weights_may_be_half_as_precise() -> None:
     model = make_model(width=16).half().float()
     half = {name: array.astype(np.float16) for name, array in weights_of(model).items()}
     song = make_song(22_050)
-    found = native.NativeHTDemucs(model.config, half, 1)(song)
+    found = NativeHTDemucs(model.config, half, 1)(song)
     assert np.array_equal(found, ready(model)(song))
 
 
@@ -114,4 +114,4 @@ def test_a_longer_song_than_it_was_trained_on_is_refused() -> None:
     ],
 )
 def test_a_model_that_the_kernels_do_not_run_is_left_to_torch(settings: dict[str, Any]) -> None:
-    assert not native.fits(HTDemucsConfig(**settings))
+    assert not NativeHTDemucs.fits(HTDemucsConfig(**settings))

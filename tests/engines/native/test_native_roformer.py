@@ -13,8 +13,8 @@ from engines.native.test_native import deviation_db, make_song, peak_of, weights
 from models.test_roformer import CASES, public_model
 from reference.modern_systems import check_output, filled
 from unbraid.engines.native import build, library
-from unbraid.engines.native import roformer as native
 from unbraid.engines.native.library import find, kernels
+from unbraid.engines.native.roformer import NativeRoformer
 from unbraid.engines.native.slices import EMPTY, Slices
 from unbraid.models.roformer.config import BSRoformerConfig, MelBandRoformerConfig
 from unbraid.models.roformer.network import BSRoformer, MelBandRoformer, Roformer
@@ -55,8 +55,8 @@ def make_model(**settings: Any) -> Roformer:
     return model
 
 
-def ready(model: Roformer, threads: int = 1) -> native.NativeRoformer:
-    return native.NativeRoformer(model.config, weights_of(model), threads)
+def ready(model: Roformer, threads: int = 1) -> NativeRoformer:
+    return NativeRoformer(model.config, weights_of(model), threads)
 
 
 def wanted_of(model: Roformer, song: np.ndarray) -> np.ndarray:
@@ -67,7 +67,7 @@ def wanted_of(model: Roformer, song: np.ndarray) -> np.ndarray:
 
 def check(name: str) -> None:
     model = make_model(**CONFIGS[name])
-    assert native.fits(model.config)
+    assert NativeRoformer.fits(model.config)
     run = ready(model, threads=2)
     for samples in (3_000, 2_047):  # 47 frames and 32, at a hop of 64: a full panel, and others
         song = make_song(samples, model.config.audio_channels)
@@ -75,7 +75,7 @@ def check(name: str) -> None:
         assert found.shape == wanted.shape
         assert deviation_db(found, wanted) < -115
         assert run._pool.missed == 0
-    assert 4 * run._pool.floats <= native.memory_bytes(model.config, 3_000)
+    assert 4 * run._pool.floats <= NativeRoformer.memory_bytes(model.config, 3_000)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -88,7 +88,7 @@ def test_memory_counts_waves_and_estimates(channels: int) -> None:
     settings = {"n_fft": 1024, "window": 1024, "hop": 512, "width": 4, "heads": 1}
     model = make_model(**{**MEL, **settings}, audio_channels=channels, stems=tuple("abcdef"))
     peak = peak_of(ready(model), make_song(300_000, channels))
-    assert peak < native.memory_bytes(model.config, 300_000)
+    assert peak < NativeRoformer.memory_bytes(model.config, 300_000)
 
 
 @pytest.mark.parametrize("name", ["side by side", "wide heads", "masks with three"])
@@ -110,7 +110,7 @@ def test_any_length_will_do(samples: int) -> None:
     model = make_model(**MEL)
     song = make_song(samples)
     assert deviation_db(ready(model)(song), wanted_of(model, song)) < -110
-    assert native.valid_samples(model.config, samples) == samples
+    assert NativeRoformer.valid_samples(model.config, samples) == samples
 
 
 @pytest.mark.parametrize("gain", [1e-6, 4.0])
@@ -167,15 +167,15 @@ def test_weights_may_be_half_as_precise() -> None:
     model = make_model(**BS).half().float()
     half = {name: array.astype(np.float16) for name, array in weights_of(model).items()}
     song = make_song(3_000)
-    run = native.NativeRoformer(model.config, half, 1)
+    run = NativeRoformer(model.config, half, 1)
     assert np.array_equal(run(song), ready(model)(song))
 
 
 @pytest.mark.parametrize("settings", [{"polar": True}, {"joint_layers": 1}, {"time_layers": 0}])
 def test_a_model_that_the_kernels_do_not_run_is_left_to_torch(settings: dict[str, Any]) -> None:
-    assert not native.fits(BSRoformerConfig(**{**BS, **settings}))
-    assert native.fits(BSRoformerConfig())
-    assert native.fits(MelBandRoformerConfig())
+    assert not NativeRoformer.fits(BSRoformerConfig(**{**BS, **settings}))
+    assert NativeRoformer.fits(BSRoformerConfig())
+    assert NativeRoformer.fits(MelBandRoformerConfig())
 
 
 def test_slices_know_their_sums_and_fill_what_is_empty_with_zeros() -> None:

@@ -14,8 +14,8 @@ from models.test_scnet import CASES, public_model
 from reference.modern_systems import check_output, filled
 from unbraid.api import Separator
 from unbraid.engines.native import build, library
-from unbraid.engines.native import scnet as native
 from unbraid.engines.native.paths import SideBySide
+from unbraid.engines.native.scnet import NativeSCNet
 from unbraid.engines.native.weights import Weights
 from unbraid.models.scnet.network import SCNet, SCNetConfig
 from unbraid.zoo.checkpoint import save_checkpoint
@@ -65,8 +65,8 @@ def make_model(**settings: Any) -> SCNet:
     return model
 
 
-def ready(model: SCNet, threads: int = 1) -> native.NativeSCNet:
-    return native.NativeSCNet(model.config, weights_of(model), threads)
+def ready(model: SCNet, threads: int = 1) -> NativeSCNet:
+    return NativeSCNet(model.config, weights_of(model), threads)
 
 
 def wanted_of(model: SCNet, song: np.ndarray) -> np.ndarray:
@@ -78,19 +78,19 @@ def wanted_of(model: SCNet, song: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_kernels_give_what_the_forward_gives(name: str) -> None:
     model = make_model(**CONFIGS[name])
-    assert native.fits(model.config)
+    assert NativeSCNet.fits(model.config)
     run = ready(model, threads=2)
     for samples in (20_000, 9_001):
         song = make_song(samples, model.config.audio_channels)
         assert deviation_db(run(song), wanted_of(model, song)) < -115
         assert run._pool.missed == 0
-    assert 4 * run._pool.floats <= native.memory_bytes(model.config, 20_000)
+    assert 4 * run._pool.floats <= NativeSCNet.memory_bytes(model.config, 20_000)
 
 
 def test_memory_counts_waves_and_estimates() -> None:
     model = make_model(widths=(4, 16), dual_paths=0, stems=tuple("abcdefgh"))
     peak = peak_of(ready(model), make_song(300_000))
-    assert peak < native.memory_bytes(model.config, 300_000)
+    assert peak < NativeSCNet.memory_bytes(model.config, 300_000)
 
 
 @pytest.mark.parametrize("case", ["C1", "C3"])  # the others are not for the kernels
@@ -154,7 +154,7 @@ def test_weights_may_be_half_as_precise() -> None:
     model = make_model(widths=(4, 8, 256)).half().float()
     half = {name: array.astype(np.float16) for name, array in weights_of(model).items()}
     song = make_song(2_000)
-    assert np.array_equal(native.NativeSCNet(model.config, half, 1)(song), ready(model)(song))
+    assert np.array_equal(NativeSCNet(model.config, half, 1)(song), ready(model)(song))
 
 
 @pytest.mark.parametrize(("sequences", "steps"), [(1, 1), (2, 5), (25, 4), (57, 3), (131, 2)])
@@ -225,4 +225,4 @@ def test_vectors_of_another_processor_give_the_same(
     ],
 )
 def test_a_model_that_the_kernels_do_not_run_is_left_to_torch(settings: dict[str, Any]) -> None:
-    assert not native.fits(SCNetConfig(**settings))
+    assert not NativeSCNet.fits(SCNetConfig(**settings))

@@ -1,4 +1,4 @@
-"""Hybrid Demucs on the CPU by kernels of our own, without torch: see `hybrid.py`."""
+"""Networks on the CPU by kernels of our own, without torch: see `network.py`."""
 
 from __future__ import annotations
 

@@ -22,52 +22,6 @@ from unbraid.threads import get_threads
 if TYPE_CHECKING:
     from unbraid.models.htdemucs.config import HTDemucsConfig
 
-__all__ = ["NativeHTDemucs", "fits", "memory_bytes", "valid_samples"]
-
-
-def fits(config: HTDemucsConfig) -> bool:
-    """Whether the kernels run such a model: as published, of any size."""
-    rows = config.n_fft // 2 // config.stride**config.depth
-    return (
-        outer_fits(config)
-        and config.norm_from >= config.depth
-        and rows % 4 == 0
-        and config.transformer_layers > 0
-        and config.position == "sin"
-        and config.norm_in
-        and config.norm_first
-        and config.norm_out
-        and config.norm_inner_groups == 0
-        and config.gelu
-    )
-
-
-def valid_samples(config: HTDemucsConfig, samples: int) -> int:
-    """As `HTDemucs.valid_samples`."""
-    return config.valid_samples(samples)
-
-
-def memory_bytes(config: HTDemucsConfig, samples: int) -> int:
-    """Working memory of one pass over `samples`, besides the weights; an upper bound."""
-    samples = max(samples, config.spec.longest_samples or 0)
-    hidden = int(config.inner_width * config.hidden_scale)
-    # Of each thread: keys, values and scores of a head, or tokens that are multiplied together.
-    head = (max(_tokens(config, samples)) + 64) * (3 * config.inner_width // config.heads + 64)
-    each = max(head, (1 << 17) + 48 * hidden)
-    return 4 * (_floats(config, samples) + get_threads() * each)
-
-
-def _floats(config: HTDemucsConfig, samples: int) -> int:
-    samples = max(samples, config.spec.longest_samples or 0)
-    rows, steps = _tokens(config, samples)
-    width, hidden = config.inner_width, int(config.inner_width * config.hidden_scale)
-    both, larger = rows + steps, max(rows, steps)
-    # Tokens and one copy of each, and of a layer: normed tokens of both, then keys and values with
-    # queries, or the hidden features.
-    core = 2 * both * width + 2 * larger * width + larger * max(3 * width, hidden)
-    widths = config.spec_widths, config.time_widths
-    return floats_at_once(config, samples, widths, core, branches=config.residual_decoder)
-
 
 def _tokens(config: HTDemucsConfig, samples: int) -> tuple[int, int]:
     """How many tokens the two branches make."""
@@ -79,7 +33,7 @@ def _tokens(config: HTDemucsConfig, samples: int) -> tuple[int, int]:
 
 
 class NativeHTDemucs(TwoBranches):
-    """`HTDemucs` on arrays; see `TwoBranches`. Any length up to its segment."""
+    """`HTDemucs` on arrays; see `TwoBranches`. Zeros extend shorter songs to its segment."""
 
     def __init__(
         self,
@@ -102,22 +56,48 @@ class NativeHTDemucs(TwoBranches):
             for n in numbers
         ]
 
-    def floats(self, samples: int) -> int:
-        """How much memory a pass over `samples` needs."""
-        return _floats(self.config, samples)
+    @staticmethod
+    def fits(config: HTDemucsConfig) -> bool:
+        """Models as published, of any size."""
+        rows = config.n_fft // 2 // config.stride**config.depth
+        return (
+            outer_fits(config)
+            and config.norm_from >= config.depth
+            and rows % 4 == 0
+            and config.transformer_layers > 0
+            and config.position == "sin"
+            and config.norm_in
+            and config.norm_first
+            and config.norm_out
+            and config.norm_inner_groups == 0
+            and config.gelu
+        )
 
-    def __call__(
-        self,
-        mixture: Float32[np.ndarray, "b c t"],
-        memory: Float32[np.ndarray, " n"] | None = None,
-    ) -> Float32[np.ndarray, "b s c t"]:
-        """As `TwoBranches`; shorter songs are extended to the segment by zeros."""
-        samples = mixture.shape[-1]
-        missing = self.config.valid_samples(samples) - samples
-        if missing == 0:
-            return super().__call__(mixture, memory)
-        extended = np.pad(mixture, ((0, 0), (0, 0), (0, missing)))
-        return super().__call__(extended, memory)[..., :samples]
+    @staticmethod
+    def valid_samples(config: HTDemucsConfig, samples: int) -> int:
+        """As `HTDemucs.valid_samples`."""
+        return config.valid_samples(samples)
+
+    @staticmethod
+    def pool_floats(config: HTDemucsConfig, samples: int) -> int:
+        """Of the outer levels, and of the transformer between them."""
+        samples = max(samples, config.spec.longest_samples or 0)
+        rows, steps = _tokens(config, samples)
+        width, hidden = config.inner_width, int(config.inner_width * config.hidden_scale)
+        both, larger = rows + steps, max(rows, steps)
+        # Tokens and one copy of each, and of a layer: normed tokens of both, then keys and values
+        # with queries, or the hidden features.
+        core = 2 * both * width + 2 * larger * width + larger * max(3 * width, hidden)
+        widths = config.spec_widths, config.time_widths
+        return floats_at_once(config, samples, widths, core, branches=config.residual_decoder)
+
+    @staticmethod
+    def other_floats(config: HTDemucsConfig, samples: int) -> int:
+        """Of each thread: keys, values and scores of a head, or tokens multiplied together."""
+        samples = max(samples, config.spec.longest_samples or 0)
+        hidden = int(config.inner_width * config.hidden_scale)
+        head = (max(_tokens(config, samples)) + 64) * (3 * config.inner_width // config.heads + 64)
+        return get_threads() * max(head, (1 << 17) + 48 * hidden)
 
     def core(self, x: Sheet, t: Sheet) -> None:
         """Add what the transformer makes of the innermost features to them."""

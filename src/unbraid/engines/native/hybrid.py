@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unbraid.engines.native.core import Meeting, Parting
-from unbraid.engines.native.library import find
 from unbraid.engines.native.sheets import Sheet
 from unbraid.engines.native.spectra import HOPS, Spectra
 from unbraid.engines.native.steps import TimeDecoder, TimeEncoder
@@ -19,46 +18,7 @@ from unbraid.engines.native.weights import Weights
 if TYPE_CHECKING:
     from unbraid.models.hybrid_demucs.config import HybridDemucsConfig
 
-__all__ = ["NativeHybridDemucs", "find", "fits", "memory_bytes", "valid_samples"]
-
 _UNITS = 16  # an LSTM has whole vectors of these, whatever the processor
-
-
-def fits(config: HybridDemucsConfig) -> bool:
-    """Whether the kernels run such a model: the paper's, of any size, with or without each part."""
-    outer = config.outer_levels
-    looks_far = config.residual_encoder and min(config.lstm_from, config.attention_from) < outer
-    hidden = [int(w / config.residual_compression) for w in config.spec_widths()[outer:]]
-    even = all(units % _UNITS == 0 for units in hidden) or config.lstm_from >= config.depth
-    return (
-        outer > 0
-        and outer_fits(config)
-        and config.shared_stride <= 4
-        and config.rows_at_meeting % 4 == 0
-        and even
-        and not looks_far
-        and not config.residual_decoder
-        and not (config.magnitude and config.wiener_iterations > 0)
-        and config.split_levels == 0
-    )
-
-
-def valid_samples(config: HybridDemucsConfig, samples: int) -> int:
-    """Any length will do."""
-    return samples
-
-
-def memory_bytes(config: HybridDemucsConfig, samples: int) -> int:
-    """Working memory of one pass over `samples`, besides the weights; an upper bound."""
-    return 4 * _floats(config, samples)
-
-
-def _floats(config: HybridDemucsConfig, samples: int) -> int:
-    outer = config.outer_levels
-    widths = config.spec_widths()[:outer], config.time_widths()[:outer]
-    frames = math.ceil(samples * HOPS / config.n_fft)
-    core = 8 * Sheet.size(1, frames, max(config.spec_widths()))
-    return floats_at_once(config, samples, widths, core, magnitude=config.magnitude)
 
 
 class NativeHybridDemucs(TwoBranches):
@@ -90,9 +50,33 @@ class NativeHybridDemucs(TwoBranches):
         ]
         self._parting = Parting(weights.under("parting"), config.stride, groups)
 
-    def floats(self, samples: int) -> int:
-        """How much memory a pass over `samples` needs."""
-        return _floats(self.config, samples)
+    @staticmethod
+    def fits(config: HybridDemucsConfig) -> bool:
+        """The paper's model, of any size, with or without each part."""
+        outer = config.outer_levels
+        looks_far = config.residual_encoder and min(config.lstm_from, config.attention_from) < outer
+        hidden = [int(w / config.residual_compression) for w in config.spec_widths()[outer:]]
+        even = all(units % _UNITS == 0 for units in hidden) or config.lstm_from >= config.depth
+        return (
+            outer > 0
+            and outer_fits(config)
+            and config.shared_stride <= 4
+            and config.rows_at_meeting % 4 == 0
+            and even
+            and not looks_far
+            and not config.residual_decoder
+            and not (config.magnitude and config.wiener_iterations > 0)
+            and config.split_levels == 0
+        )
+
+    @staticmethod
+    def pool_floats(config: HybridDemucsConfig, samples: int) -> int:
+        """Of the outer levels, and of the core between them."""
+        outer = config.outer_levels
+        widths = config.spec_widths()[:outer], config.time_widths()[:outer]
+        frames = math.ceil(samples * HOPS / config.n_fft)
+        core = 8 * Sheet.size(1, frames, max(config.spec_widths()))
+        return floats_at_once(config, samples, widths, core, magnitude=config.magnitude)
 
     def core(self, x: Sheet, t: Sheet) -> None:
         """Add to x and t what comes back of them from the levels that they share."""

@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from unbraid.engines.arrays import ArrayModel
+from unbraid.engines.native.library import find
+from unbraid.engines.native.network import NativeNetwork
 from unbraid.models.base import ModelSpec
 from unbraid.models.registry import weight_shapes
 from unbraid.threads import get_threads
@@ -31,27 +33,7 @@ def why_not_asked(device: str, precision: str) -> str | None:
 
 def why_not_here(device: str, precision: str) -> str | None:
     """Why the kernels run nothing here; None if they run what they know."""
-    if (reason := why_not_asked(device, precision)) is not None:
-        return reason
-    kernels = _kernels()
-    if kernels is None:
-        return "this installation has no kernels"
-    found: str | None = kernels.find()
-    return found
-
-
-def _kernels() -> Any:
-    """`hybrid.py` here, imported on first use; None if the package has no kernels."""
-    return _imported("hybrid")
-
-
-def _imported(name: str) -> Any:
-    try:
-        return importlib.import_module(f"unbraid.engines.native.{name}")
-    except ModuleNotFoundError as error:
-        if not (error.name or "").startswith("unbraid.engines.native"):
-            raise
-        return None
+    return why_not_asked(device, precision) or find()
 
 
 _NETWORKS = {
@@ -64,13 +46,13 @@ _NETWORKS = {
 """Architecture -> module here, and the class in it that runs it."""
 
 
-def _module(architecture: str) -> Any:
-    """Where the class for an architecture is, with `fits`, `memory_bytes` and `valid_samples`; None
-    if there is none."""
-    if architecture not in _NETWORKS:
-        return None
-    name, _ = _NETWORKS[architecture]
-    return _kernels() if name == "hybrid" else _imported(name)
+def _network(architecture: str) -> type[NativeNetwork]:
+    """What runs models of an architecture that `knows` knows; imported on first use."""
+    module, name = _NETWORKS[architecture]
+    found: type[NativeNetwork] = getattr(
+        importlib.import_module(f"unbraid.engines.native.{module}"), name
+    )
+    return found
 
 
 def knows(architecture: str) -> bool:
@@ -80,10 +62,8 @@ def knows(architecture: str) -> bool:
 
 def why_not(stored: StoredModel) -> str | None:
     """Why the kernels do not run a model; None if they do."""
-    known = stored.architecture in _NETWORKS
-    if known and (module := _module(stored.architecture)) is not None:
-        known = module.fits(stored.config)
-    if not known or not _KINDS.issuperset(weight.kind for weight in stored.weights.values()):
+    fits = knows(stored.architecture) and _network(stored.architecture).fits(stored.config)
+    if not fits or not _KINDS.issuperset(weight.kind for weight in stored.weights.values()):
         return "the native kernels do not run this model"
     return None
 
@@ -106,8 +86,8 @@ class NativeModel(ArrayModel):
         state = {name: _array(stored, name) for name in wanted}
         # On a thread: meanwhile the first song is decoded.
         packer = ThreadPoolExecutor(1, "unbraid-pack")
-        self._module = _module(stored.architecture)
-        made = getattr(self._module, _NETWORKS[stored.architecture][1])
+        self._network = _network(stored.architecture)
+        made: Any = self._network
         self._engine = packer.submit(made, self._config, state, get_threads())
         packer.shutdown(wait=False)
         self._lock = threading.Lock()
@@ -121,11 +101,11 @@ class NativeModel(ArrayModel):
 
     def valid_samples(self, samples: int) -> int:
         """That of the network."""
-        return int(self._module.valid_samples(self._config, samples))
+        return self._network.valid_samples(self._config, samples)
 
     def pass_bytes(self, samples: int) -> int:
         """Memory of one pass over `samples`, the weights not counted."""
-        return int(self._module.memory_bytes(self._config, samples))
+        return self._network.memory_bytes(self._config, samples)
 
     def fingerprint(self) -> str:
         """That of the file."""

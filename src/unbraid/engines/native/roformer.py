@@ -17,71 +17,24 @@ from unbraid.engines.native.grids import (
     MaskedSpectrum,
 )
 from unbraid.engines.native.library import kernels
+from unbraid.engines.native.network import NativeNetwork
 from unbraid.engines.native.panel_spectra import PanelSpectra
-from unbraid.engines.native.sheets import Pool
 from unbraid.engines.native.weights import Weights
 from unbraid.threads import get_threads
 
 if TYPE_CHECKING:
     from unbraid.models.roformer.config import RoformerConfig
 
-__all__ = ["NativeRoformer", "fits", "memory_bytes", "valid_samples"]
-
 _TIME, _BANDS = 0, 1  # the transformers of a block
 
 
-def fits(config: RoformerConfig) -> bool:
-    """Whether the kernels run such a model: all but polar positions and feature attention."""
-    along_both = config.time_layers > 0 and config.frequency_layers > 0
-    return along_both and config.joint_layers == 0 and not config.polar
-
-
-def valid_samples(config: RoformerConfig, samples: int) -> int:
-    """Any length is."""
-    return samples
-
-
-def memory_bytes(config: RoformerConfig, samples: int) -> int:
-    """Working memory of one pass over `samples`, besides the weights; an upper bound."""
-    lanes = 32  # the most that a panel holds
-    frames = -(-(samples // config.hop + 1) // lanes) * lanes
-    channels, padded = config.audio_channels, samples + 2 * config.n_fft
-    # The song padded, also in float64; later estimates, sums, and in float64 their weights.
-    leaving = len(config.stems) * channels * samples + (channels + 3) * padded
-    panel = 8 * lanes * channels * config.n_fft
-    transforms = max(3 * channels * padded, leaving) + panel
-    # Of each thread: a head of one band, or of one panel; and some panels with hidden features.
-    head = max(6 * frames, 3 * lanes * len(config.split)) * config.head_width
-    hidden = config.width * max(4, config.mask_growth)
-    each = head + 2 * lanes * frames + 16 * lanes * hidden + (1 << 17)
-    return 4 * (_floats(config, frames) + transforms + get_threads() * each)
-
-
-def _floats(config: RoformerConfig, frames: int) -> int:
-    """Floats of the pool for so many frames, the empty ones of the last panel counted."""
-    bands, parts = config.split, 2 * config.audio_channels
-    spectrum = parts * (config.n_fft // 2 + 1)
-    masks = parts * sum(count for _, count in bands)
-    tokens = len(bands) * config.width * (2 if config.skips else 1)
-    found = len(bands) * config.heads * config.head_width
-    return frames * (spectrum + tokens + max(found, masks + spectrum)) + 256
-
-
-class NativeRoformer:
-    """(b c t) -> (b s c t) on arrays, the same as the network of torch to float32 accuracy.
-
-    Args:
-        config: for which `fits`.
-        state: weights by name, as the network's `state_dict()` has them; any float type.
-        threads: to compute on; None for as many as models run on in this process.
-    """
+class NativeRoformer(NativeNetwork):
+    """`Roformer` on arrays."""
 
     def __init__(
         self, config: Any, state: Mapping[str, np.ndarray], threads: int | None = None
     ) -> None:
-        self.config = config
-        self.threads = threads or get_threads()
-        self._pool = Pool(0)
+        super().__init__(config, threads)
         weights, bands, parts = Weights(state), config.split, 2 * config.audio_channels
         window = (config.n_fft, config.hop, config.window, config.normalized)
         self._spectra = PanelSpectra(*window, kernels().panel)
@@ -115,34 +68,43 @@ class NativeRoformer:
                 made.append(AxisLayer(layer, *sizes, axis == _TIME, last))
         return made
 
-    def __call__(
-        self,
-        mixture: Float32[np.ndarray, "b c t"],
-        memory: Float32[np.ndarray, " n"] | None = None,
-    ) -> Float32[np.ndarray, "b s c t"]:
-        """Separate songs, one after the other.
+    @staticmethod
+    def fits(config: RoformerConfig) -> bool:
+        """All but models with polar positions or feature attention."""
+        along_both = config.time_layers > 0 and config.frequency_layers > 0
+        return along_both and config.joint_layers == 0 and not config.polar
 
-        Args:
-            mixture: the songs.
-            memory: for the estimates, if it is large enough.
-        """
-        batch, channels, samples = mixture.shape
-        shape = (batch, len(self.config.stems), channels, samples)
-        size = int(np.prod(shape))
-        if memory is None or memory.size < size:
-            memory = np.empty(size, np.float32)
-        estimates = memory[:size].reshape(shape)
-        needed = _floats(self.config, self._spectra.panels(samples) * kernels().panel)
-        if self._pool.floats < needed:
-            self._pool = Pool(needed)
-        for song, stems in zip(mixture, estimates, strict=True):
-            self._pool.forget()
-            self._separate(song, stems)
-        return estimates
+    @staticmethod
+    def pool_floats(config: RoformerConfig, samples: int) -> int:
+        """Spectrum, tokens and masks of all frames, with the empty ones of the last panel."""
+        frames = _in_panels(samples // config.hop + 1, kernels().panel)
+        bands, parts = config.split, 2 * config.audio_channels
+        spectrum = parts * (config.n_fft // 2 + 1)
+        masks = parts * sum(count for _, count in bands)
+        tokens = len(bands) * config.width * (2 if config.skips else 1)
+        found = len(bands) * config.heads * config.head_width
+        return frames * (spectrum + tokens + max(found, masks + spectrum)) + 256
 
-    def _separate(
-        self, song: Float32[np.ndarray, "c t"], stems: Float32[np.ndarray, "s c t"]
+    @staticmethod
+    def other_floats(config: RoformerConfig, samples: int) -> int:
+        """Waves in and out, and what the threads hold."""
+        lanes = 32  # the most that a panel holds
+        frames = _in_panels(samples // config.hop + 1, lanes)
+        channels, padded = config.audio_channels, samples + 2 * config.n_fft
+        # The song padded, also in float64; later estimates, sums, and in float64 their weights.
+        leaving = len(config.stems) * channels * samples + (channels + 3) * padded
+        panel = 8 * lanes * channels * config.n_fft
+        transforms = max(3 * channels * padded, leaving) + panel
+        # Of each thread: a head of one band, or of one panel; and some panels with hidden features.
+        head = max(6 * frames, 3 * lanes * len(config.split)) * config.head_width
+        hidden = config.width * max(4, config.mask_growth)
+        each = head + 2 * lanes * frames + 16 * lanes * hidden + (1 << 17)
+        return transforms + get_threads() * each
+
+    def separate(
+        self, song: Float32[np.ndarray, "c t"], estimates: Float32[np.ndarray, "s c t"]
     ) -> None:
+        """The spectrum to tokens, through all blocks, and by the masks of each stem to waves."""
         pool, samples, lanes = self._pool, song.shape[1], kernels().panel
         panels, rows = self._spectra.panels(samples), 2 * len(song) * (self.config.n_fft // 2 + 1)
         spectrum = pool.tokens(panels, rows, lanes)
@@ -152,7 +114,7 @@ class NativeRoformer:
         self._attend(Grid(tokens, self._spectra.frames(samples)))
         masks = pool.tokens(panels, self._masks[0].rows, lanes)
         masked = pool.tokens(panels, rows, lanes)
-        for network, waves in zip(self._masks, stems, strict=True):
+        for network, waves in zip(self._masks, estimates, strict=True):
             network(tokens, masks, self.threads)
             self._apply(spectrum, masks, masked, self.threads)
             self._spectra.leave(masked, waves)
@@ -173,3 +135,8 @@ class NativeRoformer:
         pool.give(found)
         if before is not None:
             pool.give(before.reshape(-1))
+
+
+def _in_panels(frames: int, lanes: int) -> int:
+    """Frames with the empty ones of the last panel."""
+    return -(-frames // lanes) * lanes

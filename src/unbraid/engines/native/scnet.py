@@ -12,6 +12,7 @@ from jaxtyping import Float32
 
 from unbraid.engines.native.bands import BandDown, BandUp, Map3x3
 from unbraid.engines.native.library import kernels, pointer
+from unbraid.engines.native.network import NativeNetwork
 from unbraid.engines.native.norms import standardize
 from unbraid.engines.native.paths import SeparationNet
 from unbraid.engines.native.plain_spectra import PlainSpectra
@@ -24,76 +25,11 @@ from unbraid.threads import get_threads
 if TYPE_CHECKING:
     from unbraid.models.scnet.config import SCNetConfig
 
-__all__ = ["NativeSCNet", "fits", "memory_bytes", "valid_samples"]
-
 _UNITS = 16  # an LSTM has whole vectors of these, whatever the processor
 
 
-def fits(config: SCNetConfig) -> bool:
-    """Whether the kernels run such a model: of any size, with LSTMs as wide as what they see."""
-    bands = zip(config.band_kernels, config.band_strides, strict=True)
-    return (
-        config.n_fft == config.window == HOPS * config.hop
-        and math.log(config.n_fft, 4).is_integer()
-        and all(stride in (1, kernel) for kernel, stride in bands)
-        and all(width % 2 == 0 for width in config.widths)
-        and config.widths[-1] % _UNITS == 0
-        and config.expansion == 1
-    )
-
-
-def valid_samples(config: SCNetConfig, samples: int) -> int:
-    """Any length will do."""
-    return samples
-
-
-def memory_bytes(config: SCNetConfig, samples: int) -> int:
-    """Working memory of one pass over `samples`, besides the weights; an upper bound."""
-    channels, padded = config.audio_channels, _padded(config, samples)
-    waves = max(2 * (padded + config.n_fft), len(config.stems) * samples)  # reflected; estimates
-    # Of each thread: a row in a module, as a Fourier transform, and some sequences of an LSTM.
-    frames = padded // config.hop + 1 + config.conv_kernel
-    hidden = [-(-int(w / config.compression) // _UNITS) * _UNITS for w in config.widths]
-    module = max(w + 2 * h for w, h in zip(config.widths, hidden, strict=True))
-    each = frames * (module + 6 * _UNITS) + 704 * config.widths[-1]
-    return 4 * (_floats(config, samples) + channels * (padded + waves) + get_threads() * each)
-
-
-def _floats(config: SCNetConfig, samples: int) -> int:
-    """The most that lives at once: the needs of each level, and the skips kept meanwhile."""
-    frames = _padded(config, samples) // config.hop + 1
-    rows = [config.n_fft // 2 + 1, *(sum(after) for _, after in config.band_rows())]
-    outer = config.widths[0] * len(config.stems)
-    maps = [a * frames * b for a, b in zip(rows, config.widths, strict=True)]
-    inner = maps[-1] + rows[-1] * 2 * config.widths[-1]  # as its Fourier transform
-    needs = [sum(maps[1:]) + 4 * inner]
-    for level in range(1, len(maps)):
-        kept = sum(maps[1:level])
-        before = maps[level - 1] if level > 1 else maps[0]
-        after = maps[level - 1] if level > 1 else rows[0] * frames * outer
-        needs += [kept + before + 2 * maps[level], kept + 2 * maps[level] + (level == 1) * after]
-    if (
-        config.masks
-    ):  # the mixture's spectrogram stays, and masks need as much as what they are made of
-        needs.append(2 * rows[0] * frames * outer + MaskLayer.floats(frames))
-    kept = maps[0] if config.masks else 0
-    return int(1.05 * (max(needs) + kept)) + (1 << 18)
-
-
-def _padded(config: SCNetConfig, samples: int) -> int:
-    """Samples with the zeros that make the number of frames even."""
-    hops = samples // config.hop + 1
-    return (hops + 1 - hops % 2) * config.hop
-
-
-class NativeSCNet:
-    """(b c t) -> (b s c t) on arrays, the same as the network of torch to float32 accuracy.
-
-    Args:
-        config: for which `fits`.
-        state: weights by name, as the network's `state_dict()` has them; any float type.
-        threads: to compute on; None for as many as models run on in this process.
-    """
+class NativeSCNet(NativeNetwork):
+    """`SCNet` on arrays."""
 
     def __init__(
         self,
@@ -101,9 +37,7 @@ class NativeSCNet:
         state: Mapping[str, np.ndarray],
         threads: int | None = None,
     ) -> None:
-        self.config = config
-        self.threads = threads or get_threads()
-        self._pool = Pool(0)
+        super().__init__(config, threads)
         self._spectra = PlainSpectra(config.n_fft, hann=config.masks, normalized=config.normalized)
         weights = Weights(state)
         self._masks = None
@@ -120,29 +54,58 @@ class NativeSCNet:
             for n, rows in reversed(levels)
         ]
 
-    def __call__(
-        self,
-        mixture: Float32[np.ndarray, "b c t"],
-        memory: Float32[np.ndarray, " n"] | None = None,
-    ) -> Float32[np.ndarray, "b s c t"]:
-        """Separate songs, one after the other: together they would only share the cache.
+    @staticmethod
+    def fits(config: SCNetConfig) -> bool:
+        """Models of any size, with LSTMs as wide as what they see."""
+        bands = zip(config.band_kernels, config.band_strides, strict=True)
+        return (
+            config.n_fft == config.window == HOPS * config.hop
+            and math.log(config.n_fft, 4).is_integer()
+            and all(stride in (1, kernel) for kernel, stride in bands)
+            and all(width % 2 == 0 for width in config.widths)
+            and config.widths[-1] % _UNITS == 0
+            and config.expansion == 1
+        )
 
-        Args:
-            mixture: the songs.
-            memory: for the estimates of a single song, if it is large enough.
-        """
-        if len(mixture) > 1:
-            memory = None
-        needed = _floats(self.config, mixture.shape[2])
-        if self._pool.floats < needed:
-            self._pool = Pool(needed)
-        self._pool.forget()
-        estimates = [self._separate(song, memory) for song in mixture]
-        return estimates[0][None] if len(estimates) == 1 else np.stack(estimates)
+    @staticmethod
+    def pool_floats(config: SCNetConfig, samples: int) -> int:
+        """The needs of each level, and the skips kept meanwhile."""
+        frames = _padded(config, samples) // config.hop + 1
+        rows = [config.n_fft // 2 + 1, *(sum(after) for _, after in config.band_rows())]
+        outer = config.widths[0] * len(config.stems)
+        maps = [a * frames * b for a, b in zip(rows, config.widths, strict=True)]
+        inner = maps[-1] + rows[-1] * 2 * config.widths[-1]  # as its Fourier transform
+        needs = [sum(maps[1:]) + 4 * inner]
+        for level in range(1, len(maps)):
+            kept = sum(maps[1:level])
+            before = maps[level - 1] if level > 1 else maps[0]
+            after = maps[level - 1] if level > 1 else rows[0] * frames * outer
+            needs += [
+                kept + before + 2 * maps[level],
+                kept + 2 * maps[level] + (level == 1) * after,
+            ]
+        if config.masks:
+            # The mixture's spectrogram stays, and masks need as much as what they are made of.
+            needs.append(2 * rows[0] * frames * outer + MaskLayer.floats(frames))
+        kept = maps[0] if config.masks else 0
+        return int(1.05 * (max(needs) + kept)) + (1 << 18)
 
-    def _separate(
-        self, song: Float32[np.ndarray, "c t"], memory: np.ndarray | None
-    ) -> Float32[np.ndarray, "s c t"]:
+    @staticmethod
+    def other_floats(config: SCNetConfig, samples: int) -> int:
+        """The song padded, then reflected; the estimates; and what the threads hold."""
+        padded = _padded(config, samples)
+        waves = padded + 2 * (padded + config.n_fft) + len(config.stems) * samples
+        # Of each thread: a row in a module, as a Fourier transform, and some sequences of an LSTM.
+        frames = padded // config.hop + 1 + config.conv_kernel
+        hidden = [-(-int(w / config.compression) // _UNITS) * _UNITS for w in config.widths]
+        module = max(w + 2 * h for w, h in zip(config.widths, hidden, strict=True))
+        each = frames * (module + 6 * _UNITS) + 704 * config.widths[-1]
+        return config.audio_channels * waves + get_threads() * each
+
+    def separate(
+        self, song: Float32[np.ndarray, "c t"], estimates: Float32[np.ndarray, "s c t"]
+    ) -> None:
+        """Down all levels, through the layers along time and frequency, and up again."""
         pool, threads, samples = self._pool, self.threads, song.shape[1]
         padded = np.pad(song, ((0, 0), (0, _padded(self.config, samples) - samples)))
         x = self._spectra.enter(padded, pool, threads)
@@ -173,13 +136,8 @@ class NativeSCNet:
         if spectrum is not None:
             apply_masks(x, spectrum)
             pool.give(spectrum)
-        signals = x.shape[2] // 2
-        if memory is None or memory.size < signals * samples:
-            memory = np.empty(signals * samples, np.float32)
-        estimates = memory[: signals * samples].reshape(signals, samples)
-        self._spectra.leave(x, estimates, threads)
+        self._spectra.leave(x, estimates.reshape(-1, samples), threads)
         pool.give(x)
-        return estimates.reshape(len(self.config.stems), -1, samples)
 
     def _standardized(self, x: Float32[np.ndarray, "f n c"]) -> tuple[float, float]:
         """Bring x to mean 0 and deviation 1 where the model wants it; what they were."""
@@ -271,3 +229,9 @@ def _slices(rows: tuple[int, ...]) -> list[slice]:
     """Bands that follow each other."""
     ends = np.cumsum([0, *rows]).tolist()
     return [slice(start, stop) for start, stop in itertools.pairwise(ends)]
+
+
+def _padded(config: SCNetConfig, samples: int) -> int:
+    """Samples with the zeros that make the number of frames even."""
+    hops = samples // config.hop + 1
+    return (hops + 1 - hops % 2) * config.hop

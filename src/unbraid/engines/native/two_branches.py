@@ -8,20 +8,20 @@ processor does at once (see `kernels/`).
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
+from unbraid.engines.native.network import NativeNetwork
 from unbraid.engines.native.norms import standardize
 from unbraid.engines.native.rows import SpecDecoder, SpecEncoder
-from unbraid.engines.native.sheets import Pool, Sheet
+from unbraid.engines.native.sheets import Sheet
 from unbraid.engines.native.spectra import HOPS, Spectra
 from unbraid.engines.native.steps import TimeDecoder, TimeEncoder
 from unbraid.engines.native.weights import Weights
-from unbraid.threads import get_threads
 
 
 def outer_fits(config: Any) -> bool:
@@ -84,15 +84,13 @@ def floats_at_once(
     return int(1.05 * (max(needs) + kept)) + (1 << 18)
 
 
-class TwoBranches(ABC):
-    """(b c t) -> (b s c t) on arrays, the same as the network of torch to float32 accuracy.
+class TwoBranches(NativeNetwork):
+    """A hybrid without what lies between its encoders and decoders.
 
     Args:
-        config: for which `fits`.
-        state: weights by name, as the network's `state_dict()` has them; any float type.
+        config, state, threads: as for any `NativeNetwork`.
         levels: how many outer levels there are.
         spectra: how spectrograms enter and leave.
-        threads: to compute on; None for as many as models run on in this process.
     """
 
     def __init__(
@@ -103,9 +101,7 @@ class TwoBranches(ABC):
         spectra: Spectra,
         threads: int | None = None,
     ) -> None:
-        self.config = config
-        self.threads = threads or get_threads()
-        self._pool = Pool(0)
+        super().__init__(config, threads)
         self._signals = config.audio_channels * len(config.stems)
         weights, stride, groups = Weights(state), config.stride, config.norm_groups
         dilated, last = config.residual_depth > 0, levels - 1
@@ -135,37 +131,14 @@ class TwoBranches(ABC):
         self._spectra = spectra
 
     @abstractmethod
-    def floats(self, samples: int) -> int:
-        """How much memory a pass over `samples` needs."""
-
-    @abstractmethod
     def core(self, x: Sheet, t: Sheet) -> None:
         """Add to the innermost spectral and time features what lies between encoders and decoders;
         they are the skips of the innermost decoders, too."""
 
-    def __call__(
-        self,
-        mixture: Float32[np.ndarray, "b c t"],
-        memory: Float32[np.ndarray, " n"] | None = None,
-    ) -> Float32[np.ndarray, "b s c t"]:
-        """Separate songs, one after the other: together they would only share the cache.
-
-        Args:
-            mixture: the songs.
-            memory: for the estimates of a single song, if it is large enough.
-        """
-        if len(mixture) > 1:
-            memory = None
-        needed = self.floats(mixture.shape[2])
-        if self._pool.floats < needed:
-            self._pool = Pool(needed)
-        self._pool.forget()
-        estimates = [self._separate(song, memory) for song in mixture]
-        return estimates[0][None] if len(estimates) == 1 else np.stack(estimates)
-
-    def _separate(
-        self, song: Float32[np.ndarray, "c t"], memory: np.ndarray | None
-    ) -> Float32[np.ndarray, "s c t"]:
+    def separate(
+        self, song: Float32[np.ndarray, "c t"], estimates: Float32[np.ndarray, "s c t"]
+    ) -> None:
+        """Both branches down, through the core and up again."""
         pool, threads, samples = self._pool, self.threads, song.shape[1]
         x, phase = self._spectra.enter(song, pool, threads)
         t = pool.sheet(1, samples, len(song))
@@ -195,10 +168,6 @@ class TwoBranches(ABC):
         for spec_decoder in inner_spec:
             x = spec_decoder(x, x_skips.pop(), pool, threads)
         x = outermost_spec.signal(x, (x_std, x_mean), pool, threads)
-        size = t.width * t.steps
-        if memory is None or memory.size < size:
-            memory = np.empty(size, np.float32)
-        estimates = memory[:size].reshape(t.width, t.steps)
-        self._spectra.leave(x, phase, t, (t_std, t_mean), estimates, pool, threads)
+        signals = estimates.reshape(-1, samples)
+        self._spectra.leave(x, phase, t, (t_std, t_mean), signals, pool, threads)
         pool.give(t)
-        return estimates.reshape(len(self.config.stems), -1, samples)
