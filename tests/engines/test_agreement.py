@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import unbraid
+from deviation import deviation_db
 from small_composites import chain, masked, two_rate
 from unbraid.engines.choose import ENGINES, _engine
 from unbraid.engines.load import load, load_module, load_to_run
@@ -87,11 +88,6 @@ def small(architecture: str) -> torch.nn.Module:
 def noise(channels: int, samples: int) -> np.ndarray:
     shape = (1, channels, samples)
     return 0.3 * np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-
-
-def deviation_db(found: Any, wanted: np.ndarray) -> float:
-    error = np.square(np.asarray(found, np.float64) - wanted).sum()
-    return float(10 * np.log10(error / np.square(wanted, dtype=np.float64).sum() + 1e-30))
 
 
 def leaves(stored: StoredModel) -> list[StoredModel]:

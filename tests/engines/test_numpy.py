@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from deviation import deviation_db
 from unbraid.engines.load import load_to_run
 from unbraid.engines.native import filters
 from unbraid.engines.numpy import band_unet, compiled, layers, mask_unet
@@ -50,10 +51,6 @@ def song(samples: int, seed: int = 0) -> np.ndarray:
     return 0.3 * np.random.default_rng(seed).standard_normal((2, samples), np.float32)
 
 
-def error_db(found: np.ndarray, wanted: np.ndarray) -> float:
-    return 10 * np.log10(np.square(found - wanted).sum() / np.square(wanted).sum() + 1e-30)
-
-
 @pytest.fixture(params=["kernels", "numpy"])
 def _by(request, monkeypatch):
     if request.param == "numpy":
@@ -71,7 +68,7 @@ def test_arrays_give_what_torch_gives(samples, few, monkeypatch):
     network, mixture = trained(SMALL), song(samples)
     with torch.no_grad():
         wanted = network(torch.from_numpy(mixture)[None])[0].numpy()
-    assert error_db(on_arrays(network).separate(mixture, [0, 1], 2), wanted) < -110
+    assert deviation_db(on_arrays(network).separate(mixture, [0, 1], 2), wanted) < -110
 
 
 @pytest.mark.parametrize(
@@ -91,7 +88,7 @@ def test_every_setting_that_runs_gives_what_torch_gives(changed):
     stems = range(len(network.config.stems))
     with torch.no_grad():
         wanted = network(torch.from_numpy(mixture)[None])[0].numpy()
-    assert error_db(on_arrays(network).separate(mixture, stems, 2), wanted) < -110
+    assert deviation_db(on_arrays(network).separate(mixture, stems, 2), wanted) < -110
 
 
 def test_the_number_of_threads_changes_nothing():
@@ -159,7 +156,7 @@ def test_bands_on_arrays_give_what_torch_gives(samples, hidden):
     with torch.no_grad():
         wanted = network(torch.from_numpy(mixture)[None])[0].numpy()
     found = band_unet.ArrayBandUNet(network.config, state).separate(mixture, range(3), 2)
-    assert error_db(found, wanted) < -110
+    assert deviation_db(found, wanted) < -110
 
 
 def test_shapes_of_a_network_over_bands_are_known_without_torch():

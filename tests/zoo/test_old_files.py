@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import unbraid
+from deviation import deviation_db
 from reference.make_old_files import TINY, mixture, train_step
 from small_composites import masked
 from unbraid.engines.load import load_to_run
@@ -41,8 +42,7 @@ def error_db(model, name: str) -> float:
     whole = unbraid.SeparationSettings(split=False)
     found = np.asarray(unbraid.apply_model(model, mixture().numpy(), whole))[..., ::5]
     with np.load(OLD / "estimates.npz") as estimates:
-        wanted = estimates[name].astype(np.float64)
-    return float(10 * np.log10(np.square(found - wanted).sum() / np.square(wanted).sum() + 1e-30))
+        return deviation_db(found, estimates[name])
 
 
 def test_an_old_checkpoint_gives_the_same_stems_in_every_engine(old):

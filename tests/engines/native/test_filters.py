@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from deviation import deviation_db
 from unbraid.engines.native import filters, library, masks
 from unbraid.engines.numpy.layers import image, inside
 from unbraid.engines.numpy.shares import power
@@ -19,10 +20,6 @@ SIZES = [(8, 12), (4, 6), (20, 34)]
 
 def numbers(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape, np.float32)
-
-
-def error_db(found: np.ndarray, wanted: np.ndarray) -> float:
-    return float(10 * np.log10(np.square(found - wanted).sum() / np.square(wanted).sum() + 1e-30))
 
 
 def as_torch(x: np.ndarray) -> torch.Tensor:
@@ -67,10 +64,10 @@ def test_halving_is_a_convolution_of_stride_two(weights, ins, outs, size):
     y = F.pad(as_torch(x), (1, 2, 1, 2))
     y = F.conv2d(y, torch.from_numpy(weight).float(), torch.from_numpy(bias), 2)
     wanted = as_image(y)
-    assert error_db(skip[..., 3:], wanted) < -110
+    assert deviation_db(skip[..., 3:], wanted) < -110
     assert not skip[..., :3].any()
     normed = wanted * norm[0] + norm[1]
-    assert error_db(to, np.maximum(normed, 0.2 * normed)) < -110
+    assert deviation_db(to, np.maximum(normed, 0.2 * normed)) < -110
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -82,7 +79,7 @@ def test_doubling_is_a_transposed_convolution(weights, ins, outs, size):
     filters.Up(weight, bias, norm)(padded(x), to, 2)
     kernel = torch.from_numpy(weight).float()
     y = F.conv_transpose2d(as_torch(x), kernel, torch.from_numpy(bias), 2)[..., 1:-2, 1:-2]
-    assert error_db(to, np.maximum(as_image(y), 0) * norm[0] + norm[1]) < -110
+    assert deviation_db(to, np.maximum(as_image(y), 0) * norm[0] + norm[1]) < -110
 
 
 @pytest.mark.parametrize("size", [(8, 12), (5, 7), (1, 1), (16, 131)])
@@ -93,9 +90,9 @@ def test_a_small_filter_is_a_convolution(weights, ins, outs, size):
     to = numbers(*size, outs, seed=4)
     before = to.copy()
     filters.Same(weight, bias, adding=True)(x, to, 2)
-    assert error_db(to, before + as_image(y)) < -110
+    assert deviation_db(to, before + as_image(y)) < -110
     filters.Same(weight, bias, adding=False)(x, to, 2)
-    assert error_db(to, np.maximum(as_image(y), 0)) < -110
+    assert deviation_db(to, np.maximum(as_image(y), 0)) < -110
 
 
 def test_a_mask_is_a_sigmoid_of_a_convolution():
@@ -106,7 +103,7 @@ def test_a_mask_is_a_sigmoid_of_a_convolution():
     masks.Mask(weight, bias)(x, magnitudes, outputs, 2)
     seen, kernel = torch.from_numpy(x)[None, None], torch.from_numpy(weight)
     y = F.conv2d(seen, kernel, torch.from_numpy(bias), dilation=2)[0, :, :9]
-    assert error_db(outputs, magnitudes * y.sigmoid().numpy()) < -110
+    assert deviation_db(outputs, magnitudes * y.sigmoid().numpy()) < -110
 
 
 @pytest.mark.parametrize("exponent", sorted(masks.QUARTERS))
@@ -114,7 +111,7 @@ def test_shares_are_powers_over_their_sum(exponent):
     outputs = np.abs(numbers(3, 2, 5, 37))
     powers = power(outputs, exponent) + 1e-3 / 3
     masks.share_out(outputs, exponent, 1e-3, 2)
-    assert error_db(outputs, powers / powers.sum(0)) < -110
+    assert deviation_db(outputs, powers / powers.sum(0)) < -110
 
 
 @pytest.mark.parametrize("bins", [3, 64, 77])
@@ -125,7 +122,7 @@ def test_the_wiener_filter_is_that_of_numpy(bins):
     low = spectrum[:, 3:35, :bins]
     masks.filter_spectrum(shares[:, :, 3:35], low, found[:, 3:35, :bins], 1.5, 1, 2)
     wanted = filter_bins(shares[:, :, 3:35], low, 1.5, 1)
-    assert error_db(found[:, 3:35, :bins].view(np.float32), wanted.view(np.float32)) < -110
+    assert deviation_db(found[:, 3:35, :bins].view(np.float32), wanted.view(np.float32)) < -110
     assert not found[..., bins:].any()
     assert not found[:, 35:].any()
 
@@ -143,4 +140,4 @@ def test_a_gru_is_that_of_torch():
     with torch.no_grad():
         wanted = gru(torch.from_numpy(x))[0].numpy()
     assert masks.gru_fits(32)
-    assert error_db(masks.Gru(ways)(x, 2), wanted) < -110
+    assert deviation_db(masks.Gru(ways)(x, 2), wanted) < -110

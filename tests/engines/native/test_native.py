@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,20 @@ import numpy as np
 import pytest
 import torch
 
+from deviation import deviation_db
+from engines.native.networks import (
+    check_bits,
+    check_half_precision,
+    check_memory,
+    make_song,
+    ready,
+    use_vectors_of,
+    vary,
+    wanted_of,
+)
 from small_composites import two_rate
 from unbraid.engines.native import build, library
 from unbraid.engines.native.hybrid import NativeHybridDemucs
-from unbraid.engines.native.sheets import Pool
 from unbraid.models.compose.two_rate import TwoRate
 from unbraid.models.hybrid_demucs.network import HybridDemucs, HybridDemucsConfig
 
@@ -58,39 +67,12 @@ def make_model(**settings: Any) -> HybridDemucs:
         for name, parameter in model.named_parameters():
             if name.endswith("scale.scale"):
                 parameter.uniform_(0.05, 0.3)
-            elif "norm" in name:
-                parameter.add_(0.1 * torch.randn_like(parameter))
+    vary(model, lambda name: "norm" in name and not name.endswith("scale.scale"))
     return model
 
 
-def weights_of(model: torch.nn.Module) -> dict[str, np.ndarray]:
-    return {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-
-
-def make_song(samples: int, channels: int = 2, batch: int = 1, seed: int = 0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return (0.2 * rng.standard_normal((batch, channels, samples))).astype(np.float32)
-
-
-def peak_of(run: Any, song: np.ndarray) -> int:
-    """The most bytes of arrays that are there at once in a pass."""
-    tracemalloc.start()
-    try:
-        run(song)
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-
-
-def deviation_db(found: np.ndarray, wanted: np.ndarray) -> float:
-    error = np.square(found - wanted, dtype=np.float64).sum()
-    return float(10 * np.log10(error / np.square(wanted, dtype=np.float64).sum() + 1e-30))
-
-
 def both(model: HybridDemucs, song: np.ndarray, threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    with torch.no_grad():
-        wanted = model(torch.from_numpy(song)).numpy()
-    return NativeHybridDemucs(model.config, weights_of(model), threads)(song), wanted
+    return ready(model, threads)(song), wanted_of(model, song)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -127,31 +109,8 @@ def test_a_long_song_goes_through_the_lstm_in_spans() -> None:
     assert deviation_db(found, wanted) < -110
 
 
-def test_songs_of_a_batch_do_not_meet() -> None:
-    model = make_model()
-    run = NativeHybridDemucs(model.config, weights_of(model), 1)
-    songs = make_song(20_000, batch=3)
-    together = run(songs)
-    for number in range(3):
-        assert np.array_equal(together[number], run(songs[number : number + 1])[0])
-
-
-def test_the_number_of_threads_does_not_change_a_bit() -> None:
-    model = make_model()
-    song = make_song(60_000)
-    alone = NativeHybridDemucs(model.config, weights_of(model), 1)(song)
-    for threads in (2, 3, 7):
-        other = NativeHybridDemucs(model.config, weights_of(model), threads)(song)
-        assert np.array_equal(alone, other)
-
-
-def test_what_was_separated_before_does_not_matter() -> None:
-    model = make_model()
-    run = NativeHybridDemucs(model.config, weights_of(model), 2)
-    song = make_song(30_000)
-    first = run(song)
-    run(np.full((1, 2, 90_000), np.nan, np.float32))
-    assert np.array_equal(first, run(song))
+def test_threads_batches_and_what_was_before_do_not_change_a_bit() -> None:
+    check_bits(make_model(), make_song(30_000, batch=3), before=90_000)
 
 
 def test_silence_is_separated_like_anything_else() -> None:
@@ -162,27 +121,17 @@ def test_silence_is_separated_like_anything_else() -> None:
 
 @pytest.mark.parametrize("width", [8, 16])  # from 16 on some stay so when they are packed
 def test_weights_may_be_half_as_precise(width: int) -> None:
-    model = make_model(width=width).half().float()
-    half = {name: array.astype(np.float16) for name, array in weights_of(model).items()}
-    song = make_song(20_000)
-    assert np.array_equal(
-        NativeHybridDemucs(model.config, half, 1)(song),
-        NativeHybridDemucs(model.config, weights_of(model), 1)(song),
-    )
+    check_half_precision(make_model(width=width), make_song(20_000))
 
 
 @pytest.mark.slow
 def test_two_models_at_two_rates_give_what_the_forward_gives() -> None:
     model = two_rate(width=8, low_width=24, norm_from=1)
-    parts = {
-        name: NativeHybridDemucs(part.config, weights_of(part), 2)
-        for name, part in model.members.items()
-    }
+    parts = {name: ready(part, 2) for name, part in model.members.items()}
     run = TwoRate(model.config, parts)
     for samples in (30_011, 2):
         song = make_song(samples, batch=2)
-        with torch.no_grad():
-            assert deviation_db(run(song), model(torch.from_numpy(song)).numpy()) < -100
+        assert deviation_db(run(song), wanted_of(model, song)) < -100
 
 
 @pytest.mark.parametrize("samples", [1, 10_000, 200_000])
@@ -191,12 +140,9 @@ def test_two_models_at_two_rates_give_what_the_forward_gives() -> None:
     [{}, {"width": 24}, {"norm_from": 1}, {"n_fft": 1024, "depth": 5}, {"magnitude": True}],
 )
 def test_memory_is_what_was_said(samples: int, settings: dict[str, Any]) -> None:
-    model = make_model(**settings)
-    run = NativeHybridDemucs(model.config, weights_of(model), 2)
+    run = ready(make_model(**settings), threads=2)
     run(make_song(samples))
-    pool: Pool = run._pool
-    assert pool.missed == 0
-    assert 4 * pool.floats <= NativeHybridDemucs.memory_bytes(model.config, samples)
+    check_memory(run, samples)
 
 
 @pytest.mark.parametrize(
@@ -222,13 +168,7 @@ def test_a_model_that_the_kernels_do_not_run_is_left_to_torch(settings: dict[str
 def test_vectors_of_another_processor_give_the_same(
     lanes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The compiler makes wider vectors of narrower ones, so that any machine can try them all."""
-    path = tmp_path / "kernels.so"
-    if not build.compile_to(path, "-march=native", f"-DUNBRAID_LANES={lanes}", "-Wno-psabi"):
-        pytest.skip("no C++ compiler")
-    other = library.Kernels(path)
-    assert other.lanes == lanes
-    monkeypatch.setattr(library, "_open", lambda: other)
+    use_vectors_of(lanes, tmp_path, monkeypatch)
     for settings in CONFIGS.values():
         model = make_model(**settings)
         found, wanted = both(model, make_song(30_000, model.config.audio_channels), threads=2)
@@ -268,7 +208,7 @@ def test_a_processor_without_its_instructions_is_told(monkeypatch: pytest.Monkey
 
 def test_memory_that_is_given_is_written_to_and_changes_nothing() -> None:
     model, song = make_model(), make_song(9_000)
-    run = NativeHybridDemucs(model.config, weights_of(model), 1)
+    run = ready(model)
     wanted = run(song)
     memory = np.full(wanted.size + 7, np.nan, np.float32)
     found = run(song, memory)
@@ -278,7 +218,7 @@ def test_memory_that_is_given_is_written_to_and_changes_nothing() -> None:
 
 def test_what_a_pass_gave_stays_what_it_is_while_somebody_has_it() -> None:
     model = make_model()
-    run = NativeHybridDemucs(model.config, weights_of(model), 1)
+    run = ready(model)
     first = run(make_song(9_000))
     kept = first.copy()
     run(-make_song(9_000))

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from engines.native.test_native import deviation_db, make_song, weights_of
+from deviation import deviation_db
+from engines.native.networks import (
+    check_bits,
+    check_half_precision,
+    check_memory,
+    make_song,
+    ready,
+    vary,
+    wanted_of,
+)
 from unbraid.engines.native.htdemucs import NativeHTDemucs
 from unbraid.engines.native.library import find
 from unbraid.errors import SegmentTooLong
@@ -42,13 +51,8 @@ def make_model(**settings: Any) -> HTDemucs:
         for name, parameter in model.named_parameters():
             if name.endswith(".scale"):
                 parameter.uniform_(0.05, 0.3)
-            elif "norm" in name:
-                parameter.add_(0.1 * torch.randn_like(parameter))
+    vary(model, lambda name: "norm" in name and not name.endswith(".scale"))
     return model
-
-
-def ready(model: HTDemucs, threads: int = 1) -> NativeHTDemucs:
-    return NativeHTDemucs(model.config, weights_of(model), threads)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -58,39 +62,24 @@ def test_kernels_give_what_the_forward_gives(name: str) -> None:
     run = ready(model, threads=2)
     for samples in (22_050, 9_001):
         song = make_song(samples, model.config.audio_channels)
-        with torch.no_grad():
-            wanted = model(torch.from_numpy(song)).numpy()
-        found = run(song)
+        found, wanted = run(song), wanted_of(model, song)
         assert found.shape == wanted.shape
         assert deviation_db(found, wanted) < -110
-        assert run._pool.missed == 0
-    assert 4 * run._pool.floats <= NativeHTDemucs.memory_bytes(model.config, 22_050)
+    check_memory(run, 22_050)
 
 
 def test_threads_batches_and_what_was_before_do_not_change_a_bit() -> None:
-    model = make_model()
-    songs = make_song(22_050, batch=2)
-    alone = ready(model)(songs)
-    run = ready(model, threads=3)
-    run(np.full((1, 2, 22_050), np.nan, np.float32))
-    assert np.array_equal(run(songs), alone)
-    assert np.array_equal(run(songs[1:])[0], alone[1])
+    check_bits(make_model(), make_song(20_000, batch=2), before=22_050)
 
 
 def test_silence_is_separated_like_anything_else() -> None:
     model = make_model()
     song = np.zeros((1, 2, 22_050), np.float32)
-    with torch.no_grad():
-        wanted = model(torch.from_numpy(song)).numpy()
-    assert np.abs(ready(model)(song) - wanted).max() < 1e-6
+    assert np.abs(ready(model)(song) - wanted_of(model, song)).max() < 1e-6
 
 
 def test_weights_may_be_half_as_precise() -> None:
-    model = make_model(width=16).half().float()
-    half = {name: array.astype(np.float16) for name, array in weights_of(model).items()}
-    song = make_song(22_050)
-    found = NativeHTDemucs(model.config, half, 1)(song)
-    assert np.array_equal(found, ready(model)(song))
+    check_half_precision(make_model(width=16), make_song(22_050))
 
 
 def test_a_longer_song_than_it_was_trained_on_is_refused() -> None:

@@ -9,10 +9,20 @@ import numpy as np
 import pytest
 import torch
 
-from engines.native.test_native import deviation_db, make_song, peak_of, weights_of
+from deviation import deviation_db
+from engines.native.networks import (
+    check_bits,
+    check_half_precision,
+    check_memory,
+    make_song,
+    peak_of,
+    ready,
+    use_vectors_of,
+    vary,
+    wanted_of,
+)
 from models.test_roformer import CASES, public_model
 from reference.modern_systems import check_output, filled
-from unbraid.engines.native import build, library
 from unbraid.engines.native.library import find, kernels
 from unbraid.engines.native.roformer import NativeRoformer
 from unbraid.engines.native.slices import EMPTY, Slices
@@ -48,21 +58,8 @@ def make_model(**settings: Any) -> Roformer:
         model = BSRoformer(BSRoformerConfig(**settings)).eval()
     else:
         model = MelBandRoformer(MelBandRoformerConfig(**settings)).eval()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name.endswith("gamma"):
-                parameter.add_(0.1 * torch.randn_like(parameter))
+    vary(model, lambda name: name.endswith("gamma"))
     return model
-
-
-def ready(model: Roformer, threads: int = 1) -> NativeRoformer:
-    return NativeRoformer(model.config, weights_of(model), threads)
-
-
-def wanted_of(model: Roformer, song: np.ndarray) -> np.ndarray:
-    with torch.no_grad():
-        estimates: np.ndarray = model(torch.from_numpy(song)).numpy()
-    return estimates
 
 
 def check(name: str) -> None:
@@ -74,8 +71,7 @@ def check(name: str) -> None:
         found, wanted = run(song), wanted_of(model, song)
         assert found.shape == wanted.shape
         assert deviation_db(found, wanted) < -115
-        assert run._pool.missed == 0
-    assert 4 * run._pool.floats <= NativeRoformer.memory_bytes(model.config, 3_000)
+    check_memory(run, 3_000)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -147,16 +143,7 @@ def test_bands_that_are_all_but_silent_are_nearer_to_float64_than_in_torch() -> 
 
 
 def test_threads_batches_and_what_was_before_do_not_change_a_bit() -> None:
-    model = make_model(**MEL)
-    songs = make_song(3_000, batch=2)
-    alone = ready(model)(songs)
-    run = ready(model, threads=3)
-    run(np.full((1, 2, 3_000), np.nan, np.float32))
-    assert np.array_equal(run(songs), alone)
-    memory = np.full(2 * 3_000, np.nan, np.float32)
-    found = run(songs[1:], memory)
-    assert np.array_equal(found[0], alone[1])
-    assert np.shares_memory(found, memory)
+    check_bits(make_model(**MEL), make_song(3_000, batch=2), before=4_500)
 
 
 def test_silence_stays_silence() -> None:
@@ -164,11 +151,7 @@ def test_silence_stays_silence() -> None:
 
 
 def test_weights_may_be_half_as_precise() -> None:
-    model = make_model(**BS).half().float()
-    half = {name: array.astype(np.float16) for name, array in weights_of(model).items()}
-    song = make_song(3_000)
-    run = NativeRoformer(model.config, half, 1)
-    assert np.array_equal(run(song), ready(model)(song))
+    check_half_precision(make_model(**BS), make_song(3_000))
 
 
 @pytest.mark.parametrize("settings", [{"polar": True}, {"joint_layers": 1}, {"time_layers": 0}])
@@ -195,11 +178,7 @@ def test_slices_know_their_sums_and_fill_what_is_empty_with_zeros() -> None:
 def test_vectors_of_another_processor_give_the_same(
     lanes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "kernels.so"
-    if not build.compile_to(path, "-march=native", f"-DUNBRAID_LANES={lanes}", "-Wno-psabi"):
-        pytest.skip("no C++ compiler")
-    other = library.Kernels(path)
-    monkeypatch.setattr(library, "_open", lambda: other)
+    other = use_vectors_of(lanes, tmp_path, monkeypatch)
     for pairs in (True, False):
         other.pairs = pairs
         for settings in CONFIGS.values():

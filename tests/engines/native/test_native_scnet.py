@@ -9,11 +9,23 @@ import numpy as np
 import pytest
 import torch
 
-from engines.native.test_native import deviation_db, make_song, peak_of, weights_of
+from deviation import deviation_db
+from engines.native.networks import (
+    check_bits,
+    check_half_precision,
+    check_memory,
+    make_song,
+    peak_of,
+    ready,
+    use_vectors_of,
+    vary,
+    wanted_of,
+    weights_of,
+)
 from models.test_scnet import CASES, public_model
 from reference.modern_systems import check_output, filled
 from unbraid.api import Separator
-from unbraid.engines.native import build, library
+from unbraid.engines.native import library
 from unbraid.engines.native.paths import SideBySide
 from unbraid.engines.native.scnet import NativeSCNet
 from unbraid.engines.native.weights import Weights
@@ -56,23 +68,10 @@ def make_model(**settings: Any) -> SCNet:
     """With norms as different as those of a trained one."""
     torch.manual_seed(0)
     model = SCNet(SCNetConfig(**{**SMALL, **settings})).eval()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "norm" in name or name.endswith((".0.weight", ".4.weight")):
-                parameter.add_(0.1 * torch.randn_like(parameter))
-            if name == "pos_embed_f":
-                parameter.normal_()
+    vary(model, lambda name: "norm" in name or name.endswith((".0.weight", ".4.weight")))
+    if model.config.masks:
+        torch.nn.init.normal_(model.pos_embed_f)
     return model
-
-
-def ready(model: SCNet, threads: int = 1) -> NativeSCNet:
-    return NativeSCNet(model.config, weights_of(model), threads)
-
-
-def wanted_of(model: SCNet, song: np.ndarray) -> np.ndarray:
-    with torch.no_grad():
-        estimates: np.ndarray = model(torch.from_numpy(song)).numpy()
-    return estimates
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -83,8 +82,7 @@ def test_kernels_give_what_the_forward_gives(name: str) -> None:
     for samples in (20_000, 9_001):
         song = make_song(samples, model.config.audio_channels)
         assert deviation_db(run(song), wanted_of(model, song)) < -115
-        assert run._pool.missed == 0
-    assert 4 * run._pool.floats <= NativeSCNet.memory_bytes(model.config, 20_000)
+    check_memory(run, 20_000)
 
 
 def test_memory_counts_waves_and_estimates() -> None:
@@ -133,14 +131,7 @@ def test_any_length_will_do(samples: int) -> None:
 
 
 def test_threads_batches_and_what_was_before_do_not_change_a_bit() -> None:
-    model = make_model(widths=(4, 8, 32))
-    songs = make_song(20_000, batch=2)
-    alone = ready(model)(songs)
-    for threads in (2, 7):
-        run = ready(model, threads)
-        run(np.full((1, 2, 30_000), np.nan, np.float32))
-        assert np.array_equal(run(songs), alone)
-        assert np.array_equal(run(songs[1:])[0], alone[1])
+    check_bits(make_model(widths=(4, 8, 32)), make_song(20_000, batch=2), before=30_000)
 
 
 def test_silence_is_separated_like_anything_else() -> None:
@@ -151,10 +142,7 @@ def test_silence_is_separated_like_anything_else() -> None:
 
 
 def test_weights_may_be_half_as_precise() -> None:
-    model = make_model(widths=(4, 8, 256)).half().float()
-    half = {name: array.astype(np.float16) for name, array in weights_of(model).items()}
-    song = make_song(2_000)
-    assert np.array_equal(NativeSCNet(model.config, half, 1)(song), ready(model)(song))
+    check_half_precision(make_model(widths=(4, 8, 256)), make_song(2_000))
 
 
 @pytest.mark.parametrize(("sequences", "steps"), [(1, 1), (2, 5), (25, 4), (57, 3), (131, 2)])
@@ -202,11 +190,7 @@ def test_fourier_transforms_of_any_even_length_go_there_and_back(steps: int) -> 
 def test_vectors_of_another_processor_give_the_same(
     lanes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "kernels.so"
-    if not build.compile_to(path, "-march=native", f"-DUNBRAID_LANES={lanes}", "-Wno-psabi"):
-        pytest.skip("no C++ compiler")
-    other = library.Kernels(path)
-    monkeypatch.setattr(library, "_open", lambda: other)
+    use_vectors_of(lanes, tmp_path, monkeypatch)
     for settings in CONFIGS.values():
         model = make_model(**settings)
         song = make_song(9_001, model.config.audio_channels)

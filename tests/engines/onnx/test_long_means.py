@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 from onnx import parser
 
+from deviation import deviation_db
 from unbraid.engines.onnx.long_means import LONG, make_exact
 
 ROW = 12 * LONG  # 786,432 numbers
@@ -34,15 +35,11 @@ def run(model: onnx.ModelProto, **inputs: np.ndarray) -> np.ndarray:
     return session.run(None, inputs)[0]
 
 
-def error_db(found: np.ndarray, wanted: np.ndarray) -> float:
-    return float(10 * np.log10(np.square(found - wanted).sum() / np.square(wanted).sum()))
-
-
 def test_a_long_mean_is_exact():
     plain, x = parser.parse_model(MEAN.format(n=ROW // 2)), loud(1, 2, ROW // 2)
     wanted = x.mean(dtype=np.float64)
-    before = error_db(run(plain, x=x), wanted)
-    exact = error_db(run(make_exact(plain), x=x), wanted)
+    before = deviation_db(run(plain, x=x), wanted)
+    exact = deviation_db(run(make_exact(plain), x=x), wanted)
     assert exact < min(-140, before - 10)
 
 
@@ -53,8 +50,8 @@ def test_a_long_normalization_is_exact():
     centred = wide - wide.mean((2, 3), keepdims=True)
     deviation = np.sqrt(np.square(centred).mean((2, 3), keepdims=True) + 0.001)
     wanted = centred / deviation * weight[:, None, None] + bias[:, None, None]
-    before = error_db(run(plain, x=x, weight=weight, bias=bias), wanted)
-    exact = error_db(run(make_exact(plain), x=x, weight=weight, bias=bias), wanted)
+    before = deviation_db(run(plain, x=x, weight=weight, bias=bias), wanted)
+    exact = deviation_db(run(make_exact(plain), x=x, weight=weight, bias=bias), wanted)
     assert exact < min(-120, before - 10)
 
 

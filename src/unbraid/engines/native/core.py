@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unbraid.engines.native.norms import Norm
+from unbraid.engines.native.norms import GroupNorm
 from unbraid.engines.native.products import ADD, PLAIN, Product
 from unbraid.engines.native.sheets import Pool, Sheet
 from unbraid.engines.native.steps import Gate, HopConvolution, Refining, TransposedHops
@@ -38,7 +38,7 @@ class Parting:
         self._gate = Gate(weights.under("gate"), groups)
         taps = weights.stored("conv.weight")[..., 0].transpose(2, 0, 1)  # (rows, width, outer)
         self._rows = [Product(tap[None], weights["conv.bias"], PLAIN) for tap in taps]
-        self._norm = Norm(weights.under("norm"), groups)
+        self._norm = GroupNorm(weights.under("norm"), groups)
         self._time = TransposedHops(weights, stride, groups, conv="time_conv", norm="time_norm")
 
     def __call__(self, y: Sheet, x: Sheet, t: Sheet, pool: Pool, threads: int) -> None:

@@ -22,14 +22,14 @@ _FEW = 5
 _POINTS, _LAST = 6, 5
 
 
-Norm = tuple[Float32[np.ndarray, " o"], Float32[np.ndarray, " o"]]
+Affine = tuple[Float32[np.ndarray, " o"], Float32[np.ndarray, " o"]]
 """Factor and offset of each feature."""
 
 
 class _Layer:
     """Weights of a layer as the kernels want them; keeps alive what they point to."""
 
-    def __init__(self, ins: int, bias: np.ndarray, norm: Norm | None) -> None:
+    def __init__(self, ins: int, bias: np.ndarray, norm: Affine | None) -> None:
         self.ins, self.outs = ins, len(bias)
         vectors = [pack_bias(v.astype(np.float32)) for v in (bias, *(norm or ()))]
         self._kept: list[np.ndarray] = vectors
@@ -63,7 +63,10 @@ class Down(_Layer):
     """skip <- conv(x) + bias, and `to` <- leaky_relu(norm(skip)); see `numpy.layers.Down`."""
 
     def __init__(
-        self, weight: Float[np.ndarray, "o i 5 5"], bias: Float[np.ndarray, " o"], norm: Norm | None
+        self,
+        weight: Float[np.ndarray, "o i 5 5"],
+        bias: Float[np.ndarray, " o"],
+        norm: Affine | None,
     ) -> None:
         super().__init__(weight.shape[1], bias, norm)
         taps = weight.transpose(2, 3, 1, 0)
@@ -90,7 +93,10 @@ class Up(_Layer):
     """to <- norm(relu(conv_transpose(x) + bias)); see `numpy.layers.Up`."""
 
     def __init__(
-        self, weight: Float[np.ndarray, "i o 5 5"], bias: Float[np.ndarray, " o"], norm: Norm | None
+        self,
+        weight: Float[np.ndarray, "i o 5 5"],
+        bias: Float[np.ndarray, " o"],
+        norm: Affine | None,
     ) -> None:
         super().__init__(weight.shape[0], bias, norm)
         # Taps from the last to the first: the first meets the latest row.

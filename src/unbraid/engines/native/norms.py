@@ -46,8 +46,8 @@ def gelu(x: Float32[np.ndarray, "f n w"], threads: int) -> None:
     )  # fmt: skip
 
 
-class Norm:
-    """GroupNorm and what follows it; without weights there is no norm."""
+class GroupNorm:
+    """A norm over groups of features and what follows it; without weights there is no norm."""
 
     def __init__(self, weights: Weights, groups: int) -> None:
         self._weight = self._bias = None

@@ -49,7 +49,7 @@ class DualPath:
     """x <- x + what an LSTM along frequency gives, then one along time."""
 
     def __init__(self, weights: Weights) -> None:
-        self._norms = [_Norm(weights.under(f"norm_layers.{n}")) for n in range(2)]
+        self._norms = [_OneGroupNorm(weights.under(f"norm_layers.{n}")) for n in range(2)]
         self._lstms = [SideBySide(weights.under(f"lstm_layers.{n}")) for n in range(2)]
         self._linear = []
         for number in range(2):
@@ -70,7 +70,7 @@ class DualPath:
         pool.give(found)
 
 
-class _Norm:
+class _OneGroupNorm:
     """GroupNorm of one group, as a factor and an offset of each feature."""
 
     def __init__(self, weights: Weights) -> None:

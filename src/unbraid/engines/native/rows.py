@@ -8,7 +8,7 @@ import numpy as np
 
 from unbraid.engines.native.library import Branch as BranchStruct
 from unbraid.engines.native.library import Expansion, SpectralEncoder, Winograd, kernels, pointer
-from unbraid.engines.native.norms import Norm
+from unbraid.engines.native.norms import GroupNorm
 from unbraid.engines.native.packing import (
     PAIRS,
     gate_panels,
@@ -40,7 +40,7 @@ class SpecEncoder:
         self._norms = None
         if weights.has("norm"):
             names = ("norm", "gate.norm")
-            self._norms = tuple(Norm(weights.under(name), groups) for name in names)
+            self._norms = tuple(GroupNorm(weights.under(name), groups) for name in names)
         turns = PAIRS if self._norms is None else 1
         self._held = {
             "conv": pack(conv.transpose(2, 1, 0)),
@@ -99,7 +99,7 @@ class SpecDecoder:
         taps = weights["conv.weight"][..., 0].transpose(2, 0, 1)
         self._taps = taps.reshape(2, stride, *taps.shape[1:])[::-1].swapaxes(0, 1)
         self._bias = weights["conv.bias"]
-        self._norm = Norm(weights.under("norm"), groups) if weights.has("norm") else None
+        self._norm = GroupNorm(weights.under("norm"), groups) if weights.has("norm") else None
         self.stride, self.width, self.outer = stride, taps.shape[1], taps.shape[2]
         self._padding, self._outermost = len(taps) // 4, outermost
         self._expansion = None if outermost else self._pack(1.0, 0.0)
@@ -173,7 +173,7 @@ class SpecGate:
         taps = kernel.reshape(*kernel.shape[:2], 9).transpose(2, 1, 0)
         self._packed = pack_mixed(taps, np.kron(MIXING, MIXING))
         self._bias = pack_bias(weights["conv.bias"], PAIRS)
-        self._norm = Norm(weights.under("norm"), groups) if weights.has("norm") else None
+        self._norm = GroupNorm(weights.under("norm"), groups) if weights.has("norm") else None
         self._struct = Winograd(
             packed=pointer(self._packed),
             bias=pointer(self._bias),

@@ -8,7 +8,7 @@ import numpy as np
 
 from unbraid.engines.native.branches import Branch
 from unbraid.engines.native.library import Winograd, kernels, pointer
-from unbraid.engines.native.norms import Norm
+from unbraid.engines.native.norms import GroupNorm
 from unbraid.engines.native.packing import PAIRS, gate_panels, pack, pack_bias, pack_mixed
 from unbraid.engines.native.products import (
     ADD_GELU,
@@ -89,7 +89,7 @@ class TransposedHops:
         self._padding, self._stride = kernel // 4, stride
         halves = weight.reshape(width, self.outer, 2, stride)
         both = halves[:, :, ::-1].transpose(2, 0, 3, 1)  # the hop before, then the hop itself
-        self._norm = Norm(weights.under(norm), groups) if weights.has(norm) else None
+        self._norm = GroupNorm(weights.under(norm), groups) if weights.has(norm) else None
         then = PLAIN if outermost or self._norm else ADD_GELU
         self._hops = Hops(both, np.tile(weights[f"{conv}.bias"], stride), then)
 
@@ -151,7 +151,7 @@ class Gate:
         kernel = weights.stored("conv.weight")
         if kernel.ndim == 4:
             kernel = kernel[:, :, kernel.shape[2] // 2]
-        self._norm = Norm(weights.under("norm"), groups) if weights.has("norm") else None
+        self._norm = GroupNorm(weights.under("norm"), groups) if weights.has("norm") else None
         gated, bias = self._norm is None, weights["conv.bias"]
         self._convolve: StepGate | Product
         if kernel.shape[2] == 3:
@@ -180,7 +180,7 @@ class Refining:
     def __init__(
         self, weights: Weights, groups: int, dilated: bool, *, activated: bool = False
     ) -> None:
-        self._norm = None if activated else Norm(weights.under("norm"), groups)
+        self._norm = None if activated else GroupNorm(weights.under("norm"), groups)
         self._branches = numbered_branches(weights, dilated, Branch)
         self._gate = Gate(weights.under("gate"), groups)
 

@@ -100,24 +100,37 @@ struct Pairs {
     static long count(long width) { return ceil_div(width, 2L * LANES); }
 };
 
-// in (rows, steps, width) -> out (rows, steps / 2 + 1, 2 * width), divided by sqrt(steps).
-inline void to_fourier(const float* in, float* out, long rows, long steps, long width, int threads) {
+// Transform all rows, in pairs of features: `enter` lays out the signal of a pair of some row, and
+// `leave` takes what became of it.
+template <class Enter, class Leave>
+void transform_pairs(long rows, long steps, long width, int threads, Enter enter, Leave leave) {
     const AnyFourier transform{int(steps)};
-    const long bins = steps / 2 + 1, parts = Pairs::count(width);
-    const float scale = float(0.5 / std::sqrt(double(steps)));
+    const long parts = Pairs::count(width);
     auto memory = scratches(threads, transform.floats());
     in_parallel(rows * parts, threads, [&](long piece, int thread) {
         const Pairs pairs(piece % parts, width);
         float* data = memory[thread].get();
-        const float* x = in + piece / parts * steps * width + pairs.first;
+        enter(data, pairs, piece / parts);
+        leave(transform.run(data), pairs, piece / parts);
+    });
+}
+
+// in (rows, steps, width) -> out (rows, steps / 2 + 1, 2 * width), divided by sqrt(steps).
+inline void to_fourier(const float* in, float* out, long rows, long steps, long width, int threads) {
+    constexpr auto step = AnyFourier::step;
+    const long bins = steps / 2 + 1;
+    const float scale = float(0.5 / std::sqrt(double(steps)));
+    const auto enter = [=](float* data, const Pairs& pairs, long row) {
+        const float* x = in + row * steps * width + pairs.first;
         for (long n = 0; n < steps; ++n, x += width) {
-            store(data + transform.step(n), load_some(x, pairs.left));
-            store(data + transform.step(n) + LANES, load_some(x + LANES, pairs.right));
+            store(data + step(n), load_some(x, pairs.left));
+            store(data + step(n) + LANES, load_some(x + LANES, pairs.right));
         }
-        const float* found = transform.run(data);
-        float* to = out + piece / parts * bins * 2 * width + pairs.first;
+    };
+    const auto leave = [=](const float* found, const Pairs& pairs, long row) {
+        float* to = out + row * bins * 2 * width + pairs.first;
         for (long k = 0; k < bins; ++k, to += 2 * width) {
-            const float *here = found + transform.step(k), *there = found + transform.step((steps - k) % steps);
+            const float *here = found + step(k), *there = found + step((steps - k) % steps);
             const Vec re = load(here), im = load(here + LANES), re2 = load(there), im2 = load(there + LANES);
             store_some(to, scale * (re + re2), pairs.left);
             store_some(to + width, scale * (im - im2), pairs.left);
@@ -125,35 +138,34 @@ inline void to_fourier(const float* in, float* out, long rows, long steps, long 
             store_some(to + LANES, scale * (im + im2), pairs.right);
             store_some(to + width + LANES, scale * (re2 - re), pairs.right);
         }
-    });
+    };
+    transform_pairs(rows, steps, width, threads, enter, leave);
 }
 
 // The other way: in (rows, steps / 2 + 1, 2 * width) -> out (rows, steps, width). The first and the
 // last bin count as real.
 inline void from_fourier(const float* in, float* out, long rows, long steps, long width, int threads) {
-    const AnyFourier transform{int(steps)};
-    const long bins = steps / 2 + 1, parts = Pairs::count(width);
+    constexpr auto step = AnyFourier::step;
+    const long bins = steps / 2 + 1;
     const float scale = float(1 / std::sqrt(double(steps)));
-    auto memory = scratches(threads, transform.floats());
-    in_parallel(rows * parts, threads, [&](long piece, int thread) {
-        const Pairs pairs(piece % parts, width);
-        float* data = memory[thread].get();
-        const float* z = in + piece / parts * bins * 2 * width + pairs.first;
+    const auto enter = [=](float* data, const Pairs& pairs, long row) {
+        const float* z = in + row * bins * 2 * width + pairs.first;
         for (long k = 0; k < bins; ++k, z += 2 * width) {  // the conjugate of a + i b
             const bool real = k == 0 || 2 * k == steps;
             const Vec ar = load_some(z, pairs.left), br = load_some(z + LANES, pairs.right);
             const Vec ai = real ? Vec{} : load_some(z + width, pairs.left);
             const Vec bi = real ? Vec{} : load_some(z + width + LANES, pairs.right);
-            float *here = data + transform.step(k), *there = data + transform.step(steps - k);
+            float *here = data + step(k), *there = data + step(steps - k);
             store(here, ar - bi), store(here + LANES, -(ai + br));
             if (!real) store(there, ar + bi), store(there + LANES, ai - br);
         }
-        const float* found = transform.run(data);
-        float* to = out + piece / parts * steps * width + pairs.first;
+    };
+    const auto leave = [=](const float* found, const Pairs& pairs, long row) {
+        float* to = out + row * steps * width + pairs.first;
         for (long n = 0; n < steps; ++n, to += width) {
-            store_some(to, scale * load(found + transform.step(n)), pairs.left);
-            if (pairs.right)
-                store_some(to + LANES, -scale * load(found + transform.step(n) + LANES), pairs.right);
+            store_some(to, scale * load(found + step(n)), pairs.left);
+            if (pairs.right) store_some(to + LANES, -scale * load(found + step(n) + LANES), pairs.right);
         }
-    });
+    };
+    transform_pairs(rows, steps, width, threads, enter, leave);
 }
