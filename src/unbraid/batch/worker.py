@@ -21,7 +21,7 @@ from unbraid.batch.request import BatchRequest
 from unbraid.batch.settled import Settled
 from unbraid.tracks.inputs import find_inputs, identities
 from unbraid.tracks.names import OutputPlan
-from unbraid.tracks.records import load_record
+from unbraid.tracks.records import load_record, stamp_of
 from unbraid.tracks.result import TrackResult, failed
 
 STATE = Path(".unbraid") / "batch"
@@ -95,7 +95,7 @@ class Worker(BaseWorker):
         tracks = find_inputs(list(request.inputs), request.folder, stream=request.stream)
         if request.watch:  # what is not there may come
             tracks = [track for track in tracks if track.problem is None]
-            resting = self._settled.among({track.path: _stamp(track.path) for track in tracks})
+            resting = self._settled.among({track.path: stamp_of(track.path) for track in tracks})
             tracks = [track for track in tracks if track.path in resting]
         self._inputs = identities(tracks)
         plans = self._separator.plan(tracks, request.folder, self._output)
@@ -109,7 +109,7 @@ class Worker(BaseWorker):
         held = claims.give_up(self._after)
         for plan in plans:
             if plan.group in held:
-                source = _stamp(plan.track.path)
+                source = stamp_of(plan.track.path)
                 attempt = self._due(self._last(plan, source)) or 1
                 self._end(plan, attempt, source, failed(plan, self._cause), self._after)
 
@@ -147,12 +147,12 @@ class Worker(BaseWorker):
     ) -> Iterator[_Taken]:
         """Claim one song after the other: those to try for the first time, or again."""
         for plan in plans:
-            if not self._is_wanted(self._due(self._last(plan, _stamp(plan.track.path))), again):
+            if not self._is_wanted(self._due(self._last(plan, stamp_of(plan.track.path))), again):
                 continue
             claim = claims.take(plan.group)
             if claim is None:
                 continue
-            source = _stamp(plan.track.path)
+            source = stamp_of(plan.track.path)
             attempt = self._due(self._last(plan, source))  # another worker may have done it
             if attempt is None or not self._is_wanted(attempt, again):
                 claims.release(claim)
@@ -161,7 +161,7 @@ class Worker(BaseWorker):
 
     def _open(self, plans: Sequence[OutputPlan]) -> list[OutputPlan]:
         """The songs that are not done and have not failed for good."""
-        return [p for p in plans if not self._is_settled(self._last(p, _stamp(p.track.path)))]
+        return [p for p in plans if not self._is_settled(self._last(p, stamp_of(p.track.path)))]
 
     def _last(self, plan: OutputPlan, source: tuple[int, int] | None) -> Entry | None:
         """The last attempt at this very content, with these settings, that still counts."""
@@ -198,12 +198,3 @@ def _has_files(plan: OutputPlan) -> bool:
     if plan.fields:
         plan = plan.named(load_record(plan).heard)
     return all(plan.path(part).is_file() for part in plan.everything)
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """Size and modification time of a file; None if it is not there."""
-    try:
-        stat = path.stat()
-    except (OSError, ValueError):
-        return None
-    return stat.st_size, stat.st_mtime_ns

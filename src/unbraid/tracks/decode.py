@@ -73,8 +73,6 @@ def decode(
         OSError: if a folder cannot be made or read.
     """
     begun = time.monotonic()
-    if plan.track.problem is not None:
-        raise AudioReadError(plan.track.problem)
     done = find_done(job, plan)
     if done is not None:
         return done
@@ -103,6 +101,8 @@ def find_done(job: TrackJob, plan: OutputPlan) -> TrackResult | None:
     Raises:
         AudioReadError: if the song cannot be read.
     """
+    if plan.track.problem is not None:
+        raise AudioReadError(plan.track.problem)
     if not job.output.skip_existing:
         return None
     begun = time.monotonic()

@@ -8,7 +8,6 @@ from unbraid.audio.files import probe
 from unbraid.costs.file_cost import file_seconds
 from unbraid.costs.model_cost import ModelCost, memory_bytes, separation_seconds
 from unbraid.costs.sizes import disk_bytes
-from unbraid.errors import AudioReadError
 from unbraid.tracks.decode import find_done
 from unbraid.tracks.job import TrackJob
 from unbraid.tracks.names import OutputPlan
@@ -23,8 +22,6 @@ def estimate_track(job: TrackJob, plan: OutputPlan, cost: Callable[[], ModelCost
     Raises:
         UnbraidError: if the song cannot be read or its stems not be written in the format.
     """
-    if plan.track.problem is not None:
-        raise AudioReadError(plan.track.problem)
     done = find_done(job, plan)
     if done is not None:
         return done

@@ -11,7 +11,7 @@ from pathlib import Path
 from unbraid.audio.suffixes import EXTENSIONS
 from unbraid.tracks.names import InputTrack
 from unbraid.tracks.pipes import STANDARD_INPUT
-from unbraid.tracks.records import FOLDER, written_paths, written_stamps
+from unbraid.tracks.records import FOLDER, stamp_of, written_paths, written_stamps
 
 
 def find_inputs(
@@ -124,7 +124,7 @@ def _walk(top: Path, root: Path) -> Iterator[InputTrack]:
     written, moved = _ours(roots)
     songs = [path for path in songs if os.path.realpath(path) not in written]
     # Renamed or moved stems are not songs either, unless there is nothing else.
-    for path in [path for path in songs if _stamp(path) not in moved] or songs:
+    for path in [path for path in songs if stamp_of(path) not in moved] or songs:
         yield InputTrack(path, path.relative_to(top).parent.parts)
 
 
@@ -136,14 +136,6 @@ def _ours(roots: Sequence[Path]) -> tuple[set[str], set[tuple[int, int]]]:
     """Real paths of the stems that were written below these output roots, and their stamps."""
     paths = {os.path.realpath(path) for root in roots for path in written_paths(root)}
     return paths, {stamp for root in roots for stamp in written_stamps(root)}
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_size, stat.st_mtime_ns
 
 
 def _is_below(path: str, root: str) -> bool:

@@ -68,7 +68,16 @@ class Record:
     def is_ours(self, plan: OutputPlan, part: str) -> bool:
         """Whether the file of `part` is as we wrote it."""
         written = self.files.get(plan.everything[part])
-        return written is not None and _stamp(plan.path(part)) == (written.size, written.mtime_ns)
+        return written is not None and stamp_of(plan.path(part)) == (written.size, written.mtime_ns)
+
+
+def stamp_of(path: Path) -> tuple[int, int] | None:
+    """Size in bytes and modification time in nanoseconds of a file; None if it is not there."""
+    try:
+        stat = path.stat()
+    except (OSError, ValueError):
+        return None
+    return stat.st_size, stat.st_mtime_ns
 
 
 def load_record(plan: OutputPlan) -> Record:
@@ -108,7 +117,7 @@ def save_record(
     """
     files = dict(load_record(plan).files)
     for part, path in finished.items():
-        size, mtime_ns = _stamp(path) or (0, 0)
+        size, mtime_ns = stamp_of(path) or (0, 0)
         files[plan.everything[part]] = WrittenFile(size, mtime_ns, request, source)
     path = _record_path(plan.root, plan.group)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -202,14 +211,6 @@ def check_free(
                 f"{shown(path)} holds a stem of another song, {shown(Path(earlier.path))}; "
                 "use --overwrite to replace it, or another --out or --filename"
             )
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_size, stat.st_mtime_ns
 
 
 def _record_path(root: Path, group: str) -> Path:
