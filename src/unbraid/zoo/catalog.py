@@ -67,6 +67,7 @@ class CatalogModel:
 
     @property
     def file_name(self) -> str:
+        """Name of the file in the cache."""
         return self.saved_as or self.file.rpartition("/")[2]
 
     @property
@@ -182,6 +183,23 @@ def _model(name: str, entry: dict[str, Any], data: dict[str, Any]) -> CatalogMod
     )
 
 
+def _published(name: str, entry: dict[str, Any], **own: Any) -> CatalogModel:
+    """A file from elsewhere; `own` is what each of the catalogs says in its own way."""
+    seen, size = entry["musdb_test_seen"], entry.get("bytes")
+    return CatalogModel(
+        name=name,
+        file=entry["file"],
+        kind=entry["summary"],
+        trained_on=entry["trained_on"],
+        musdb_test_seen=None if seen == "unknown" else seen,
+        size_mb=None if size is None else size / 1e6,
+        size_bytes=size,
+        sha256=entry["sha256"],
+        scores=tuple(entry.get("scores", ())),
+        **own,
+    )
+
+
 def _community_model(name: str, entry: dict[str, Any]) -> CatalogModel:
     stems, complement = tuple(entry["stems"]), entry.get("complement", "")
     config = {
@@ -190,20 +208,12 @@ def _community_model(name: str, entry: dict[str, Any]) -> CatalogModel:
         "segment_s": entry["segment"] / 44100,
         "normalize": entry.get("normalize", False),
     }
-    seen = entry["musdb_test_seen"]
-    return CatalogModel(
-        name=name,
-        file=entry["file"],
-        kind=entry["summary"],
-        trained_on=entry["trained_on"],
-        musdb_test_seen=None if seen == "unknown" else seen,
+    return _published(
+        name,
+        entry,
         stems=(*stems, complement) if complement else stems,
         licence=entry["licence"],
-        size_mb=entry["bytes"] / 1e6,
-        size_bytes=entry["bytes"],
-        sha256=entry["sha256"],
         settings=Settings(entry["architecture"], config, complement),
-        scores=tuple(entry["scores"]),
         use=entry.get("use", ""),
         work=float(entry.get("work", 0)),
     )
@@ -233,19 +243,11 @@ def _chain(name: str, entry: dict[str, Any]) -> CatalogBag:
 
 
 def _classic_model(name: str, entry: dict[str, Any], licences: dict[str, str]) -> CatalogModel:
-    seen, size = entry["musdb_test_seen"], entry.get("bytes")
-    return CatalogModel(
-        name=name,
-        file=entry["file"],
-        kind=entry["summary"],
-        trained_on=entry["trained_on"],
-        musdb_test_seen=None if seen == "unknown" else seen,
+    return _published(
+        name,
+        entry,
         stems=tuple(entry["stems"]),
         licence=licences[entry["licence"]],
-        size_mb=None if size is None else size / 1e6,
-        size_bytes=size,
-        sha256=entry["sha256"],
-        scores=tuple(entry.get("scores", ())),
         saved_as=entry.get("saved_as", ""),
     )
 

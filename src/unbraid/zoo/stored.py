@@ -6,8 +6,10 @@ Nothing here loads torch, but a state given by the caller may hold torch tensors
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +116,28 @@ class StoredModel:
             self.provenance,
             self.public_class,
         )
+
+
+class OnFirstUse(Mapping[str, StoredTensor], ABC):
+    """Weights of a file by our names, checked against the network when the first one is wanted."""
+
+    @cached_property
+    @abstractmethod
+    def _found(self) -> dict[str, StoredTensor]:
+        """All weights, checked.
+
+        Raises:
+            CheckpointError: if they do not fit.
+        """
+
+    def __getitem__(self, name: str) -> StoredTensor:
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
 
 
 class Renamed(Mapping[str, StoredTensor]):

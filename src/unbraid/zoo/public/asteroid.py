@@ -61,8 +61,8 @@ def _one_of(what: str, value: Any, known: Mapping[str, str] | tuple[str, ...]) -
     return known[value] if isinstance(known, Mapping) else value
 
 
-def _conv_tasnet(given: Mapping[str, Any]) -> dict[str, Any]:
-    norm = _one_of("norm_type", given["norm_type"], _NORMS)
+def _on_a_basis(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of any network that masks a learnt basis."""
     return {
         "stems": _stems(given["n_src"]),
         "audio_channels": 1,
@@ -71,6 +71,14 @@ def _conv_tasnet(given: Mapping[str, Any]) -> dict[str, Any]:
         "kernel": given["kernel_size"],
         "stride": given["stride"],
         "width": given["bn_chan"],
+        "mask": _one_of("mask_act", given["mask_act"], _MASKS),
+    }
+
+
+def _conv_tasnet(given: Mapping[str, Any]) -> dict[str, Any]:
+    norm = _one_of("norm_type", given["norm_type"], _NORMS)
+    return {
+        **_on_a_basis(given),
         "hidden": given["hid_chan"],
         "skip_width": given["skip_chan"] or 0,
         "conv_kernel": given["conv_kernel_size"],
@@ -78,7 +86,6 @@ def _conv_tasnet(given: Mapping[str, Any]) -> dict[str, Any]:
         "repeats": given["n_repeats"],
         "norm": norm,
         "input_norm": norm,
-        "mask": _one_of("mask_act", given["mask_act"], _MASKS),
         "causal": bool(given["causal"]),
         "bias": True,
         "rectified": given["encoder_activation"] == "relu",
@@ -91,13 +98,7 @@ def _dprnn(given: Mapping[str, Any]) -> dict[str, Any]:
         raise CheckpointError(f"DPRNN with a norm other than gLN, {given['norm_type']!r:.80}")
     rnns = {"LSTM": "lstm", "GRU": "gru", "RNN": "rnn"}
     return {
-        "stems": _stems(given["n_src"]),
-        "audio_channels": 1,
-        "sample_rate": _rate(given),
-        "basis": given["n_filters"],
-        "kernel": given["kernel_size"],
-        "stride": given["stride"],
-        "width": given["bn_chan"],
+        **_on_a_basis(given),
         "hidden": given["hid_size"],
         "chunk": given["chunk_size"],
         "hop": given["hop_size"] or given["chunk_size"] // 2,
@@ -107,7 +108,6 @@ def _dprnn(given: Mapping[str, Any]) -> dict[str, Any]:
         "dropout": given["dropout"],
         "both_ways": bool(given["bidirectional"]),
         "multiply": bool(given["use_mulcat"]),
-        "mask": _one_of("mask_act", given["mask_act"], _MASKS),
     }
 
 

@@ -20,7 +20,7 @@ from unbraid.models.registry import make_config, weight_shapes
 from unbraid.zoo.hashes import Digest
 from unbraid.zoo.public.classes import fitting, names_of, our_config, public_class
 from unbraid.zoo.public.quantized import is_quantized, unpack_state
-from unbraid.zoo.stored import StoredModel, StoredTensor, as_stored
+from unbraid.zoo.stored import OnFirstUse, StoredModel, StoredTensor, as_stored
 
 CLASS_PATHS: dict[str, str] = {
     "demucs.hdemucs.HDemucs": "HDemucs",
@@ -75,8 +75,8 @@ class PublicModel:
         )
 
 
-class _OurNames(Mapping[str, StoredTensor]):
-    """The weights of a public file by our names, checked against the network on first use."""
+class _OurNames(OnFirstUse):
+    """The weights of a public file."""
 
     def __init__(self, model: PublicModel, architecture: str, config: Any) -> None:
         self._model, self._architecture, self._config = model, architecture, config
@@ -93,15 +93,6 @@ class _OurNames(Mapping[str, StoredTensor]):
             state = public_class(model.class_name).mend(state)
             found = fitting(shapes, names, state)
         return {name: as_stored(found[name]) for name in shapes}
-
-    def __getitem__(self, name: str) -> StoredTensor:
-        return self._found[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._found)
-
-    def __len__(self) -> int:
-        return len(self._found)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ A network saved stem by stem becomes a model of one stem, named after the file.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +30,7 @@ from unbraid.zoo.public.asteroid import asteroid_settings
 from unbraid.zoo.public.by_weights import BY_KEY, Shapes, System
 from unbraid.zoo.public.package import naming
 from unbraid.zoo.public.pickles import Maker
-from unbraid.zoo.stored import StoredModel, StoredTensor, is_float
+from unbraid.zoo.stored import OnFirstUse, StoredModel, StoredTensor, is_float
 
 _WRAPPERS = ("state_dict", "model")
 _PREFIXES = ("spec2spec.", "module.")
@@ -187,8 +187,8 @@ _ASTEROID: dict[str, Callable[[str, Any], str]] = {
 }
 
 
-class Fitted(Mapping[str, StoredTensor]):
-    """Weights of a file by our names, in our layout, checked on first use."""
+class Fitted(OnFirstUse):
+    """Weights of a file, in our layout."""
 
     def __init__(self, path: Path, system: System, config: Any, state: Mapping[str, Any]) -> None:
         self._path, self._system, self._config, self._state = path, system, config, state
@@ -209,15 +209,6 @@ class Fitted(Mapping[str, StoredTensor]):
                         f"{keys[0]!s:.100}{f' and {len(keys) - 1} more' if keys[1:] else ''}"
                     )
             return {own: fit(state[names[own]], shape, names[own]) for own, shape in shapes.items()}
-
-    def __getitem__(self, name: str) -> StoredTensor:
-        return self._found[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._found)
-
-    def __len__(self) -> int:
-        return len(self._found)
 
 
 def _computed(name: str) -> bool:

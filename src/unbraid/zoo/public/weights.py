@@ -7,7 +7,7 @@ The weights are a table of tensors: bare, or in a training checkpoint under `sta
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from unbraid.zoo.public.classes import names_of
 from unbraid.zoo.public.msst import Settings, read_settings
 from unbraid.zoo.public.package import naming
 from unbraid.zoo.public.yaml_data import read_yaml
-from unbraid.zoo.stored import Renamed, StoredModel, StoredTensor, as_stored, is_float
+from unbraid.zoo.stored import OnFirstUse, Renamed, StoredModel, StoredTensor, as_stored, is_float
 
 _WRAPPERS = ("state", "state_dict", "model_state_dict", "model")
 _PREFIXES = ("module.", "model.", "_orig_mod.")
@@ -121,8 +121,8 @@ def _refuse_variants(state: Mapping[str, Any]) -> None:
             )
 
 
-class _Named(Mapping[str, StoredTensor]):
-    """Weights by our names, checked against the network on first use."""
+class _Named(OnFirstUse):
+    """Weights of a file of Music-Source-Separation-Training."""
 
     def __init__(
         self, path: Path, state: Mapping[str, Any], architecture: str, config: Any
@@ -141,15 +141,6 @@ class _Named(Mapping[str, StoredTensor]):
                     state[public] = rates
             _compare(shapes, names, state)
             return {own: as_stored(state[public]) for own, public in names.items()}
-
-    def __getitem__(self, name: str) -> StoredTensor:
-        return self._found[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._found)
-
-    def __len__(self) -> int:
-        return len(self._found)
 
 
 def _computed(name: str, shape: tuple[int, ...]) -> StoredTensor | None:
