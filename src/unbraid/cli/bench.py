@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from unbraid.models.default import DEFAULT_MODEL
+from unbraid.cli.commands import add_model
 
 if TYPE_CHECKING:
     from unbraid.costs.tuning import Choice, Trial
@@ -25,15 +25,8 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """`unbraid bench [--model NAME]`."""
+    add_model(parser)
     add = parser.add_argument
-    add(
-        "-m",
-        "--model",
-        "-n",
-        metavar="NAME|PATH",
-        default=DEFAULT_MODEL,
-        help="model (%(default)s)",
-    )
     device = "where to compute (%(default)s)"
     add("--device", metavar="auto|cpu|cuda[:N]|mps", default="auto", help=device)
     add("--seconds", metavar="S", type=float, default=2.0, help="of measurement (%(default)s)")

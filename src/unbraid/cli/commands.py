@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import NoReturn
 
+from unbraid.models.default import DEFAULT_MODEL
+
 WRONG_REQUEST = 2
 
 COMMANDS = {
@@ -38,6 +40,7 @@ class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line and name the nearest option."""
 
     def error(self, message: str) -> NoReturn:
+        """End with exit code 2 and one line that names the nearest option."""
         known = [option for action in actions_of(self) for option in action.option_strings]
         unknown = message.removeprefix("unrecognized arguments: ").split()
         if len(unknown) < len(message.split()) and unknown and unknown[0].startswith("-"):
@@ -48,6 +51,18 @@ class Parser(argparse.ArgumentParser):
             words = [word.strip(" '") for word in choices.split(",")]
             message = f"{option} takes {', '.join(words)}; got {got}"
         self.exit(WRONG_REQUEST, f"unbraid: {message} (see {self.prog} --help)\n")
+
+
+def add_model(parser: argparse.ArgumentParser, what: str = "model") -> None:
+    """The option that chooses a model; `what` says in the help which one."""
+    parser.add_argument(
+        "-m",
+        "--model",
+        "-n",
+        metavar="NAME|PATH",
+        default=DEFAULT_MODEL,
+        help=f"{what} (%(default)s)",
+    )
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unbraid.cli import types
+from unbraid.cli.commands import add_model
 from unbraid.errors import SettingsError, UnbraidError
-from unbraid.models.default import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from unbraid.api import OutputSettings, Separator, TrackResult
@@ -48,14 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Options that choose the model; `separator_arguments` reads them."""
     add = parser.add_argument
-    add(
-        "-m",
-        "--model",
-        "-n",
-        metavar="NAME|PATH",
-        default=DEFAULT_MODEL,
-        help="model (%(default)s)",
-    )
+    add_model(parser)
     add("--config", metavar="FILE", help="the YAML of a .ckpt (the one next to it)")
     add("--repo", metavar="DIR", help="folder that holds the model")
 

@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unbraid.cli.commands import add_model
 from unbraid.errors import SettingsError
-from unbraid.models.default import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from unbraid.web.serve import ServerSettings
@@ -26,14 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--host", default="127.0.0.1", help="where to listen; 0.0.0.0 for all (%(default)s)")
     add("--port", type=int, default=8000, help="0 picks a free one (%(default)s)")
     add("--data", metavar="DIR", help="folder for songs (the user's data folder)")
-    add(
-        "-m",
-        "--model",
-        "-n",
-        metavar="NAME|PATH",
-        default=DEFAULT_MODEL,
-        help="model of the page (%(default)s)",
-    )
+    add_model(parser, "model of the page")
     add("--demo", action="store_true", help="with the demo song in the library")
     _add_work(parser.add_argument_group("work"))
     _add_limits(parser.add_argument_group("limits"))
