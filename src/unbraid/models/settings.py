@@ -8,10 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from unbraid.models.base import ModelSpec
 from unbraid.models.checks import Range, check_fields, whole_samples
+
+
+def spec_of(config: Any, *, normalize: bool = True) -> ModelSpec:
+    """What a caller must know about a model of this config.
+
+    Args:
+        config: with `stems`, `sample_rate`, `audio_channels` and `segment_s`.
+        normalize: as in `ModelSpec`.
+    """
+    return ModelSpec(
+        stems=config.stems,
+        sample_rate=config.sample_rate,
+        channels=config.audio_channels,
+        segment_samples=max(1, whole_samples(config.segment_s, config.sample_rate)),
+        normalize=normalize,
+    )
 
 
 @dataclass(frozen=True)
@@ -44,10 +60,4 @@ class SystemConfig:
     @property
     def spec(self) -> ModelSpec:
         """Stems, rate, channels and segment."""
-        return ModelSpec(
-            stems=self.stems,
-            sample_rate=self.sample_rate,
-            channels=self.audio_channels,
-            segment_samples=max(1, whole_samples(self.segment_s, self.sample_rate)),
-            normalize=self.normalize_songs,
-        )
+        return spec_of(self, normalize=self.normalize_songs)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from unbraid.errors import SettingsError
 from unbraid.models.base import ModelSpec
-from unbraid.models.checks import check_fields, whole_samples
+from unbraid.models.checks import check_fields
+from unbraid.models.settings import spec_of
 
 LEVELS = 4
 _RANGES: dict[str, tuple[float, float]] = {
@@ -77,12 +78,7 @@ class BandUNetConfig:
     @property
     def spec(self) -> ModelSpec:
         """What a caller must know."""
-        return ModelSpec(
-            self.stems,
-            self.sample_rate,
-            self.audio_channels,
-            whole_samples(self.segment_s, self.sample_rate),
-        )
+        return spec_of(self)
 
 
 def band_edges(bins: int, bands: int) -> tuple[int, ...]:

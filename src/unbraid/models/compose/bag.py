@@ -9,9 +9,8 @@ from typing import Any, overload
 
 from unbraid.errors import ModelError
 from unbraid.models.base import ModelSpec, SeparationModel, TensorModel
-from unbraid.models.compose.composite import digest_of, engines_of
+from unbraid.models.compose.composite import ManyModelsConfig, digest_of, engines_of
 from unbraid.models.compose.namespace import namespace
-from unbraid.models.registry import Member
 from unbraid.shapes import Estimates, Mixture
 
 Rows = tuple[tuple[float, ...], ...]
@@ -19,7 +18,7 @@ Rows = tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True)
-class BagConfig:
+class BagConfig(ManyModelsConfig):
     """What a bag is made of.
 
     Attributes:
@@ -28,19 +27,13 @@ class BagConfig:
         segment_s: the members' segment instead of their own, in seconds.
     """
 
-    models: tuple[Member, ...]
     weights: Rows | None = None
     segment_s: float | None = None
 
     def __post_init__(self) -> None:
         if self.segment_s is not None and not 0 < self.segment_s < 1e5:
             raise ModelError(f"the segment of a bag is some seconds long, got {self.segment_s:g}")
-        _Kept([member.config.spec for member in self.models], self.weights, self.segment_samples)
-
-    @property
-    def members(self) -> dict[str, Member]:
-        """Its members, by their numbers."""
-        return {str(number): member for number, member in enumerate(self.models)}
+        _Kept(self.specs, self.weights, self.segment_samples)
 
     @property
     def segment_samples(self) -> int | None:
@@ -52,14 +45,12 @@ class BagConfig:
     @property
     def spec(self) -> ModelSpec:
         """As of `Bag`."""
-        specs = [member.config.spec for member in self.models]
-        return _Kept(specs, self.weights, self.segment_samples).specs[0]
+        return _Kept(self.specs, self.weights, self.segment_samples).specs[0]
 
     @property
     def facts(self) -> tuple[Rows, tuple[int, ...]]:
         """Weights and segments as they count, for a fingerprint."""
-        specs = [member.config.spec for member in self.models]
-        kept = _Kept(specs, self.weights, self.segment_samples)
+        kept = _Kept(self.specs, self.weights, self.segment_samples)
         return kept.weights, kept.segments
 
 

@@ -34,6 +34,40 @@ class OneModelConfig:
         return spec
 
 
+@dataclass(frozen=True)
+class ManyModelsConfig:
+    """What configs of a list of models have in common.
+
+    Attributes:
+        models: of one sample rate and number of channels.
+    """
+
+    models: tuple[Member, ...]
+
+    @property
+    def members(self) -> dict[str, Member]:
+        """The models, by their numbers."""
+        return {str(number): member for number, member in enumerate(self.models)}
+
+    @property
+    def specs(self) -> list[ModelSpec]:
+        """What each of them is."""
+        return [member.config.spec for member in self.models]
+
+    @property
+    def spec(self) -> ModelSpec:
+        """All stems, in the order in which they come; the longest segment that all can take."""
+        specs = self.specs
+        longest = min((s.longest_samples for s in specs if s.longest_samples), default=None)
+        segment = max(spec.segment_samples for spec in specs)
+        return replace(
+            specs[0],
+            stems=tuple(dict.fromkeys(stem for spec in specs for stem in spec.stems)),
+            segment_samples=segment if longest is None else min(segment, longest),
+            longest_samples=longest,
+        )
+
+
 def with_members(config: Any, members: Mapping[str, Member]) -> Any:
     """The same config with other members: fields of these names, or a list if they are numbers."""
     if all(name.isdecimal() for name in members):

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,10 +23,8 @@ from jaxtyping import Complex64, Float32
 
 from unbraid.arrays import alike, as_array
 from unbraid.errors import ModelError, SettingsError
-from unbraid.models.base import ModelSpec
-from unbraid.models.compose.composite import Composite
+from unbraid.models.compose.composite import Composite, ManyModelsConfig
 from unbraid.models.compose.namespace import namespace
-from unbraid.models.registry import Member
 
 ALGORITHMS = (
     "avg_wave", "median_wave", "min_wave", "max_wave",
@@ -40,7 +38,7 @@ Signals = Float32[np.ndarray, "k *b t"]
 
 
 @dataclass(frozen=True)
-class EnsembleConfig:
+class EnsembleConfig(ManyModelsConfig):
     """What an ensemble is made of.
 
     Attributes:
@@ -50,7 +48,6 @@ class EnsembleConfig:
             by them; every algorithm leaves models of weight 0 out.
     """
 
-    models: tuple[Member, ...]
     algorithm: str = "avg_wave"
     weights: tuple[tuple[float, ...], ...] | None = None
 
@@ -86,26 +83,6 @@ class EnsembleConfig:
         for stem in stems:
             if not self.weights_of(stem):
                 raise ModelError(f"no model of the ensemble has a weight for {stem!r}")
-
-    @property
-    def members(self) -> dict[str, Member]:
-        """Its members, by their numbers."""
-        return {str(number): member for number, member in enumerate(self.models)}
-
-    @property
-    def spec(self) -> ModelSpec:
-        """All stems, in the order in which they come; the longest segment that all can take."""
-        specs = [member.config.spec for member in self.models]
-        stems = tuple(dict.fromkeys(stem for spec in specs for stem in spec.stems))
-        limits = [spec.longest_samples for spec in specs if spec.longest_samples is not None]
-        longest = min(limits, default=None)
-        segment = max(spec.segment_samples for spec in specs)
-        if longest is not None:
-            segment = min(segment, longest)
-        result: ModelSpec = replace(
-            specs[0], stems=stems, segment_samples=segment, longest_samples=longest
-        )
-        return result
 
     def weights_of(self, stem: str) -> dict[str, float]:
         """Name of a member that has the stem -> its weight above 0."""

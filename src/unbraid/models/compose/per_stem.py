@@ -11,32 +11,28 @@ a stem of its own, are `layers/stem_nets.py`.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from unbraid.errors import ModelError
-from unbraid.models.base import ModelSpec
-from unbraid.models.compose.composite import Composite
+from unbraid.models.compose.composite import Composite, ManyModelsConfig
 from unbraid.models.compose.namespace import namespace
-from unbraid.models.registry import Member
 
 MOST_MODELS = 64
 
 
 @dataclass(frozen=True)
-class PerStemConfig:
+class PerStemConfig(ManyModelsConfig):
     """Models of different stems.
 
     Attributes:
         models: of one sample rate and number of channels; no two have a stem in common.
     """
 
-    models: tuple[Member, ...]
-
     def __post_init__(self) -> None:
         if not 1 <= len(self.models) <= MOST_MODELS:
             raise ModelError(f"1 to {MOST_MODELS} models are joined, got {len(self.models)}")
-        specs = [member.config.spec for member in self.models]
+        specs = self.specs
         for name in ("sample_rate", "channels", "normalize"):
             found = [getattr(spec, name) for spec in specs]
             if len(set(found)) > 1:
@@ -44,32 +40,12 @@ class PerStemConfig:
                     f"models of different stems are joined if they have the same {name}, got "
                     f"{', '.join(map(str, found))}"
                 )
-        stems = self.spec.stems
+        stems = [stem for spec in specs for stem in spec.stems]
         if twice := sorted({stem for stem in stems if stems.count(stem) > 1}):
             raise ModelError(
                 f"two of the models have the stem {twice[0]!r}; models are joined if each has "
                 "stems of its own (an ensemble combines several for one stem)"
             )
-
-    @property
-    def members(self) -> dict[str, Member]:
-        """The models, by their numbers."""
-        return {str(number): member for number, member in enumerate(self.models)}
-
-    @property
-    def spec(self) -> ModelSpec:
-        """All stems, in the order in which they come; the longest segment that all can take."""
-        specs = [member.config.spec for member in self.models]
-        limits = [spec.longest_samples for spec in specs if spec.longest_samples is not None]
-        longest = min(limits, default=None)
-        segment = max(spec.segment_samples for spec in specs)
-        made: ModelSpec = replace(
-            specs[0],
-            stems=tuple(stem for spec in specs for stem in spec.stems),
-            segment_samples=segment if longest is None else min(segment, longest),
-            longest_samples=longest,
-        )
-        return made
 
 
 class PerStem(Composite):

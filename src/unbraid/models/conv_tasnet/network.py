@@ -22,11 +22,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.models.conv_tasnet.config import ConvTasNetConfig
+from unbraid.models.layers.basis_masks import BasisMasks
 from unbraid.models.layers.init import has_memory
 from unbraid.models.layers.learnt_basis import LearntBasis, bounded_masks, make_norm
-from unbraid.models.layers.lengths import pad_end
-from unbraid.models.system import System
-from unbraid.shapes import Estimates, Mixture
 
 
 class DilatedConv(nn.Conv1d):
@@ -76,7 +74,7 @@ class Block(nn.Module):
         return self.residual(x), self.skip(x) if self.skip is not None else 0.0
 
 
-class ConvTasNet(System):
+class ConvTasNet(BasisMasks):
     """Masks on a learnt basis. (b c t) -> (b s c t) for any t >= 1."""
 
     config: ConvTasNetConfig
@@ -98,21 +96,10 @@ class ConvTasNet(System):
             if isinstance(module, (nn.Conv1d, nn.ConvTranspose1d)) and has_memory(module.weight):
                 nn.init.xavier_normal_(module.weight)
 
-    def valid_samples(self, samples: int) -> int:
-        """The next length that frames cover to its last sample."""
-        return self.basis.valid_samples(samples)
-
-    def forward(self, mixture: Mixture) -> Estimates:
-        """Separate songs: (batch, channels, samples) -> (batch, stems, channels, samples)."""
-        samples = mixture.shape[-1]
-        return self.network(pad_end(mixture, self.valid_samples(samples)))[..., :samples]
-
-    def network(self, mixture: Float[Tensor, "b c t"]) -> Float[Tensor, "b s c t"]:
-        """The figure, silent after the last whole frame."""
-        features = self.basis(mixture)
-        features = features.relu() if self.config.rectified else features
-        masks = self.masks(features)
-        return self.basis.inverse(masks * features[:, None], mixture.shape[-1])
+    def features(self, mixture: Float[Tensor, "b c t"]) -> Float[Tensor, "b w n"]:
+        """Those of the basis, rectified where the config says so."""
+        found: Tensor = self.basis(mixture)
+        return found.relu() if self.config.rectified else found
 
     def masks(self, features: Float[Tensor, "b w n"]) -> Float[Tensor, "b s w n"]:
         """What part of each feature belongs to each stem."""

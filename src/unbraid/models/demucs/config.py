@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from unbraid.models.base import ModelSpec
 from unbraid.models.layers.levels import ResidualShape, grow, residual_shape
 from unbraid.models.limits import check_limits, check_widths
+from unbraid.models.settings import spec_of
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,7 @@ class DemucsConfig:
     @property
     def spec(self) -> ModelSpec:
         """Stems, rate, channels and segment."""
-        return ModelSpec(
-            stems=self.stems,
-            sample_rate=self.sample_rate,
-            channels=self.audio_channels,
-            segment_samples=int(self.sample_rate * self.segment_s),
-        )
+        return spec_of(self)
 
     def widths(self) -> list[int]:
         """Features of each level."""

@@ -23,11 +23,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.models.dprnn.config import DPRNNConfig
+from unbraid.models.layers.basis_masks import BasisMasks
 from unbraid.models.layers.learnt_basis import FeatureNorm, LearntBasis, bounded_masks
-from unbraid.models.layers.lengths import pad_end
 from unbraid.models.layers.recurrent import one_thread
-from unbraid.models.system import System
-from unbraid.shapes import Estimates, Mixture
 
 _RNNS: dict[str, type[nn.LSTM | nn.GRU | nn.RNN]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
@@ -63,7 +61,7 @@ class Path(nn.Module):
         return x + added
 
 
-class DPRNN(System):
+class DPRNN(BasisMasks):
     """RNNs along and across chunks. (b c t) -> (b s c t) for any t >= 1."""
 
     config: DPRNNConfig
@@ -81,21 +79,6 @@ class DPRNN(System):
         self.split = nn.Conv2d(width, stems * width, 1)
         self.value, self.gate = nn.Conv1d(width, width, 1), nn.Conv1d(width, width, 1)
         self.scores = nn.Conv1d(width, config.basis, 1, bias=False)
-
-    def valid_samples(self, samples: int) -> int:
-        """The next length that frames cover to its last sample."""
-        return self.basis.valid_samples(samples)
-
-    def forward(self, mixture: Mixture) -> Estimates:
-        """Separate songs: (batch, channels, samples) -> (batch, stems, channels, samples)."""
-        samples = mixture.shape[-1]
-        return self.network(pad_end(mixture, self.valid_samples(samples)))[..., :samples]
-
-    def network(self, mixture: Float[Tensor, "b c t"]) -> Float[Tensor, "b s c t"]:
-        """The figure, silent after the last whole frame."""
-        features = self.basis(mixture)
-        masks = self.masks(features)
-        return self.basis.inverse(masks * features[:, None], mixture.shape[-1])
 
     def masks(self, features: Float[Tensor, "b w n"]) -> Float[Tensor, "b s w n"]:
         """What part of each feature belongs to each stem."""

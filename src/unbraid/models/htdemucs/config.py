@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from unbraid.errors import SegmentTooLong, SettingsError
 from unbraid.models.base import ModelSpec
-from unbraid.models.checks import check_divides, check_fields, whole_samples
+from unbraid.models.checks import check_divides, check_fields
 from unbraid.models.layers.levels import LayerShape, Level, ResidualShape, check_norms, grow
+from unbraid.models.settings import spec_of
 
 _RANGES: dict[str, tuple[float, float]] = {
     "time_width": (1, 16_384),
@@ -151,14 +152,8 @@ class HTDemucsConfig:
     @property
     def spec(self) -> ModelSpec:
         """Stems, rate, channels and segment."""
-        samples = whole_samples(self.segment_s, self.sample_rate)
-        return ModelSpec(
-            stems=self.stems,
-            sample_rate=self.sample_rate,
-            channels=self.audio_channels,
-            segment_samples=samples,
-            longest_samples=samples if self.pad_to_segment else None,
-        )
+        spec = spec_of(self)
+        return replace(spec, longest_samples=spec.segment_samples) if self.pad_to_segment else spec
 
     def valid_samples(self, samples: int, training: bool = False) -> int:
         """The segment it was trained on, if it pads to it; else any length.

@@ -26,21 +26,21 @@ from torch import Tensor, nn
 
 from unbraid.models.htdemucs.config import HTDemucsConfig
 from unbraid.models.htdemucs.transformer import CrossDomainTransformer
-from unbraid.models.layers.embedding import FrequencyEmbedding
 from unbraid.models.layers.init import rescale_convolutions
 from unbraid.models.layers.stft import AlignedSTFT, pack_complex, unpack_complex
-from unbraid.models.network import GraphEnds, Network, no_graph
+from unbraid.models.network import GraphEnds, no_graph
 from unbraid.models.spectral.layers import (
     SpecDecoderLayer,
     SpecEncoderLayer,
     TimeDecoderLayer,
     TimeEncoderLayer,
 )
-from unbraid.models.spectral.parts import standardize
+from unbraid.models.spectral.parts import make_embedding
+from unbraid.models.spectral.two_branches import TwoBranches
 from unbraid.shapes import Estimates, Mixture
 
 
-class HTDemucs(Network):
+class HTDemucs(TwoBranches):
     """Hybrid Transformer Demucs. (b c t) -> (b s c t).
 
     Any t >= 1; where `config.pad_to_segment` is set, up to the segment outside of training.
@@ -52,7 +52,7 @@ class HTDemucs(Network):
         self.stft = AlignedSTFT(config.n_fft)
         spec, time = config.spec_levels, config.time_levels
         self.spec_encoder = nn.ModuleList(
-            SpecEncoderLayer(level.encoder, None if index else _embedding(config))
+            SpecEncoderLayer(level.encoder, None if index else make_embedding(config))
             for index, level in enumerate(spec)
         )
         self.spec_decoder = nn.ModuleList(
@@ -96,36 +96,9 @@ class HTDemucs(Network):
         """Not supported yet: exporting its transformer is untested."""
         raise no_graph("an HT Demucs runs in torch alone so far")
 
-    def network(
-        self, features: Float[Tensor, "b p f n"], mixture: Mixture
-    ) -> tuple[Float[Tensor, "b s p f n"], Estimates]:
-        """Everything between the STFT and its inverse, in real numbers.
-
-        Args:
-            features: real and imaginary parts of the mixture's spectrogram.
-        Returns:
-            the same for each stem, and the waveform that the time branch adds.
-        """
-        x, x_mean, x_std = standardize(features)
-        t, t_mean, t_std = standardize(mixture)
-
-        x_skips, t_skips, t_lengths = [], [], []
-        for spec_layer, time_layer in zip(self.spec_encoder, self.time_encoder, strict=True):
-            t_lengths.append(t.shape[-1])
-            x, t = spec_layer(x), time_layer(t)
-            x_skips.append(x)
-            t_skips.append(t)
-
-        x, t = self._across(x, t)
-
-        for spec_layer, time_layer in zip(self.spec_decoder, self.time_decoder, strict=True):
-            x = spec_layer(x, x_skips.pop())
-            t = time_layer(t, t_skips.pop(), samples=t_lengths.pop())
-
-        x, t = self._by_stem(x), self._by_stem(t)
-        return x * x_std[:, None] + x_mean[:, None], t * t_std[:, None] + t_mean[:, None]
-
-    def _across(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def core(
+        self, x: Float[Tensor, "b c f n"], t: Float[Tensor, "b c2 m"]
+    ) -> tuple[Float[Tensor, "b c f n"], Float[Tensor, "b c2 m"]]:
         """The transformer, at its own width."""
         if self.crosstransformer is None:
             return x, t
@@ -136,21 +109,6 @@ class HTDemucs(Network):
         x = self.channel_downsampler(rearrange(x, "b c f n -> b c (f n)"))
         return rearrange(x, "b c (f n) -> b c f n", f=rows), self.channel_downsampler_t(t)
 
-    def _by_stem(self, x: Tensor) -> Tensor:
-        return rearrange(x, "b (s c) ... -> b s c ...", s=len(self.config.stems))
-
 
 def _resize(old: int, new: int) -> nn.Module:
     return nn.Conv1d(old, new, 1) if old and new else nn.Identity()
-
-
-def _embedding(config: HTDemucsConfig) -> FrequencyEmbedding | None:
-    if not config.embedding_weight:
-        return None
-    return FrequencyEmbedding(
-        rows=config.n_fft // 2 // config.stride,
-        width=config.width,
-        weight=config.embedding_weight,
-        scale=config.embedding_scale,
-        smooth=config.embedding_smooth,
-    )

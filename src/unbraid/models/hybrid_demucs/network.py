@@ -19,14 +19,13 @@ arXiv:2111.03600. At default size, for t samples and n = ceil(t / 1024):
 
 from __future__ import annotations
 
-from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.models.hybrid_demucs.config import HybridDemucsConfig
 from unbraid.models.layers.init import rescale_convolutions
 from unbraid.models.layers.stft import AlignedSTFT, DelayedSTFT
-from unbraid.models.network import GraphEnds, Network
+from unbraid.models.network import GraphEnds
 from unbraid.models.spectral.layers import (
     MeetingEncoder,
     PartingDecoder,
@@ -38,14 +37,14 @@ from unbraid.models.spectral.parts import (
     make_spec_decoder,
     make_spec_encoder,
     run_core,
-    standardize,
 )
+from unbraid.models.spectral.two_branches import TwoBranches
 from unbraid.shapes import Estimates, Mixture
 
 __all__ = ["HybridDemucs", "HybridDemucsConfig"]
 
 
-class HybridDemucs(Network):
+class HybridDemucs(TwoBranches):
     """Two branches, one meeting, two ways out. (b c t) -> (b s c t) for any t >= 1."""
 
     def __init__(self, config: HybridDemucsConfig) -> None:
@@ -92,36 +91,11 @@ class HybridDemucs(Network):
             head=self.head.graph_kind(),
         )
 
-    def network(
-        self, features: Float[Tensor, "b p f n"], mixture: Mixture
-    ) -> tuple[Float[Tensor, "b s p f n"], Estimates]:
-        """Everything between the STFT and its inverse, in real numbers.
-
-        Args:
-            features: spectrogram of the mixture, as the head lets it enter.
-        Returns:
-            for each stem what the head makes a spectrogram of, and what the time branch adds.
-        """
-        x, x_mean, x_std = standardize(features)
-        t, t_mean, t_std = standardize(mixture)
-
-        x_skips, t_skips, t_lengths = [], [], []
-        for spec_layer, time_layer in zip(self.spec_encoder, self.time_encoder, strict=True):
-            t_lengths.append(t.shape[-1])
-            x, t = spec_layer(x), time_layer(t)
-            x_skips.append(x)
-            t_skips.append(t)
-
+    def core(
+        self, x: Float[Tensor, "b c f n"], t: Float[Tensor, "b c2 m"]
+    ) -> tuple[Float[Tensor, "b c f n"], Float[Tensor, "b c2 m"]]:
+        """One U-Net over time, in which both branches meet and from which both part."""
         met = self.meeting(x, t)
         core = run_core(self.shared_encoder, self.shared_decoder, met.squeeze(2))
         x, t = self.parting(core.unsqueeze(2), met, samples=t.shape[-1])
-
-        for spec_layer, time_layer in zip(self.spec_decoder, self.time_decoder, strict=True):
-            x = spec_layer(x, x_skips.pop())
-            t = time_layer(t, t_skips.pop(), samples=t_lengths.pop())
-
-        x, t = self._by_stem(x), self._by_stem(t)
-        return x * x_std[:, None] + x_mean[:, None], t * t_std[:, None] + t_mean[:, None]
-
-    def _by_stem(self, x: Tensor) -> Tensor:
-        return rearrange(x, "b (s c) ... -> b s c ...", s=len(self.config.stems))
+        return x, t

@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from unbraid.errors import SettingsError
-from unbraid.models.cac_unet.config import CAC_RANGES
+from unbraid.models.cac_unet.config import CAC_RANGES, CacUNetConfig
 from unbraid.models.checks import Range
-from unbraid.models.settings import SystemConfig
 
 
 @dataclass(frozen=True)
-class LaSAFTConfig(SystemConfig):
+class LaSAFTConfig(CacUNetConfig):
     """Settings of one TFC-TDF U-Net for all stems, conditioned on the stem.
 
     The published large model has `n_fft=4096, levels=4, embedding=64`.
@@ -29,17 +27,6 @@ class LaSAFTConfig(SystemConfig):
         key_width: size of the attention keys.
     """
 
-    stems: tuple[str, ...] = ("vocals", "drums", "bass", "other")
-    segment_s: float = 2.9489
-    n_fft: int = 2048
-    hop: int = 1024
-    width: int = 24
-    levels: int = 3
-    layers: int = 5
-    kernel: int = 3
-    bottleneck_factor: int = 16
-    least_bottleneck: int = 16
-    bias: bool = False
     embedding: int = 32
     control_layers: int = 4
     conditioned: str = "decoder"
@@ -55,14 +42,6 @@ class LaSAFTConfig(SystemConfig):
         "key_width": (1, 4096),
     }
     WORDS: ClassVar[Mapping[str, tuple[str, ...]]] = {"conditioned": ("encoder", "decoder", "full")}
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.n_fft // 2 % 2**self.levels or self.n_fft % 2 or self.kernel % 2 == 0:
-            raise SettingsError(
-                "n_fft / 2 is a multiple of 2 to the power levels and the kernel is odd, got "
-                f"{self.n_fft} / 2, 2 to the power {self.levels} and {self.kernel}"
-            )
 
     @property
     def conditioned_blocks(self) -> range:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from unbraid.errors import SettingsError
 from unbraid.models.base import ModelSpec
-from unbraid.models.checks import check_fields, whole_samples
+from unbraid.models.checks import check_fields
 from unbraid.models.roformer.bands import BS_BANDS, Bands, mel_bands, side_by_side
+from unbraid.models.settings import spec_of
 
 _RANGES: dict[str, tuple[float, float]] = {
     "time_layers": (0, 64),
@@ -88,13 +89,7 @@ class RoformerConfig:
     @property
     def spec(self) -> ModelSpec:
         """Stems, rate, channels and segment."""
-        return ModelSpec(
-            stems=self.stems,
-            sample_rate=self.sample_rate,
-            channels=self.audio_channels,
-            segment_samples=whole_samples(self.segment_s, self.sample_rate),
-            normalize=self.normalize,
-        )
+        return spec_of(self, normalize=self.normalize)
 
     @property
     def split(self) -> Bands:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from unbraid.errors import SettingsError
 from unbraid.models.base import ModelSpec
-from unbraid.models.checks import check_fields, whole_samples
+from unbraid.models.checks import check_fields
+from unbraid.models.settings import spec_of
 
 _RANGES: dict[str, tuple[float, float]] = {
     "widths": (1, 16_384),
@@ -92,13 +93,7 @@ class SCNetConfig:
     @property
     def spec(self) -> ModelSpec:
         """Stems, rate, channels and segment."""
-        return ModelSpec(
-            stems=self.stems,
-            sample_rate=self.sample_rate,
-            channels=self.audio_channels,
-            segment_samples=whole_samples(self.segment_s, self.sample_rate),
-            normalize=self.normalize,
-        )
+        return spec_of(self, normalize=self.normalize)
 
     def band_rows(self) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
         """Rows of the three bands before and after each level.

@@ -12,6 +12,7 @@ from unbraid.errors import SettingsError
 from unbraid.models.base import ModelSpec
 from unbraid.models.layers.levels import LayerShape, Level, grow, residual_shape
 from unbraid.models.limits import check_limits, check_widths
+from unbraid.models.settings import spec_of
 from unbraid.models.spectral.bands import check_splits
 
 
@@ -82,12 +83,7 @@ class SpectralConfig:
     @property
     def spec(self) -> ModelSpec:
         """Stems, rate, channels and segment."""
-        return ModelSpec(
-            stems=self.stems,
-            sample_rate=self.sample_rate,
-            channels=self.audio_channels,
-            segment_samples=int(self.sample_rate * self.segment_s),
-        )
+        return spec_of(self)
 
     @property
     def outer_levels(self) -> int:

@@ -8,6 +8,7 @@ means is in `config.py`.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +34,7 @@ def make_spec_encoder(config: SpectralConfig, levels: Iterable[Level]) -> nn.Mod
     """The outer layers of the spectral branch, split into bands where the config says so."""
     layers: list[nn.Module] = []
     for level, shapes in enumerate(levels):
-        embedding = _embedding(config) if level == 0 else None
+        embedding = make_embedding(config) if level == 0 else None
         if level < config.split_levels:
             layers.append(BandSplitEncoderLayer(shapes.encoder, config.band_splits, embedding))
         else:
@@ -52,7 +53,8 @@ def make_spec_decoder(config: SpectralConfig, levels: Iterable[Level]) -> nn.Mod
     return nn.ModuleList(reversed(layers))
 
 
-def _embedding(config: SpectralConfig) -> FrequencyEmbedding | None:
+def make_embedding(config: Any) -> FrequencyEmbedding | None:
+    """The embedding of frequencies after the first level of a hybrid; None if it has none."""
     if not config.embedding_weight:
         return None
     return FrequencyEmbedding(

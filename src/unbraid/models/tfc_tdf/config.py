@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from unbraid.errors import SettingsError
 from unbraid.models.base import ModelSpec
-from unbraid.models.checks import check_divides, check_fields, whole_samples
+from unbraid.models.checks import check_divides, check_fields
+from unbraid.models.settings import spec_of
 
 _RANGES: dict[str, tuple[float, float]] = {
     "used_bins": (1, 1 << 16),
@@ -85,13 +86,7 @@ class TFCTDFConfig:
     @property
     def spec(self) -> ModelSpec:
         """Stems, rate, channels and segment."""
-        return ModelSpec(
-            stems=self.stems,
-            sample_rate=self.sample_rate,
-            channels=self.audio_channels,
-            segment_samples=whole_samples(self.segment_s, self.sample_rate),
-            normalize=self.normalize,
-        )
+        return spec_of(self, normalize=self.normalize)
 
     def level_width(self, level: int) -> int:
         """Features of a level, 0 being full resolution."""
