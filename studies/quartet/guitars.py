@@ -107,18 +107,7 @@ class Guitars(Rhythm):
                 dry = amplifier(dry, rng, settings)
             return dry
 
-        settings = {
-            "drive": 10 ** rng.uniform(0.6, 2.2),
-            "low": rng.uniform(40, 180),
-            "top": rng.uniform(3200, 6500),
-            "bump": rng.uniform(90, 200),
-            "bump_db": rng.uniform(0, 9),
-            "mid": rng.uniform(400, 900),
-            "mid_db": rng.uniform(-8, 3),
-            "bite": rng.uniform(1500, 3500),
-            "bite_db": rng.uniform(0, 8),
-            "bend": rng.uniform(0, 0.4),
-        }
+        settings = amplifier_settings(rng)
         if kind == "chug" and self.chance(0.5):
             settings["top"] = rng.uniform(2000, 4000)
         width = rng.uniform(0.3, 1.0)
@@ -201,20 +190,25 @@ class Guitars(Rhythm):
     def amp_layer(self, program, notes):
         rng = self.rng
         dry = self.font_play(27 if program >= 29 else program, notes).mean(1)
-        settings = {
-            "drive": 10 ** rng.uniform(0.6, 2.2),
-            "low": rng.uniform(40, 180),
-            "top": rng.uniform(3200, 6500),
-            "bump": rng.uniform(90, 200),
-            "bump_db": rng.uniform(0, 9),
-            "mid": rng.uniform(400, 900),
-            "mid_db": rng.uniform(-8, 3),
-            "bite": rng.uniform(1500, 3500),
-            "bite_db": rng.uniform(0, 8),
-            "bend": rng.uniform(0, 0.4),
-        }
+        settings = amplifier_settings(rng)
         wet = amplifier(dry, rng, settings) if program >= 28 else dry
         return fx.pan(wet, rng.uniform(-0.8, 0.8)) * np.float32(fx.rms(dry) / fx.rms(wet))
+
+
+def amplifier_settings(rng: np.random.Generator) -> dict[str, float]:
+    """What `amplifier` is set to, drawn at random."""
+    return {
+        "drive": 10 ** rng.uniform(0.6, 2.2),
+        "low": rng.uniform(40, 180),
+        "top": rng.uniform(3200, 6500),
+        "bump": rng.uniform(90, 200),
+        "bump_db": rng.uniform(0, 9),
+        "mid": rng.uniform(400, 900),
+        "mid_db": rng.uniform(-8, 3),
+        "bite": rng.uniform(1500, 3500),
+        "bite_db": rng.uniform(0, 8),
+        "bend": rng.uniform(0, 0.4),
+    }
 
 
 def amplifier(dry: np.ndarray, rng, s: dict[str, float]) -> np.ndarray:
