@@ -34,6 +34,23 @@ export function colour(name, element = document.documentElement) {
   return getComputedStyle(element).getPropertyValue(name).trim();
 }
 
+/**
+ * An empty canvas, as sharp as the screen, for marks with labels: its context and its size, both in
+ * CSS pixels; null while it is not shown.
+ */
+export function sharpCanvas(canvas) {
+  const ratio = devicePixelRatio || 1;
+  const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+  if (!width) return null;
+  canvas.width = Math.round(width * ratio);
+  canvas.height = Math.round(height * ratio);
+  const context = canvas.getContext("2d");
+  context.scale(ratio, ratio);
+  context.font = `12px ${getComputedStyle(document.body).fontFamily}`;
+  context.textBaseline = "top";
+  return { context, width, height };
+}
+
 /** Call `redraw` whenever light turns to dark or back; returns a function that ends this. */
 export function onSchemeChange(redraw) {
   const scheme = matchMedia("(prefers-color-scheme: dark)");

@@ -1,5 +1,5 @@
 // The time ruler: ticks, the position, and the loop, which is dragged out on it.
-import { byId, colour, setText } from "./dom.js";
+import { byId, colour, setText, sharpCanvas } from "./dom.js";
 import { clock, fineClock } from "./format.js";
 
 const SHORTEST_S = 0.25;
@@ -130,16 +130,9 @@ export class Ruler extends EventTarget {
   }
 
   drawTicks() {
-    const canvas = byId("ticks");
-    const ratio = devicePixelRatio || 1;
-    const [width, height] = [canvas.clientWidth, canvas.clientHeight];
-    if (!width) return;
-    canvas.width = Math.round(width * ratio);
-    canvas.height = Math.round(height * ratio);
-    const context = canvas.getContext("2d");
-    context.scale(ratio, ratio);
-    context.font = `12px ${getComputedStyle(document.body).fontFamily}`;
-    context.textBaseline = "top";
+    const sharp = sharpCanvas(byId("ticks"));
+    if (!sharp) return;
+    const { context, width, height } = sharp;
     const { from, span } = this.view;
     const step = STEPS_S.find((one) => (one / span) * width >= 64) || 3600;
     for (let number = Math.floor((from * 5) / step); number * step / 5 <= from + span; number++) {

@@ -1,5 +1,5 @@
 // The lane of bars and chords above the waveforms: numbers and lines of bars, and chords in time.
-import { byId, colour, h, setText } from "./dom.js";
+import { byId, colour, h, setText, sharpCanvas } from "./dom.js";
 import { shownChord, transposed } from "./chords.js";
 
 const BEAT_PX = 9; // narrower than this, beats have no lines
@@ -66,15 +66,9 @@ export class Strip {
 
   drawBars() {
     const { canvas, grid, view } = this;
-    const ratio = devicePixelRatio || 1;
-    const [width, height] = [canvas.clientWidth, canvas.clientHeight];
-    if (!width || !grid.exists) return;
-    canvas.width = Math.round(width * ratio);
-    canvas.height = Math.round(height * ratio);
-    const context = canvas.getContext("2d");
-    context.scale(ratio, ratio);
-    context.font = `12px ${getComputedStyle(document.body).fontFamily}`;
-    context.textBaseline = "top";
+    const sharp = grid.exists && sharpCanvas(canvas);
+    if (!sharp) return;
+    const { context, width, height } = sharp;
     const beatPx = (grid.beatAt(grid.placeAt(view.from)) / view.span) * width;
     const every = [1, 2, 4, 8, 16, 32, 64, 128].find((bars) => bars * grid.perBar * beatPx >= NUMBER_PX) || 256;
     for (const beat of grid.within(view.from, view.from + view.span)) {
