@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 _FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-sync", "--disable-background-networking", "--disable-component-update"),
@@ -30,6 +32,13 @@ _KEYS = {
 
 def is_installed() -> bool:
     return bool(shutil.which("chromium") and shutil.which("chromedriver"))
+
+
+NEEDS_BROWSER = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not is_installed(), reason="needs chromium and chromedriver"),
+]
+"""Marks of tests that open pages."""
 
 
 class Browser:

@@ -21,6 +21,17 @@ TASNET = {
 }
 """A Conv-TasNet of few weights, but for its stems."""
 
+MASK_UNET = {
+    "n_fft": 64,
+    "hop": 16,
+    "frames": 16,
+    "bins": 32,
+    "width": 2,
+    "depth": 2,
+    "above": "average",
+}
+"""A U-Net of few weights, but for its stems."""
+
 
 def two_rate_config(**flat: Any) -> Any:
     """Two networks of Hybrid Demucs, by the settings of one and `low_width`."""

@@ -40,6 +40,16 @@ def make_dataset(
     return root
 
 
+def make_rare_bass(root: Path, lengths: dict[str, int]) -> Path:
+    """`make_dataset` with A, 8 s, whose bass plays in its last second, and B without a bass."""
+    make_dataset(root, lengths)
+    bass = noise(8 * RATE, 3)
+    bass[:, : 7 * RATE] = 0
+    write(root / "train/A/bass.wav", bass)
+    (root / "train/B/bass.wav").unlink()
+    return root
+
+
 def signal_of(path: Path) -> np.ndarray:
     """What a file holds, float32 (channels, samples)."""
     return soundfile.read(path, dtype="float32", always_2d=True)[0].T

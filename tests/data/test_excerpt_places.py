@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from data.datasets import RATE, STEMS, make_dataset, noise, write
+from data.datasets import RATE, STEMS, make_dataset, make_rare_bass, write
 from unbraid.data.excerpt_places import Cut, ExcerptSettings
 from unbraid.data.excerpts import Excerpts
 from unbraid.data.index import build_index
@@ -24,12 +24,7 @@ def excerpts(root, **changes) -> Excerpts:
 @pytest.fixture
 def two_songs(tmp_path):
     """A with both stems, of which the bass sounds in its last second; B without a bass."""
-    root = make_dataset(tmp_path, {"A": 8 * RATE, "B": 8 * RATE})
-    bass = noise(8 * RATE, 3)
-    bass[:, : 7 * RATE] = 0
-    write(root / "train/A/bass.wav", bass)
-    (root / "train/B/bass.wav").unlink()
-    return root
+    return make_rare_bass(tmp_path, {"A": 8 * RATE, "B": 8 * RATE})
 
 
 def heard(items: Excerpts, stem: str) -> float:

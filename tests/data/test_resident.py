@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from data.datasets import RATE, STEMS, make_dataset, noise, write
+from data.datasets import RATE, STEMS, make_dataset, make_rare_bass, noise, write
 from unbraid.data import resident
 from unbraid.data.excerpt_places import ExcerptSettings
 from unbraid.data.excerpts import Excerpts
@@ -30,12 +30,7 @@ def excerpts(root, settings, rate=RATE, channels=2, **more) -> Excerpts:
 @pytest.fixture
 def songs(tmp_path):
     """A with a bass in its last second, B without one, C shorter than an excerpt."""
-    root = make_dataset(tmp_path, {"A": 8 * RATE, "B": 6 * RATE, "C": RATE // 4})
-    bass = noise(8 * RATE, 3)
-    bass[:, : 7 * RATE] = 0
-    write(root / "train/A/bass.wav", bass)
-    (root / "train/B/bass.wav").unlink()
-    return root
+    return make_rare_bass(tmp_path, {"A": 8 * RATE, "B": 6 * RATE, "C": RATE // 4})
 
 
 def assert_alike(items: Excerpts, atol: float) -> None:

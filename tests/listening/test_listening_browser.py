@@ -9,15 +9,12 @@ import time
 import pytest
 from small_studies import small_study
 
-from chromium import chromium, is_installed
+from chromium import NEEDS_BROWSER, chromium
 from unbraid.listening.analysis import analyse
 from unbraid.listening.ratings import read_answers
 from unbraid.listening.server import ListeningServer
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not is_installed(), reason="needs chromium and chromedriver"),
-]
+pytestmark = NEEDS_BROWSER
 
 WANTED = {"truth": (5, 5), "good": (4, 3), "bad": (2, 1)}
 HEADING = "return document.querySelector('h1')?.textContent"
@@ -56,6 +53,13 @@ def current_trial(browser, study):
     return playlist[int(number) - 1 + (0 if kind == "Practice" else practice)]
 
 
+def begin(browser, url):
+    """Open the page and begin to rate."""
+    browser.open(url)
+    browser.wait("return document.getElementById('begin')")
+    browser.click("#begin")
+
+
 def rate_by_keys(browser, study, trial):
     """Listen, then answer both questions as we know the system deserves."""
     heading = browser.run(HEADING)
@@ -71,9 +75,7 @@ def rate_by_keys(browser, study, trial):
 def test_a_rater_rates_a_whole_study_by_keyboard_and_goes_on_after_a_break(browser, served):
     server, folder = served(samples=6)
     study = server.study
-    browser.open(server.url)
-    browser.wait("return document.getElementById('begin')")
-    browser.click("#begin")
+    begin(browser, server.url)
     for number in range(len(study.playlists[0])):
         trial = current_trial(browser, study)
         assert trial is study.playlists[0][number]
@@ -99,9 +101,7 @@ def test_a_rater_rates_a_whole_study_by_keyboard_and_goes_on_after_a_break(brows
 
 def test_answers_wait_for_a_server_that_is_away(browser, served):
     server, _ = served(samples=2, practice=0)
-    browser.open(server.url)
-    browser.wait("return document.getElementById('begin')")
-    browser.click("#begin")
+    begin(browser, server.url)
     trial = current_trial(browser, server.study)
     rate, server.store.rate = server.store.rate, lambda *_: 1 / 0
     rate_by_keys(browser, server.study, trial)
@@ -114,9 +114,7 @@ def test_answers_wait_for_a_server_that_is_away(browser, served):
 
 def test_a_study_without_a_server_exports_its_answers(browser, tmp_path):
     study, folder = small_study(tmp_path, samples=3)
-    browser.open((folder / "public" / "index.html").as_uri() + "?rater=2")
-    browser.wait("return document.getElementById('begin')")
-    browser.click("#begin")
+    begin(browser, (folder / "public" / "index.html").as_uri() + "?rater=2")
     for number in range(len(study.playlists[1])):
         trial = current_trial(browser, study)
         assert trial is study.playlists[1][number]
@@ -134,9 +132,7 @@ def test_a_study_without_a_server_exports_its_answers(browser, tmp_path):
 
 def test_sliders_side_by_side(browser, served):
     server, folder = served(mode="mushra", samples=1, practice=0)
-    browser.open(server.url)
-    browser.wait("return document.getElementById('begin')")
-    browser.click("#begin")
+    begin(browser, server.url)
     trial = current_trial(browser, server.study)
     browser.press("r")
     browser.wait("return document.getElementById('play').textContent === 'Pause'")
@@ -159,9 +155,7 @@ def test_sliders_side_by_side(browser, served):
 def test_the_page_fits_a_phone(browser, served):
     server, _ = served(samples=2)
     browser.size(360, 700)
-    browser.open(server.url)
-    browser.wait("return document.getElementById('begin')")
-    browser.click("#begin")
+    begin(browser, server.url)
     browser.wait("return document.querySelector('fieldset')")
     assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
     smallest = "Math.min(...[...document.querySelectorAll('button,.choices label')]"

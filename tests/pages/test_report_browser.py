@@ -5,15 +5,12 @@ from __future__ import annotations
 import pytest
 from small_evaluations import STEMS, write_evaluation, write_sounds
 
-from chromium import chromium, is_installed
+from chromium import NEEDS_BROWSER, chromium
 from unbraid.evaluation.page import write_scores_report
 from unbraid.evaluation.page_data import load_evaluation
 from unbraid.song_page.page import SongReport, write_report
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not is_installed(), reason="needs chromium and chromedriver"),
-]
+pytestmark = NEEDS_BROWSER
 
 HEARD = "return unbraidPlayer.parts.map(p => Math.round(p.gain.gain.value * 100) / 100)"
 

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
-from chromium import chromium, is_installed
+from chromium import NEEDS_BROWSER, chromium
 from training.small_runs import train
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not is_installed(), reason="needs chromium and chromedriver"),
-]
+pytestmark = NEEDS_BROWSER
 
 
 def test_the_page_of_a_run_draws_its_curves_and_complains_of_nothing(

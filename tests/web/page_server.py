@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ class PageServer:
         self.url = f"http://127.0.0.1:{self.port}"
         self._data = data
         self._environment = os.environ | environment
+        self.song: dict[str, Any] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -114,6 +116,32 @@ class PageServer:
         """Delete all jobs."""
         for job in self.jobs():
             self.call("DELETE", f"/api/jobs/{job['id']}")
+
+
+@contextlib.contextmanager
+def serving_excerpt(folder: Path, seconds: float, **fields: str) -> Iterator[PageServer]:
+    """A server that has separated an excerpt of the demo song, which is its `song`.
+
+    Args:
+        fields: settings of the separation.
+    """
+    server = PageServer(folder / "data")
+    server.start()
+    try:
+        job = server.upload(excerpt(folder / "Take.wav", seconds), **fields)
+        server.song = server.wait(job["id"])
+        yield server
+    finally:
+        server.stop()
+
+
+TAP = """
+const { player } = unbraid.mixer;
+window.tap = player.context.createAnalyser();
+tap.fftSize = 32768;
+player.master.connect(tap);
+"""
+"""Script of the mixer's page: `tap` holds the last 32768 samples of its output."""
 
 
 def excerpt(path: Path, seconds: float, start_s: float = 30.0) -> Path:

@@ -5,16 +5,12 @@ from __future__ import annotations
 import time
 import zipfile
 
-import pytest
 from home_page import LIBRARY, open_home, texts, wait_for_library
 from page_server import tagged_excerpt
 
-from chromium import is_installed
+from chromium import NEEDS_BROWSER
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not is_installed(), reason="needs chromium and chromedriver"),
-]
+pytestmark = NEEDS_BROWSER
 
 
 def test_search_finds_songs_and_deleting_asks_first(browser, server, songs):

@@ -8,26 +8,17 @@ import time
 import zipfile
 
 import pytest
-from page_server import DEMO, PageServer, excerpt
+from page_server import DEMO, TAP, excerpt, serving_excerpt
 
-from chromium import chromium, is_installed
+from chromium import NEEDS_BROWSER
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not is_installed(), reason="needs chromium and chromedriver"),
-]
+pytestmark = NEEDS_BROWSER
 
 SECONDS = 24
 MIXER = "window.unbraid.mixer"
 FOCUSED = "document.activeElement.dataset.part"
 
-# The last 32768 samples of the output, looked for in the sound they should be.
-TAP = """
-const { player } = unbraid.mixer;
-window.tap = player.context.createAnalyser();
-tap.fftSize = 32768;
-player.master.connect(tap);
-"""
+# What TAP hears last, looked for in the sound it should be.
 FIND = """
 (async ([start, count, period]) => {
   const { player } = unbraid.mixer;
@@ -57,19 +48,8 @@ FIND = """
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("serve")
-    server = PageServer(folder / "data")
-    server.start()
-    job = server.upload(excerpt(folder / "Take.wav", SECONDS), residual="true")
-    server.song = server.wait(job["id"])
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def browser():
-    with chromium() as browser:
-        yield browser
+    with serving_excerpt(tmp_path_factory.mktemp("serve"), SECONDS, residual="true") as server:
+        yield server
 
 
 def open_song(browser, server):

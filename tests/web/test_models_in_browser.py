@@ -8,12 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from page_server import PageServer, excerpt
 
-from chromium import chromium, is_installed
+from chromium import NEEDS_BROWSER, chromium
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not is_installed(), reason="needs chromium and chromedriver"),
-]
+pytestmark = NEEDS_BROWSER
 
 HTDEMUCS = "955717e8-8726e21a.th"
 CARD = (

@@ -9,12 +9,9 @@ import pytest
 from home_page import LIBRARY, QUEUE, open_home, texts, wait_for_library
 from page_server import DEMO, PageServer, excerpt
 
-from chromium import is_installed
+from chromium import NEEDS_BROWSER
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not is_installed(), reason="needs chromium and chromedriver"),
-]
+pytestmark = NEEDS_BROWSER
 
 
 def test_a_song_goes_in_and_its_parts_come_out(browser, server, songs):

@@ -7,14 +7,11 @@ import time
 
 import numpy as np
 import pytest
-from page_server import PageServer, excerpt
+from page_server import TAP, serving_excerpt
 
-from chromium import chromium, is_installed
+from chromium import NEEDS_BROWSER
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not is_installed(), reason="needs chromium and chromedriver"),
-]
+pytestmark = NEEDS_BROWSER
 
 SECONDS = 24
 RATE = 44100
@@ -29,30 +26,13 @@ MUSIC = {
     "first": 2,
     "chords": [{"start_s": start, "name": name} for name, start in CHORDS],
 }
-TAP = """
-const { player } = unbraid.mixer;
-window.tap = player.context.createAnalyser();
-tap.fftSize = 32768;
-player.master.connect(tap);
-"""
 HEARD = "const heard = new Float32Array(tap.fftSize); tap.getFloatTimeDomainData(heard);"
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("practice")
-    server = PageServer(folder / "data")
-    server.start()
-    job = server.upload(excerpt(folder / "Take.wav", SECONDS))
-    server.song = server.wait(job["id"])
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def browser():
-    with chromium() as browser:
-        yield browser
+    with serving_excerpt(tmp_path_factory.mktemp("practice"), SECONDS) as server:
+        yield server
 
 
 def api(server):

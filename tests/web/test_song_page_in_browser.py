@@ -7,12 +7,9 @@ import time
 
 import pytest
 
-from chromium import is_installed
+from chromium import NEEDS_BROWSER
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not is_installed(), reason="needs chromium and chromedriver"),
-]
+pytestmark = NEEDS_BROWSER
 
 MIXER = "window.unbraid.mixer"
 NAME = "return document.getElementById('name').textContent"

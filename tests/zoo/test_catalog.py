@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from small_composites import MASK_UNET
 from unbraid.models.registry import build_model
 from unbraid.zoo import cards as zoo_cards
 from unbraid.zoo import open as zoo_open
@@ -17,15 +18,6 @@ from unbraid.zoo.chains import ChainRecipe
 from unbraid.zoo.checkpoint import save_checkpoint
 
 COMMUNITY = [name for name, model in load_catalog().models.items() if model.settings is not None]
-TINY = {
-    "n_fft": 64,
-    "hop": 16,
-    "frames": 16,
-    "bins": 32,
-    "width": 2,
-    "depth": 2,
-    "above": "average",
-}
 
 
 @pytest.mark.parametrize(
@@ -96,7 +88,7 @@ def test_a_chain_of_the_catalog_opens_from_files_in_the_cache(tmp_path, monkeypa
     files = {"a.safetensors": ["vocals", "rest"], "b.safetensors": ["drums", "vocals"]}
     known = load_catalog()
     for file, stems in files.items():
-        model = build_model("mask_unet", TINY | {"stems": stems})
+        model = build_model("mask_unet", MASK_UNET | {"stems": stems})
         save_checkpoint(tmp_path / file, model, licence=file)
     models = {
         file[0]: replace(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from small_composites import MASK_UNET
 from unbraid.engines.load import load_model, load_to_run
 from unbraid.errors import CheckpointError
 from unbraid.models.default import DEFAULT_MODEL
@@ -15,22 +16,12 @@ from unbraid.models.registry import build_model
 from unbraid.zoo.checkpoint import save_checkpoint
 from unbraid.zoo.open import licence_of, list_models, open_model
 
-UNET = {
-    "n_fft": 64,
-    "hop": 16,
-    "frames": 16,
-    "bins": 32,
-    "width": 2,
-    "depth": 2,
-    "above": "average",
-}
-
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     for name, stems in (("voice", ["vocals", "rest"]), ("band", ["drums", "other"])):
-        model = build_model("mask_unet", UNET | {"stems": stems})
+        model = build_model("mask_unet", MASK_UNET | {"stems": stems})
         save_checkpoint(tmp_path / f"{name}.safetensors", model, licence="MIT")
     return tmp_path
 
