@@ -53,6 +53,7 @@ class Source:
         self.file.seek(start)
 
     def read(self, count: int) -> bytes:
+        """At most `count` bytes; none after the end, or after an error, which `error` keeps."""
         try:
             return self.file.read(max(0, min(count, self.size - self.tell())))
         except OSError as error:
@@ -60,6 +61,7 @@ class Source:
             return b""
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to an offset, counted from `start`; where that is, or -1 where nothing can be."""
         origin = {os.SEEK_SET: 0, os.SEEK_CUR: self.tell(), os.SEEK_END: self.size}[whence]
         try:
             return self.file.seek(self.start + origin + offset) - self.start
@@ -67,9 +69,11 @@ class Source:
             return -1  # damaged headers send us before the start or beyond any file
 
     def tell(self) -> int:
+        """Where reading goes on, in bytes from `start`."""
         return self.file.tell() - self.start
 
     def close(self) -> None:
+        """Close the file."""
         self.file.close()
 
 

@@ -86,6 +86,7 @@ class AudioFormat:
 
     @property
     def is_lossy(self) -> bool:
+        """Whether what is read back differs from what was written."""
         return not _TRAITS[self.name].depths
 
     @property
@@ -100,6 +101,7 @@ class AudioFormat:
 
     @property
     def max_channels(self) -> int:
+        """The most channels that a file of it holds."""
         return _TRAITS[self.name].max_channels
 
     @property

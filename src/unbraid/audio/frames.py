@@ -28,6 +28,11 @@ class Conformer:
         self._resampler: av.AudioResampler | None = None
 
     def conform(self, frame: AudioFrame) -> Iterator[AudioFrame]:
+        """The frame at the rate and with the channels of the first one, perhaps in several frames.
+
+        Raises:
+            AudioReadError: if its rate or its channels cannot be converted.
+        """
         kind = (frame.sample_rate, frame.layout.nb_channels)
         if kind != self._current:
             yield from self.flush()
@@ -40,6 +45,7 @@ class Conformer:
         yield from self._run(frame)
 
     def flush(self) -> Iterator[AudioFrame]:
+        """What the conversion still holds, after the last frame."""
         if self._resampler is not None:
             yield from self._run(None)
             self._resampler = None

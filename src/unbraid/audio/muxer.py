@@ -30,6 +30,7 @@ class Sink:
         self.error: OSError | None = None
 
     def write(self, data: bytes) -> int:
+        """Write all of `data`, or drop it after an error, which `error` keeps; its length."""
         rest = memoryview(data)
         while rest and self.error is None:
             try:
@@ -43,9 +44,11 @@ class Sink:
         self.error = self.error or OSError(errno.ECANCELED, "given up")
 
     def read(self, count: int = -1) -> bytes:
+        """What was written, from where the file is."""
         return self.file.read(count)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to an offset; where that is, or -1 after an error."""
         if self.error is None:
             try:
                 return self.file.seek(offset, whence)
@@ -54,6 +57,7 @@ class Sink:
         return -1
 
     def tell(self) -> int:
+        """Where writing goes on, in bytes; -1 after an error."""
         return -1 if self.error is not None else self.file.tell()
 
 

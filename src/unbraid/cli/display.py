@@ -57,6 +57,7 @@ class Display(Closing):
         """All songs have ended."""
 
     def line(self, text: str) -> None:
+        """Show a line of text."""
         self.console.print(Text(text))
 
     def close(self) -> None:

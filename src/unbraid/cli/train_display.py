@@ -54,12 +54,14 @@ class PlainTrainDisplay(TrainDisplay):
             self.line(str(row["text"]))
 
     def step(self, row: dict[str, Any]) -> None:
+        """Show a step, at most once in some seconds."""
         now = time.monotonic()
         if now - self._told >= _EVERY_S:
             self._told = now
             self.line(step_text(row, self.best))
 
     def indexing(self, done: int, total: int) -> None:
+        """`done` of `total` tracks have been looked at."""
         if done == total:
             self.line(f"looked at {total} tracks")
 
@@ -67,6 +69,7 @@ class PlainTrainDisplay(TrainDisplay):
         """A validation track is done."""
 
     def line(self, text: str) -> None:
+        """Show a line about the run."""
         self.console.print(Text(printable(self._name + text)))
 
 

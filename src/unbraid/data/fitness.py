@@ -31,6 +31,7 @@ class MonoLevels:
 
     @property
     def mean(self) -> float:
+        """Mean of all samples; 0 for none."""
         return self._total / max(1, self.samples)
 
     @property

@@ -74,6 +74,11 @@ class FolderSystem:
         return found
 
     def excerpt(self, track: str, stem: str, start_s: float, seconds: float) -> Signal:
+        """A stretch of a stem, (2, samples) at 44.1 kHz.
+
+        Raises:
+            SettingsError: if there is no such stem.
+        """
         return read_piece(self.file(track, stem), start_s, seconds)
 
 
@@ -84,6 +89,7 @@ class Mixtures:
     references: FolderSystem
 
     def excerpt(self, track: str, start_s: float, seconds: float) -> Signal:
+        """A stretch of a song, (2, samples) at 44.1 kHz."""
         files = stem_files(self.references.root / track)
         if MIXTURE in files:
             return read_piece(files[MIXTURE], start_s, seconds)
@@ -118,9 +124,15 @@ class ModelSystem:
 
     @property
     def name(self) -> str:
+        """As results call it."""
         return self._name
 
     def excerpt(self, track: str, stem: str, start_s: float, seconds: float) -> Signal:
+        """A stretch of a stem, (2, samples) at 44.1 kHz; the last one separated is kept.
+
+        Raises:
+            SettingsError: if the model gives no such stem.
+        """
         first_s = max(0.0, start_s - self._context_s)
         length_s = start_s - first_s + seconds + self._context_s
         key = (track, first_s, length_s)

@@ -116,6 +116,7 @@ class StudySettings:
 
     @property
     def questions(self) -> tuple[Question, ...]:
+        """What is asked about each sound."""
         return LIKERT_QUESTIONS if self.mode == "likert" else MUSHRA_QUESTIONS
 
     @property
@@ -193,6 +194,7 @@ class Study:
 
     @property
     def question_names(self) -> tuple[str, ...]:
+        """Names of the questions, as answers have them."""
         return tuple(question.name for question in self.settings.questions)
 
     def trial(self, playlist: int, trial_id: str) -> Trial | None:

@@ -48,7 +48,9 @@ class TensorModel(Protocol):
     """A model that computes on tensors of torch: an `nn.Module`, or anything that acts like one."""
 
     @property
-    def spec(self) -> ModelSpec: ...
+    def spec(self) -> ModelSpec:
+        """What a caller must know about it."""
+        ...
 
     def __call__(self, mixture: Any) -> Any:
         """(b c t) -> (b s c t), any t >= 1, same t."""
@@ -67,7 +69,9 @@ class SeparationModel(Protocol):
     """
 
     @property
-    def spec(self) -> ModelSpec: ...
+    def spec(self) -> ModelSpec:
+        """What a caller must know about it."""
+        ...
 
     @property
     def device(self) -> str:

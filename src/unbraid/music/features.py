@@ -40,6 +40,7 @@ class Features:
 
     @property
     def seconds(self) -> float:
+        """Length of the stem."""
         return len(self.levels) / self.rate
 
 

@@ -48,6 +48,7 @@ class CancelToken:
 
     @property
     def cancelled(self) -> bool:
+        """Whether `cancel` was called, here or on the token above."""
         return self._event.is_set() or (self._above is not None and self._above.cancelled)
 
     def check(self) -> None:

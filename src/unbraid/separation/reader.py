@@ -31,6 +31,7 @@ class SongReader:
 
     @property
     def held_samples(self) -> int:
+        """How many samples of the song are in memory."""
         return self._stop - self._start
 
     def read(self, start: int, stop: int) -> Float[np.ndarray, "b c n"]:

@@ -28,6 +28,7 @@ class Segment(NamedTuple):
 
     @property
     def length(self) -> int:
+        """In samples."""
         return self.stop - self.start
 
 

@@ -59,6 +59,7 @@ class NullTest:
     input: float = 0.0
 
     def push(self, error: np.ndarray, source: np.ndarray) -> None:
+        """Add a block: what the sum of its parts lacks, and the block itself; one shape."""
         self.error += float(np.sum(np.square(error, dtype=np.float64)))
         self.input += float(np.sum(np.square(source, dtype=np.float64)))
 

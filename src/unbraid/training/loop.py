@@ -68,6 +68,7 @@ class Run:
 
     @property
     def out_of_steps(self) -> bool:
+        """Whether `max_steps` are done."""
         return self.max_steps is not None and self.state.position.step >= self.max_steps
 
 

@@ -31,6 +31,7 @@ class StopFlag:
         self._since = 0.0
 
     def asked(self) -> bool:
+        """Whether there is a request to stop."""
         return self._raised
 
     def impatient(self) -> bool:

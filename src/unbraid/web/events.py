@@ -29,6 +29,7 @@ class Listener:
         self.closed = False
 
     def note(self, id: str, kind: str) -> None:
+        """Keep a change of a song for the next event, if this listener wants that song."""
         if self.id is None or self.id == id:
             self.pending[id] = kind
             self.wake.set()

@@ -66,6 +66,7 @@ class Job:
 
     @property
     def is_final(self) -> bool:
+        """Whether it has ended, whatever its end was."""
         return self.status in FINAL
 
     @property

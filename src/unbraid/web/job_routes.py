@@ -19,6 +19,8 @@ _LARGEST = 2**53  # whole numbers that JavaScript represents exactly
 
 
 def add_jobs(app: FastAPI, service: Service) -> None:
+    """Upload, list, show, change and delete songs."""
+
     @app.post("/api/jobs", status_code=201, openapi_extra=FORM, responses=ERRORS)
     async def create(request: Request, response: Response) -> JobView:
         """Upload a song and queue it."""
@@ -105,6 +107,8 @@ def add_reports(app: FastAPI, service: Service) -> None:
 
 
 def add_events(app: FastAPI, service: Service) -> None:
+    """Changes of songs as server-sent events."""
+
     @app.get(
         "/api/events",
         responses=ERRORS | file_answer("text/event-stream"),

@@ -76,6 +76,7 @@ class JobStore:
                 self._db.execute(f"ALTER TABLE jobs ADD COLUMN {column}")
 
     def close(self) -> None:
+        """Close the database."""
         with self._lock:
             self._db.close()
 

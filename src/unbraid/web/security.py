@@ -61,9 +61,11 @@ class Keys:
 
     @property
     def needed(self) -> bool:
+        """Whether requests need a key."""
         return self._key is not None
 
     def fits(self, key: str) -> bool:
+        """Whether this is the key, compared in constant time."""
         return self._key is not None and hmac.compare_digest(self._key.encode(), key.encode())
 
     def cookie(self) -> str:

@@ -40,6 +40,8 @@ _ASK_AGAIN = {"Cache-Control": "private, no-cache"}
 
 
 def add_sound(app: FastAPI, service: Service) -> None:
+    """Files and sound of the parts, whole or in pieces."""
+
     @app.get(
         "/api/jobs/{id}/stems/{part}",
         responses=ERRORS | file_answer(*_MEDIA.values(), "application/octet-stream"),
@@ -100,6 +102,8 @@ def add_sound(app: FastAPI, service: Service) -> None:
 
 
 def add_downloads(app: FastAPI, service: Service) -> None:
+    """Mixes and archives to download."""
+
     @app.get(
         "/api/jobs/{id}/mix",
         responses=ERRORS | file_answer(*_MEDIA.values()),

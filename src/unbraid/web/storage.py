@@ -90,6 +90,7 @@ class Storage:
 
     @property
     def database(self) -> Path:
+        """The file of the job store."""
         return self.root / "jobs.sqlite3"
 
     def song(self, id: str) -> Path:

@@ -141,6 +141,7 @@ class StemUNet(nn.Module):
             )
 
     def forward(self, magnitudes: Float[Tensor, "b c n f"]) -> Float[Tensor, "b c n f"]:
+        """Magnitudes of patches to the logits of their mask."""
         x, skips = magnitudes, []
         for layer in self.encoder:
             skip, x = layer(x)
@@ -165,6 +166,7 @@ class EncoderLayer(nn.Module):
         self.norm = BatchNorm(outer, config) if normed else None
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(b c n f) -> the skip and what goes down, both (b c2 n/2 f/2)."""
         y = self.conv(F.pad(x, (1, 2, 1, 2) if self.spleeter else (2, 2, 2, 2)))
         if self.norm is None:
             return y, y
@@ -185,6 +187,7 @@ class DecoderLayer(nn.Module):
         self.dropout = nn.Dropout(DROPOUT if level < DROPOUT_LAYERS else 0.0)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(b c n f) -> (b c2 2n 2f)."""
         # A transposed convolution gives 2 n + 3 rows; the padding of the encoder is cut off again.
         y: Tensor = self.conv(x)
         y = y[..., 1:-2, 1:-2] if self.spleeter else y[..., 2:-1, 2:-1]
@@ -212,6 +215,7 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(width))
 
     def forward(self, x: Float[Tensor, "b c n f"]) -> Float[Tensor, "b c n f"]:
+        """Normalize, with the statistics of the batch while training."""
         return F.batch_norm(
             x, self.running_mean, self.running_var, self.weight, self.bias,
             self.training, momentum=0.01, eps=self.epsilon,
