@@ -21,7 +21,7 @@ import soundfile
 
 from small_songs import LowHigh
 from unbraid import Separator, SettingsError, UnbraidError
-from unbraid.batch import ray_cluster
+from unbraid.batch import ray_cluster, ray_worker
 from unbraid.batch.claims import Claims
 from unbraid.batch.journal import Journal
 from unbraid.batch.ray_cluster import run_on_ray
@@ -190,7 +190,7 @@ def test_two_actors_make_the_stems_of_separate(library, stand_in, tmp_path, monk
 def test_songs_of_a_lost_actor_are_done_by_its_replacement(
     library, stand_in, tmp_path, monkeypatch
 ):
-    out, orders, make_worker = tmp_path / "out", [], ray_cluster.make_worker
+    out, orders, make_worker = tmp_path / "out", [], ray_worker.make_worker
 
     def dying_once(order, separator, cancel):
         orders.append(order)
@@ -201,7 +201,7 @@ def test_songs_of_a_lost_actor_are_done_by_its_replacement(
             raise Lost("node-1 has left")
         return make_worker(order, separator, cancel)
 
-    monkeypatch.setattr(ray_cluster, "make_worker", dying_once)
+    monkeypatch.setattr(ray_worker, "make_worker", dying_once)
     run_on_ray(request_for(library, out), most=1)
     assert orders[1].after == orders[0].owner
     (lost,) = [entry for entry in Journal(out).lines() if entry.worker == orders[0].owner]
@@ -214,7 +214,7 @@ def test_actors_that_never_start_end_the_batch(library, stand_in, tmp_path, monk
     def never(*_):
         raise Lost("no memory")
 
-    monkeypatch.setattr(ray_cluster.RayWorker, "prepare", never)
+    monkeypatch.setattr(ray_worker.RayWorker, "prepare", never)
     with pytest.raises(UnbraidError, match=r"no worker of the batch can start.*no memory"):
         run_on_ray(request_for(library, tmp_path / "out"))
     assert stand_in.killed == 3
@@ -231,9 +231,9 @@ def test_a_node_that_is_set_up_differently_is_refused(
     change, hint, library, stand_in, tmp_path, monkeypatch
 ):
     if change[0] == "__version__":
-        prepare = ray_cluster.RayWorker.prepare
+        prepare = ray_worker.RayWorker.prepare
         change = ("RayWorker.prepare", lambda self, version, *more: prepare(self, "0", *more))
-    monkeypatch.setattr(f"unbraid.batch.ray_cluster.{change[0]}", change[1])
+    monkeypatch.setattr(f"unbraid.batch.ray_worker.{change[0]}", change[1])
     with pytest.raises(SettingsError, match=hint):
         run_on_ray(request_for(library, tmp_path / "out"))
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from data.datasets import RATE, STEMS, make_dataset, noise, signal_of, write
-from unbraid.data.check import LEVEL_POINTS, check_dataset
+from unbraid.data.check import check_dataset
 from unbraid.data.excerpts import Excerpts, ExcerptSettings
 from unbraid.data.index import build_index
+from unbraid.data.part_check import LEVEL_POINTS
 from unbraid.errors import SettingsError, UnbraidError
 
 

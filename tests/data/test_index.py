@@ -5,7 +5,7 @@ import pytest
 
 from data.datasets import RATE, STEMS, make_dataset, noise, signal_of, write
 from unbraid.audio.files import read
-from unbraid.data import index as index_module
+from unbraid.data import kept_index
 from unbraid.data.index import build_index
 from unbraid.errors import AudioReadError, SettingsError
 
@@ -39,8 +39,8 @@ def test_loudness_is_that_of_the_standard(tmp_path):
 def test_files_are_looked_at_again_only_if_they_change(tmp_path, monkeypatch):
     root = make_dataset(tmp_path, {"A": 9000, "B": 8000})
     looked: list[str] = []
-    look_at = index_module.look_at
-    monkeypatch.setattr(index_module, "look_at", lambda p: looked.append(p.name) or look_at(p))
+    look_at = kept_index.look_at
+    monkeypatch.setattr(kept_index, "look_at", lambda p: looked.append(p.name) or look_at(p))
     first = build_index([root], "train", STEMS)
     assert len(looked) == 4
     assert build_index([root], "train", STEMS) == first
@@ -133,8 +133,8 @@ def test_what_was_looked_at_before_a_mistake_is_known_when_it_is_mended(tmp_path
         build_index([root], "train", STEMS, workers=1)
     broken.write_bytes(sound)
     looked_at = []
-    real = index_module.look_at
-    monkeypatch.setattr(index_module, "look_at", lambda p: looked_at.append(p) or real(p))
+    real = kept_index.look_at
+    monkeypatch.setattr(kept_index, "look_at", lambda p: looked_at.append(p) or real(p))
     assert len(build_index([root], "train", STEMS).tracks) == 3
     assert {path.parent.name for path in looked_at} == {"C"}
 

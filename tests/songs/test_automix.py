@@ -12,11 +12,11 @@ from unbraid.data.index import build_index
 from unbraid.errors import SettingsError
 from unbraid.music.analysis import find_beats
 from unbraid.music.beats import Beats
+from unbraid.songs.alignment import delay_s
 from unbraid.songs.automix import (
     AutomixSettings,
     Groove,
     automix,
-    delay_s,
     find_groove,
     fit,
 )

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unbraid.errors import SettingsError
-from unbraid.tracks.names import InputTrack, check_template, plan_outputs, safe_name
+from unbraid.tracks.names import InputTrack, plan_outputs
+from unbraid.tracks.safe_names import check_template, safe_name
 
 ROOT = Path("/out")
 

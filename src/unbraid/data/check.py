@@ -18,22 +18,14 @@ from typing import Any
 import numpy as np
 
 from unbraid.audio.files import probe, read_blocks
-from unbraid.audio.loudness import LoudnessMeter
 from unbraid.data.fitness import MonoLevels, why_unfit
+from unbraid.data.part_check import PartCheck, PartMeter
 from unbraid.data.sound_files import with_channels
 from unbraid.data.tracks import SPLITS, Track, dataset_tracks
 from unbraid.errors import SettingsError, UnbraidError
 
 MIXTURE = "mixture"
-SILENCE_DB = -60.0
-"""A block of 50 ms below this level (dBFS, RMS) is silent."""
-
-LEVEL_POINTS = 120
-"""Points of a level curve."""
-
-_BLOCK_S = 0.05
 _BLOCK_SAMPLES = 1 << 18
-_FULL_SCALE = 0.9999
 _WORKERS = 4
 
 # What is worth a line: shares of time, samples, correlations, dB.
@@ -41,28 +33,6 @@ _MANY_CLIPPED, _ALIKE, _SUM_DB, _OFFSET, _QUIET_LUFS = 20, 0.5, -50.0, 0.003, -4
 
 OnTrack = Callable[["TrackCheck", int, int], None]
 """Called with a track, how many are done and of how many."""
-
-
-@dataclass(frozen=True)
-class PartCheck:
-    """What a stem or a mixture holds.
-
-    Attributes:
-        loudness_lufs: BS.1770-4; None for silence.
-        rms_db, peak_db: over all channels, dBFS; None for silence.
-        silent_share: share of blocks of 50 ms below `SILENCE_DB`.
-        clipped: samples at full scale with full scale on both sides.
-        offset: mean of all samples.
-        levels_db: RMS of `LEVEL_POINTS` equal stretches from start to end, dBFS, -120 at least.
-    """
-
-    loudness_lufs: float | None
-    rms_db: float | None
-    peak_db: float | None
-    silent_share: float
-    clipped: int
-    offset: float
-    levels_db: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -190,7 +160,7 @@ def _looked_at(track: Track, split: str) -> TrackCheck:
         named = ", ".join(f"{files[name].name} {i.sample_rate} Hz" for name, i in infos.items())
         raise SettingsError(f"sample rates differ: {named}")
     sample_rate, channels = rates.pop(), max(info.channels for info in infos.values())
-    meters = {name: _Meter(sample_rate, channels) for name in (*track.stems, MIXTURE)}
+    meters = {name: PartMeter(sample_rate, channels) for name in (*track.stems, MIXTURE)}
     pairs = list(itertools.combinations(track.stems, 2))
     products = dict.fromkeys(pairs, 0.0)
     mono = MonoLevels()
@@ -246,60 +216,6 @@ def _in_step(files: Mapping[str, Path]) -> Iterator[dict[str, np.ndarray]]:
         if not blocks:
             return
         yield blocks
-
-
-class _Meter:
-    """Everything about one part, block by block."""
-
-    def __init__(self, sample_rate: int, channels: int) -> None:
-        self._loudness = LoudnessMeter(sample_rate, channels)
-        self._block = max(1, round(_BLOCK_S * sample_rate))
-        self._rest = np.empty(0)
-        self._powers: list[np.ndarray] = []
-        self._full = np.zeros((channels, 2), bool)
-        self._channels = channels
-        self._count, self._sum, self._peak, self._clipped = 0, 0.0, 0.0, 0
-        self.power = 0.0
-
-    def push(self, block: np.ndarray) -> None:
-        self._loudness.push(block)
-        squares = np.square(block, dtype=np.float64).mean(axis=0)
-        self.power += float(squares.sum()) * self._channels
-        self._count += block.shape[1]
-        self._sum += float(block.mean(axis=0, dtype=np.float64).sum())
-        self._peak = max(self._peak, float(np.abs(block).max()))
-        full = np.concatenate([self._full, np.abs(block) >= _FULL_SCALE], axis=1)
-        self._clipped += int((full[:, :-2] & full[:, 1:-1] & full[:, 2:]).sum())
-        self._full = full[:, -2:]
-        squares = np.concatenate([self._rest, squares])
-        whole = len(squares) // self._block * self._block
-        self._powers.append(squares[:whole].reshape(-1, self._block).mean(axis=1))
-        self._rest = squares[whole:]
-
-    def finish(self) -> PartCheck:
-        if len(self._rest):
-            self._powers.append(np.array([self._rest.mean()]))
-        powers = np.concatenate([np.zeros(0), *self._powers])
-        loudness = self._loudness.loudness_lufs()
-        edges = np.linspace(0, len(powers), LEVEL_POINTS + 1)
-        levels = [
-            float(powers[int(a) : max(int(a) + 1, int(b))].mean()) if len(powers) else 0.0
-            for a, b in itertools.pairwise(edges)
-        ]
-        mean_power = self.power / max(1, self._count * self._channels)
-        return PartCheck(
-            loudness_lufs=loudness if math.isfinite(loudness) else None,
-            rms_db=_db(mean_power),
-            peak_db=_db(self._peak**2),
-            silent_share=float(np.mean(powers < 10 ** (SILENCE_DB / 10))) if len(powers) else 1.0,
-            clipped=self._clipped,
-            offset=self._sum / max(1, self._count),
-            levels_db=tuple(max(-120.0, _db(level) or -120.0) for level in levels),
-        )
-
-
-def _db(power: float) -> float | None:
-    return 10 * math.log10(power) if power > 0 and math.isfinite(power) else None
 
 
 def _relative_db(power: float, of: float) -> float:

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float32
 
-from unbraid.data.index import IndexedTrack
+from unbraid.data.indexed_track import IndexedTrack
 from unbraid.errors import SettingsError
 
 

@@ -29,7 +29,8 @@ from unbraid.data.excerpt_places import (
     least_peak,
 )
 from unbraid.data.fitness import why_unfit
-from unbraid.data.index import IndexedTrack, TrackIndex
+from unbraid.data.index import TrackIndex
+from unbraid.data.indexed_track import IndexedTrack
 from unbraid.data.repitch import RepitchSettings, repitch, repitched_samples
 from unbraid.data.sound_files import read_stretch
 from unbraid.errors import SettingsError

@@ -13,20 +13,18 @@ import json
 import math
 import os
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-
-from unbraid.atomic import write_text
 from unbraid.audio.container import shown
 from unbraid.audio.loudness import LoudnessMeter
-from unbraid.cache_root import cache_root
 from unbraid.data.fitness import MonoLevels
-from unbraid.data.sound_files import SoundFile, blocks_of, look_at, stamp, with_channels
+from unbraid.data.indexed_track import IndexedTrack, files, mixture_blocks
+from unbraid.data.kept_index import KeptIndex
+from unbraid.data.sound_files import SoundFile
 from unbraid.data.tracks import Track, dataset_tracks, part_name
 from unbraid.errors import AudioReadError, SettingsError
 
@@ -34,44 +32,8 @@ Missing = Literal["error", "silence"]
 OnTrack = Callable[[int, int], None]
 """Called with how many tracks are done, and of how many."""
 
-_VERSION = 1
 _WORKERS = 8
 _SAVE_EVERY = 100
-
-
-@dataclass(frozen=True)
-class IndexedTrack:
-    """A track that was looked at.
-
-    Attributes:
-        name: path below its split, with slashes.
-        folder: where it is.
-        root: which of the index's roots it belongs to.
-        stems: name to file, sorted by name; all that the folder has.
-        mixture: its file, if there is one; else the mixture is the sum of all stems.
-        samples: length at `sample_rate`; that of every file.
-        sample_rate: Hz; that of every file.
-        channels: of its widest file.
-        mean, std: of the mono mixture (mean over channels) over the whole track; unbiased.
-        loudness_lufs: of the mixture, BS.1770-4; -inf for silence.
-    """
-
-    name: str
-    folder: Path
-    root: int
-    stems: dict[str, SoundFile]
-    mixture: SoundFile | None
-    samples: int
-    sample_rate: int
-    channels: int
-    mean: float
-    std: float
-    loudness_lufs: float
-
-    @property
-    def duration_s(self) -> float:
-        """Length in seconds."""
-        return self.samples / self.sample_rate
 
 
 @dataclass(frozen=True)
@@ -151,7 +113,7 @@ def build_index(
     _check_roots(tops, weights)
     found = _all_tracks(tops, split)
     wanted = _wanted(found, stems, missing)
-    kept = [_Kept(top, split) for top in tops]
+    kept = [KeptIndex(top, split) for top in tops]
     done: list[IndexedTrack] = []
     count = workers or min(_WORKERS, os.cpu_count() or 1)
     with ThreadPoolExecutor(count) as pool:
@@ -175,31 +137,9 @@ def build_index(
     )
 
 
-def _save(kept: Sequence[_Kept], done: Sequence[IndexedTrack]) -> None:
+def _save(kept: Sequence[KeptIndex], done: Sequence[IndexedTrack]) -> None:
     for root, store in enumerate(kept):
         store.save([track for track in done if track.root == root])
-
-
-def files(track: IndexedTrack) -> list[SoundFile]:
-    """All files of a track: its stems, and its mixture if it has one."""
-    return [*track.stems.values(), *([track.mixture] if track.mixture else [])]
-
-
-def mixture_blocks(track: IndexedTrack, block_samples: int = 1 << 18) -> Iterator[np.ndarray]:
-    """The mixture of a track in blocks (channels, samples), at its own rate: its file, or the sum.
-
-    Raises:
-        AudioReadError: if a file does not decode.
-    """
-    if track.mixture is not None:
-        yield from blocks_of(track.mixture, block_samples)
-        return
-    readers = [blocks_of(file, block_samples) for file in track.stems.values()]
-    for blocks in zip(*readers, strict=True):
-        total = np.zeros((track.channels, blocks[0].shape[1]), np.float32)
-        for block in blocks:
-            total += with_channels(block, track.channels)
-        yield total
 
 
 def _check_roots(roots: Sequence[Path], weights: Sequence[float] | None) -> None:
@@ -254,7 +194,7 @@ def _wanted(
 
 
 def _index_track(
-    track: Track, root: int, wanted: Sequence[str], missing: Missing, kept: _Kept
+    track: Track, root: int, wanted: Sequence[str], missing: Missing, kept: KeptIndex
 ) -> IndexedTrack:
     # Without a file of the mixture every stem counts, since the mixture is their sum.
     spelled = {part_name(name): name for name in wanted}
@@ -303,66 +243,3 @@ def _levels(track: IndexedTrack) -> tuple[float, float, float]:
         meter = meter or LoudnessMeter(track.sample_rate, block.shape[0])
         meter.push(block)
     return mono.mean, mono.std, meter.loudness_lufs() if meter else -math.inf
-
-
-class _Kept:
-    """What earlier runs found out about one root and split."""
-
-    def __init__(self, root: Path, split: str) -> None:
-        name = hashlib.sha256(str(root).encode("utf-8", "surrogateescape")).hexdigest()[:16]
-        self._path = cache_root() / "index" / f"{name}-{split}.json"
-        self._known: dict[str, Any] = {"files": {}, "tracks": {}}
-        try:
-            content = json.loads(self._path.read_text(encoding="utf-8"))
-            if content["version"] == _VERSION:
-                self._known = {"files": dict(content["files"]), "tracks": dict(content["tracks"])}
-        except (OSError, ValueError, KeyError, TypeError):
-            pass  # none yet, or not readable: it is rebuilt
-
-    def file(self, path: Path) -> SoundFile:
-        """The current file; read only if it has changed."""
-        path = Path(path).absolute()
-        now = list(stamp(path))
-        known = self._known["files"].get(str(path))
-        if known is not None and known[:2] == now:
-            return SoundFile(path, *known)
-        return look_at(path)
-
-    def levels(self, track: IndexedTrack) -> tuple[float, float, float] | None:
-        """Levels of the mixture, if its files are what they were."""
-        known = self._known["tracks"].get(str(track.folder))
-        if known is None or known["of"] != _levels_of(track):
-            return None
-        loudness = known["loudness_lufs"]
-        return known["mean"], known["std"], -math.inf if loudness is None else loudness
-
-    def save(self, tracks: Sequence[IndexedTrack]) -> None:
-        """Keep what was found, if the cache folder can be written at all."""
-        content: dict[str, Any] = {"version": _VERSION, "files": {}, "tracks": {}}
-        for kind, known in self._known.items():
-            content[kind].update(known)
-        for track in tracks:
-            for file in files(track):
-                facts = [getattr(file, field.name) for field in dataclasses.fields(file)]
-                content["files"][str(file.path)] = facts[1:]
-            loudness = track.loudness_lufs
-            content["tracks"][str(track.folder)] = {
-                "of": _levels_of(track),
-                "mean": track.mean,
-                "std": track.std,
-                "loudness_lufs": loudness if math.isfinite(loudness) else None,
-            }
-        for kind in self._known:
-            there = {path: known for path, known in content[kind].items() if Path(path).exists()}
-            content[kind] = there
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            write_text(self._path, json.dumps(content))
-        except (OSError, UnicodeEncodeError):
-            pass  # nothing is lost but time
-
-
-def _levels_of(track: IndexedTrack) -> list[list[Any]]:
-    """Which files, in which state, the levels of a track come from."""
-    chosen = [track.mixture] if track.mixture else list(track.stems.values())
-    return [[file.path.name, file.size, file.mtime_ns] for file in chosen]

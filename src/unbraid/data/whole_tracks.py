@@ -12,7 +12,7 @@ from torch import Tensor
 from unbraid.audio.resample import resampled_length
 from unbraid.audio.signal import Signal
 from unbraid.data.cache import SampleCache
-from unbraid.data.index import IndexedTrack
+from unbraid.data.indexed_track import IndexedTrack
 from unbraid.data.sound_files import SoundFile, read_whole
 
 

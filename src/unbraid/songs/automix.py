@@ -13,15 +13,16 @@ from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float32
-from scipy import signal
 
-from unbraid.data.index import IndexedTrack, TrackIndex
+from unbraid.data.index import TrackIndex
+from unbraid.data.indexed_track import IndexedTrack
 from unbraid.data.repitch import RepitchSettings, change
 from unbraid.data.whole_tracks import read_mixture, read_sources
 from unbraid.errors import SettingsError
 from unbraid.music.analysis import find_beats
 from unbraid.music.beats import Beats
 from unbraid.music.keys import key_shift, pitch_classes
+from unbraid.songs.alignment import delay_s, lay_together
 from unbraid.songs.dataset_writer import (
     OnTrack,
     TrackDone,
@@ -40,8 +41,6 @@ SPLIT = "train"
 
 _TEMPO_FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 _START = 0.01  # of the mixture's deviation: where a song begins
-_GRID_S, _SMEAR_BINS, _REACH_S = 0.005, 2.0, 4.0
-_SMEAR_REACH = 5
 _SILENT_COPIES = 2
 
 
@@ -251,48 +250,6 @@ def fit(host: Groove, other: Groove, settings: AutomixSettings) -> Fit | None:
     if abs(tempo) >= settings.max_tempo or abs(semitones) > settings.max_semitones:
         return None
     return Fit(tempo, semitones)
-
-
-def delay_s(host: Sequence[float], other: Sequence[float]) -> float:
-    """By how much to delay the other's beats, in seconds, so that most fall on the host's.
-
-    Args:
-        host, other: times of beats, in seconds.
-    Returns:
-        a delay within ±4 s, negative if it has to come earlier.
-    Source: Défossez, arXiv:2111.03600: cross-correlation of grids of 5 ms, smeared by a Gaussian.
-    """
-    size = int(max((*host, *other, 0.0)) / _GRID_S) + 2 * _SMEAR_REACH
-    kernel = signal.windows.gaussian(2 * _SMEAR_REACH + 1, _SMEAR_BINS)
-    grids = []
-    for times in (host, other):
-        grid = np.zeros(size)
-        np.add.at(grid, (np.array(times, float) / _GRID_S).round().astype(int).clip(0), 1.0)
-        grids.append(np.convolve(grid, kernel, "same"))
-    correlation = signal.correlate(grids[0], grids[1], "full", "fft")
-    lags = np.arange(-size + 1, size)
-    near = np.abs(lags) <= _REACH_S / _GRID_S
-    return float(lags[near][int(np.argmax(correlation[near]))] * _GRID_S)
-
-
-def lay_together(signals: Sequence[np.ndarray], delays: Sequence[int]) -> list[np.ndarray]:
-    """Signals (channels, any length), delayed against each other and cut to the shortest.
-
-    None is cut at its start: what would have to come earlier makes all others come later.
-
-    >>> one, two = np.ones((1, 3), np.float32), np.ones((1, 5), np.float32)
-    >>> [part.tolist() for part in lay_together([one, two], [0, -1])]
-    [[[0.0, 1.0, 1.0, 1.0]], [[1.0, 1.0, 1.0, 1.0]]]
-    """
-    pads = [delay - min(delays) for delay in delays]
-    samples = min(pad + part.shape[1] for pad, part in zip(pads, signals, strict=True))
-    together = []
-    for pad, part in zip(pads, signals, strict=True):
-        laid = np.zeros((part.shape[0], samples), np.float32)
-        piece = part[:, : samples - pad] if samples > pad else part[:, :0]
-        laid[:, pad : pad + piece.shape[1]] = piece
-        together.append(laid)
-    return together
 
 
 def _look(look: _Look) -> Groove | None:

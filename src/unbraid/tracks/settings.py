@@ -13,7 +13,7 @@ from unbraid.audio.stem_file import SAMPLE_RATES
 from unbraid.audio.write import AudioFormat
 from unbraid.errors import AudioWriteError, SettingsError
 from unbraid.tracks.choices import CLIP_MODES, LOSSLESS, LOUDNESS_OF
-from unbraid.tracks.names import check_template
+from unbraid.tracks.safe_names import check_template
 
 SAMPLE_RATES_HZ = (1, 768_000)
 

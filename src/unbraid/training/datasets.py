@@ -12,7 +12,8 @@ from typing import Any
 
 from unbraid.data.cache import SampleCache
 from unbraid.data.excerpts import Excerpts
-from unbraid.data.index import IndexedTrack, TrackIndex, build_index
+from unbraid.data.index import TrackIndex, build_index
+from unbraid.data.indexed_track import IndexedTrack
 from unbraid.data.tracks import MUSDB_VALIDATION
 from unbraid.errors import SettingsError
 from unbraid.training.config import Recipe, model_member

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unbraid.data.index import IndexedTrack
+from unbraid.data.indexed_track import IndexedTrack
 from unbraid.data.whole_tracks import read_mixture, read_sources
 from unbraid.evaluation.metrics import nsdr
 from unbraid.separation.engine import apply_model

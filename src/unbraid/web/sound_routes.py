@@ -11,7 +11,7 @@ from fastapi import FastAPI, Query, Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from unbraid.audio.formats import FORMATS
-from unbraid.tracks.names import safe_name
+from unbraid.tracks.safe_names import safe_name
 from unbraid.web.answers import ERRORS, file_answer
 from unbraid.web.archive import stream_zip, unlike, zip_size
 from unbraid.web.clicks import Clicks
