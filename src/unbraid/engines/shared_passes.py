@@ -17,7 +17,8 @@ from collections.abc import Collection
 from threading import Condition, Event, Lock
 from typing import Any
 
-from unbraid.models.base import ModelSpec, SeparationModel
+from unbraid.engines.around import Around
+from unbraid.models.base import SeparationModel
 from unbraid.models.compose.namespace import namespace
 
 AT_ONCE = 3
@@ -48,7 +49,7 @@ class _Call:
         self.done.set()
 
 
-class SharedPasses:
+class SharedPasses(Around):
     """A model for several threads at once, a song on each, that runs full passes.
 
     The thread that comes first runs a pass, with rows of those that wait; the others wait for it.
@@ -61,33 +62,18 @@ class SharedPasses:
     """
 
     def __init__(self, model: SeparationModel, rows: int, samples: int) -> None:
-        self.alone = model
+        super().__init__(model)
         self._rows, self._samples = rows, samples
         self._waiting: list[_Call] = []
         self._guard, self._turn = Condition(), Lock()
         self._patience_s = 0.0
         self._narrowed: dict[frozenset[str], SharedPasses] = {}
 
-    @property
-    def spec(self) -> ModelSpec:
-        """That of the model."""
-        return self.alone.spec
-
-    @property
-    def device(self) -> str:
-        """That of the model."""
-        return self.alone.device
-
-    @property
-    def engine(self) -> str:
-        """That of the model."""
-        return self.alone.engine
-
     def __call__(self, mixture: Any) -> Any:
         """(b c t) -> (b s c t)."""
         if mixture.shape[-1] != self._samples:
             with self._turn:
-                return self.alone(mixture)
+                return self.model(mixture)
         call = _Call(mixture)
         with self._guard:
             self._waiting.append(call)
@@ -143,7 +129,7 @@ class SharedPasses:
         silence = [rows[0][:1] * 0] * (self._rows - given)
         together = [*rows, *silence]
         mixture = together[0] if len(together) == 1 else namespace(rows[0]).concatenate(together)
-        return self.alone(mixture)[:given]
+        return self.model(mixture)[:given]
 
     def _fail(self, calls: list[_Call], error: BaseException) -> None:
         """The songs of a pass that went wrong; if they were several, each gets one of its own."""
@@ -162,28 +148,16 @@ class SharedPasses:
                 call.estimates = found
                 call.end()
 
-    def valid_samples(self, samples: int) -> int:
-        """That of the model."""
-        return self.alone.valid_samples(samples)
-
     def take_back(self, estimates: Any) -> None:
         """Estimates are parts of those of a pass, which others may still read."""
-
-    def pass_bytes(self, samples: int) -> int:
-        """That of the model."""
-        return self.alone.pass_bytes(samples)
-
-    def fingerprint(self) -> str:
-        """That of the model."""
-        return self.alone.fingerprint()
 
     def narrow(self, stems: Collection[str]) -> SeparationModel:
         """The narrowed model, the same one for all songs."""
         wanted = frozenset(stems)
         with self._guard:
             if wanted not in self._narrowed:
-                narrow = self.alone.narrow(stems)
-                same = narrow is self.alone
+                narrow = self.model.narrow(stems)
+                same = narrow is self.model
                 self._narrowed[wanted] = (
                     self if same else SharedPasses(narrow, self._rows, self._samples)
                 )
@@ -192,4 +166,4 @@ class SharedPasses:
 
 def alone(model: SeparationModel) -> SeparationModel:
     """The model itself, for passes that are not to be filled up."""
-    return model.alone if isinstance(model, SharedPasses) else model
+    return model.model if isinstance(model, SharedPasses) else model

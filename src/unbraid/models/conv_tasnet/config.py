@@ -9,6 +9,15 @@ from typing import ClassVar
 from unbraid.models.checks import Range
 from unbraid.models.settings import SystemConfig
 
+BASIS_RANGES: Mapping[str, Range] = {
+    "basis": (1, 65_536),
+    "kernel": (1, 65_536),
+    "stride": (1, 65_536),
+    "width": (1, 65_536),
+    "hidden": (1, 65_536),
+}
+"""Of any network that masks a learnt basis."""
+
 
 @dataclass(frozen=True)
 class ConvTasNetConfig(SystemConfig):
@@ -52,11 +61,7 @@ class ConvTasNetConfig(SystemConfig):
     mask_slope: bool = False
 
     RANGES: ClassVar[Mapping[str, Range]] = {
-        "basis": (1, 65_536),
-        "kernel": (1, 65_536),
-        "stride": (1, 65_536),
-        "width": (1, 65_536),
-        "hidden": (1, 65_536),
+        **BASIS_RANGES,
         "conv_kernel": (1, 255),
         "blocks": (1, 20),
         "repeats": (1, 64),

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from unbraid.errors import SettingsError
 from unbraid.models.checks import Range
+from unbraid.models.conv_tasnet.config import BASIS_RANGES
 from unbraid.models.settings import SystemConfig
 
 
@@ -43,11 +44,7 @@ class DPRNNConfig(SystemConfig):
     mask: str = "sigmoid"
 
     RANGES: ClassVar[Mapping[str, Range]] = {
-        "basis": (1, 65_536),
-        "kernel": (1, 65_536),
-        "stride": (1, 65_536),
-        "width": (1, 65_536),
-        "hidden": (1, 65_536),
+        **BASIS_RANGES,
         "chunk": (2, 65_536),
         "hop": (1, 65_536),
         "repeats": (1, 64),
