@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import math
 from collections.abc import Sequence
-from ctypes import Structure, c_float, c_int, c_long, c_void_p
+from ctypes import Structure, c_int, c_long, c_void_p
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32
 
+from unbraid.engines.native.feed import Feed
 from unbraid.engines.native.library import kernels, pointer
 from unbraid.engines.native.slices import (
     EMPTY,
@@ -37,18 +39,6 @@ class AxisAttention(Structure):
         *((name, c_void_p) for name in ("gates", "gate_bias", "turns", "x", "found")),
         *((name, c_long) for name in ("bands", "panels", "frames")),
         *((name, c_int) for name in ("heads", "depth")),
-    ]
-
-
-class TokenFeed(Structure):
-    """`TokenFeed` of grid.hpp."""
-
-    _fields_ = [
-        *((name, Matrix) for name in ("out", "wide", "narrow")),
-        *((name, Entrance) for name in ("entrance", "last")),
-        *((name, c_float) for name in ("out_size", "gain")),
-        *((name, c_void_p) for name in ("x", "found")),
-        ("panels", c_long),
     ]
 
 
@@ -107,13 +97,14 @@ class AxisLayer:
         self._gates = attention["to_gates.weight"] * gamma * np.float32(math.sqrt(width))
         self._gate_bias = attention["to_gates.bias"]
         self._rates = attention["rotary_embed.freqs"]
-        self._out = Slices(attention.stored("to_out.0.weight"))
-        self._wide = Slices(feed.stored("1.weight"), feed["1.bias"])
-        self._narrow = Slices(feed.stored("4.weight"), feed["4.bias"])
-        self._feed_norm = Norm(feed["0.gamma"], width, self._wide)
-        self._last = None if last is None else Norm(last, width, None)
-        hidden = _size_out(self._feed_norm.size, self._wide, feed["1.bias"])
-        self._gain = self._narrow.gain_for(0.6 * hidden)  # GELU leaves about so much
+        wide = Slices(feed.stored("1.weight"), feed["1.bias"])
+        self._feed = Feed(
+            Slices(attention.stored("to_out.0.weight")),
+            Norm(feed["0.gamma"], width, wide),
+            wide,
+            Slices(feed.stored("4.weight"), feed["4.bias"]),
+            None if last is None else Norm(last, width, None),
+        )
         self._turns: dict[int, np.ndarray] = {}
 
     def __call__(self, grid: Grid, found: Float32[np.ndarray, " n"], threads: int) -> None:
@@ -136,22 +127,7 @@ class AxisLayer:
         )
         along = "attend_along_time" if self._along_time else "attend_along_bands"
         getattr(kernels(), along)(ctypes.byref(of), threads)
-        self._feed(x, found, threads)
-
-    def _feed(self, x: np.ndarray, found: np.ndarray, threads: int) -> None:
-        of = TokenFeed(
-            out=self._out.struct,
-            wide=self._wide.struct,
-            narrow=self._narrow.struct,
-            entrance=self._feed_norm.struct,
-            last=Entrance() if self._last is None else self._last.struct,
-            out_size=self._out.token_size,
-            gain=self._gain,
-            x=pointer(x),
-            found=pointer(found),
-            panels=x.shape[0] * x.shape[1],
-        )
-        kernels().feed_tokens(ctypes.byref(of), threads)
+        self._feed(x, pointer(found), self._heads * self._depth, threads)
 
     def _turns_for(self, count: int, lanes: int) -> np.ndarray:
         """Cosines and sines: of so many panels along time, of so many bands along bands."""
@@ -232,8 +208,8 @@ class BandMasks:
         size = root_mean_square(gamma)
         norm = Norm(None if self._normed else gamma, len(gamma), matrices[0], size)
         gains = []
-        for matrix, bias, following in zip(matrices, biases, matrices[1:], strict=False):
-            wide = _size_out(size, matrix, bias)
+        for matrix, following in itertools.pairwise(matrices):
+            wide = matrix.size_out(size)
             size = wide / math.sqrt(1 + wide * wide)  # tanh leaves about so much
             gains.append(following.gain_for(size))
         structs = array_of([matrix.struct for matrix in matrices])
@@ -273,9 +249,3 @@ def _by_head(heads: int, depth: int) -> np.ndarray:
     rows = rows.reshape(heads, 3 * depth)
     missing = -rows.shape[1] % kernels().slice
     return np.pad(rows, ((0, 0), (0, missing)), constant_values=EMPTY).reshape(-1)
-
-
-def _size_out(size_in: float, matrix: Slices, bias: np.ndarray) -> float:
-    """About how large features are after a linear map, as the root of their mean square."""
-    spread = size_in * matrix.size * math.sqrt(matrix.struct.depth)
-    return math.hypot(spread, root_mean_square(bias))

@@ -11,16 +11,18 @@ import numpy as np
 from jaxtyping import Float32
 
 from unbraid.engines.native.library import pointer
-from unbraid.engines.native.products import ADD, PLAIN
 from unbraid.engines.native.sheets import Pool, Sheet
 from unbraid.engines.native.spectra import HOPS, Spectra
-from unbraid.engines.native.tokens import Layer, LayerNorm, Linear
+from unbraid.engines.native.tokens import Layer, LayerNorm, Linear, Tokens
 from unbraid.engines.native.two_branches import TwoBranches, floats_at_once, outer_fits
 from unbraid.engines.native.weights import Weights
 from unbraid.threads import get_threads
 
 if TYPE_CHECKING:
     from unbraid.models.htdemucs.config import HTDemucsConfig
+
+_PANEL = 32
+"""The most tokens that a panel holds."""
 
 
 def _tokens(config: HTDemucsConfig, samples: int) -> tuple[int, int]:
@@ -82,22 +84,22 @@ class NativeHTDemucs(TwoBranches):
     def pool_floats(config: HTDemucsConfig, samples: int) -> int:
         """Of the outer levels, and of the transformer between them."""
         samples = max(samples, config.spec.longest_samples or 0)
-        rows, steps = _tokens(config, samples)
-        width, hidden = config.inner_width, int(config.inner_width * config.hidden_scale)
-        both, larger = rows + steps, max(rows, steps)
-        # Tokens and one copy of each, and of a layer: normed tokens of both, then keys and values
-        # with queries, or the hidden features.
-        core = 2 * both * width + 2 * larger * width + larger * max(3 * width, hidden)
+        counts = [-(-count // _PANEL) * _PANEL for count in _tokens(config, samples)]
+        # Tokens of both and a copy of one; queries, keys and values, which take most of a layer.
+        core = (sum(counts) + 4 * max(counts)) * config.inner_width
         widths = config.spec_widths, config.time_widths
         return floats_at_once(config, samples, widths, core, branches=config.residual_decoder)
 
     @staticmethod
     def other_floats(config: HTDemucsConfig, samples: int) -> int:
-        """Of each thread: keys, values and scores of a head, or tokens multiplied together."""
+        """Of each thread: keys and values of a head with some queries and scores, or some panels
+        with their hidden features."""
         samples = max(samples, config.spec.longest_samples or 0)
-        hidden = int(config.inner_width * config.hidden_scale)
-        head = (max(_tokens(config, samples)) + 64) * (3 * config.inner_width // config.heads + 64)
-        return get_threads() * max(head, (1 << 17) + 48 * hidden)
+        width, hidden = config.inner_width, int(config.inner_width * config.hidden_scale)
+        depth = width // config.heads
+        head = (max(_tokens(config, samples)) + 64) * (2 * depth + 32) + 8 * _PANEL * (depth + 32)
+        feed = (1 << 17) + 64 * (width + hidden) + 8 * _PANEL * width
+        return get_threads() * max(head, feed)
 
     def core(self, x: Sheet, t: Sheet) -> None:
         """Add what the transformer makes of the innermost features to them."""
@@ -110,17 +112,16 @@ class NativeHTDemucs(TwoBranches):
         self._norm_in(tokens, tokens, threads, table)
         table = weight * _sine_table(t.steps, width, config.max_period)
         self._norm_in_t(steps, steps, threads, table)
+        y, z = (Tokens.of_rows(rows, pool, threads) for rows in (tokens, steps))
         for layer, layer_t in self._layers:
-            before = tokens
-            if layer.crosses:  # both see what the other was before
-                before = pool.tokens(*tokens.shape)
-                before[:] = tokens
-            layer(tokens, steps, pool, threads)
-            layer_t(steps, before, pool, threads)
+            # Where they look across, both see what the other was before.
+            before = y.copy(pool) if layer.crosses else y
+            layer(y, z, pool, threads)
+            layer_t(z, before, pool, threads)
             if layer.crosses:
-                pool.give(before)
-        self._spec_tokens.leave(tokens, x, pool, threads)
-        self._time_tokens.leave(steps, t, pool, threads)
+                pool.give(before.lanes)
+        self._spec_tokens.leave(y.to_rows(pool, threads), x, pool, threads)
+        self._time_tokens.leave(z.to_rows(pool, threads), t, pool, threads)
 
 
 class _Doors:
@@ -130,8 +131,8 @@ class _Doors:
     def __init__(self, weights: Weights, side: str, bottleneck: int) -> None:
         self._up = self._down = None
         if bottleneck:
-            self._up = _linear(weights.under(f"channel_upsampler{side}"), PLAIN)
-            self._down = _linear(weights.under(f"channel_downsampler{side}"), ADD)
+            self._up = _linear(weights.under(f"channel_upsampler{side}"), adding=False)
+            self._down = _linear(weights.under(f"channel_downsampler{side}"), adding=True)
 
     def enter(self, x: Sheet, pool: Pool, threads: int) -> np.ndarray:
         width = x.width if self._up is None else self._up.width
@@ -155,8 +156,8 @@ class _Doors:
         pool.give(tokens)
 
 
-def _linear(weights: Weights, then: int) -> Linear:
-    return Linear(weights.stored("weight")[:, :, 0], weights["bias"], then)
+def _linear(weights: Weights, *, adding: bool) -> Linear:
+    return Linear(weights.stored("weight")[:, :, 0], weights["bias"], adding=adding)
 
 
 @functools.lru_cache(maxsize=4)

@@ -75,6 +75,12 @@ class Slices:
         nothing is multiplied in pairs."""
         return self.size if kernels().pairs and self.size > 0 else 1.0
 
+    def size_out(self, size: float) -> float:
+        """About how large features are behind the matrix, as the root of their mean square, if they
+        are so large before."""
+        spread = size * self.size * math.sqrt(self.struct.depth)
+        return math.hypot(spread, 0.0 if self._bias is None else root_mean_square(self._bias))
+
     def gain_for(self, size: float) -> float:
         """The power of two that makes features as large as the weights, if their root of the mean
         square is `size`; 1 where nothing is multiplied in pairs."""
@@ -84,13 +90,14 @@ class Slices:
 
 
 class Norm:
-    """An RMS norm on the way into a product; `struct` points into what this object holds.
+    """A norm on the way into a product; `struct` points into what this object holds.
 
     Args:
         gamma: (width,), factors of the norm; None: features enter as they are.
         width: how many features there are.
         size: of features that enter as they are, as the root of their mean square.
         into: what they are multiplied with; None: nothing, the norm is all.
+        centred: a LayerNorm, whose bias belongs to what follows (`with_bias`), not an RMS norm.
     """
 
     def __init__(
@@ -99,16 +106,33 @@ class Norm:
         width: int,
         into: Slices | None,
         size: float = 1.0,
+        *,
+        centred: bool = False,
     ) -> None:
         factors = np.ones(width, np.float32)
         if gamma is not None:
-            factors = np.asarray(gamma, np.float32) * np.float32(math.sqrt(width))
+            length = 1.0 if centred else math.sqrt(width)
+            factors = np.asarray(gamma, np.float32) * np.float32(length)
         self.size = size if gamma is None else root_mean_square(gamma)
         gain = 1.0 if into is None else into.gain_for(self.size)
         self._factors = factors * np.float32(gain)
         self.struct = Entrance(
-            factors=pointer(self._factors), gain=gain, width=width, normed=gamma is not None
+            factors=pointer(self._factors),
+            gain=gain,
+            width=width,
+            normed=0 if gamma is None else 1 + centred,
         )
+
+
+def with_bias(
+    weight: Float[np.ndarray, "rows depth"],
+    bias: Float[np.ndarray, " rows"],
+    before: Float[np.ndarray, " depth"],
+) -> Float[np.ndarray, " rows"]:
+    """The bias of a linear map, to whose input a bias was to be added before."""
+    # Not by numpy's product, whose threads would wait for more to do while the kernels compute.
+    added: np.ndarray = (weight * before.astype(np.float64)).sum(axis=1)
+    return bias + added.astype(np.float32)
 
 
 def root_mean_square(x: np.ndarray) -> float:

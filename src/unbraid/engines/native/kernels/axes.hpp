@@ -3,9 +3,8 @@
 // The grid is (bands, panels, width, PANEL), so that a panel holds PANEL frames of a band. Along time
 // scores are products of keys and a panel of queries; along bands each lane is a frame of its own.
 #pragma once
-#include "lanes.hpp"
+#include "heads.hpp"
 
-constexpr int VALUES = LANES / 2;  // rows of a slice of values
 constexpr int TOGETHER = 4;        // panels that enter a product together
 
 // `qkv` are the rows of all heads, those of one after those of another: queries, keys, values, each
@@ -82,150 +81,13 @@ inline void turn_in_place(float* qkv, const float* turns, int depth, Vec* square
                 turn(qkv + d * PANEL + half, all(turns[d]), all(turns[d + 1]), squares[part]);
 }
 
-// Rows become columns: LANES vectors of LANES.
-INLINE void transpose(Vec* rows) {
-    for (int step = 1; step < LANES; step *= 2) {
-        Vec next[LANES];
-#pragma GCC unroll 16
-        for (int i = 0; i < LANES / 2; ++i) {
-            next[2 * i] = by_turns<0>(rows[i], rows[i + LANES / 2]);
-            next[2 * i + 1] = by_turns<1>(rows[i], rows[i + LANES / 2]);
-        }
-        for (int i = 0; i < LANES; ++i) rows[i] = next[i];
-    }
-}
-
-// slices (groups, tokens, VALUES) <- values (panels, depth, PANEL), every panel `stride` floats apart.
-inline void slice_values(const float* values, long stride, long panels, int depth, float* slices) {
-    const long tokens = panels * PANEL;
-    for (long first = 0; first < tokens; first += LANES)
-        for (int d = 0; d < depth; d += LANES) {
-            const float* from = values + first / PANEL * stride + first % PANEL;
-            Vec rows[LANES];
-            for (int i = 0; i < LANES; ++i)
-                rows[i] = d + i < depth ? load(from + (d + i) * PANEL) : Vec{};
-            transpose(rows);
-            for (int half = 0; half < 2 && d + half * VALUES < depth; ++half)
-                for (int i = 0; i < LANES; ++i) {
-                    float both[LANES];
-                    store(both, rows[i]);
-                    std::memcpy(slices + ((d / VALUES + half) * tokens + first + i) * VALUES,
-                                both + half * VALUES, VALUES * sizeof(float));
-                }
-        }
-}
-
-// slices (groups, depth, SLICE) <- keys (panels, depth, PANEL) times `gain`, and the sums of products
-// of pairs (tokens); groups reach as far as the panels.
-inline void slice_keys(const float* keys, long stride, long panels, int depth, float gain, float* slices,
-                       float* products) {
-    for (long t = 0; t < panels * PANEL; ++t) {
-        const float* from = keys + t / PANEL * stride + t % PANEL;
-        float* to = slices + t / SLICE * depth * SLICE + t % SLICE;
-        for (int d = 0; d < depth; ++d) to[d * SLICE] = from[d * PANEL] * gain;
-    }
-    for (long first = 0; first < panels * PANEL; first += LANES) {
-        const float* from = keys + first / PANEL * stride + first % PANEL;
-        Vec sum{};
-        for (int d = 0; d + 3 <= depth; d += 3) sum += load(from + d * PANEL) * load(from + (d + 1) * PANEL);
-        store(products + first, sum * (gain * gain));
-    }
-}
-
-// A power of two by which keys become as large as queries, from sums of squares.
-inline float balance(Vec queries, Vec keys) {
-    const float ratio = sum(queries) / std::max(sum(keys), 1e-30f);
-    return ratio > 1e-30f && ratio < 1e30f ? std::exp2(std::round(0.5f * std::log2(ratio))) : 1.0f;
-}
-
-// scores (keys, PANEL) <- keys times a panel of queries; the highest of each query.
-template <bool paired>
-inline void score(const float* slices, const float* products, long keys, int depth, const float* queries,
-                  float* scores, Vec* highest) {
-    highest[0] = highest[1] = all(-1e30f);
-    for (long first = 0; first < keys; first += SLICE) {
-        Vec left[SLICE], right[SLICE];
-#pragma GCC unroll 16
-        for (int r = 0; r < SLICE; ++r)
-            left[r] = right[r] = paired ? all(-products[first + r]) : Vec{};
-        accumulate_slice<SLICE, paired>(slices + first * depth, queries, depth, left, right);
-        Vec most[2] = {highest[0], highest[1]};
-#pragma GCC unroll 16
-        for (int r = 0; r < SLICE; ++r) {
-            if (first + r >= keys) break;
-            float* at = scores + (first + r) * PANEL;
-            store(at, left[r]), store(at + LANES, right[r]);
-            most[0] = larger(most[0], left[r]), most[1] = larger(most[1], right[r]);
-        }
-        highest[0] = most[0], highest[1] = most[1];
-    }
-}
-
-// Scores (keys, PANEL) to weights that do not add up to 1 yet; their sums.
-inline void soften_lanes(float* scores, long keys, const Vec* scale, const Vec* highest, Vec* sums) {
-    const Vec low0 = highest[0] * -scale[0], low1 = highest[1] * -scale[1];
-    sums[0] = sums[1] = Vec{};
-    for (long t = 0; t < keys; ++t, scores += PANEL) {
-        const Vec a = power_of_two(load(scores) * scale[0] + low0);
-        const Vec b = power_of_two(load(scores + LANES) * scale[1] + low1);
-        store(scores, a), store(scores + LANES, b);
-        sums[0] += a, sums[1] += b;
-    }
-}
-
-constexpr float LOG2_E = 1.44269504f;
-
-// Keys and values of one head in slices, and room for scores (tokens, PANEL). So many panels hold
-// `count` tokens.
-struct HeadMemory {
-    float *keys, *products, *values, *scores;
-    long panels, count;
-    int depth;
-    bool paired;
-
-    static long tokens(long panels) { return ceil_div(panels * PANEL, SLICE) * SLICE; }
-    static long floats(long panels, int depth) {
-        const long deep = ceil_div(depth, VALUES) * VALUES;
-        return tokens(panels) * (depth + 1 + deep + PANEL) + 4 * 16;
-    }
-    HeadMemory(long panels, long count, int depth, bool paired, float* memory)
-        : panels(panels), count(count), depth(depth), paired(paired) {
-        const auto take = [&](long floats) {
-            float* here = memory;
-            memory += ceil_div(floats, 16) * 16;
-            return here;
-        };
-        keys = take(tokens(panels) * depth), products = take(tokens(panels));
-        values = take(tokens(panels) * ceil_div(depth, VALUES) * VALUES);
-        scores = take(tokens(panels) * PANEL);
-    }
-
-    // found (depth, PANEL) <- what a panel of queries finds, times `gates`; `scale` undoes that of the
-    // scores.
-    void look_up(const float* queries, const Vec* scale, const Vec* gates, float* found) const {
-        Vec highest[2], sums[2];
-        (paired ? score<true> : score<false>)(keys, products, count, depth, queries, scores, highest);
-        soften_lanes(scores, count, scale, highest, sums);
-        const Vec a = gates[0] / sums[0], b = gates[1] / sums[1];
-        for (int d = 0; d < depth; d += VALUES) {
-            Vec left[VALUES]{}, right[VALUES]{};
-            accumulate_slice<VALUES, false, VALUES>(values + d * panels * PANEL, scores, int(count), left,
-                                                    right);
-            for (int r = 0; r < VALUES && d + r < depth; ++r) {
-                store(found + (d + r) * PANEL, left[r] * a);
-                store(found + (d + r) * PANEL + LANES, right[r] * b);
-            }
-        }
-    }
-};
-
 // One head of one band: queries and keys of all its frames.
 inline void attend_band(const AxisAttention& of, long band, int head, float* memory) {
     const int depth = of.depth;
     const long stride = of.projected();
     const bool paired = of.qkv.paired();
     float *qkv = memory, *gates = qkv + of.panels * stride, *rest = gates + of.panels * PANEL;
-    const HeadMemory in(of.panels, of.frames, depth, paired, rest + of.project_floats());
+    HeadMemory in(of.panels, of.frames, depth, paired, rest + of.project_floats());
     const float* x = of.x + band * of.panels * of.panel_floats();
     project(of, head, x, of.panel_floats(), of.panels, qkv, gates, rest);
     Vec squares[2]{};
@@ -233,11 +95,17 @@ inline void attend_band(const AxisAttention& of, long band, int head, float* mem
         turn_in_time(qkv + panel * stride, of.turns + panel * depth * PANEL, depth, squares);
     const float gain = paired ? balance(squares[0], squares[1]) : 1.0f;
     slice_keys(qkv + depth * PANEL, stride, of.panels, depth, gain, in.keys, in.products);
-    slice_values(qkv + 2L * depth * PANEL, stride, of.panels, depth, in.values);
-    const Vec scale = all(LOG2_E / std::sqrt(float(depth)) / gain), scales[2] = {scale, scale};
-    for (long panel = 0; panel < of.panels; ++panel) {
-        const Vec gate[2] = {load(gates + panel * PANEL), load(gates + panel * PANEL + LANES)};
-        in.look_up(qkv + panel * stride, scales, gate, of.found_at(band, panel, head));
+    in.enter_values(qkv + 2L * depth * PANEL, stride);
+    const Vec scale = all(LOG2_E / std::sqrt(float(depth)) / gain);
+    for (long first = 0; first < of.panels; first += HeadMemory::TOGETHER) {
+        Queries queries[HeadMemory::TOGETHER];
+        const int some = int(std::min<long>(HeadMemory::TOGETHER, of.panels - first));
+        for (int i = 0; i < some; ++i) {
+            const float* gate = gates + (first + i) * PANEL;
+            queries[i] = {qkv + (first + i) * stride, of.found_at(band, first + i, head),
+                          {scale, scale}, {load(gate), load(gate + LANES)}};
+        }
+        in.look_up(queries, some);
     }
 }
 

@@ -2,47 +2,7 @@
 // spectrum become tokens, each token passes a feed-forward layer, and tokens become masks.
 #pragma once
 #include "axes.hpp"
-
-// out += `out` of what attention found; then out += feed-forward of out; then a norm, if `last` has
-// factors.
-struct TokenFeed {
-    Matrix out, wide, narrow;
-    Entrance entrance, last;
-    float out_size, gain;  // how large weights of `out` are; what hidden features are scaled by
-    float *x, *found;      // panels of (width, PANEL) and (out.depth, PANEL)
-    long panels;
-
-    // So many panels that their hidden features stay in the second cache.
-    int together() const { return int(std::clamp((128L << 10) / (long{PANEL} * wide.rows), 1L, 8L)); }
-};
-
-inline void feed_panels(const TokenFeed& of, float* x, float* found, int count, float* memory) {
-    const long width = long{PANEL} * of.entrance.width, inner = long{PANEL} * of.out.depth;
-    const long hidden = long{PANEL} * of.wide.rows, all = of.together();
-    float *lanes = memory, *lanes2 = lanes + all * 2 * PANEL, *entered = lanes2 + all * 2 * PANEL;
-    float *h = entered + all * width, *slice = h + all * hidden;
-    for (int i = 0; i < count; ++i)
-        enter_balanced(found + i * inner, of.out.depth, of.out_size, lanes + i * 2 * PANEL);
-    multiply(of.out, Panels{found, inner, lanes, count}, slice, Into<true>{x, width});
-    for (int i = 0; i < count; ++i)
-        enter(of.entrance, x + i * width, entered + i * width, lanes + i * 2 * PANEL);
-    multiply(of.wide, Panels{entered, width, lanes, count}, slice, Activated<Erf>{h, hidden, lanes2, of.gain});
-    multiply(of.narrow, Panels{h, hidden, lanes2, count}, slice, Into<true>{x, width});
-    if (!of.last.factors) return;
-    for (int i = 0; i < count; ++i) enter(of.last, x + i * width, x + i * width, nullptr);
-}
-
-inline void feed_tokens(const TokenFeed& of, int threads) {
-    const long step = of.together();
-    const int deepest = std::max({of.out.depth, of.wide.depth, of.narrow.depth});
-    auto memory = scratches(threads, step * PANEL * (4L + of.entrance.width + of.wide.rows) +
-                                         long{SLICE} * deepest);
-    in_parallel(ceil_div(of.panels, step), threads, [&](long piece, int thread) {
-        const long first = piece * step;
-        feed_panels(of, of.x + first * PANEL * of.entrance.width, of.found + first * PANEL * of.out.depth,
-                    int(std::min(step, of.panels - first)), memory[thread].get());
-    });
-}
+#include "feed.hpp"
 
 // A band of a spectrum (panels, rows, PANEL) from `row` on: a norm and a linear map.
 struct BandEntrance {

@@ -235,6 +235,21 @@ void unbraid_layer_norm(const float* x, long tokens, long width, const float* we
 
 void unbraid_multiply_tokens(const TokenProduct* of, int threads) { multiply_tokens(*of, threads); }
 
+void unbraid_rows_to_panels(const float* rows, long tokens, int width, float* panels, int threads) {
+    rows_to_panels(rows, tokens, width, panels, threads);
+}
+
+void unbraid_panels_to_rows(const float* panels, long tokens, int width, float* rows, int threads) {
+    panels_to_rows(panels, tokens, width, rows, threads);
+}
+
+void unbraid_norm_of_all(float* x, long tokens, int width, const float* weight, const float* bias, float eps,
+                         int threads) {
+    norm_of_all(x, tokens, width, weight, bias, eps, threads);
+}
+
+void unbraid_project_tokens(const Projection* of, int threads) { project_tokens(*of, threads); }
+
 void unbraid_attend_tokens(const TokenAttention* of, int threads) { attend_tokens(*of, threads); }
 
 void unbraid_halve(const Filters* of, const Image* in, const Image* skip, const Image* next, int threads) {

@@ -224,18 +224,30 @@ struct Halved {
 };
 
 // How tokens enter a product: each feature times its factor, and, if `normed`, over the length of
-// the token (zeros stay zeros). 1 / `gain` is undone afterwards.
+// the token (zeros stay zeros), or, if `normed` is 2, less its mean and over its deviation. 1 / `gain` is
+// undone afterwards.
 struct Entrance {
     const float* factors;
     float gain;
     int width, normed;
 };
 
+constexpr float NORM_EPS = 1e-5f;  // torch's
+
 // to (width, PANEL) <- one half of a panel, from lane `half` on; the sum of products of pairs. `gate`,
 // if any, weighs the normed features; its sum goes to `opened`.
 INLINE Vec enter_half(const Entrance& of, const float* x, float* to, const float* gate, float* opened) {
-    Vec rate = all(1.0f);
-    if (of.normed) {
+    Vec rate = all(1.0f), mean{};
+    if (of.normed == 2) {
+        Vec sum{}, squares{};
+        for (int k = 0; k < of.width; ++k) sum += load(x + k * PANEL);
+        mean = sum * (1.0f / of.width);
+        for (int k = 0; k < of.width; ++k) {
+            const Vec away = load(x + k * PANEL) - mean;
+            squares += away * away;
+        }
+        rate = 1.0f / root(squares * (1.0f / of.width) + NORM_EPS);
+    } else if (of.normed) {
         Vec squares{}, sum{};
         for (int k = 0; k < of.width; ++k) {
             const Vec value = load(x + k * PANEL);
@@ -250,12 +262,12 @@ INLINE Vec enter_half(const Entrance& of, const float* x, float* to, const float
     for (; k + 3 <= of.width; k += 3) {
         Vec value[3];
         for (int i = 0; i < 3; ++i) {
-            value[i] = load(x + (k + i) * PANEL) * (rate * of.factors[k + i]);
+            value[i] = (load(x + (k + i) * PANEL) - mean) * (rate * of.factors[k + i]);
             store(to + (k + i) * PANEL, value[i]);
         }
         products += value[0] * value[1];
     }
-    for (; k < of.width; ++k) store(to + k * PANEL, load(x + k * PANEL) * (rate * of.factors[k]));
+    for (; k < of.width; ++k) store(to + k * PANEL, (load(x + k * PANEL) - mean) * (rate * of.factors[k]));
     return products;
 }
 

@@ -54,3 +54,8 @@ inline std::vector<Scratch> scratches(int threads, long floats) {
 }
 
 inline long ceil_div(long a, long b) { return (a + b - 1) / b; }
+
+// So many panels at a time, at most `most`, that all threads have as many to do.
+inline long even_share(long panels, long most, int threads) {
+    return ceil_div(panels, threads * ceil_div(panels, threads * most));
+}

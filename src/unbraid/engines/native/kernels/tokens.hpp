@@ -1,9 +1,10 @@
-// What transformers do with tokens that are rows (tokens, width), one behind the other: norms, and
-// products and attention, for which some tokens at a time go to lanes.
+// Tokens of a transformer: rows (tokens, width), one behind the other, at its ends; between them panels
+// (width, PANEL), whose last may be partly filled.
 #pragma once
 #include <cmath>
 
-#include "axes.hpp"
+#include "feed.hpp"
+#include "heads.hpp"
 
 constexpr long TOKEN_BLOCK = 64;
 
@@ -84,11 +85,22 @@ struct IntoRows {
     }
 };
 
-// Rows of out <- what `then` makes of rows of x times weights: 0 nothing, 1 GELU, 2 added to out.
+// Panel number `panel`, whose tokens become rows.
+inline void panel_to_rows(const float* at, int panel, int width, const IntoRows<Identity>& out) {
+    for (int c = 0; c < width; c += LANES) {
+        const int some = std::min(LANES, width - c);
+        Vec left[LANES]{}, right[LANES]{};
+        for (int i = 0; i < some; ++i)
+            left[i] = load(at + (c + i) * PANEL), right[i] = load(at + (c + i) * PANEL + LANES);
+        out.take<LANES>(panel, c, some, left, right);
+    }
+}
+
+// Rows of out <- rows of x times weights, added to what is there if `adding`.
 struct TokenProduct {
     Matrix weights;
     float size;  // how large the weights are
-    int then;
+    int adding;
     const float* x;
     float* out;
     long tokens;
@@ -115,14 +127,58 @@ inline void multiply_tokens(const TokenProduct& of, int threads) {
         const long width = of.weights.rows;
         float* out = of.out + first * width;
         const Panels in{x, size, lanes, panels};
-        if (of.then == 0) multiply(of.weights, in, slice, IntoRows<Identity>{out, width, tokens});
-        if (of.then == 1) multiply(of.weights, in, slice, IntoRows<Gelu>{out, width, tokens});
-        if (of.then == 2) multiply(of.weights, in, slice, IntoRows<Adding>{out, width, tokens});
+        if (of.adding)
+            multiply(of.weights, in, slice, IntoRows<Adding>{out, width, tokens});
+        else
+            multiply(of.weights, in, slice, IntoRows<Identity>{out, width, tokens});
     });
 }
 
-// Heads side by side in each row: `queries` rows of q look at `keys` rows of k and v; each head is
-// `depth` wide. `paired`: scores are multiplied in pairs.
+// panels (panels, width, PANEL) <- rows (tokens, width); zeros behind the last.
+inline void rows_to_panels(const float* rows, long tokens, int width, float* panels, int threads) {
+    in_parallel(ceil_div(tokens, PANEL), threads, [&](long panel, int) {
+        const long first = panel * PANEL * width;
+        rows_to_panel(rows + first, width, tokens - panel * PANEL, width, panels + first);
+    });
+}
+
+// The other way.
+inline void panels_to_rows(const float* panels, long tokens, int width, float* rows, int threads) {
+    const IntoRows<Identity> out{rows, width, tokens};
+    in_parallel(ceil_div(tokens, PANEL), threads, [&](long panel, int) {
+        panel_to_rows(panels + panel * PANEL * width, int(panel), width, out);
+    });
+}
+
+// x <- (x - mean) / deviation * weight + bias, where mean and deviation are those of all tokens.
+inline void norm_of_all(float* x, long tokens, int width, const float* weight, const float* bias, float eps,
+                        int threads) {
+    const long panels = ceil_div(tokens, PANEL), size = long{PANEL} * width;
+    std::vector<Moments> found(panels);
+    in_parallel(panels, threads, [&](long panel, int) {
+        const long some = std::min<long>(PANEL, tokens - panel * PANEL);
+        const float* from = x + panel * size;
+        if (some == PANEL)
+            found[panel] = moments_of(from, size);
+        else
+            for (int c = 0; c < width; ++c) found[panel] += moments_of(from + long{PANEL} * c, some);
+    });
+    Moments total;
+    for (const Moments& part : found) total += part;
+    const double count = double(tokens) * width, mean = total.mean(count);
+    const double rate = 1 / std::sqrt(total.variance(count) + eps);
+    in_parallel(panels, threads, [&](long panel, int) {
+        float* at = x + panel * size;
+        for (int c = 0; c < width; ++c, at += PANEL) {
+            const float gain = float(rate * weight[c]), shift = float(bias[c] - mean * rate * weight[c]);
+            store(at, load(at) * gain + shift), store(at + LANES, load(at + LANES) * gain + shift);
+        }
+    });
+}
+
+// Panels in which heads of `depth` rows lie one behind the other, with so many floats from one panel to
+// the next: `queries` tokens of q look at `keys` tokens of k and v. out may be q. `paired`: products of
+// tokens are made in pairs.
 struct TokenAttention {
     const float *q, *k, *v;
     float* out;
@@ -130,51 +186,47 @@ struct TokenAttention {
     int heads, depth, paired;
 
     long key_panels() const { return ceil_div(keys, PANEL); }
-    long floats() const { return key_panels() * PANEL * depth + HeadMemory::floats(key_panels(), depth); }
+    long query_floats() const { return HeadMemory::TOGETHER * long{PANEL} * depth; }
+    long floats() const { return query_floats() + HeadMemory::floats(key_panels(), depth); }
 };
 
-// One head: out <- softmax(q k^T / sqrt(depth)) v of some queries.
+// One head: out <- softmax(q k^T / sqrt(depth)) v of the panels [first, end) of queries.
 inline void attend_head(const TokenAttention& of, int head, long first, long end, float* memory) {
     const int depth = of.depth;
-    const long panels = of.key_panels(), size = long{PANEL} * depth, lane = long{head} * depth;
-    float* rows = memory;  // keys, then values, then queries
-    const HeadMemory in(panels, of.keys, depth, of.paired, rows + panels * size);
-    const auto enter = [&](const float* from) {
-        for (long t = 0; t < of.keys; t += PANEL)
-            rows_to_panel(from + t * of.kv_stride + lane, of.kv_stride, of.keys - t, depth, rows + t * depth);
-    };
-    enter(of.k);
+    const long size = long{PANEL} * depth, at = head * size, panels = of.key_panels();
+    HeadMemory in(panels, of.keys, depth, of.paired, memory + of.query_floats());
     Vec squares{};
-    for (long i = 0; i < panels * size; i += LANES) squares += load(rows + i) * load(rows + i);
-    const float key_size = std::sqrt(sum(squares) / (of.keys * depth));
-    slice_keys(rows, size, panels, depth, 1.0f, in.keys, in.products);
-    enter(of.v);
-    slice_values(rows, size, panels, depth, in.values);
-    const Vec scale = all(LOG2_E / std::sqrt(float(depth))), open[2] = {all(1.0f), all(1.0f)};
-    for (long t = first; t < end; t += PANEL) {
-        alignas(64) float lanes[2 * PANEL];
-        rows_to_panel(of.q + t * of.q_stride + lane, of.q_stride, end - t, depth, rows);
-        enter_balanced(rows, depth, std::max(key_size, 1e-15f), lanes);
-        const Vec scales[2] = {scale * load(lanes + PANEL), scale * load(lanes + PANEL + LANES)};
-        in.look_up(rows, scales, open, rows);
-        const IntoRows<Identity> out{of.out + t * of.out_stride + lane, of.out_stride, end - t};
-        for (int d = 0; d < depth; d += LANES) {
-            Vec left[LANES]{}, right[LANES]{};
-            for (int i = 0; i < std::min(LANES, depth - d); ++i)
-                left[i] = load(rows + (d + i) * PANEL), right[i] = load(rows + (d + i) * PANEL + LANES);
-            out.take<LANES>(0, d, std::min(LANES, depth - d), left, right);
+    for (long panel = 0; panel < panels; ++panel)
+        for (const float* key = of.k + panel * of.kv_stride + at, *stop = key + size; key < stop; key += LANES)
+            squares += load(key) * load(key);
+    const float key_size = std::max(std::sqrt(sum(squares) / (panels * size)), 1e-15f);
+    slice_keys(of.k + at, of.kv_stride, panels, depth, 1.0f, in.keys, in.products);
+    in.enter_values(of.v + at, of.kv_stride);
+    const Vec scale = all(LOG2_E / std::sqrt(float(depth)));
+    for (; first < end; first += HeadMemory::TOGETHER) {
+        Queries queries[HeadMemory::TOGETHER];
+        const int some = int(std::min<long>(HeadMemory::TOGETHER, end - first));
+        for (int i = 0; i < some; ++i) {
+            alignas(64) float lanes[2 * PANEL];
+            float* query = memory + i * size;
+            std::memcpy(query, of.q + (first + i) * of.q_stride + at, size * sizeof(float));
+            enter_balanced(query, depth, key_size, lanes);
+            queries[i] = {query, of.out + (first + i) * of.out_stride + at,
+                          {scale * load(lanes + PANEL), scale * load(lanes + PANEL + LANES)},
+                          {all(1.0f), all(1.0f)}};
         }
+        in.look_up(queries, some);
     }
 }
 
 // So many queries go together that all threads have something to do.
 inline void attend_tokens(const TokenAttention& of, int threads) {
-    const long most = ceil_div(of.queries, 4L * PANEL);
+    const long panels = ceil_div(of.queries, PANEL), most = ceil_div(panels, 4L);
     const long parts = std::clamp(ceil_div(4L * threads, of.heads), 1L, most);
-    const long share = ceil_div(of.queries, parts * PANEL) * PANEL;
+    const long share = ceil_div(panels, parts);
     auto memory = scratches(threads, of.floats());
     in_parallel(of.heads * parts, threads, [&](long number, int thread) {
-        const long first = number % parts * share, end = std::min(of.queries, first + share);
+        const long first = number % parts * share, end = std::min(panels, first + share);
         if (first < end) attend_head(of, int(number / parts), first, end, memory[thread].get());
     });
 }
