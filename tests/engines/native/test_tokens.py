@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from engines.native.test_native import deviation_db, weights_of
+from deviation import deviation_db
+from engines.native.networks import weights_of
 from unbraid.engines.native import library
 from unbraid.engines.native.library import kernels, pointer
 from unbraid.engines.native.sheets import Pool

@@ -16,9 +16,9 @@ from unbraid.engines.native.library import (
     kernels,
     pointer,
 )
-from unbraid.engines.native.packing import PAIRS, gate_panels, pack, pack_bias, pack_mixed
+from unbraid.engines.native.packing import PAIRS, MixedWeights, gate_panels, pack, pack_bias
 from unbraid.engines.native.weights import EPS, Weights
-from unbraid.engines.native.winograd import MIXING
+from unbraid.engines.native.winograd import INPUT_SIZES, MIXING
 
 
 class _Residual:
@@ -143,10 +143,11 @@ class Map3x3:
     ) -> None:
         outs, ins = weight.shape[:2]
         taps = weight.reshape(outs, ins, 9).transpose(2, 1, 0)
-        self._packed = pack_mixed(taps, np.kron(MIXING, MIXING))
+        sizes = np.kron(INPUT_SIZES, INPUT_SIZES)
+        self._weights = MixedWeights(taps, np.kron(MIXING, MIXING), sizes)
         self._bias = pack_bias(bias, PAIRS)
         self._struct = Winograd(
-            packed=pointer(self._packed),
+            **self._weights.fields(),
             bias=pointer(self._bias),
             ins=ins,
             width=outs // 2,
@@ -163,7 +164,7 @@ class Map3x3:
 
 
 _AT_ONCE = 9
-"""Taps of a product; MOST_TAPS of product.hpp."""
+"""Taps of a product; MOST_TAPS of rows.hpp."""
 
 
 def _packed_in_parts(taps: Float[np.ndarray, "taps depth columns"]) -> Float32[np.ndarray, " n"]:

@@ -52,7 +52,7 @@ class Winograd(Structure):
     """`Winograd` of winograd.hpp."""
 
     _fields_ = [
-        *((name, c_void_p) for name in ("packed", "bias")),
+        *((name, c_void_p) for name in ("packed", "bias", "products", "undo")),
         *((name, c_int) for name in ("ins", "width", "gate_panels", "gated")),
     ]
 
@@ -156,6 +156,7 @@ _P, _L, _I, _F = c_void_p, c_long, c_int, c_float
 _SIGNATURES = {
     "pack": [_P, _I, _P, _L, _I, _L, _L, _L, _L, _P, _I, _I],
     "pack_mixed": [_P, _I, _P, _L, _L, _L, _L, _L, _P, _L, _P, _I],
+    "scale_mixed": [_P, _L, _L, _L, _P, _P, _P, _I],
     "product": [POINTER(_P), _I, _I, _L, _L, _P, _I, _P, _I, _I, _P, _L, _I, _I],
     "filter_hops": [_P, _I, _L, _P, _P, _I, _I, _P, _L, _I, _I],
     "group_norm": [_P, _L, _L, _L, _L, _I, _P, _P, _F, _I, _P, _L, _I],

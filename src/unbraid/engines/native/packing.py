@@ -90,6 +90,39 @@ def pack_mixed(
     return packed
 
 
+class MixedWeights:
+    """Weights of a gate as `pack_mixed` makes them, scaled for pairs where these are faster.
+
+    Args:
+        weight: (taps, depth, gated columns), any view.
+        mixing: (outs, taps).
+        sizes: (outs,), how large the inputs are that each is multiplied with.
+    """
+
+    def __init__(
+        self,
+        weight: Float[np.ndarray, "taps depth two_c"],
+        mixing: Float[np.ndarray, "outs taps"],
+        sizes: Float[np.ndarray, " outs"],
+    ) -> None:
+        self._packed = pack_mixed(weight, mixing)
+        self._products = self._undo = None
+        if not kernels().pairs:
+            return
+        outs, panels, depth, width = self._packed.shape
+        self._products = np.empty((outs, panels, width), np.float32)
+        self._undo = np.empty(outs, np.float32)
+        sizes = np.ascontiguousarray(sizes, np.float32)
+        to = pointer(self._products), pointer(self._undo)
+        shape = (outs, panels, depth)
+        kernels().scale_mixed(pointer(self._packed), *shape, pointer(sizes), *to, _threads())
+
+    def fields(self) -> dict[str, int | None]:
+        """Those of `Winograd` that point here."""
+        arrays = {"packed": self._packed, "products": self._products, "undo": self._undo}
+        return {name: None if x is None else pointer(x) for name, x in arrays.items()}
+
+
 def _readable(weight: np.ndarray) -> np.ndarray:
     """Of a type that the kernels read."""
     return weight if weight.dtype in (np.float16, np.float32) else weight.astype(np.float32)

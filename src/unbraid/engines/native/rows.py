@@ -11,15 +11,15 @@ from unbraid.engines.native.library import Expansion, SpectralEncoder, Winograd,
 from unbraid.engines.native.norms import GroupNorm
 from unbraid.engines.native.packing import (
     PAIRS,
+    MixedWeights,
     gate_panels,
     pack,
     pack_bias,
-    pack_mixed,
     pack_pair,
 )
 from unbraid.engines.native.sheets import MARGIN, Pool, Sheet
 from unbraid.engines.native.weights import PackedBranch, Weights, numbered_branches
-from unbraid.engines.native.winograd import MIXING
+from unbraid.engines.native.winograd import INPUT_SIZES, MIXING
 
 
 class SpecEncoder:
@@ -171,11 +171,12 @@ class SpecGate:
         kernel = weights.stored("conv.weight")  # (2 width, width, 3, 3)
         self.width = kernel.shape[1]
         taps = kernel.reshape(*kernel.shape[:2], 9).transpose(2, 1, 0)
-        self._packed = pack_mixed(taps, np.kron(MIXING, MIXING))
+        sizes = np.kron(INPUT_SIZES, INPUT_SIZES)
+        self._weights = MixedWeights(taps, np.kron(MIXING, MIXING), sizes)
         self._bias = pack_bias(weights["conv.bias"], PAIRS)
         self._norm = GroupNorm(weights.under("norm"), groups) if weights.has("norm") else None
         self._struct = Winograd(
-            packed=pointer(self._packed),
+            **self._weights.fields(),
             bias=pointer(self._bias),
             ins=self.width,
             width=self.width,

@@ -131,8 +131,8 @@ def with_bias(
 ) -> Float[np.ndarray, " rows"]:
     """The bias of a linear map, to whose input a bias was to be added before."""
     # Not by numpy's product, whose threads would wait for more to do while the kernels compute.
-    added: np.ndarray = (weight * before.astype(np.float64)).sum(axis=1)
-    return bias + added.astype(np.float32)
+    whole: np.ndarray = bias + (weight.astype(np.float32) * before).sum(axis=1)
+    return whole
 
 
 def root_mean_square(x: np.ndarray) -> float:

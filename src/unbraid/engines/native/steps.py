@@ -9,7 +9,7 @@ import numpy as np
 from unbraid.engines.native.branches import Branch
 from unbraid.engines.native.library import Winograd, kernels, pointer
 from unbraid.engines.native.norms import GroupNorm
-from unbraid.engines.native.packing import PAIRS, gate_panels, pack, pack_bias, pack_mixed
+from unbraid.engines.native.packing import PAIRS, MixedWeights, gate_panels, pack, pack_bias
 from unbraid.engines.native.products import (
     ADD_GELU,
     GATED,
@@ -20,7 +20,7 @@ from unbraid.engines.native.products import (
 )
 from unbraid.engines.native.sheets import Pool, Sheet
 from unbraid.engines.native.weights import Weights, numbered_branches
-from unbraid.engines.native.winograd import MIXING
+from unbraid.engines.native.winograd import INPUT_SIZES, MIXING
 
 _DEEP, _MANY = 128, 1 << 20
 """Hops from which on two outputs together are faster, by measurement; and weights that are better
@@ -121,11 +121,12 @@ class StepGate:
     def __init__(self, kernel: np.ndarray, bias: np.ndarray, *, gated: bool) -> None:
         width = kernel.shape[1]
         taps = kernel.transpose(2, 1, 0)
-        self._wide = width >= _WIDE
-        self._packed = pack(taps, PAIRS, compact=True) if self._wide else pack_mixed(taps, MIXING)
+        wide = width >= _WIDE
+        self._plain = pack(taps, PAIRS, compact=True) if wide else None
+        self._mixed = None if wide else MixedWeights(taps, MIXING, INPUT_SIZES)
         self._bias = pack_bias(bias, PAIRS)
         self._struct = Winograd(
-            packed=None if self._wide else pointer(self._packed),
+            **({} if self._mixed is None else self._mixed.fields()),
             bias=pointer(self._bias),
             ins=width,
             width=width,
@@ -136,8 +137,8 @@ class StepGate:
     def __call__(self, x: Sheet, out: Sheet, threads: int) -> None:
         """(1, steps, width) -> the same shape, or twice the width."""
         of, signals = ctypes.byref(self._struct), (x.at(), out.at(), x.steps, threads)
-        if self._wide:
-            weights = (pointer(self._packed), self._packed.itemsize, pointer(_MIXING))
+        if self._plain is not None:
+            weights = (pointer(self._plain), self._plain.itemsize, pointer(_MIXING))
             kernels().gate_steps_wide(of, *weights, *signals)
         else:
             kernels().gate_steps(of, *signals)

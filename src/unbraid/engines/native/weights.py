@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import TypeVar
 
 import numpy as np
@@ -21,12 +21,18 @@ EPS = 1e-5
 class Weights:
     """Those whose names begin with a prefix; `HybridDemucs.state_dict()` names them."""
 
-    def __init__(self, state: Mapping[str, np.ndarray], prefix: str = "") -> None:
+    def __init__(
+        self,
+        state: Mapping[str, np.ndarray],
+        prefix: str = "",
+        parts: Set[str] | None = None,
+    ) -> None:
         self._state, self._prefix = state, prefix
+        self._parts = _prefixes(state) if parts is None else parts
 
     def under(self, name: str) -> Weights:
         """Those of a part of the model."""
-        return Weights(self._state, f"{self._prefix}{name}.")
+        return Weights(self._state, f"{self._prefix}{name}.", self._parts)
 
     def stored(self, name: str) -> np.ndarray:
         """As it is kept, in whatever float type."""
@@ -45,7 +51,7 @@ class Weights:
 
     def has(self, name: str) -> bool:
         """Whether there is such a part."""
-        return any(key.startswith(f"{self._prefix}{name}.") for key in self._state)
+        return f"{self._prefix}{name}." in self._parts
 
     def count(self, name: str) -> int:
         """How many numbered parts there are under a name."""
@@ -53,6 +59,11 @@ class Weights:
         while self.has(f"{name}.{number}"):
             number += 1
         return number
+
+
+def _prefixes(names: Iterable[str]) -> Set[str]:
+    """Of all names, each up to any of its dots."""
+    return {name[: place + 1] for name in names for place, sign in enumerate(name) if sign == "."}
 
 
 def _gram(x: np.ndarray) -> np.ndarray:

@@ -15,3 +15,6 @@ MIXING = np.array(
     ]
 )
 """Mixes the three weights of a kernel into six: G of Lavin and Gray, arXiv:1509.09308."""
+
+INPUT_SIZES = np.sqrt([42.0, 34.0, 34.0, 10.0, 10.0, 42.0])
+"""How large inputs are when they are mixed, if they were 1: lengths of the rows of B^T there."""

@@ -15,7 +15,8 @@ inline void attend(const float* projected, long projected_width, long steps, int
     const long key_panels = ceil_div(steps, PANEL), depth_panels = ceil_div(depth, PANEL);
     const long keys_size = key_panels * PANEL * depth, contents_size = depth_panels * PANEL * steps;
     const long score_width = key_panels * PANEL;
-    Scratch packed(heads * (keys_size + contents_size));
+    // Zeros where a panel is not full: all of it counts when weights are scaled.
+    Scratch packed = silence_of(heads * (keys_size + contents_size));
     in_parallel(heads, threads, [&](long head, int) {
         float* keys = packed.get() + head * (keys_size + contents_size);
         float* contents = keys + keys_size;

@@ -72,27 +72,32 @@ inline float balance(Vec queries, Vec keys) {
     return power_near(std::sqrt(sum(queries) / std::max(sum(keys), 1e-30f)));
 }
 
-// scores (keys, PANEL) <- keys times a panel of queries; the highest of each query.
+// scores (SLICE, PANEL) <- a slice of keys times a panel of queries; `highest` grows with those of the
+// first `count`. A function of its own for the same reason as `accumulate_slice`.
+template <bool paired>
+__attribute__((noinline)) void score_slice(const float* slice, const float* products, int depth, const float* queries,
+                                           long count, float* scores, Vec* highest) {
+    Vec left[SLICE], right[SLICE];
+#pragma GCC unroll 16
+    for (int r = 0; r < SLICE; ++r) left[r] = right[r] = paired ? all(-products[r]) : Vec{};
+    add_slice<SLICE, paired, SLICE>(slice, queries, depth, left, right);
+    Vec most[2] = {highest[0], highest[1]};
+#pragma GCC unroll 16
+    for (int r = 0; r < SLICE; ++r) {
+        store(scores + r * PANEL, left[r]), store(scores + r * PANEL + LANES, right[r]);
+        if (r < count) most[0] = larger(most[0], left[r]), most[1] = larger(most[1], right[r]);
+    }
+    highest[0] = most[0], highest[1] = most[1];
+}
+
+// scores (keys, PANEL) <- keys times a panel of queries, up to whole slices; the highest of each query.
 template <bool paired>
 inline void score(const float* slices, const float* products, long keys, int depth, const float* queries,
                   float* scores, Vec* highest) {
     highest[0] = highest[1] = all(-1e30f);
-    for (long first = 0; first < keys; first += SLICE) {
-        Vec left[SLICE], right[SLICE];
-#pragma GCC unroll 16
-        for (int r = 0; r < SLICE; ++r)
-            left[r] = right[r] = paired ? all(-products[first + r]) : Vec{};
-        accumulate_slice<SLICE, paired>(slices + first * depth, queries, depth, left, right);
-        Vec most[2] = {highest[0], highest[1]};
-#pragma GCC unroll 16
-        for (int r = 0; r < SLICE; ++r) {
-            if (first + r >= keys) break;
-            float* at = scores + (first + r) * PANEL;
-            store(at, left[r]), store(at + LANES, right[r]);
-            most[0] = larger(most[0], left[r]), most[1] = larger(most[1], right[r]);
-        }
-        highest[0] = most[0], highest[1] = most[1];
-    }
+    for (long first = 0; first < keys; first += SLICE)
+        score_slice<paired>(slices + first * depth, products + first, depth, queries, keys - first,
+                            scores + first * PANEL, highest);
 }
 
 // Scores (keys, PANEL) of one half of the lanes to weights 2^(scale score - shift); their sum is added to

@@ -48,6 +48,11 @@ void unbraid_pack_mixed(const void* from, int bytes, const long* offsets, long p
                    row_stride, mixing, outs, packed, threads);
 }
 
+void unbraid_scale_mixed(float* packed, long outs, long panels, long depth, const float* sizes, float* products,
+                         float* undo, int threads) {
+    scale_mixed(packed, outs, panels, depth, sizes, products, undo, threads);
+}
+
 }  // extern "C"
 
 namespace {

@@ -11,40 +11,10 @@
 // two terms belong to weights and to tokens; they are summed beforehand. To lose no digits, weights
 // and tokens must be about equally large; so tokens are scaled by a power of two.
 #pragma once
-#if defined(__x86_64__)
-#include <cpuid.h>
-#endif
-
 #include "parallel.hpp"
 #include "product.hpp"
 
 constexpr int SLICE = LANES == 16 ? 12 : 6;
-
-// to <- to + (w0 + x1) (w1 + x0) + w2 x2
-INLINE void add_triple(Vec& to, const float& w0, const float& w1, const float& w2, Vec x0, Vec x1, Vec x2) {
-#if UNBRAID_LANES == 16 && defined(__AVX512F__)
-    Vec left, right;  // one block: compilers that reorder these run out of registers
-    asm("vaddps %3%{1to16%}, %7, %1\n\t"
-        "vaddps %4%{1to16%}, %6, %2\n\t"
-        "vfmadd231ps %5%{1to16%}, %8, %0\n\t"
-        "vfmadd231ps %1, %2, %0"
-        : "+v"(to), "=&v"(left), "=&v"(right)
-        : "m"(w0), "m"(w1), "m"(w2), "v"(x0), "v"(x1), "v"(x2));
-#else
-    to += (w0 + x1) * (w1 + x0) + w2 * x2;
-#endif
-}
-
-// Whether pairs are faster here: vectors of 512 bits on a processor by AMD.
-inline bool pairs_are_faster() {
-#if UNBRAID_LANES == 16 && defined(__x86_64__)
-    unsigned highest, maker[3];
-    return __get_cpuid(0, &highest, &maker[0], &maker[2], &maker[1]) &&
-           std::memcmp(maker, "AuthenticAMD", sizeof maker) == 0;
-#else
-    return false;
-#endif
-}
 
 // `packed` is (slices, depth, SLICE), floats or of half precision; `bias` (or null) and `products`,
 // sums of products of paired weights, have a number for each row of each slice. Null `products`: no
@@ -65,14 +35,9 @@ struct Panels {
     int count;
 };
 
-// left, right <- left, right + so many rows of a slice `width` wide times a panel. A function of its
-// own: inlined, gcc does not keep all sums in registers.
-template <int rows, bool paired, int width = SLICE>
-__attribute__((noinline)) void accumulate_slice(const float* slice, const float* panel, int depth, Vec* to_left,
-                             Vec* to_right) {
-    Vec left[rows], right[rows];
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; ++r) left[r] = to_left[r], right[r] = to_right[r];
+// left, right <- left, right + so many rows of a slice `width` wide times a panel.
+template <int rows, bool paired, int width>
+INLINE void add_slice(const float* slice, const float* panel, int depth, Vec* left, Vec* right) {
     int k = 0;
     if constexpr (paired) {
         for (; k + 3 <= depth; k += 3, slice += 3 * width, panel += 3 * PANEL) {
@@ -96,6 +61,16 @@ __attribute__((noinline)) void accumulate_slice(const float* slice, const float*
             right[r] += w * b;
         }
     }
+}
+
+// The same as a function of its own: inlined into others, gcc does not keep all sums in registers.
+template <int rows, bool paired, int width = SLICE>
+__attribute__((noinline)) void accumulate_slice(const float* slice, const float* panel, int depth, Vec* to_left,
+                                                Vec* to_right) {
+    Vec left[rows], right[rows];
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; ++r) left[r] = to_left[r], right[r] = to_right[r];
+    add_slice<rows, paired, width>(slice, panel, depth, left, right);
 #pragma GCC unroll 16
     for (int r = 0; r < rows; ++r) to_left[r] = left[r], to_right[r] = right[r];
 }

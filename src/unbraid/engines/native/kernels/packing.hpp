@@ -66,3 +66,20 @@ void pack_mixed(const Number* from, const long* offsets, long panels, long taps,
         }
     });
 }
+
+// Panels (outs, panels, depth, width) scaled by a power of two for each of `outs`, so that their mean
+// square is about that of `sizes`; `undo` takes it back. products (outs, panels, width) are sums of
+// products of pairs.
+inline void scale_mixed(float* packed, long outs, long panels, long depth, const float* sizes, float* products,
+                        float* undo, int threads) {
+    const long size = depth * PANEL;
+    in_parallel(outs, threads, [&](long out, int) {
+        float *from = packed + out * panels * size, *sums = products + out * panels * PANEL;
+        const float scale = scale_to_rows(from, panels * size, sizes[out] * sizes[out]);
+        undo[out] = 1 / scale;
+        for (long panel = 0; panel < panels; ++panel, from += size, sums += PANEL) {
+            const PairedPanel scaled = scale_panel(from, 1, int(depth), scale, from);
+            store(sums, scaled.products[0]), store(sums + LANES, scaled.products[1]);
+        }
+    });
+}

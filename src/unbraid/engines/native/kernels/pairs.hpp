@@ -47,10 +47,67 @@ inline void last_pairs(int count, const Pair& of, long row, const float* panel, 
         last_pairs<Epilogue, rows - 1>(count, of, row, panel, bias, number, first, second);
 }
 
+// A panel of the three: scaled, with sums of products of pairs; and those of the rows of all three.
+struct PairedFilter {
+    PairedPanel sum, first, second;
+    const float* row_sums[3];
+};
+
+template <int rows, bool half, class Epilogue>
+inline void paired_filter_tile(const Pair& of, long row, const PairedFilter& by, const float* bias, int number,
+                               const Epilogue* first, const Epilogue* second) {
+    Vec kept[2][rows]{}, left[rows], right[rows]{};
+    const Vec b0 = load(bias), b1 = load(bias + LANES);
+    const float undo = by.sum.undo;
+    accumulate_pairs<rows, half>(of.middle, row, by.sum.at, by.sum.products, by.row_sums[0] + row, kept[0], kept[1]);
+    const auto finish = [&](const Rows& x, const PairedPanel& panel, const float* sums, const Epilogue& epilogue) {
+#pragma GCC unroll 24
+        for (int r = 0; r < rows; ++r) left[r] = kept[0][r], right[r] = kept[1][r];
+        accumulate_pairs<rows, half, true>(x, row, panel.at, panel.products, sums + row, left, right);
+#pragma GCC unroll 24
+        for (int r = 0; r < rows; ++r)
+            epilogue(row + r, number, left[r] * undo + b0, half ? b1 : right[r] * undo + b1);
+    };
+    if (first) finish(of.before, by.first, by.row_sums[1], *first);
+    if (second) finish(of.after, by.second, by.row_sums[2], *second);
+}
+
+template <class Epilogue>
+void paired_filter(const Pair& of, long count, const float* packed, const float* bias, int panels,
+                   const Epilogue* first, const Epilogue* second) {
+    const int taps = of.middle.taps, depth = of.middle.depth;
+    const long size = long{PANEL} * taps * depth;
+    float *memory = thread_memory(3 * (size + count)), *sums = memory + 3 * size;
+    PairedFilter by{{}, {}, {}, {sums, sums + count, sums + 2 * count}};
+    Vec squares{};
+    sum_pairs(of.middle, 0, count, sums, squares);
+    if (first) sum_pairs(of.before, 0, count, sums + count, squares);
+    if (second) sum_pairs(of.after, 0, count, sums + 2 * count, squares);
+    const float mean_square =
+        sum(squares) / float(2 * (depth / 3) * taps * count * (1 + (first != nullptr) + (second != nullptr)));
+    for (int number = 0; number < panels; ++number) {
+        const float *from = packed + number * 3 * size, *shift = bias + number * PANEL;
+        const float scale = scale_to_rows(from, 3 * size, mean_square);
+        by.sum = scale_panel(from, taps, depth, scale, memory);
+        by.first = scale_panel(from + size, taps, depth, scale, memory + size);
+        by.second = scale_panel(from + 2 * size, taps, depth, scale, memory + 2 * size);
+        const auto run = [&](auto half, auto rows, long row) {
+            paired_filter_tile<rows, half>(of, row, by, shift, number, first, second);
+        };
+        if (number + 1 == panels && is_half(from, 3 * size))
+            in_tiles<2 * ROWS>(0, count, [&](auto rows, long row) { run(std::true_type{}, rows, row); });
+        else
+            in_tiles<ROWS>(0, count, [&](auto rows, long row) { run(std::false_type{}, rows, row); });
+    }
+}
+
 // Both outputs for rows [0, count); null where one is not wanted.
 template <class Epilogue>
 void pair_product(const Pair& of, long count, const float* packed, const float* bias, int panels,
                   const Epilogue* first, const Epilogue* second) {
+    if constexpr (MAY_PAIR)
+        if (pays_in_pairs(of.middle, count))
+            return paired_filter(of, count, packed, bias, panels, first, second);
     const long panel_size = 3L * PANEL * of.middle.taps * of.middle.depth;
     for (int number = 0; number < panels; ++number) {
         const float *panel = packed + number * panel_size, *shift = bias + number * PANEL;

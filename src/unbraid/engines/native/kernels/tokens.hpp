@@ -51,7 +51,7 @@ inline void rows_to_panel(const float* rows, long stride, long count, int width,
         }
 }
 
-// Epilogue: the values of each token go to its row, after F as in product.hpp.
+// Epilogue: the values of each token go to its row, after F as in rows.hpp.
 template <class F>
 struct IntoRows {
     float* to;

@@ -110,6 +110,9 @@ INLINE Vec by_turns(Vec a, Vec b) {
 }
 
 INLINE float sum(Vec value) {
+#if UNBRAID_LANES == 16 && defined(__AVX512F__)
+    return _mm512_reduce_add_ps(value);
+#endif
     float total = 0;
     for (int lane = 0; lane < LANES; ++lane) total += value[lane];
     return total;

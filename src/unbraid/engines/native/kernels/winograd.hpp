@@ -4,6 +4,8 @@
 // Every tile of 6x6 inputs is mixed by B on both axes, goes through 36 products, and is mixed by A
 // into 4x4 outputs; likewise on one axis. Source: Lavin and Gray, arXiv:1509.09308.
 #pragma once
+#include <cmath>
+
 #include "parallel.hpp"
 #include "product.hpp"
 
@@ -36,7 +38,39 @@ INLINE void mix_outputs(Vec* m, int step) {
 
 struct Winograd {
     const float *packed, *bias;  // (36 or 6, panels, ins, PANEL), gated order; (panels * PANEL)
+    // If weights are scaled for pairs, as `scale_mixed` does: sums of products, and what undoes it; else null.
+    const float *products, *undo;
     int ins, width, gate_panels, gated;  // width: of values, and of gates
+
+    // out (count, columns) <- product number k of mixed inputs, which were scaled by `gain`.
+    void multiply(int k, const float* mixed, long padded, long count, float gain, float* out) const {
+        const long columns = long(gate_panels) * PANEL;
+        const Rows rows(mixed, ins, padded);
+        const Write<Identity> to{out, columns, int(columns)};
+        if (products)
+            scaled_product(rows, count, packed + k * columns * ins, products + k * columns, undo[k] / gain,
+                           gate_panels, to);
+        else
+            product(rows, 0, count, packed + k * columns * ins, nullptr, gate_panels, to);
+    }
+
+    // What brings inputs to a mean square of about 1, a power of two found from a seventh of them; 1
+    // without pairs.
+    float gain_of(const float* x, long stride, long rows, long size) const {
+        if (!products) return 1.0f;
+        double squares = 0;
+        long seen = 0;
+        for (long row = 0; row < rows; ++row) {
+            Vec total{};
+            for (long i = 0; i + LANES <= size; i += 7 * LANES, seen += LANES) {
+                const Vec value = load(x + row * stride + i);
+                total += value * value;
+            }
+            squares += sum(total);
+        }
+        const double size_of_some = std::sqrt(squares / double(std::max(seen, 1L)));
+        return float(std::exp2(-std::round(std::log2(std::clamp(size_of_some, 1e-2, 1e10)))));
+    }
 };
 
 // out (rows, steps, width) <- GLU(conv(x)) of x (rows, steps, ins). Without the gate, `out` is twice as
@@ -47,7 +81,8 @@ inline void gate_rows(const Winograd& of, const float* x, long x_stride, float* 
     const long padded = ceil_div(ins, LANES) * LANES, out_width = of.gated ? width : 2 * width;
     const long tiles = ceil_div(steps, TILE);
     const long batch = std::min(tiles, ins <= 64 ? 24L : ins <= 128 ? 36L : 48L);
-    const long parts = ceil_div(tiles, batch), panel_size = columns * ins;
+    const long parts = ceil_div(tiles, batch);
+    const float gain = of.gain_of(x, x_stride, rows, steps * ins);
     auto memory = scratches(threads, SEEN * SEEN * batch * (padded + columns));
     in_parallel(ceil_div(rows, TILE) * parts, threads, [&](long number, int thread) {
         const long row = number / parts * TILE, first = number % parts * batch;
@@ -66,7 +101,7 @@ inline void gate_rows(const Winograd& of, const float* x, long x_stride, float* 
                             d[i * SEEN + j] = Vec{};
                             continue;
                         }
-                        d[i * SEEN + j] = load_some(x + r * x_stride + t * ins + c, lanes);
+                        d[i * SEEN + j] = load_some(x + r * x_stride + t * ins + c, lanes) * gain;
                     }
                 for (int j = 0; j < SEEN; ++j) mix_inputs(d + j, SEEN);
                 for (int i = 0; i < SEEN; ++i) mix_inputs(d + i * SEEN, 1);
@@ -75,9 +110,7 @@ inline void gate_rows(const Winograd& of, const float* x, long x_stride, float* 
             }
         }
         for (int k = 0; k < SEEN * SEEN; ++k)
-            product(Rows(mixed + k * batch * padded, int(ins), padded), 0, count,
-                    of.packed + k * panel_size, nullptr, of.gate_panels,
-                    Write<Identity>{products + k * batch * columns, columns, int(columns)});
+            of.multiply(k, mixed + k * batch * padded, padded, count, gain, products + k * batch * columns);
         for (long n = 0; n < count; ++n)
             for (int panel = 0; panel < of.gate_panels; ++panel) {
                 Vec value[SEEN * SEEN], gate[SEEN * SEEN];
@@ -107,15 +140,16 @@ inline void gate_rows(const Winograd& of, const float* x, long x_stride, float* 
     });
 }
 
-// Some tiles of a row, mixed: `mixed` (6, batch, padded) <- B^T of six steps from one before each tile.
-inline void mix_steps(const float* x, long width, long padded, long first, long count, long batch,
+// Some tiles of a row, times `gain` and mixed: `mixed` (6, batch, padded) <- B^T of six steps from one
+// before each tile.
+inline void mix_steps(const float* x, long width, long padded, long first, long count, long batch, float gain,
                       float* mixed) {
     for (long n = 0; n < count; ++n)
         for (long c = 0; c < width; c += LANES) {
             const int lanes = int(std::min<long>(LANES, width - c));
             const float* at = x + ((first + n) * TILE - 1) * width + c;
             Vec d[SEEN];
-            for (int j = 0; j < SEEN; ++j) d[j] = load_some(at + j * width, lanes);
+            for (int j = 0; j < SEEN; ++j) d[j] = load_some(at + j * width, lanes) * gain;
             mix_inputs(d, 1);
             for (int k = 0; k < SEEN; ++k) store(mixed + (k * batch + n) * padded + c, d[k]);
         }
@@ -152,16 +186,15 @@ inline void gate_steps(const Winograd& of, const float* x, float* out, long step
     const long tiles = ceil_div(steps, TILE);
     const long most = width <= 64 ? 96 : width <= 128 ? 60 : 48;
     const long batch = std::clamp(ceil_div(tiles, threads), 12L, most);
+    const float gain = of.gain_of(x, 0, 1, steps * width);
     auto memory = scratches(threads, SEEN * batch * (padded + columns));
     in_parallel(ceil_div(tiles, batch), threads, [&](long number, int thread) {
         const long first = number * batch, count = std::min(batch, tiles - first);
         float* mixed = memory[thread].get();
         float* products = mixed + SEEN * batch * padded;
-        mix_steps(x, width, padded, first, count, batch, mixed);
+        mix_steps(x, width, padded, first, count, batch, gain, mixed);
         for (int k = 0; k < SEEN; ++k)
-            product(Rows(mixed + k * batch * padded, int(width), padded), 0, count,
-                    of.packed + k * columns * width, nullptr, of.gate_panels,
-                    Write<Identity>{products + k * batch * columns, columns, int(columns)});
+            of.multiply(k, mixed + k * batch * padded, padded, count, gain, products + k * batch * columns);
         for (int panel = 0; panel < of.gate_panels; ++panel)
             unmix_steps(of, products + panel * PANEL, columns, batch, panel, first, count, out, steps);
     });
@@ -199,7 +232,7 @@ void gate_steps_wide(const Winograd& of, const WideGate<Number>& weights, const 
     Scratch inputs(SEEN * tiles * padded);
     in_parallel(ceil_div(tiles, share), threads, [&](long piece, int) {
         const long first = piece * share, count = std::min(share, tiles - first);
-        mix_steps(x, width, padded, first, count, tiles, inputs.get() + first * padded);
+        mix_steps(x, width, padded, first, count, tiles, 1.0f, inputs.get() + first * padded);
     });
     auto memory = scratches(threads, SEEN * PANEL * (width + tiles));
     in_parallel(of.gate_panels, threads, [&](long panel, int thread) {
