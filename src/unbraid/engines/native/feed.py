@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from unbraid.engines.native.library import kernels, pointer
-from unbraid.engines.native.slices import Entrance, Matrix, Norm, Slices
+from unbraid.engines.native.slices import Entrance, EntranceNorm, Matrix, Slices
 
 _AFTER_GELU = 0.6
 """About what GELU leaves of the size of features."""
@@ -42,7 +42,7 @@ class _TokenFeed(Structure):
 class Projection:
     """A norm, then a linear map."""
 
-    def __init__(self, norm: Norm, matrix: Slices) -> None:
+    def __init__(self, norm: EntranceNorm, matrix: Slices) -> None:
         self._norm, self._matrix = norm, matrix
         self.width = int(matrix.struct.rows)
         """Features that come out."""
@@ -72,7 +72,12 @@ class Feed:
     """
 
     def __init__(
-        self, out: Slices, norm: Norm, wide: Slices, narrow: Slices, last: Norm | None = None
+        self,
+        out: Slices,
+        norm: EntranceNorm,
+        wide: Slices,
+        narrow: Slices,
+        last: EntranceNorm | None = None,
     ) -> None:
         self._out, self._norm, self._wide, self._narrow, self._last = out, norm, wide, narrow, last
         self._gain = narrow.gain_for(_AFTER_GELU * wide.size_out(norm.size))

@@ -18,8 +18,8 @@ from unbraid.engines.native.library import kernels, pointer
 from unbraid.engines.native.slices import (
     EMPTY,
     Entrance,
+    EntranceNorm,
     Matrix,
-    Norm,
     Slices,
     array_of,
     root_mean_square,
@@ -93,17 +93,17 @@ class AxisLayer:
         gamma = attention["norm.gamma"]
         width = len(gamma)
         self._qkv = Slices(attention.stored("to_qkv.weight"), order=_by_head(heads, depth))
-        self._norm = Norm(gamma, width, self._qkv)
+        self._norm = EntranceNorm(gamma, width, self._qkv)
         self._gates = attention["to_gates.weight"] * gamma * np.float32(math.sqrt(width))
         self._gate_bias = attention["to_gates.bias"]
         self._rates = attention["rotary_embed.freqs"]
         wide = Slices(feed.stored("1.weight"), feed["1.bias"])
         self._feed = Feed(
             Slices(attention.stored("to_out.0.weight")),
-            Norm(feed["0.gamma"], width, wide),
+            EntranceNorm(feed["0.gamma"], width, wide),
             wide,
             Slices(feed.stored("4.weight"), feed["4.bias"]),
-            None if last is None else Norm(last, width, None),
+            None if last is None else EntranceNorm(last, width, None),
         )
         self._turns: dict[int, np.ndarray] = {}
 
@@ -149,7 +149,7 @@ class BandEmbeddings:
         for number, (first, count) in enumerate(bands):
             inside = weights.under(f"band_split.to_features.{number}")
             matrix = Slices(inside.stored("1.weight"), inside["1.bias"])
-            norm = Norm(inside["0.gamma"], parts * count, matrix)
+            norm = EntranceNorm(inside["0.gamma"], parts * count, matrix)
             self._matrices.append(matrix)
             self._norms.append(norm)
             structs.append(BandEntrance(matrix.struct, norm.struct, parts * first))
@@ -206,7 +206,7 @@ class BandMasks:
             for layer, bias in enumerate(biases)
         ]
         size = root_mean_square(gamma)
-        norm = Norm(None if self._normed else gamma, len(gamma), matrices[0], size)
+        norm = EntranceNorm(None if self._normed else gamma, len(gamma), matrices[0], size)
         gains = []
         for matrix, following in itertools.pairwise(matrices):
             wide = matrix.size_out(size)

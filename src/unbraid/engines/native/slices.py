@@ -89,7 +89,7 @@ class Slices:
         return float(2.0 ** round(math.log2(self.size / size)))
 
 
-class Norm:
+class EntranceNorm:
     """A norm on the way into a product; `struct` points into what this object holds.
 
     Args:

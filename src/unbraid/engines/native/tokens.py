@@ -14,7 +14,7 @@ from jaxtyping import Float, Float32
 from unbraid.engines.native.feed import Feed, Projection
 from unbraid.engines.native.library import kernels, pointer
 from unbraid.engines.native.sheets import Pool
-from unbraid.engines.native.slices import Matrix, Norm, Slices, with_bias
+from unbraid.engines.native.slices import EntranceNorm, Matrix, Slices, with_bias
 from unbraid.engines.native.weights import EPS, Weights
 
 
@@ -175,10 +175,10 @@ class Attention:
         return made[0]
 
 
-def _normed(norm: Weights, weight: np.ndarray, bias: np.ndarray) -> tuple[Norm, Slices]:
+def _normed(norm: Weights, weight: np.ndarray, bias: np.ndarray) -> tuple[EntranceNorm, Slices]:
     """A LayerNorm and the linear map behind it."""
     matrix = Slices(weight, with_bias(weight, bias, norm["bias"]))
-    return Norm(norm["weight"], weight.shape[1], matrix, centred=True), matrix
+    return EntranceNorm(norm["weight"], weight.shape[1], matrix, centred=True), matrix
 
 
 class Layer:
