@@ -104,3 +104,14 @@ def test_a_longer_song_than_it_was_trained_on_is_refused() -> None:
 )
 def test_a_model_that_the_kernels_do_not_run_is_left_to_torch(settings: dict[str, Any]) -> None:
     assert not NativeHTDemucs.fits(HTDemucsConfig(**settings))
+
+
+def test_memory_from_before_the_first_pass_is_used_and_changes_nothing() -> None:
+    model = make_model()
+    run, song = ready(model), make_song(22_050)
+    wanted = run(song)
+    pool = NativeHTDemucs.fresh_pool(model.config, 22_050)
+    run.use_pool(pool)
+    assert np.array_equal(run(song), wanted)
+    assert run._pool is pool
+    assert pool.missed == 0

@@ -84,11 +84,13 @@ class NativeModel(ArrayModel):
         wanted = weight_shapes(stored.architecture, stored.config)
         check_shapes(stored.path, wanted, {k: tuple(w.shape) for k, w in stored.weights.items()})
         state = {name: _array(stored, name) for name in wanted}
-        # On a thread: meanwhile the first song is decoded.
-        packer = ThreadPoolExecutor(1, "unbraid-pack")
+        # On threads: meanwhile the first song is decoded.
+        packer = ThreadPoolExecutor(2, "unbraid-pack")
         self._network = _network(stored.architecture)
         made: Any = self._network
         self._engine = packer.submit(made, self._config, state, get_threads())
+        longest = self._config.spec.longest_samples
+        self._pool = packer.submit(made.fresh_pool, self._config, longest) if longest else None
         packer.shutdown(wait=False)
         self._lock = threading.Lock()
         self._spare: np.ndarray | None = None
@@ -115,6 +117,9 @@ class NativeModel(ArrayModel):
         """Separate songs, on as many threads as are set by now."""
         with self._lock:
             engine = self._engine.result()
+            if self._pool is not None:
+                engine.use_pool(self._pool.result())
+                self._pool = None
             engine.threads = get_threads()
             spare, self._spare = self._spare, None
             estimates: np.ndarray = engine(mixture, spare)

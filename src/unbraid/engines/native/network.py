@@ -54,6 +54,18 @@ class NativeNetwork(ABC):
         """The length, at least `samples`, that a pass computes; by default any length will do."""
         return samples
 
+    @classmethod
+    def fresh_pool(cls, config: Any, samples: int) -> Pool:
+        """Memory of a pass over `samples`, for `use_pool`; the system gives it now, which takes a
+        while."""
+        pool = Pool(cls.pool_floats(config, samples))
+        pool.touch()
+        return pool
+
+    def use_pool(self, pool: Pool) -> None:
+        """Take memory from there."""
+        self._pool = pool
+
     @abstractmethod
     def separate(
         self, song: Float32[np.ndarray, "c t"], estimates: Float32[np.ndarray, "s c t"]

@@ -16,6 +16,7 @@ MARGIN = 8
 """Silent steps on either side: as far as any convolution looks."""
 
 _ALIGNMENT = 16  # floats: a cache line
+_PAGE = 4096  # bytes: no system's pages are smaller
 
 
 class Sheet:
@@ -91,6 +92,10 @@ class Pool:
     def floats(self) -> int:
         """How much there is."""
         return self._memory.size
+
+    def touch(self) -> None:
+        """Have the system give all of it."""
+        self._memory[:: _PAGE // self._memory.itemsize] = 0
 
     def sheet(self, rows: int, steps: int, width: int, *, lasting: bool = False) -> Sheet:
         """A sheet with silent margins, whatever is in its rows."""

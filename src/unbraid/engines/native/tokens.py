@@ -177,7 +177,7 @@ class Attention:
 
 def _normed(norm: Weights, weight: np.ndarray, bias: np.ndarray) -> tuple[EntranceNorm, Slices]:
     """A LayerNorm and the linear map behind it."""
-    matrix = Slices(weight, with_bias(weight, bias, norm["bias"]))
+    matrix = Slices(weight.astype(np.float32), with_bias(weight, bias, norm["bias"]))
     return EntranceNorm(norm["weight"], weight.shape[1], matrix, centred=True), matrix
 
 
