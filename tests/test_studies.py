@@ -16,6 +16,7 @@ PROGRAMS = (
     *("quartet.make_songs", "quartet.make_electronic", "quartet.real_stems"),
     *("quartet.more_instruments",),
     *("quartet.train", "quartet.average", "quartet.measure"),
+    *("systems.table", "systems.excerpts"),
 )
 
 
