@@ -48,6 +48,17 @@ def test_wiener_without_iterations_is_the_guess():
     torch.testing.assert_close(WienerEM(0).improve(y, y.sum(1)), y)
 
 
+@pytest.mark.parametrize("epsilon", [1e-10, 2.2e-16])
+def test_wiener_filtering_of_two_equal_channels_is_that_of_one(epsilon):
+    torch.manual_seed(0)
+    y = 20 * torch.randn(1, 3, 1, 6, 320, dtype=torch.cfloat)
+    one, both = (
+        WienerEM(1, epsilon=epsilon).improve(v, v.sum(1)).sum(dim=1)
+        for v in (y, y.expand(-1, -1, 2, -1, -1))
+    )
+    torch.testing.assert_close(both, one.expand_as(both), atol=1e-3, rtol=1e-4)
+
+
 @pytest.mark.parametrize("channels", [1, 2])
 def test_wiener_estimates_add_up_to_the_mixture(channels):
     torch.manual_seed(0)

@@ -106,7 +106,9 @@ def filter_once(
 ) -> Complex[Tensor, "b s c f n"]:
     """One step: covariances of the estimates, and the filter that follows, on the mixture.
 
-    The matrices of one or two channels are written out: that takes half the time of `einsum`.
+    The matrices of one or two channels are written out: that takes half the time of `einsum`. All
+    is in float64: where both channels are alike, as in every mono song, the determinant is the
+    small difference of two large numbers.
 
     Args:
         y: estimates of the stems.
@@ -114,13 +116,14 @@ def filter_once(
         floor: ε, added to the power of a stem.
         diagonal: δ, added to the diagonal of the mixture's covariance.
     """
+    kept, y, x = y.dtype, y.to(torch.complex128), x.to(torch.complex128)
     power = _squared(y).mean(dim=2)  # b s f n
     total = floor + power.sum(dim=-1, keepdim=True)
     left, *others = y.unbind(dim=2)
     a = power * (_squared(left).sum(-1, keepdim=True) / total)  # p R of the left channel
     if not others:
         result: Tensor = (a * (x / (a.sum(1, keepdim=True) + diagonal)))[:, :, None]
-        return result
+        return result.to(kept)
     (right,) = others
     d = power * (_squared(right).sum(-1, keepdim=True) / total)  # of the right channel
     c = power * ((left * right.conj()).sum(-1, keepdim=True) / total)  # left to right
@@ -129,9 +132,8 @@ def filter_once(
     x_left, x_right = x.unbind(dim=1)
     white_left = ((whole_d * x_left - whole_c * x_right) / determinant)[:, None]
     white_right = ((whole_a * x_right - whole_c.conj() * x_left) / determinant)[:, None]
-    return torch.stack(
-        [a * white_left + c * white_right, c.conj() * white_left + d * white_right], 2
-    )
+    filtered = [a * white_left + c * white_right, c.conj() * white_left + d * white_right]
+    return torch.stack(filtered, 2).to(kept)
 
 
 def _squared(z: Tensor) -> Tensor:
