@@ -93,7 +93,7 @@ class HybridDemucs(TwoBranches):
 
     def core(
         self, x: Float[Tensor, "b c f n"], t: Float[Tensor, "b c2 m"]
-    ) -> tuple[Float[Tensor, "b c f n"], Float[Tensor, "b c2 m"]]:
+    ) -> tuple[Float[Tensor, "b c3 f n"], Float[Tensor, "b c4 m"]]:
         """One U-Net over time, in which both branches meet and from which both part."""
         met = self.meeting(x, t)
         core = run_core(self.shared_encoder, self.shared_decoder, met.squeeze(2))

@@ -24,8 +24,11 @@ class TwoBranches(Network):
     @abstractmethod
     def core(
         self, x: Float[Tensor, "b c f n"], t: Float[Tensor, "b c2 m"]
-    ) -> tuple[Float[Tensor, "b c f n"], Float[Tensor, "b c2 m"]]:
-        """What lies between encoders and decoders, on the innermost features of both branches."""
+    ) -> tuple[Float[Tensor, "b c3 f n"], Float[Tensor, "b c4 m"]]:
+        """What lies between encoders and decoders, on the innermost features of both branches.
+
+        Widths change only where there are no decoders: then stems come out.
+        """
 
     def network(
         self, features: Float[Tensor, "b p f n"], mixture: Mixture
