@@ -18,7 +18,6 @@ from unbraid.engines.native.library import (
 )
 from unbraid.engines.native.packing import PAIRS, MixedWeights, gate_panels, pack, pack_bias
 from unbraid.engines.native.weights import EPS, Weights
-from unbraid.engines.native.winograd import INPUT_SIZES, MIXING
 
 
 class _Residual:
@@ -142,9 +141,7 @@ class Map3x3:
         self, weight: Float[np.ndarray, "o i 3 3"], bias: Float[np.ndarray, " o"], *, gated: bool
     ) -> None:
         outs, ins = weight.shape[:2]
-        taps = weight.reshape(outs, ins, 9).transpose(2, 1, 0)
-        sizes = np.kron(INPUT_SIZES, INPUT_SIZES)
-        self._weights = MixedWeights(taps, np.kron(MIXING, MIXING), sizes)
+        self._weights = MixedWeights.of_maps(weight)
         self._bias = pack_bias(bias, PAIRS)
         self._struct = Winograd(
             **self._weights.fields(),

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from unbraid.engines.native.library import kernels, pointer
+from unbraid.engines.native.winograd import INPUT_SIZES, MIXING
 from unbraid.threads import processors
 
 PAIRS, FOURS = 2, 4
@@ -116,6 +117,12 @@ class MixedWeights:
         to = pointer(self._products), pointer(self._undo)
         shape = (outs, panels, depth)
         kernels().scale_mixed(pointer(self._packed), *shape, pointer(sizes), *to, _threads())
+
+    @classmethod
+    def of_maps(cls, kernel: Float[np.ndarray, "o i 3 3"]) -> MixedWeights:
+        """Of a convolution along both axes."""
+        taps = kernel.reshape(*kernel.shape[:2], 9).transpose(2, 1, 0)
+        return cls(taps, np.kron(MIXING, MIXING), np.kron(INPUT_SIZES, INPUT_SIZES))
 
     def fields(self) -> dict[str, int | None]:
         """Those of `Winograd` that point here."""

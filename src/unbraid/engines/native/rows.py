@@ -19,7 +19,6 @@ from unbraid.engines.native.packing import (
 )
 from unbraid.engines.native.sheets import MARGIN, Pool, Sheet
 from unbraid.engines.native.weights import PackedBranch, Weights, numbered_branches
-from unbraid.engines.native.winograd import INPUT_SIZES, MIXING
 
 
 class SpecEncoder:
@@ -170,9 +169,7 @@ class SpecGate:
     def __init__(self, weights: Weights, groups: int) -> None:
         kernel = weights.stored("conv.weight")  # (2 width, width, 3, 3)
         self.width = kernel.shape[1]
-        taps = kernel.reshape(*kernel.shape[:2], 9).transpose(2, 1, 0)
-        sizes = np.kron(INPUT_SIZES, INPUT_SIZES)
-        self._weights = MixedWeights(taps, np.kron(MIXING, MIXING), sizes)
+        self._weights = MixedWeights.of_maps(kernel)
         self._bias = pack_bias(weights["conv.bias"], PAIRS)
         self._norm = GroupNorm(weights.under("norm"), groups) if weights.has("norm") else None
         self._struct = Winograd(
