@@ -102,6 +102,7 @@ def test_kernels_are_missed_only_where_they_would_help(file, tmp_path, monkeypat
     save_checkpoint(other, SpectrogramDemucs(SpectrogramDemucsConfig(**SMALL)))
     monkeypatch.setattr(library, "could_run", lambda: True)
     assert missing_kernels(file, "cpu", "auto") is None  # they are there
+    assert missing_kernels(tmp_path / "gone.th", "cpu", "auto") is None  # it is not even opened
     put_in(monkeypatch, why_not="none built")
     assert missing_kernels(file, "cpu", "auto") == "none built"
     assert missing_kernels(unet, "cpu", "fp32") == "none built"

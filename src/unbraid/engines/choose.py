@@ -81,21 +81,22 @@ def engine_words(stored: StoredModel, device: str = "cpu", precision: str = "aut
     return engine.words(reasons)
 
 
-def lacks_kernels(stored: StoredModel, device: str = "cpu", precision: str = "auto") -> str | None:
-    """Why the kernels are missing that would run a single model faster here.
-
-    None if they are there, would not help with this model, or cannot run on this processor.
-    """
+def kernels_missing(device: str = "cpu", precision: str = "auto") -> str | None:
+    """Why the kernels are missing here; None if they are there, or could not run here anyway."""
     from unbraid.engines.native.library import could_run
-    from unbraid.engines.native.model import why_not
 
     if device != "cpu" or precision not in ("auto", "fp32") or os.environ.get(VARIABLE):
         return None
     missing = _native_missing(device, precision)
-    if missing is None or not could_run():
-        return None
+    return missing if missing is not None and could_run() else None
+
+
+def would_run_faster(stored: StoredModel, device: str = "cpu", precision: str = "auto") -> bool:
+    """Whether the kernels, which are missing, would run a single model faster here."""
+    from unbraid.engines.native.model import why_not
+
     on_numpy = _engine("numpy").reason_not(stored, device, precision) is None
-    return missing if on_numpy or why_not(stored) is None else None
+    return on_numpy or why_not(stored) is None
 
 
 def why_torch(device: str, precision: str = "auto") -> str | None:

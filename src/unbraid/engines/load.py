@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from unbraid.engines.choose import choose, engine_words, lacks_kernels
+from unbraid.engines.choose import choose, engine_words, kernels_missing, would_run_faster
 from unbraid.models.base import SeparationModel
 from unbraid.models.compose.composite import engines_of
 from unbraid.models.default import DEFAULT_MODEL
@@ -120,9 +120,11 @@ def missing_kernels(
     Raises:
         ModelError, CheckpointError: as `load_model`.
     """
+    missing = kernels_missing(device, precision)
+    if missing is None:  # the usual case, in which the model is not opened again
+        return None
     found = _leaves(open_model(name, config=config))
-    reasons = (lacks_kernels(stored, device, precision) for stored in found)
-    return next((reason for reason in reasons if reason is not None), None)
+    return missing if any(would_run_faster(each, device, precision) for each in found) else None
 
 
 def kernels_note(

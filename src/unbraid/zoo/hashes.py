@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 
 from unbraid.errors import CheckpointError
@@ -48,18 +50,28 @@ class Digest:
 
 
 def sha256_of(path: Path) -> str:
-    """Hash of the whole file, as hex.
+    """Hash of the whole file, as hex; kept for as long as the file is not written to.
 
     Raises:
         CheckpointError: if it cannot be read.
     """
-    digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+        return _hash(path, _version(path.stat()))
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _version(found: os.stat_result) -> tuple[int, ...]:
+    """What changes when a file is written to, or replaced."""
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+@lru_cache(maxsize=64)
+def _hash(path: Path, version: tuple[int, ...]) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
     return digest.hexdigest()
 
 
