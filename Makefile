@@ -4,12 +4,15 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 KERNELS := $(wildcard src/unbraid/engines/native/build.py src/unbraid/engines/native/kernels/*)
+COMPILER := $(shell command -v "$$CXX" || command -v g++ || command -v c++ || command -v clang++)
+# A compiler that came after the installation: install once more, with kernels.
+KERNELS_LATER := $(if $(COMPILER),$(if $(wildcard src/unbraid/engines/native/kernels-*),,later))
 DEMO   := demo/Karissa Hobbs - Lets Go Fishin.ogg
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE # tests start hundreds of interpreters, which share compiled modules
 
-.PHONY: help demo test check format bench docs picture clean
+.PHONY: later help demo test check format bench docs picture clean
 
 help:
 	@echo "make demo    separate the demo song with the bundled model"
@@ -18,16 +21,17 @@ help:
 	@echo "make docs    the documentation site, in build/docs"
 	@echo "make bench   speed and memory, written to benchmarks/README.md"
 
-$(VENV)/.installed: pyproject.toml constraints.txt hatch_build.py $(KERNELS)
+$(VENV)/.installed: pyproject.toml constraints.txt hatch_build.py $(KERNELS) $(KERNELS_LATER)
 	@echo "1/3 making an environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
+ifdef COMPILER
 	@echo "2/3 compiling the kernels: some minutes on two cores"
 	@$(PYTHON) src/unbraid/engines/native/build.py
+else
+	@echo "2/3 no C++ compiler, so no compiled kernels: separating takes up to twice the time"
+endif
 	@echo "3/3 installing unbraid and what it needs"
 	@$(BIN)/python -m pip install --constraint constraints.txt --editable .
-	@ls src/unbraid/*/native/kernels-*.* >/dev/null 2>&1 || { \
-		echo "no compiled kernels (no C++ compiler?): installing the CPU build of torch"; \
-		$(BIN)/python -m pip install --constraint constraints.txt torch; }
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

@@ -135,7 +135,7 @@ def kernels_note(
     if missing is None:
         return None
     return (
-        f"{missing}, so separating is slower than it could be; with a C++ compiler installed, "
+        f"{missing}, so separating takes up to twice the time; with a C++ compiler installed, "
         "installing unbraid again builds the kernels"
     )
 
