@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import jaxtyping
+
 import unbraid
+from unbraid import shapes
 
 ROOT = Path(unbraid.__file__).parent
 
@@ -46,3 +51,16 @@ def test_nothing_but_the_front_door_imports_the_face():
     known = modules()
     importers = {name for name, path in known.items() if "unbraid" in imported(path, known)}
     assert importers <= {"unbraid.__main__"}, importers
+
+
+def test_nothing_is_loaded_for_a_separation_that_others_need():
+    unneeded = {"torch", "jaxtyping", "jinja2", "filelock", "asyncio", "rich"}
+    code = f"import sys, unbraid.api; print(*sorted({unneeded} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []
+
+
+def test_tests_check_the_shapes_that_other_runs_only_name():
+    kinds = [name for name in shapes.__all__ if hasattr(jaxtyping, name)]
+    assert len(kinds) == 8
+    assert all(getattr(shapes, name) is getattr(jaxtyping, name) for name in kinds)

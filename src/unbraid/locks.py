@@ -9,10 +9,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING, Any
 
 from unbraid.closing import Closing
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 _POLL_S = 0.02
 
@@ -40,10 +42,10 @@ def try_lock(path: Path) -> HeldLock | None:
     ...         print(try_lock(Path(folder, "lock")))
     None
     """
-    lock = FileLock(path, timeout=0, thread_local=False)
+    lock = _lock_of(path, timeout_s=0)
     try:
         lock.acquire()
-    except Timeout:
+    except _filelock().Timeout:
         return None
     return HeldLock(lock)
 
@@ -55,7 +57,7 @@ def locked(path: Path) -> Iterator[None]:
     Raises:
         OSError: if the file cannot be made or opened.
     """
-    with FileLock(path, thread_local=False).acquire(poll_interval=_POLL_S):
+    with _lock_of(path).acquire(poll_interval=_POLL_S):
         yield
 
 
@@ -69,7 +71,7 @@ def lock_new(path: Path) -> HeldLock:
     """
     # Windows renames no open file. It does not remove one either, which protects it well enough.
     unnamed = path if os.name == "nt" else path.with_name(f"{path.name}.new")
-    lock = FileLock(unnamed, timeout=0, thread_local=False)
+    lock = _lock_of(unnamed, timeout_s=0)
     lock.acquire()
     if unnamed != path:
         unnamed.rename(path)
@@ -82,3 +84,16 @@ def is_locked(path: Path) -> bool:
     if lock is not None:
         lock.close()
     return lock is None
+
+
+def _lock_of(path: Path, timeout_s: float = -1) -> FileLock:
+    """A lock that any thread may release; -1 waits as long as it takes."""
+    lock: FileLock = _filelock().FileLock(path, timeout_s, thread_local=False)
+    return lock
+
+
+def _filelock() -> Any:
+    """The package, loaded with the first lock: it brings asyncio along, which delays a start."""
+    import filelock
+
+    return filelock

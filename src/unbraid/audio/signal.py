@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from jaxtyping import Float32, Int32
+
+from unbraid.shapes import Float32, Int32
 
 Signal = Float32[np.ndarray, "c t"]
 """Sound: (channels, samples), full scale at ±1."""

@@ -147,12 +147,13 @@ def run(options: argparse.Namespace) -> int:
     if options.report and output.is_one_file:
         raise SettingsError(f"--report needs a file for each stem, not --format {output.format}")
     from unbraid.api import Separator
-    from unbraid.cli.display import make_display
     from unbraid.tracks.inputs import find_inputs
     from unbraid.tracks.pipes import copied_pipes
 
     tracks = find_inputs(options.inputs, Path(options.out), stream=options.stream)
     separator = Separator(**separator_arguments(options))
+    from unbraid.cli.display import make_display  # while a thread packs the weights
+
     with copied_pipes(tracks) as ready:
         plans = separator.plan(ready, options.out, output)
         part, parts = options.shard

@@ -11,11 +11,10 @@ from __future__ import annotations
 import math
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from unbraid.data.shares import WHOLE, Share, shared
-from unbraid.shapes import Sources
+from unbraid.shapes import Float, Sources
 
 _BANDS_HZ = (50.0, 125.0, 315.0, 800.0, 2000.0, 5000.0, 12500.0)
 _BAND_DB, _MOST_DB = 4.0, 12.0

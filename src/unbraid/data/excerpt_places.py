@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float32
 
 from unbraid.data.indexed_track import IndexedTrack
 from unbraid.errors import SettingsError
+from unbraid.shapes import Float32
 
 
 @dataclass(frozen=True)

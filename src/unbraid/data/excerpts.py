@@ -13,7 +13,6 @@ from itertools import accumulate
 
 import numpy as np
 import torch
-from jaxtyping import Float32
 from torch import Tensor
 
 from unbraid.audio.container import shown
@@ -34,6 +33,7 @@ from unbraid.data.indexed_track import IndexedTrack
 from unbraid.data.repitch import RepitchSettings, repitch, repitched_samples
 from unbraid.data.sound_files import read_stretch
 from unbraid.errors import SettingsError
+from unbraid.shapes import Float32
 
 
 class Excerpts(torch.utils.data.Dataset[Tensor]):

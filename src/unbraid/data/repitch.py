@@ -19,10 +19,10 @@ from typing import Literal
 
 import numpy as np
 import soundfile
-from jaxtyping import Float32
 
 from unbraid.audio.signal import OtherSignal, Signal
 from unbraid.errors import SettingsError
+from unbraid.shapes import Float32
 
 _CLAMP = np.float32(0.99)
 _HEADROOM = 0.5  # soundstretch may overshoot, and clips where it does

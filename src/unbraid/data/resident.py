@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64, Int64
 from torch import Tensor
 
 from unbraid.data.excerpt_places import Cut, least_peak
@@ -21,6 +20,7 @@ from unbraid.data.excerpts import Excerpts
 from unbraid.data.sound_files import SoundFile, read_whole, resampled_samples
 from unbraid.engines.devices import free_gpu_bytes
 from unbraid.errors import SettingsError
+from unbraid.shapes import Float32, Float64, Int64
 
 _BLOCK = 1024  # samples whose peak is kept
 _WORKERS = 8

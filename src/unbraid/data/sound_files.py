@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from jaxtyping import Float32
 
 from unbraid.audio.container import shown
 from unbraid.audio.files import AudioInfo, probe, read, read_blocks
 from unbraid.audio.resample import resample, resampled_length
 from unbraid.audio.signal import Signal
 from unbraid.errors import AudioReadError
+from unbraid.shapes import Float32
 
 _EXACT_SEEKS = frozenset({"PCM_U8", "PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT"})
 _EXACT_CONTAINERS = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "CAF", "FLAC"})

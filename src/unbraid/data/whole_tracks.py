@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float32
 from torch import Tensor
 
 from unbraid.audio.resample import resampled_length
@@ -14,6 +13,7 @@ from unbraid.audio.signal import Signal
 from unbraid.data.cache import SampleCache
 from unbraid.data.indexed_track import IndexedTrack
 from unbraid.data.sound_files import SoundFile, read_whole
+from unbraid.shapes import Float32
 
 
 def read_sources(

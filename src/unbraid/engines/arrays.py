@@ -7,11 +7,11 @@ from collections.abc import Collection
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
 
 from unbraid.arrays import alike, as_array
 from unbraid.models.base import ModelSpec, SeparationModel
 from unbraid.models.compose.composite import digest_of
+from unbraid.shapes import Float32
 
 
 class ArrayModel(ABC):

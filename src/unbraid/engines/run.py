@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float32
 
 from unbraid.errors import ModelError
 from unbraid.models.base import SeparationModel
+from unbraid.shapes import Float, Float32
 
 
 def runs_elsewhere(model: SeparationModel) -> bool:

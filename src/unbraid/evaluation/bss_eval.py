@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
-from jaxtyping import Float
 
 from unbraid.errors import EvaluationError, ShapeError
 from unbraid.evaluation.correlations import CorrelationMeter, Correlations
@@ -32,6 +31,7 @@ from unbraid.evaluation.frames import (
     silent_signals,
 )
 from unbraid.evaluation.projections import Projector
+from unbraid.shapes import Float
 
 CEILING_DB = 100.0
 """The highest score: a perfect estimate's. Errors of 16-bit samples alone stay below it."""

@@ -6,11 +6,11 @@ Neither allows any filtering, and neither looks at frames. All sums are float64.
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
 
 from unbraid.errors import EvaluationError, ShapeError
 from unbraid.evaluation.bss_eval import CEILING_DB, decibels
 from unbraid.evaluation.frames import energies
+from unbraid.shapes import Float
 
 EPSILON = 1e-7
 """Added to both sums of nSDR, as in the challenge; it governs the score of a silent reference."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
 
 from unbraid.music.bars import find_bars
 from unbraid.music.beats import Beats, track_beats
@@ -14,6 +13,7 @@ from unbraid.music.chords import Chord, find_chords
 from unbraid.music.chroma import chroma_of
 from unbraid.music.features import Features, hear
 from unbraid.music.onsets import find_onsets
+from unbraid.shapes import Float
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from unbraid.music.onsets import Onsets
+from unbraid.shapes import Float
 
 _METRES = (4, 3)
 _MARGIN = 0.25  # how much likelier bars of three beats have to be than bars of four

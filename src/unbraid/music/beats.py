@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from unbraid.music.onsets import Onsets
 from unbraid.music.tempo import tempo_curve
+from unbraid.shapes import Float
 
 _TIGHTNESS = 4000.0  # of the distance from beat to beat, whose tempo is known well
 _AROUND = 8  # beats on each side that decide where a beat falls

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from unbraid.music.chroma import harmony_of
 from unbraid.music.features import LOWEST_PITCH, PITCHES, Features
+from unbraid.shapes import Float
 
 _PITCHES = LOWEST_PITCH + np.arange(PITCHES)
 _CLASSES = np.eye(12, dtype=np.float32)[_PITCHES % 12]

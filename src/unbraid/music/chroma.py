@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Float
 
 from unbraid.music.features import LOWEST_PITCH, PITCHES, Features, joined
+from unbraid.shapes import Float
 
 _UNPITCHED = ("drums", "vocals")
 _CLASSES = np.eye(12, dtype=np.float32)[(LOWEST_PITCH + np.arange(PITCHES)) % 12]

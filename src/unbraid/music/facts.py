@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
 
 from unbraid.music.analysis import find_beats
 from unbraid.music.keys import name_key, pitch_classes
+from unbraid.shapes import Float
 
 
 def tempo_bpm(mono: Float[np.ndarray, " t"], sample_rate: int) -> float | None:

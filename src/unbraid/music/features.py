@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+
+from unbraid.shapes import Float
 
 FRAMES_HZ = 100.0  # of band levels, nearly: a frame is a whole number of samples
 PITCH_FRAMES_HZ = 10.0

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Float
+
+from unbraid.shapes import Float
 
 _PITCH_WINDOW_S = 0.74
 _LOWEST_HZ, _HIGHEST_HZ = 32.0, 500.0

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from unbraid.music.features import BANDS, LOW_BANDS, Features
+from unbraid.shapes import Float
 
 _FLOOR = 300.0  # levels 50 dB below the loudest count little
 _MEAN_S, _LOUD_S = 0.5, 4.0

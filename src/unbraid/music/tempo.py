@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
+
+from unbraid.shapes import Float
 
 SLOWEST, FASTEST = 50.0, 215.0  # beats a minute
 _STEP = 1.01

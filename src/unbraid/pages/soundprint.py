@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 
 from unbraid.audio.files import probe, read_blocks
 from unbraid.audio.signal import recut
+from unbraid.shapes import Float
 
 COLUMNS = 900
 BANDS = 96

@@ -17,7 +17,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 
 import numpy as np
-from jaxtyping import Float
 
 from unbraid.arrays import alike, as_array
 from unbraid.engines.ready import as_model
@@ -32,7 +31,7 @@ from unbraid.separation.progress import CancelToken, Progress, Watch, Work
 from unbraid.separation.reader import SongReader
 from unbraid.separation.segments import Segment, extend, in_batches
 from unbraid.separation.settings import DEFAULT_SETTINGS, SeparationSettings
-from unbraid.shapes import Estimates, Mixture
+from unbraid.shapes import Estimates, Float, Mixture
 from unbraid.side_by_side import ahead
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from jaxtyping import Float
+
+from unbraid.shapes import Float
 
 Blocks = Iterable[Float[np.ndarray, "..."]]
 

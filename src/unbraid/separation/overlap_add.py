@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Float
+
+from unbraid.shapes import Float
 
 _PIECE = 1 << 15
 """Samples that are worked on at a time."""

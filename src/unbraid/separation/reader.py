@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from jaxtyping import Float
 
 from unbraid.errors import ShapeError
+from unbraid.shapes import Float
 
 
 class SongReader:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from jaxtyping import Float, Float32
 
 from unbraid.errors import ShapeError
 from unbraid.models.base import SeparationModel, TensorModel
@@ -23,6 +22,7 @@ from unbraid.separation.engine import as_bag, run_pass
 from unbraid.separation.plan import Pass, plan_passes
 from unbraid.separation.progress import UNWATCHED, Watch, Work
 from unbraid.separation.settings import DEFAULT_SETTINGS, SeparationSettings
+from unbraid.shapes import Float, Float32
 
 EPSILON = 1e-8
 """Added to the standard deviation: as in the public package, version 4."""

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float32
 
 from unbraid.data.index import TrackIndex
 from unbraid.data.indexed_track import IndexedTrack
@@ -22,6 +21,7 @@ from unbraid.errors import SettingsError
 from unbraid.music.analysis import find_beats
 from unbraid.music.beats import Beats
 from unbraid.music.keys import key_shift, pitch_classes
+from unbraid.shapes import Float32
 from unbraid.songs.alignment import delay_s, lay_together
 from unbraid.songs.dataset_writer import (
     OnTrack,

@@ -6,7 +6,6 @@ import base64
 from collections.abc import Mapping
 from pathlib import Path
 
-from jinja2 import Environment
 from markupsafe import Markup
 
 from unbraid.audio.files import probe
@@ -25,6 +24,8 @@ def table(rows: Mapping[str, object], caption: str = "") -> str:
     >>> "<b>" in table({"<b>": 1})
     False
     """
+    from jinja2 import Environment  # which separating does not need
+
     environment = Environment(autoescape=True)
     return environment.from_string(_ROWS).render(rows=rows.items(), caption=caption)
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Float32
 
 from unbraid.audio.channels import channel_groups
 from unbraid.audio.resample import resample_blocks, resampled_length
@@ -25,6 +24,7 @@ from unbraid.separation.streaming import (
     LoudnessMeter,
     separate_blocks,
 )
+from unbraid.shapes import Float, Float32
 
 Block = Float32[np.ndarray, "c n"]
 StemBlock = Float32[np.ndarray, "s c n"]

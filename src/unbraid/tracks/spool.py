@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from jaxtyping import Float32
 
 from unbraid.audio.levels import peak
 from unbraid.closing import Closing
+from unbraid.shapes import Float32
 
 BLOCK_SAMPLES = 1 << 16
 _SAMPLE_BYTES = 4

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from unbraid.models.layers.stft import AlignedSTFT
-from unbraid.shapes import Sources
+from unbraid.shapes import Float, Sources
 
 SAMPLE_S = 8.0
 """Seconds of sound to show."""

@@ -10,10 +10,9 @@ from __future__ import annotations
 from itertools import combinations
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from unbraid.shapes import Estimates, Sources
+from unbraid.shapes import Estimates, Float, Sources
 from unbraid.training.config import LossRecipe
 from unbraid.training.losses import stem_losses
 

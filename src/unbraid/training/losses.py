@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from unbraid.models.network import BandErrors
-from unbraid.shapes import Estimates, Sources
+from unbraid.shapes import Estimates, Float, Sources
 from unbraid.training.config import LossRecipe
 
 _BAND_FLOOR = 1e-6  # of the mixture's power in a band: keeps the root's gradient finite

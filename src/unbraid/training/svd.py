@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.models.layers.recurrent import one_thread
+from unbraid.shapes import Float
 from unbraid.training.config import SvdRecipe
 from unbraid.training.seeds import generator_of
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.data.indexed_track import IndexedTrack
@@ -16,7 +15,7 @@ from unbraid.data.whole_tracks import read_mixture, read_sources
 from unbraid.evaluation.metrics import nsdr
 from unbraid.separation.engine import apply_model
 from unbraid.separation.settings import SeparationSettings
-from unbraid.shapes import Mixture, Sources
+from unbraid.shapes import Float, Mixture, Sources
 from unbraid.training.config import Recipe, ValidationRecipe
 from unbraid.training.datasets import RunData
 from unbraid.training.distributed import Team

@@ -6,7 +6,6 @@ import ctypes
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Float32
 
 from unbraid.engines.native.library import (
     BandDecoder,
@@ -18,6 +17,7 @@ from unbraid.engines.native.library import (
 )
 from unbraid.engines.native.packing import PAIRS, MixedWeights, gate_panels, pack, pack_bias
 from unbraid.engines.native.weights import EPS, Weights
+from unbraid.shapes import Float, Float32
 
 
 class _Residual:

@@ -7,10 +7,10 @@ import ctypes
 from ctypes import Structure, c_float, c_long, c_void_p
 
 import numpy as np
-from jaxtyping import Float32
 
 from unbraid.engines.native.library import kernels, pointer
 from unbraid.engines.native.slices import Entrance, EntranceNorm, Matrix, Slices
+from unbraid.shapes import Float32
 
 _AFTER_GELU = 0.6
 """About what GELU leaves of the size of features."""

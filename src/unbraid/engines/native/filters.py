@@ -9,11 +9,11 @@ import ctypes
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Float32
 
 from unbraid.engines.native.library import Filters, Image, kernels, pointer
 from unbraid.engines.native.packing import pack, pack_bias
 from unbraid.engines.native.winograd import MIXING
+from unbraid.shapes import Float, Float32
 
 _MANY = 1 << 17
 """Weights of a layer: more are not kept in mixed form, ten times the memory that a file takes."""

@@ -11,7 +11,6 @@ from ctypes import Structure, c_int, c_long, c_void_p
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32
 
 from unbraid.engines.native.feed import Feed
 from unbraid.engines.native.library import kernels, pointer
@@ -25,6 +24,7 @@ from unbraid.engines.native.slices import (
     root_mean_square,
 )
 from unbraid.engines.native.weights import Weights
+from unbraid.shapes import Float32
 
 Bands = Sequence[tuple[int, int]]
 """First bin and number of bins of each band."""

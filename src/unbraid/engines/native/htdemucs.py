@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float32
 
 from unbraid.engines.native.library import pointer
 from unbraid.engines.native.sheets import Pool, Sheet
@@ -16,6 +15,7 @@ from unbraid.engines.native.spectra import HOPS, Spectra
 from unbraid.engines.native.tokens import Layer, LayerNorm, Linear, Tokens
 from unbraid.engines.native.two_branches import TwoBranches, floats_at_once, outer_fits
 from unbraid.engines.native.weights import Weights
+from unbraid.shapes import Float32
 from unbraid.threads import get_threads
 
 if TYPE_CHECKING:

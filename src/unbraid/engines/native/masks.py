@@ -6,10 +6,10 @@ import ctypes
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Complex64, Float, Float32
 
 from unbraid.engines.native.library import GruDirection, Wiener, kernels, pointer
 from unbraid.engines.native.packing import pack
+from unbraid.shapes import Complex64, Float, Float32
 
 QUARTERS = {0.5: 2, 0.75: 3, 1.0: 4, 1.5: 6, 2.0: 8}
 """Exponents that take roots only, in quarters."""

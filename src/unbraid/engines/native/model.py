@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
 
 from unbraid.engines.arrays import ArrayModel
 from unbraid.engines.native.library import find
 from unbraid.engines.native.network import NativeNetwork
 from unbraid.models.base import ModelSpec
 from unbraid.models.registry import weight_shapes
+from unbraid.shapes import Float32
 from unbraid.threads import get_threads
 from unbraid.zoo.header import check_shapes
 from unbraid.zoo.stored import StoredModel

@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
 
 from unbraid.engines.native.sheets import Pool
+from unbraid.shapes import Float32
 from unbraid.threads import get_threads
 
 

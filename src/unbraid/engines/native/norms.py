@@ -6,11 +6,11 @@ import ctypes
 import math
 
 import numpy as np
-from jaxtyping import Float32
 
 from unbraid.engines.native.library import kernels, pointer
 from unbraid.engines.native.sheets import Sheet
 from unbraid.engines.native.weights import EPS, Weights
+from unbraid.shapes import Float32
 
 Shape = tuple[int, int, int, int]
 """Rows, steps, width, and floats from one row to the next."""

@@ -7,10 +7,10 @@ vector by vector.
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
 
 from unbraid.engines.native.library import kernels, pointer
 from unbraid.engines.native.winograd import INPUT_SIZES, MIXING
+from unbraid.shapes import Float
 from unbraid.threads import processors
 
 PAIRS, FOURS = 2, 4

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Float32
 
 from unbraid.engines.native.spectra import reflected
+from unbraid.shapes import Float32
 
 
 class PanelSpectra:

@@ -6,7 +6,6 @@ import ctypes
 import math
 
 import numpy as np
-from jaxtyping import Float32
 
 from unbraid.engines.native.library import Sequences, kernels, pointer
 from unbraid.engines.native.norms import moments
@@ -14,6 +13,7 @@ from unbraid.engines.native.packing import PAIRS, pack, pack_bias
 from unbraid.engines.native.products import ADD, Product
 from unbraid.engines.native.sheets import Pool
 from unbraid.engines.native.weights import EPS, Weights
+from unbraid.shapes import Float32
 
 _SIZE = 0.7
 """Root mean square of scaled weights: about that of what comes in, so that pairs lose no digits."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from jaxtyping import Float32
 
 from unbraid.engines.native.library import kernels, pointer
 from unbraid.engines.native.sheets import Pool
 from unbraid.engines.native.spectra import HOPS, reflected
+from unbraid.shapes import Float32
 
 
 class PlainSpectra:

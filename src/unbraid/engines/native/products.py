@@ -7,10 +7,10 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
 
 from unbraid.engines.native.library import kernels, pointer
 from unbraid.engines.native.packing import PAIRS, pack, pack_bias, pack_pair
+from unbraid.shapes import Float
 
 PLAIN, GELU, ADD, GATED, ADD_GELU = range(5)
 """What happens to a product on its way out; as `unbraid_product` counts."""

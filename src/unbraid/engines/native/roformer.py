@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float32
 
 from unbraid.engines.native.grids import (
     AxisLayer,
@@ -20,6 +19,7 @@ from unbraid.engines.native.library import kernels
 from unbraid.engines.native.network import NativeNetwork
 from unbraid.engines.native.panel_spectra import PanelSpectra
 from unbraid.engines.native.weights import Weights
+from unbraid.shapes import Float32
 from unbraid.threads import get_threads
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float32
 
 from unbraid.engines.native.bands import BandDown, BandUp, Map3x3
 from unbraid.engines.native.library import kernels, pointer
@@ -20,6 +19,7 @@ from unbraid.engines.native.sheets import Pool
 from unbraid.engines.native.spectra import HOPS
 from unbraid.engines.native.spectrum_masks import MaskLayer, apply_masks
 from unbraid.engines.native.weights import Weights
+from unbraid.shapes import Float32
 from unbraid.threads import get_threads
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from ctypes import Structure, c_float, c_int, c_void_p
 
 import numpy as np
-from jaxtyping import Float
 
 from unbraid.engines.native.library import kernels, pointer
+from unbraid.shapes import Float
 from unbraid.threads import processors
 
 EMPTY = -1

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from jaxtyping import Float32
 
 from unbraid.engines.native.library import kernels, pointer
 from unbraid.engines.native.sheets import Pool, Sheet
+from unbraid.shapes import Float32
 
 HOPS = 4  # in a frame of the STFT
 _WINDOWS = 1.5  # sum of the squared windows that cover a sample

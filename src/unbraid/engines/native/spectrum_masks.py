@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float32
 
 from unbraid.engines.native.bands import Map3x3
 from unbraid.engines.native.library import pointer
@@ -11,6 +10,7 @@ from unbraid.engines.native.norms import gelu
 from unbraid.engines.native.products import PLAIN, Product
 from unbraid.engines.native.sheets import Pool
 from unbraid.engines.native.weights import Weights
+from unbraid.shapes import Float32
 
 _ROWS = 62  # at a time; with one more on either side they are whole tiles
 

@@ -9,13 +9,13 @@ from ctypes import Structure, c_float, c_int, c_long, c_void_p
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32
 
 from unbraid.engines.native.feed import Feed, Projection
 from unbraid.engines.native.library import kernels, pointer
 from unbraid.engines.native.sheets import Pool
 from unbraid.engines.native.slices import EntranceNorm, Matrix, Slices, with_bias
 from unbraid.engines.native.weights import EPS, Weights
+from unbraid.shapes import Float, Float32
 
 
 class TokenProduct(Structure):

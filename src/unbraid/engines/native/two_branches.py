@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
 
 from unbraid.engines.native.network import NativeNetwork
 from unbraid.engines.native.norms import standardize
@@ -22,6 +21,7 @@ from unbraid.engines.native.sheets import Sheet
 from unbraid.engines.native.spectra import HOPS, Spectra
 from unbraid.engines.native.steps import TimeDecoder, TimeEncoder
 from unbraid.engines.native.weights import Weights
+from unbraid.shapes import Float32
 
 
 def outer_fits(config: Any) -> bool:

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from jaxtyping import Complex64, Float32
 
 from unbraid.engines.numpy.conv import make_conv
 from unbraid.engines.numpy.gru import make_gru
 from unbraid.engines.numpy.team import Team, team_of
 from unbraid.models.band_unet.config import BandUNetConfig
+from unbraid.shapes import Complex64, Float32
 
 FLOOR, AROUND = 1e-4, 17
 _FRAMES = 32

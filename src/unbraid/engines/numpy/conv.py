@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float32
 
 from unbraid.engines.numpy import compiled
 from unbraid.engines.numpy.products import Products
 from unbraid.engines.numpy.team import Team
+from unbraid.shapes import Float32
 
 _ROWS = 8
 """Rows of an image that a thread takes at once."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from jaxtyping import Float32
 
 from unbraid.engines.numpy import compiled
+from unbraid.shapes import Float32
 
 Weights = Mapping[str, np.ndarray]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float, Float32
 
 from unbraid.engines.numpy import compiled
 from unbraid.engines.numpy.team import Team
+from unbraid.shapes import Float, Float32
 
 _ROWS = 8
 """Rows that a thread takes at once."""

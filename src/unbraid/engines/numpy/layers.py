@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float, Float32
 
 from unbraid.engines.numpy import compiled
 from unbraid.engines.numpy.products import Products
 from unbraid.engines.numpy.team import Team
 from unbraid.engines.numpy.winograd import filter_matrices
+from unbraid.shapes import Float, Float32
 
 BEFORE, AFTER = 1, 3
 """Zeros around the image that a convolution reads; rows: 1 and 2."""

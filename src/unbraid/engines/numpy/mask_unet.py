@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import numpy as np
-from jaxtyping import Complex64, Float32
 
 from unbraid.engines.numpy.head import make_head
 from unbraid.engines.numpy.layers import image, inside, make_down, make_up
@@ -19,6 +18,7 @@ from unbraid.engines.numpy.spectra import Spectra
 from unbraid.engines.numpy.team import Team, team_of
 from unbraid.engines.numpy.wiener import filter_stem, loudest_scale
 from unbraid.models.mask_unet.config import MaskUNetConfig
+from unbraid.shapes import Complex64, Float32
 
 _ROWS = 32
 """Frames that a thread takes at once."""

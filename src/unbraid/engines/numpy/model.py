@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
 
 from unbraid.engines.arrays import ArrayModel
 from unbraid.engines.numpy import band_unet, mask_unet
 from unbraid.engines.numpy.products import one_thread_each
 from unbraid.models.base import ModelSpec
 from unbraid.models.registry import weight_shapes
+from unbraid.shapes import Float32
 from unbraid.threads import get_threads
 from unbraid.zoo.header import check_shapes
 from unbraid.zoo.stored import StoredModel

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+
+from unbraid.shapes import Float
 
 
 class Products:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float32
 
 from unbraid.engines.numpy import compiled
 from unbraid.engines.numpy.team import Team
+from unbraid.shapes import Float32
 
 SILENCE = 1e-10
 """Added to the sum of all stems' powers."""

@@ -6,7 +6,8 @@ import functools
 import math
 
 import numpy as np
-from jaxtyping import Complex64, Float32
+
+from unbraid.shapes import Complex64, Float32
 
 _AT_ONCE = 64  # frames; a few stay in the cache
 

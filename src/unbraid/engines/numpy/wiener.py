@@ -6,10 +6,10 @@ The guesses are shares of the mixture, so all that is needed of them are real nu
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Complex64, Float32
 
 from unbraid.engines.numpy import compiled
 from unbraid.engines.numpy.team import Team
+from unbraid.shapes import Complex64, Float32
 
 _BINS = 64
 """Bins that are filtered at once."""

@@ -13,7 +13,8 @@ import functools
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64
+
+from unbraid.shapes import Float64
 
 _POINTS = (0.0, 1.0, -1.0, 2.0, -2.0)
 

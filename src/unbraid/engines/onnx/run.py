@@ -6,11 +6,11 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
 
 from unbraid.engines.arrays import ArrayModel
 from unbraid.engines.onnx.graph import OnnxGraph
 from unbraid.models.base import ModelSpec
+from unbraid.shapes import Float32
 from unbraid.threads import get_threads
 
 

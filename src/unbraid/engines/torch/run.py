@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32
 from torch import Tensor, nn
 
 from unbraid.engines.torch.cost import live_bytes
 from unbraid.models.base import ModelSpec, SeparationModel
+from unbraid.shapes import Float32
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

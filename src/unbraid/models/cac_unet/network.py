@@ -15,7 +15,6 @@ Spectrogram-based Singing Voice Separation", ISMIR 2020, arXiv:1912.02591.
 
 from __future__ import annotations
 
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.models.cac_unet.config import CacUNetConfig
@@ -26,7 +25,7 @@ from unbraid.models.layers.plain_stft import PlainSTFT
 from unbraid.models.layers.stem_nets import StemNets
 from unbraid.models.layers.tfc_tdf import TDF, DenseTFC, Maps
 from unbraid.models.system import System
-from unbraid.shapes import Estimates, Mixture
+from unbraid.shapes import Estimates, Float, Mixture
 
 
 class Block(nn.Module):

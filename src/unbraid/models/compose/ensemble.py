@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Complex64, Float32
 
 from unbraid.arrays import alike, as_array
 from unbraid.errors import ModelError, SettingsError
 from unbraid.models.compose.composite import Composite, ManyModelsConfig
 from unbraid.models.compose.namespace import namespace
+from unbraid.shapes import Complex64, Float32
 
 ALGORITHMS = (
     "avg_wave", "median_wave", "min_wave", "max_wave",

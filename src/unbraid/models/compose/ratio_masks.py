@@ -18,12 +18,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
 
 from unbraid.errors import SettingsError
 from unbraid.models.compose.composite import Composite, OneModelConfig
 from unbraid.models.compose.namespace import namespace
-from unbraid.shapes import Estimates, Mixture
+from unbraid.shapes import Estimates, Float32, Mixture
 
 SILENCE = 1e-10
 """A magnitude next to nothing: where no estimate sounds, nothing comes out."""

@@ -18,13 +18,13 @@ Source: Luo and Mesgarani, arXiv:1809.07454; for music, Défossez et al., arXiv:
 from __future__ import annotations
 
 from einops import rearrange
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.models.conv_tasnet.config import ConvTasNetConfig
 from unbraid.models.layers.basis_masks import BasisMasks
 from unbraid.models.layers.init import has_memory
 from unbraid.models.layers.learnt_basis import LearntBasis, bounded_masks, make_norm
+from unbraid.shapes import Float
 
 
 class DilatedConv(nn.Conv1d):

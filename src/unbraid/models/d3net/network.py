@@ -25,7 +25,6 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from unbraid.models.d3net.config import Band, D3NetConfig
@@ -36,7 +35,7 @@ from unbraid.models.layers.stem_nets import StemNets
 from unbraid.models.layers.tfc_tdf import Maps
 from unbraid.models.layers.wiener_em import filter_once, with_mixture_phase
 from unbraid.models.system import System
-from unbraid.shapes import Estimates, Mixture
+from unbraid.shapes import Complex, Estimates, Float, Mixture
 
 
 class DilatedLayer(nn.Module):

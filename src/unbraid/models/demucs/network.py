@@ -15,7 +15,6 @@ import math
 
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.models.demucs.config import DemucsConfig
@@ -24,7 +23,7 @@ from unbraid.models.layers.recurrent import SpanLSTM
 from unbraid.models.layers.resample import SincResampler
 from unbraid.models.layers.residual import ResidualBranches, make_norm
 from unbraid.models.network import Network
-from unbraid.shapes import Estimates, Mixture
+from unbraid.shapes import Estimates, Float, Mixture
 
 __all__ = ["Demucs", "DemucsConfig"]
 

@@ -22,7 +22,6 @@ from __future__ import annotations
 import math
 
 from einops import rearrange
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.models.demucs_v2.config import DemucsV2Config
@@ -31,7 +30,7 @@ from unbraid.models.layers.lengths import crop_centre, pad_centre
 from unbraid.models.layers.recurrent import SpanLSTM
 from unbraid.models.layers.resample import SincResampler
 from unbraid.models.system import System
-from unbraid.shapes import Estimates, Mixture
+from unbraid.shapes import Estimates, Float, Mixture
 
 
 class EncoderLayer(nn.Sequential):

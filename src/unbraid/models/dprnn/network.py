@@ -19,13 +19,13 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.models.dprnn.config import DPRNNConfig
 from unbraid.models.layers.basis_masks import BasisMasks
 from unbraid.models.layers.learnt_basis import FeatureNorm, LearntBasis, bounded_masks
 from unbraid.models.layers.recurrent import one_thread
+from unbraid.shapes import Float
 
 _RNNS: dict[str, type[nn.LSTM | nn.GRU | nn.RNN]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 

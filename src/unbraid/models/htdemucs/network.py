@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.models.htdemucs.config import HTDemucsConfig
@@ -37,7 +36,7 @@ from unbraid.models.spectral.layers import (
 )
 from unbraid.models.spectral.parts import make_embedding
 from unbraid.models.spectral.two_branches import TwoBranches
-from unbraid.shapes import Estimates, Mixture
+from unbraid.shapes import Estimates, Float, Mixture
 
 
 class HTDemucs(TwoBranches):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
+
+from unbraid.shapes import Float
 
 
 def sine_table(positions: Float[Tensor, "*b n"], width: int, period: float) -> Tensor:

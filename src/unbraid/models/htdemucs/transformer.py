@@ -13,7 +13,6 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.errors import ShapeError
@@ -24,6 +23,7 @@ from unbraid.models.htdemucs.positions import (
     map_table,
     sine_table,
 )
+from unbraid.shapes import Float
 
 Tokens = Float[Tensor, "b n c"]
 Other = Float[Tensor, "b m c"]

@@ -19,7 +19,6 @@ arXiv:2111.03600. At default size, for t samples and n = ceil(t / 1024):
 
 from __future__ import annotations
 
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.models.hybrid_demucs.config import HybridDemucsConfig
@@ -39,7 +38,7 @@ from unbraid.models.spectral.parts import (
     run_core,
 )
 from unbraid.models.spectral.two_branches import TwoBranches
-from unbraid.shapes import Estimates, Mixture
+from unbraid.shapes import Estimates, Float, Mixture
 
 __all__ = ["HybridDemucs", "HybridDemucsConfig"]
 

@@ -20,7 +20,6 @@ from itertools import pairwise
 
 import torch
 from einops import rearrange, repeat
-from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from unbraid.models.lasaft.config import LaSAFTConfig
@@ -31,7 +30,7 @@ from unbraid.models.layers.parts_first import pack_parts_first, unpack_parts_fir
 from unbraid.models.layers.plain_stft import PlainSTFT
 from unbraid.models.layers.tfc_tdf import TDF, DenseTFC, Maps
 from unbraid.models.system import System
-from unbraid.shapes import Estimates, Mixture
+from unbraid.shapes import Estimates, Float, Int, Mixture
 
 
 @dataclass(frozen=True)

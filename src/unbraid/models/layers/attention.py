@@ -6,10 +6,10 @@ import math
 
 import torch
 from einops import rearrange
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.errors import SettingsError
+from unbraid.shapes import Float
 
 
 class LocalAttention(nn.Module):

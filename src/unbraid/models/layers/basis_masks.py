@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
-from jaxtyping import Float
 from torch import Tensor
 
 from unbraid.models.layers.learnt_basis import LearntBasis
 from unbraid.models.layers.lengths import pad_end
 from unbraid.models.system import System
-from unbraid.shapes import Estimates, Mixture
+from unbraid.shapes import Estimates, Float, Mixture
 
 
 class BasisMasks(System):

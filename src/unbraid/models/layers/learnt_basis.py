@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 from einops import rearrange
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.models.layers.batch_norm import BatchNorm1d
 from unbraid.models.layers.lengths import pad_end
+from unbraid.shapes import Float
 
 
 class LearntBasis(nn.Module):

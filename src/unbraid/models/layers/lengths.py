@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor
+
+from unbraid.shapes import Float
 
 
 def crop_centre(x: Float[Tensor, "*b t"], length: int) -> Float[Tensor, "*b t2"]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 from einops import rearrange
-from jaxtyping import Complex, Float
 from torch import Tensor
+
+from unbraid.shapes import Complex, Float
 
 
 def pack_parts_first(z: Complex[Tensor, "b c f n"]) -> Float[Tensor, "b 2*c n f"]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 
 import torch
-from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from unbraid.models.layers.stft import pad_reflect
+from unbraid.shapes import Complex, Float
 
 
 class PlainSTFT(nn.Module):

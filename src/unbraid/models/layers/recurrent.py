@@ -9,10 +9,10 @@ from contextlib import contextmanager
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.errors import SettingsError
+from unbraid.shapes import Float
 
 Recurrence = Callable[[Tensor], Tensor]
 """An LSTM both ways: (steps, batch, width) -> (steps, batch, 2 * width)."""

@@ -7,8 +7,9 @@ import math
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
+
+from unbraid.shapes import Float
 
 ZEROS = 24
 """Zero crossings of the sinc on each side."""

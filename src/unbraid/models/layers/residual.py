@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.models.layers.attention import LocalAttention
 from unbraid.models.layers.levels import ResidualShape
 from unbraid.models.layers.recurrent import SpanLSTM
+from unbraid.shapes import Float
 
 
 def make_norm(groups: int | None, width: int) -> nn.Module:

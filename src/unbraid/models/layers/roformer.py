@@ -15,8 +15,9 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange
 from einops.layers.torch import Rearrange
-from jaxtyping import Float
 from torch import Tensor, nn
+
+from unbraid.shapes import Float
 
 Tokens = Float[Tensor, "b n c"]
 Heads = Float[Tensor, "b h n c"]

@@ -14,10 +14,10 @@ import math
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from unbraid.errors import ShapeError
+from unbraid.shapes import Complex, Float
 
 
 def pack_complex(stft: Complex[Tensor, "b c f n"]) -> Float[Tensor, "b 2*c f n"]:

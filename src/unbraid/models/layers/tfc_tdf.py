@@ -10,10 +10,10 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.models.layers.batch_norm import BatchNorm2d
+from unbraid.shapes import Float
 
 Maps = Float[Tensor, "b _ _ _"]
 """(batch, features, frames, freq), or with the last two swapped."""

@@ -15,10 +15,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Complex, Float
 from torch import Tensor
 
 from unbraid.errors import SettingsError
+from unbraid.shapes import Complex, Float
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,6 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from unbraid.models.layers.stem_nets import StemNets
@@ -40,7 +39,7 @@ from unbraid.models.layers.wiener_em import WienerEM
 from unbraid.models.mask_unet.config import MaskUNetConfig
 from unbraid.models.mask_unet.stft import LeadInSTFT
 from unbraid.models.network import GraphEnds, Network, no_graph
-from unbraid.shapes import Estimates, Mixture
+from unbraid.shapes import Complex, Estimates, Float, Mixture
 
 __all__ = ["MaskUNet", "MaskUNetConfig"]
 

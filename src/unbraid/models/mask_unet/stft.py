@@ -12,8 +12,9 @@ import math
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Complex, Float
 from torch import Tensor
+
+from unbraid.shapes import Complex, Float
 
 
 class LeadInSTFT:

@@ -23,7 +23,6 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.models.layers.batch_norm import BatchNorm2d
@@ -33,7 +32,7 @@ from unbraid.models.layers.stft import pack_complex, unpack_complex
 from unbraid.models.layers.tfc_tdf import TDF, Maps, PlainTFC
 from unbraid.models.mdx_net.config import MDXNetConfig
 from unbraid.models.system import System
-from unbraid.shapes import Estimates, Mixture
+from unbraid.shapes import Estimates, Float, Mixture
 
 
 class Block(nn.Module):

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import torch
 from einops import rearrange
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.models.layers.batch_norm import BatchNorm1d
 from unbraid.models.layers.recurrent import one_thread
 from unbraid.models.open_unmix.config import OpenUnmixConfig
+from unbraid.shapes import Float
 
 
 class UnmixCore(nn.Module):

@@ -12,7 +12,6 @@ Source: Stöter, Uhlich, Liutkus, Mitsufuji, "Open-Unmix", Journal of Open Sourc
 
 from __future__ import annotations
 
-from jaxtyping import Complex, Float
 from torch import Tensor
 
 from unbraid.models.layers.plain_stft import PlainSTFT
@@ -21,7 +20,7 @@ from unbraid.models.layers.wiener_em import WienerEM, with_mixture_phase
 from unbraid.models.open_unmix.config import OpenUnmixConfig
 from unbraid.models.open_unmix.core import UnmixCore
 from unbraid.models.system import System
-from unbraid.shapes import Estimates, Mixture
+from unbraid.shapes import Complex, Estimates, Float, Mixture
 
 
 class OpenUnmix(System):

@@ -20,7 +20,6 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from unbraid.models.layers.batch_norm import BatchNorm2d
@@ -29,7 +28,7 @@ from unbraid.models.layers.plain_stft import PlainSTFT
 from unbraid.models.layers.stem_nets import StemNets
 from unbraid.models.res_u_net.config import ResUNetConfig
 from unbraid.models.system import System
-from unbraid.shapes import Estimates, Mixture
+from unbraid.shapes import Complex, Estimates, Float, Mixture
 
 MAPS = 4
 """Maps for each channel of each stem."""

@@ -23,7 +23,6 @@ from typing import cast
 
 import torch
 from einops import rearrange
-from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from unbraid.models.layers.plain_stft import PlainSTFT
@@ -31,7 +30,7 @@ from unbraid.models.layers.roformer import FeatureAttention, GatedAttention, RMS
 from unbraid.models.network import GraphEnds, Network, no_graph
 from unbraid.models.roformer.bands import Bands
 from unbraid.models.roformer.config import BSRoformerConfig, MelBandRoformerConfig, RoformerConfig
-from unbraid.shapes import Estimates, Mixture, Spectrogram
+from unbraid.shapes import Complex, Estimates, Float, Mixture, Spectrogram
 
 Grid = Float[Tensor, "b n k d"]
 """Tokens: (batch, frames, bands, width)."""

@@ -21,7 +21,6 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.models.layers.plain_stft import PlainSTFT
@@ -30,7 +29,7 @@ from unbraid.models.network import GraphEnds, Network, no_graph
 from unbraid.models.scnet.config import SCNetConfig
 from unbraid.models.scnet.paths import SeparationNet
 from unbraid.models.spectral.parts import standardize
-from unbraid.shapes import Estimates, Mixture
+from unbraid.shapes import Estimates, Float, Mixture
 
 Map = Float[Tensor, "b c f n"]
 OtherMap = Float[Tensor, "b c2 f2 n"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 from einops import rearrange
-from jaxtyping import Float
 from torch import Tensor, nn
+
+from unbraid.shapes import Float
 
 
 class SeparationNet(nn.Module):

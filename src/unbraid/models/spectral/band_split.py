@@ -17,7 +17,6 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.models.layers.embedding import FrequencyEmbedding
@@ -28,6 +27,7 @@ from unbraid.models.spectral.layers import (
     SpecEncoderLayer,
     make_spec_conv_tr,
 )
+from unbraid.shapes import Float
 
 
 class BandSplitEncoderLayer(nn.Module):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from unbraid.models.layers.stft import pack_complex, unpack_complex
 from unbraid.models.layers.wiener_em import WienerEM, with_mixture_phase
 from unbraid.models.network import no_graph
+from unbraid.shapes import Complex, Float
 
 
 class ComplexAsChannels(nn.Module):

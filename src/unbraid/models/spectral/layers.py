@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.models.layers.embedding import FrequencyEmbedding
 from unbraid.models.layers.levels import LayerShape
 from unbraid.models.layers.residual import ResidualBranches, make_norm
+from unbraid.shapes import Float
 
 
 class Gate(nn.Sequential):

@@ -5,12 +5,11 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from einops import rearrange
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.models.network import Network
 from unbraid.models.spectral.parts import standardize
-from unbraid.shapes import Estimates, Mixture
+from unbraid.shapes import Estimates, Float, Mixture
 
 
 class TwoBranches(Network):

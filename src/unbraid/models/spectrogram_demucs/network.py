@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.models.layers.init import rescale_convolutions
@@ -24,7 +23,7 @@ from unbraid.models.spectral.parts import (
     standardize,
 )
 from unbraid.models.spectrogram_demucs.config import SpectrogramDemucsConfig
-from unbraid.shapes import Estimates, Mixture
+from unbraid.shapes import Estimates, Float, Mixture
 
 __all__ = ["SpectrogramDemucs", "SpectrogramDemucsConfig"]
 

@@ -17,14 +17,13 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.models.layers.plain_stft import PlainSTFT
 from unbraid.models.layers.stft import pack_complex, unpack_complex
 from unbraid.models.network import GraphEnds, Network, no_graph
 from unbraid.models.tfc_tdf.config import TFCTDFConfig
-from unbraid.shapes import Estimates, Mixture
+from unbraid.shapes import Estimates, Float, Mixture
 
 Map = Float[Tensor, "b c n f"]
 """Features: time before frequency."""

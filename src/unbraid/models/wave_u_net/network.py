@@ -18,13 +18,12 @@ from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.models.layers.lengths import crop_centre, next_multiple, pad_centre, pad_end
 from unbraid.models.system import System
 from unbraid.models.wave_u_net.config import WaveUNetConfig
-from unbraid.shapes import Estimates, Mixture
+from unbraid.shapes import Estimates, Float, Mixture
 
 
 class Upsample(nn.Module):

@@ -18,13 +18,12 @@ from __future__ import annotations
 
 import torch
 from einops import rearrange
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.models.layers.lengths import crop_centre, pad_centre
 from unbraid.models.system import System
 from unbraid.models.wavenet.config import WaveNetConfig
-from unbraid.shapes import Estimates, Mixture
+from unbraid.shapes import Estimates, Float, Mixture
 
 
 class Block(nn.Module):

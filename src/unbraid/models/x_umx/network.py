@@ -13,11 +13,11 @@ ICASSP 2021, arXiv:2010.04228.
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from unbraid.models.open_unmix.network import OpenUnmix
 from unbraid.models.x_umx.config import XUMXConfig
+from unbraid.shapes import Float
 
 
 class XUMX(OpenUnmix):
