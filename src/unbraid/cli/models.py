@@ -81,7 +81,9 @@ def _which(cards: Iterable[ModelCard]) -> str:
 
     lines = ["Which model?", ""]
     rate = multiply_adds_per_s()
+    lacking = []
     for card in recommended(cards):
+        lacking += [card.name] * _lacks_torch(card)
         size = "" if card.size_mb is None else f"{card.size_mb:.0f} MB"
         seconds = song_seconds(card, rate)
         time_here = "" if seconds is None else _roughly(seconds)
@@ -94,9 +96,19 @@ def _which(cards: Iterable[ModelCard]) -> str:
             "Minutes: for a song of 4 minutes on this processor, roughly; a GPU is far faster.",
             "Licences are those of the weights. `unbraid models show NAME` has them in full,",
             "with scores and sources.",
+            *_needs_torch(lacking),
             "",
         ]
     )
+
+
+def _needs_torch(names: list[str]) -> list[str]:
+    """
+    >>> _needs_torch(["htdemucs", "mdx"])[0]
+    "Need torch, which is not installed (pip install 'unbraid[torch]'): htdemucs, mdx."
+    """
+    text = "Need torch, which is not installed (pip install 'unbraid[torch]'): "
+    return textwrap.wrap(f"{text}{', '.join(names)}.", 80) if names else []
 
 
 def _roughly(seconds: float) -> str:
@@ -119,8 +131,13 @@ def _short(text: str, columns: int) -> str:
 
 
 def _pull(name: str) -> int:
-    from unbraid.zoo.open import licence_of, pull
+    from unbraid.engines.choose import torch_is_missing
+    from unbraid.zoo.open import card_to_download, licence_of, pull
 
+    card = card_to_download(name)
+    lacking = card and torch_is_missing(card.architectures)
+    if lacking:
+        print(f"note: no engine would run {name} here: {lacking}", file=sys.stderr)
     for path in pull(name, on_download=_meter()):
         print(path)
     print(f"licence of the weights: {licence_of(name)}")
@@ -156,10 +173,17 @@ def _facts(card: ModelCard) -> str:
     return json.dumps({name: getattr(card, name) for name in (*names, *more)})
 
 
+def _lacks_torch(card: ModelCard) -> bool:
+    from unbraid.engines.choose import torch_is_missing
+
+    return torch_is_missing(card.architectures) is not None
+
+
 def _line(card: ModelCard) -> str:
     size = "     ?" if card.size_mb is None else f"{card.size_mb:6.1f}"
     notes = [] if card.local else ["not downloaded yet"]
     notes += ["MUSDB test set in training"] * (card.musdb_test_seen is True)
+    notes += ["needs torch, which is not installed"] * _lacks_torch(card)
     said = f" ({'; '.join(notes)})" if notes else ""
     indent = " " * 4
     licence = _short(f"Licence: {card.licence or 'not stated'}", _width() - len(indent))

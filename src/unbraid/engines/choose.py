@@ -34,6 +34,8 @@ _BESIDE_TORCH = ("torch", "onnx")
 VARIABLE = "UNBRAID_RUNTIME"
 """In the environment: "torch" or "native" instead of the choice that is made here."""
 
+_TORCH_ONLY = f"{VARIABLE} is torch"
+
 
 @dataclass(frozen=True)
 class Engine:
@@ -63,10 +65,10 @@ def choose(
         engine = _engine(name)
         reason = engine.reason_not(stored, device, precision)
         if asked == "torch" and name not in _BESIDE_TORCH:
-            reason = f"{VARIABLE} says so"
+            reason = _TORCH_ONLY
         if reason is None:
             return engine, reasons
-        if reason != NOT_FOR_IT:
+        if reason != NOT_FOR_IT and reason not in reasons:
             reasons.append(reason)
     raise ModelError(f"{stored.path}: no engine runs this model here: {'; '.join(reasons)}")
 
@@ -106,18 +108,36 @@ def why_torch(device: str, precision: str = "auto") -> str | None:
         SettingsError: if UNBRAID_RUNTIME asks for an engine that cannot run here.
     """
     if _asked(device, precision) == "torch":
-        return f"{VARIABLE} says so"
+        return _TORCH_ONLY
     return _native_missing(device, precision)
 
 
-def torch_is_missing(architectures: Iterable[str]) -> bool:
-    """Whether torch would run one of these architectures on a CPU, but is not installed."""
-    from unbraid.engines.native.model import knows
+def torch_is_missing(
+    architectures: Iterable[str], device: str = "cpu", precision: str = "auto"
+) -> str | None:
+    """Why torch would have to run one of these architectures here, if it is not installed.
+
+    Before a download, when of the config no more is known: None if an engine is there that runs
+    models of each of them, most configs at least.
+
+    Raises:
+        SettingsError: if UNBRAID_RUNTIME asks for an engine that cannot run here.
+    """
+    from unbraid.engines import torch
+    from unbraid.engines.native.model import knows, why_not_asked
     from unbraid.engines.numpy.model import KNOWN
 
-    if importlib.util.find_spec("torch") is not None:
-        return False
-    return any(not knows(name) and name not in KNOWN for name in architectures)
+    lacking = torch.is_missing()
+    if lacking is None:
+        return None
+    asked, no_kernels = _asked(device, precision), why_torch(device, precision)
+    for name in architectures:
+        reason = no_kernels if knows(name) else "the native kernels do not run this model"
+        if name in KNOWN:  # on numpy, with the kernels or without
+            reason = _TORCH_ONLY if asked == "torch" else why_not_asked(device, precision)
+        if reason is not None:
+            return f"{reason}; {lacking}"
+    return None
 
 
 def _asked(device: str, precision: str) -> str:

@@ -7,13 +7,20 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from unbraid.engines.choose import choose, engine_words, kernels_missing, would_run_faster
+from unbraid.engines.choose import (
+    choose,
+    engine_words,
+    kernels_missing,
+    torch_is_missing,
+    would_run_faster,
+)
+from unbraid.errors import ModelError
 from unbraid.models.base import SeparationModel
 from unbraid.models.compose.composite import engines_of
 from unbraid.models.default import DEFAULT_MODEL
 from unbraid.models.registry import composite_class, is_composite
 from unbraid.zoo.download import OnDownload
-from unbraid.zoo.open import open_model
+from unbraid.zoo.open import card_to_download, open_model
 from unbraid.zoo.stored import StoredModel
 
 Load = Callable[[StoredModel], Any]
@@ -42,9 +49,11 @@ def load_model(
         torch. Of a bag a `Bag`, whose members are loaded one at a time, when their turn comes.
     Raises:
         UnknownModel: if no model has that name.
-        ModelError: if it is a public one that cannot be fetched; says what to fetch from where.
+        ModelError: if it is a public one that cannot be fetched; says what to fetch from where. If
+            no engine would run it here, nothing is fetched.
         CheckpointError: if its file is damaged, altered or refused.
     """
+    _refuse_download(name, device)
     return load_module(open_model(name, config=config, on_download=on_download), device)
 
 
@@ -75,7 +84,9 @@ def load_to_run(
 
     Raises:
         SettingsError: if UNBRAID_RUNTIME asks for an engine that cannot run here.
+        ModelError: if no engine runs it; before anything is downloaded, if that can be known.
     """
+    _refuse_download(name, device, precision)
     stored = open_model(name, config=config, on_download=on_download)
     if stored.architecture != "bag":
         stored.digest.start()  # in parallel with the packing, which reads the same bytes
@@ -102,6 +113,16 @@ def load(stored: StoredModel, device: str = "cpu", precision: str = "auto") -> S
         return composed
     engine, _ = choose(stored, device, precision)
     return engine.load(stored, device, precision, engine_words(stored, device, precision))
+
+
+def _refuse_download(name: str | Path, device: str, precision: str = "auto") -> None:
+    """Refuse a public model that is not here yet and that no engine would run."""
+    card = card_to_download(name)
+    if card is None:
+        return
+    lacking = torch_is_missing(card.architectures, device, precision)
+    if lacking is not None:
+        raise ModelError(f"{name} is not downloaded, as no engine would run it here: {lacking}")
 
 
 def describe_engines(stored: StoredModel, device: str, precision: str) -> str:

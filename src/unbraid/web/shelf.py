@@ -177,7 +177,7 @@ class Shelf:
             scores=card.scores,
             test_set_seen=card.musdb_test_seen,
             local=card.local,
-            needs_torch=torch_is_missing(card.architectures),
+            needs_torch=torch_is_missing(card.architectures) is not None,
             download=DownloadView() if card.local or download is None else download.view,
         )
 

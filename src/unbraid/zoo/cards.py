@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import shorten
@@ -9,12 +10,12 @@ from textwrap import shorten
 from unbraid.models.base import ModelSpec
 from unbraid.models.compose.chain import ChainConfig
 from unbraid.models.default import DEFAULT_MODEL
-from unbraid.models.registry import Member, make_config
+from unbraid.models.registry import Member, is_composite, make_config
 from unbraid.zoo.bags import read_recipe
 from unbraid.zoo.catalog import CatalogModel, load_catalog
 from unbraid.zoo.chains import ChainRecipe
 from unbraid.zoo.download import cache_dir
-from unbraid.zoo.header import CheckpointInfo, read_info
+from unbraid.zoo.header import read_info
 
 _BUNDLED = Path(__file__).parent / "weights"
 
@@ -41,7 +42,7 @@ class ModelCard:
         scores: published figures, each with the name of its benchmark.
         use: what it is recommended for.
         work: computation for a second of audio, relative to one Hybrid Demucs; 0 if unknown.
-        architectures: of its members, as far as they are known before download.
+        architectures: of the networks that it is made of.
     """
 
     name: str
@@ -97,7 +98,10 @@ def bundled_card(path: Path) -> ModelCard:
     card = path.with_suffix(".md")
     text = card.read_text(encoding="utf-8") if card.exists() else ""
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    spec = _bundled_spec(path, infos)
+    members = [
+        Member(info.architecture, make_config(info.architecture, info.config)) for info in infos
+    ]
+    spec = _bundled_spec(path, members)
     return ModelCard(
         name=path.stem,
         path=path,
@@ -110,13 +114,22 @@ def bundled_card(path: Path) -> ModelCard:
         segment_s=spec.segment_samples / spec.sample_rate,
         use="fast, on any CPU" if path.stem == DEFAULT_MODEL else "",
         work=0.4 if path.stem == DEFAULT_MODEL else 0.0,  # measured: 15 times real time
+        architectures=tuple(
+            dict.fromkeys(name for member in members for name in _networks(member))
+        ),
     )
 
 
-def _bundled_spec(path: Path, infos: list[CheckpointInfo]) -> ModelSpec:
-    members = [
-        Member(info.architecture, make_config(info.architecture, info.config)) for info in infos
-    ]
+def _networks(member: Member) -> Iterator[str]:
+    """Architectures of the single networks that a model is made of."""
+    if not is_composite(member.architecture):
+        yield member.architecture
+        return
+    for part in member.config.members.values():
+        yield from _networks(part)
+
+
+def _bundled_spec(path: Path, members: list[Member]) -> ModelSpec:
     recipe = read_recipe(path) if path.suffix == ".yaml" else None
     if not isinstance(recipe, ChainRecipe):
         spec: ModelSpec = members[0].config.spec
@@ -158,9 +171,7 @@ def public_card(name: str) -> ModelCard:
         musdb_test_seen=_any_seen(members),
         segment_s=bag.segment_s if bag else None,
         files=tuple(member.address for member in members),
-        architectures=tuple(
-            dict.fromkeys(m.settings.architecture for m in members if m.settings is not None)
-        ),
+        architectures=tuple(dict.fromkeys(member.architecture for member in members)),
     )
     return _with_text(card, members)
 

@@ -47,6 +47,7 @@ class CatalogModel:
         use: what it is recommended for.
         work: computation for a second of audio, relative to one Hybrid Demucs; 0 if unknown.
         saved_as: name of the file in the cache; "": as in its address.
+        architecture: of its network, a name of `models.registry`.
     """
 
     name: str
@@ -64,6 +65,7 @@ class CatalogModel:
     use: str = ""
     work: float = 0.0
     saved_as: str = ""
+    architecture: str = ""
 
     @property
     def file_name(self) -> str:
@@ -172,6 +174,7 @@ def _model(name: str, entry: dict[str, Any], data: dict[str, Any]) -> CatalogMod
         name=name,
         file=entry["file"],
         kind=entry["kind"],
+        architecture=entry["architecture"],
         trained_on=training["text"],
         musdb_test_seen=training["musdb_test_seen"],
         stems=tuple(entry.get("stems", data["stems"])),
@@ -190,6 +193,7 @@ def _published(name: str, entry: dict[str, Any], **own: Any) -> CatalogModel:
         name=name,
         file=entry["file"],
         kind=entry["summary"],
+        architecture=entry["architecture"],
         trained_on=entry["trained_on"],
         musdb_test_seen=None if seen == "unknown" else seen,
         size_mb=None if size is None else size / 1e6,

@@ -41,6 +41,7 @@ from unbraid.zoo.stored import StoredModel
 
 __all__ = [
     "ModelCard",
+    "card_to_download",
     "find_model",
     "licence_of",
     "list_models",
@@ -241,6 +242,16 @@ def missing_mb(name: str) -> dict[str, float | None]:
         for member in load_catalog().members(name)
         if not (folder / member.file_name).exists()
     }
+
+
+def card_to_download(name: str | Path) -> ModelCard | None:
+    """The card of a public model that `open_model` would download; None if it would not.
+
+    Raises:
+        UnknownModel, CheckpointError: as `open_model`.
+    """
+    to_download = _local_path(name) is None and missing_mb(str(name))
+    return public_card(str(name)) if to_download else None
 
 
 def _local_path(name: str | Path) -> Path | None:

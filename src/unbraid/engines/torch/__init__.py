@@ -14,6 +14,11 @@ def reason_not(stored: StoredModel, device: str, precision: str) -> str | None:
     """Why torch does not run this model here; None if it does."""
     if stored.architecture == "exported":
         return "an exported model runs in onnxruntime"
+    return is_missing()
+
+
+def is_missing() -> str | None:
+    """How to install torch; None if it is installed."""
     if importlib.util.find_spec("torch") is None:
         return "torch is not installed: pip install 'unbraid[torch]'"
     return None
