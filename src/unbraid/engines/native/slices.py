@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from ctypes import Structure, c_float, c_int, c_void_p
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from unbraid.engines.native.library import kernels, pointer
 from unbraid.shapes import Float
@@ -15,6 +16,9 @@ from unbraid.threads import processors
 
 EMPTY = -1
 """In an order of rows: a row of zeros."""
+
+_ROWS = 32
+"""As many of a matrix as fit well into a cache."""
 
 
 class Matrix(Structure):
@@ -39,6 +43,7 @@ class Slices:
         weight: any view, float16 or float32; float16 stays so.
         bias: (rows,), or None.
         order: which row of the weight is where, or `EMPTY`; None: as they are.
+        whole: keep float32 of float16, too.
     """
 
     def __init__(
@@ -46,6 +51,8 @@ class Slices:
         weight: Float[np.ndarray, "rows depth"],
         bias: Float[np.ndarray, " rows"] | None = None,
         order: Sequence[int] | np.ndarray | None = None,
+        *,
+        whole: bool = False,
     ) -> None:
         if weight.dtype not in (np.float16, np.float32):
             weight = weight.astype(np.float32)
@@ -53,7 +60,7 @@ class Slices:
         order = np.arange(len(weight)) if order is None else np.asarray(order)
         rows, depth = len(order), weight.shape[1]
         order = np.pad(order, (0, -rows % width), constant_values=EMPTY)
-        self._packed = _pack(weight, order, width)
+        self._packed = _pack(weight, order, width, np.float32 if whole else weight.dtype)
         self._bias = None if bias is None else np.where(order < 0, 0, bias[order])
         if self._bias is not None:
             self._bias = np.ascontiguousarray(self._bias, np.float32)
@@ -130,8 +137,11 @@ def with_bias(
     before: Float[np.ndarray, " depth"],
 ) -> Float[np.ndarray, " rows"]:
     """The bias of a linear map, to whose input a bias was to be added before."""
-    # Not by numpy's product, whose threads would wait for more to do while the kernels compute.
-    whole: np.ndarray = bias + (weight.astype(np.float32) * before).sum(axis=1)
+    # Not by numpy's product, whose threads would wait for more to do while the kernels compute; and
+    # some rows at a time, which take no memory that the system would have to give first.
+    rows = range(0, len(weight), _ROWS)
+    sums = [(weight[n : n + _ROWS].astype(np.float32) * before).sum(axis=1) for n in rows]
+    whole: np.ndarray = bias + np.concatenate(sums)
     return whole
 
 
@@ -140,11 +150,13 @@ def root_mean_square(x: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(x, dtype=float))))
 
 
-def _pack(weight: np.ndarray, order: np.ndarray, width: int) -> Float[np.ndarray, "slices k w"]:
+def _pack(
+    weight: np.ndarray, order: np.ndarray, width: int, kind: DTypeLike
+) -> Float[np.ndarray, "slices k w"]:
     step, inner = (stride // weight.itemsize for stride in weight.strides)
     empty = np.iinfo(np.int64).min
     offsets = np.ascontiguousarray(np.where(order < 0, empty, order * step), np.int64)
-    packed = np.empty((len(order) // width, weight.shape[1], width), weight.dtype)
+    packed = np.empty((len(order) // width, weight.shape[1], width), kind)
     source = (weight.ctypes.data, weight.itemsize, pointer(offsets))
     shape = (len(packed), width, 1, weight.shape[1], 0, inner)
     kernels().pack(*source, *shape, pointer(packed), packed.itemsize, _threads())
