@@ -99,6 +99,8 @@ def test_a_range_is_answered_and_one_beyond_the_end_refused(client, job):
     beyond = client.get(f"{job}/stems/drums", headers={"Range": f"bytes={len(whole)}-"})
     assert beyond.status_code == 416
     assert beyond.headers["content-range"] == f"bytes */{len(whole)}"
+    assert beyond.json()["error"]["code"] == "beyond_end"  # as all errors
+    assert beyond.headers["content-length"] == str(len(beyond.content))
     head = client.head(f"{job}/stems/drums", headers={"Range": "bytes=0-9"})
     assert (head.status_code, head.headers["content-length"]) == (200, str(len(whole)))
 

@@ -146,6 +146,21 @@ def test_a_download_that_fails_says_why_in_one_line_and_goes_on_when_tried_again
     assert wait_for(client, "htdemucs", "none")["local"]
 
 
+def test_a_model_that_needs_torch_is_offered_only_where_torch_is(monkeypatch):
+    lacks = {"hybrid_demucs": True, "mask_unet": False, "band_unet": False}
+    monkeypatch.setattr(
+        "unbraid.web.offers.torch_is_missing",
+        lambda names: "no torch" if any(lacks.get(name) for name in names) else None,
+    )
+    offers = Offers("quartet")
+    assert "mini" not in offers and {"quartet", "quartet-vocals", "quartet-rest"} <= {*offers}
+    with pytest.raises(ModelError, match="no engine runs mini here: no torch"):
+        Offers("mini")
+    monkeypatch.undo()
+    offers.refresh()  # torch was installed meanwhile
+    assert "mini" in offers
+
+
 def test_a_download_can_be_stopped(client, mirror):
     client.post("/api/models/htdemucs/download")
     wait_for(client, "htdemucs", "downloading", 0.5)

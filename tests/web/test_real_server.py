@@ -214,6 +214,16 @@ def test_the_demo_is_there_to_be_played_when_its_server_says_where_it_is(tmp_pat
         server.close()
 
 
+def test_two_signals_at_once_end_the_server_without_a_traceback(tmp_path):
+    server = RealServer(tmp_path / "twice")
+    for _ in range(2):
+        server.process.send_signal(signal.SIGINT)
+        time.sleep(0.02)  # otherwise they arrive as one
+    server.close()
+    assert server.process.returncode == 0
+    assert (tmp_path / "twice.log").read_text() == ""
+
+
 def test_headers_that_never_end_are_cut_off_and_others_are_answered_meanwhile(server):
     host, port = server.url.removeprefix("http://").split(":")
     slow = [socket.create_connection((host, int(port))) for _ in range(50)]

@@ -70,7 +70,7 @@ def choose(
             return engine, reasons
         if reason != NOT_FOR_IT and reason not in reasons:
             reasons.append(reason)
-    raise ModelError(f"{stored.path}: no engine runs this model here: {'; '.join(reasons)}")
+    raise ModelError(f"{stored.path.name}: no engine runs this model here: {'; '.join(reasons)}")
 
 
 def engine_words(stored: StoredModel, device: str = "cpu", precision: str = "auto") -> str:

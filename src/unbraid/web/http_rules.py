@@ -3,12 +3,14 @@
 - HEAD works on every route that has GET, with the same headers and no content (section 9.3.2).
 - An invalid Range is ignored (section 14.2): an unknown unit, `bytes=5-2`, or a Range in a request
   other than GET.
-- Of several ranges, those beyond the end are left out; the answer is 416 if none is left (14.1.2).
+- Of several ranges, those beyond the end are left out; the answer is 416 if none is left (14.1.2),
+  with an error in JSON like all others.
 - If-None-Match may hold a list, weak tags or `*` (section 13.1.2).
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import MutableMapping
 from typing import Any
@@ -38,6 +40,14 @@ class HttpRules:
             await _answer_range(self._app, scope, receive, send)
         else:
             await self._app(scope, receive, send)
+
+
+def error_body(code: str, message: str) -> dict[str, object]:
+    """
+    >>> error_body("not_found", "There is no such song.")
+    {'error': {'code': 'not_found', 'message': 'There is no such song.'}}
+    """
+    return {"error": {"code": code, "message": message}}
 
 
 def _headers(scope: MutableMapping[str, Any]) -> list[tuple[bytes, bytes]]:
@@ -101,22 +111,34 @@ async def _answer_range(app: ASGIApp, scope: Scope, receive: Receive, send: Send
     """
     asked = _range_of(scope) or ""
     fewer: str | None = None
+    refused = False
 
     async def send_unless_refused(message: Message) -> None:
-        nonlocal fewer
+        nonlocal fewer, refused
         if message["type"] == "http.response.start" and message["status"] == 416:
             size = re.fullmatch(
                 r"bytes \*/(\d+)", MutableHeaders(scope=message).get("content-range", "")
             )
             kept = within(asked, int(size[1])) if size else None
             fewer = kept if kept is None or _pieces(kept) != _pieces(asked) else None
-        if fewer is None:
+            if refused := fewer is None:
+                await _refuse_range(message, send)
+        if fewer is None and not refused:
             await send(message)
 
     await app(scope, receive, send_unless_refused)
     if fewer is not None:
         headers = [*_without_range(scope["headers"]), (b"range", fewer.encode("latin-1"))]
         await app({**scope, "headers": headers}, receive, send)
+
+
+async def _refuse_range(start: Message, send: Send) -> None:
+    """Answer as all errors are answered, with the headers of a 416 that has no such content."""
+    body = json.dumps(error_body("beyond_end", "The range lies beyond the end.")).encode()
+    headers = MutableHeaders(scope=start)
+    headers["Content-Type"], headers["Content-Length"] = "application/json", str(len(body))
+    await send(start)
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _answer_head(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,11 +1,13 @@
-"""Which models a server offers: those that are on this machine, and the one it was started with."""
+"""Which models a server offers: the one it was started with, and those on this machine that run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from unbraid.engines.choose import torch_is_missing
 from unbraid.engines.load import load_model
+from unbraid.errors import ModelError
 from unbraid.web.choices import Model
 from unbraid.zoo.open import licence_of, list_models
 
@@ -13,16 +15,20 @@ from unbraid.zoo.open import licence_of, list_models
 class Offers(Mapping[str, Model]):
     """Name to model, the default first.
 
-    A public model that has not been fetched is not offered, as the first song would wait for it.
+    A public model that has not been fetched is not offered, as the first song would wait for it;
+    nor is a model that needs torch where torch is not installed.
 
     Args:
         default: name or path of the model that is taken when a client names none.
     Raises:
-        ModelError: if no model has that name, or its file is refused.
+        ModelError: if no model has that name, its file is refused, or it needs torch, which is not
+            installed.
     """
 
     def __init__(self, default: str) -> None:
-        known = {card.name for card in list_models()}
+        known = {card.name: card for card in list_models()}
+        if default in known and (lacking := torch_is_missing(known[default].architectures)):
+            raise ModelError(f"no engine runs {default} here: {lacking}")
         self._own = None if default in known else _own_model(default)
         self._default = default
         self._models: dict[str, Model] = {}
@@ -36,7 +42,8 @@ class Offers(Mapping[str, Model]):
                 default=card.name == self._default,
             )
             for card in list_models()
-            if card.local or card.name == self._default
+            if card.name == self._default
+            or (card.local and torch_is_missing(card.architectures) is None)
         }
         if self._own is not None:
             models[self._own.name] = self._own

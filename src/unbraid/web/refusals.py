@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from unbraid.web.http_rules import allow_head
+from unbraid.web.http_rules import allow_head, error_body
 
 
 class Refusal(Exception):
@@ -34,14 +34,6 @@ class Refusal(Exception):
     def body(self) -> dict[str, object]:
         """As it goes over the wire."""
         return error_body(self.code, self.message)
-
-
-def error_body(code: str, message: str) -> dict[str, object]:
-    """
-    >>> error_body("not_found", "There is no such song.")
-    {'error': {'code': 'not_found', 'message': 'There is no such song.'}}
-    """
-    return {"error": {"code": code, "message": message}}
 
 
 def not_found(what: str = "There is nothing here.") -> Refusal:

@@ -22,9 +22,9 @@ from unbraid.errors import SettingsError
 from unbraid.models.default import DEFAULT_MODEL
 from unbraid.web.app import make_app
 from unbraid.web.demo import add_demo
+from unbraid.web.http_rules import error_body
 from unbraid.web.limits import Limits
 from unbraid.web.offers import Offers
-from unbraid.web.refusals import error_body
 from unbraid.web.security import HEADERS, host_names, is_loopback
 from unbraid.web.service import Service
 from unbraid.web.shelf import Downloaders, Shelf
@@ -195,6 +195,8 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._service.hub.close()
         await super().shutdown(sockets)
+        if self.force_exit:  # uvicorn would leave this out, and log that it was not done
+            await self.lifespan.shutdown()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # uvicorn would raise the signal again; for this server a signal is a normal end.

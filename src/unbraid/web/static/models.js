@@ -49,7 +49,8 @@ export class Models {
     const came = models.filter((model) => model.local && this.going.has(model.name));
     this.going = new Set(models.filter((model) => GOING.includes(model.download.status)).map((model) => model.name));
     const offered = new Set(this.choices.settings.models.map((model) => model.name));
-    if (models.some((model) => model.local && !offered.has(model.name))) {
+    const runs = (model) => model.local && !model.needs_torch;
+    if (models.some((model) => runs(model) && !offered.has(model.name))) {
       this.choices.offer((await call("GET", "/api/settings")).models);
     }
     for (const model of came) announce(`${model.name} is downloaded.`);
@@ -103,15 +104,15 @@ export class Models {
     const button = (text, onclick, more = {}) => h("button", { type: "button", onclick,
       "aria-label": `${text}: ${model.name}`, ...more }, more.drawing ? icon(more.drawing) : null, text);
     if (chosen) return [h("p", { class: "small badge-chosen" }, icon("check"), "Chosen")];
-    if (model.local) return [button("Use", () => this.choose(model.name), { class: "strong" })];
+    if (model.local && !model.needs_torch) return [button("Use", () => this.choose(model.name), { class: "strong" })];
     if (going) return [
       h("progress", { max: "1", "aria-label": `Download of ${model.name}` }),
       ...(may ? [button("Stop", () => this.ask("DELETE", model.name))] : []),
     ];
     const told = [model.download.error, model.needs_torch ? "Needs torch, which is not installed where unbraid runs." : null,
-      may ? null : "Not downloaded yet; only the host of this server can do that."].filter(Boolean);
+      may || model.local ? null : "Not downloaded yet; only the host of this server can do that."].filter(Boolean);
     return [
-      ...(may ? [button(model.download.error ? "Try again" : "Download", () => this.ask("POST", model.name))] : []),
+      ...(may && !model.local ? [button(model.download.error ? "Try again" : "Download", () => this.ask("POST", model.name))] : []),
       ...told.map((text) => h("p", { class: `small ${text === model.download.error ? "danger" : "soft"}` }, text)),
     ];
   }
