@@ -62,5 +62,5 @@ def test_nothing_is_loaded_for_a_separation_that_others_need():
 
 def test_tests_check_the_shapes_that_other_runs_only_name():
     kinds = [name for name in shapes.__all__ if hasattr(jaxtyping, name)]
-    assert len(kinds) == 8
+    assert len(kinds) == 9
     assert all(getattr(shapes, name) is getattr(jaxtyping, name) for name in kinds)

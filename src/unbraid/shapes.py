@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 # Kinds of arrays, for annotations. Only type checkers and the tests evaluate these, and load
 # jaxtyping for it, which takes longer than numpy.
 if TYPE_CHECKING or "jaxtyping" in sys.modules:
-    from jaxtyping import Complex, Complex64, Float, Float32, Float64, Int, Int32, Int64
+    from jaxtyping import Complex, Complex64, Float, Float32, Float64, Int, Int32, Int64, UInt8
 else:
 
     class _Unchecked:
@@ -20,7 +20,7 @@ else:
         def __class_getitem__(cls, shape: Any) -> type:
             return cls
 
-    Complex = Complex64 = Float = Float32 = Float64 = Int = Int32 = Int64 = _Unchecked
+    Complex = Complex64 = Float = Float32 = Float64 = Int = Int32 = Int64 = UInt8 = _Unchecked
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,6 +41,7 @@ __all__ = [
     "Sources",
     "Spectrogram",
     "Tensor",
+    "UInt8",
 ]
 
 Mixture = Float[Tensor, "b c t"]

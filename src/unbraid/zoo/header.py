@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 
 from unbraid.errors import CheckpointError, SettingsError
 from unbraid.models.registry import make_config, plain_config
+from unbraid.zoo.mapped import MappedFile
 from unbraid.zoo.stored import KINDS, StoredTensor, values_of
 
 FORMAT_VERSION = 2  # 1: ratio masks and a second rate were settings of a network; see `mend_v1`
@@ -121,7 +122,7 @@ def stored_tensors(path: str | Path) -> dict[str, StoredTensor]:
     with Path(path).open("rb") as raw:
         header_bytes = int.from_bytes(raw.read(8), "little")
         entries = json.loads(raw.read(header_bytes))
-    found = {}
+    found, file = {}, MappedFile(path)
     for name, entry in entries.items():
         if name == "__metadata__":
             continue
@@ -129,16 +130,15 @@ def stored_tensors(path: str | Path) -> dict[str, StoredTensor]:
         if kind not in KINDS:
             raise CheckpointError(f"{path}: weight {name:.100} of type {kind}")
         start, stop = entry["data_offsets"]
-        read = partial(_read, path, header_bytes + 8 + start, stop - start, shape, kind)
+        read = partial(_read, file, header_bytes + 8 + start, stop - start, shape, kind)
         found[name] = StoredTensor(shape, kind, read)
     return found
 
 
-def _read(path: str | Path, start: int, size: int, shape: tuple[int, ...], kind: str) -> np.ndarray:
+def _read(file: MappedFile, start: int, size: int, shape: tuple[int, ...], kind: str) -> np.ndarray:
     if size == 0:
         return np.zeros(shape, KINDS[kind])
-    content = np.memmap(path, np.uint8, "r", offset=start, shape=(size,))
-    return values_of(np.asarray(content), kind).reshape(shape)
+    return values_of(file.part(start, size), kind).reshape(shape)
 
 
 def open_file(path: str | Path) -> Any:

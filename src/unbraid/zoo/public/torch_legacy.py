@@ -90,4 +90,4 @@ class _Storages(Rebuilder):
     def content(self, storage: Storage) -> np.ndarray:
         """Its bytes, in place."""
         size, start = storage.count * storage.item_bytes, self._starts[storage.key]
-        return np.asarray(np.memmap(self.path, np.uint8, "r", offset=start, shape=(size,)))
+        return self.file.part(start, size)

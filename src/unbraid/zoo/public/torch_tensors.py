@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from unbraid.errors import CheckpointError
+from unbraid.zoo.mapped import MappedFile
 from unbraid.zoo.public.pickles import Maker, PlainDict
 from unbraid.zoo.public.refusing import refusing as refusing_files
 from unbraid.zoo.stored import KINDS, StoredTensor, values_of
@@ -75,6 +76,7 @@ class Rebuilder(ABC):
 
     def __init__(self, path: Path, bytes_there: int) -> None:
         self.path, self._bytes_left = path, bytes_there
+        self.file = MappedFile(path)
 
     @abstractmethod
     def check(self, storage: Storage) -> None:

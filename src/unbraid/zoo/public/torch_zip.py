@@ -91,15 +91,12 @@ class _Archive(Rebuilder):
         """The bytes of its entry, in place. `zipfile` would read the list of all entries each
         time."""
         entry = self.entry(f"data/{storage.key}")
-        with self.path.open("rb") as file:
-            file.seek(entry.header_offset)
-            header = file.read(_LOCAL_HEADER)
-        if header[:4] != b"PK\x03\x04" or len(header) < _LOCAL_HEADER:
+        header = bytes(self.file.part(entry.header_offset, _LOCAL_HEADER))
+        if header[:4] != b"PK\x03\x04":
             raise CheckpointError("an entry of the zip file is not where its list says")
         names = sum(struct.unpack_from("<HH", header, 26))
         start = entry.header_offset + _LOCAL_HEADER + names
-        mapped = np.memmap(self.path, np.uint8, "r", offset=start, shape=(entry.file_size,))
-        content = np.asarray(mapped)
+        content = self.file.part(start, entry.file_size)
         if zlib.crc32(content.data) != entry.CRC:
             raise CheckpointError(f"{entry.filename} is damaged; download the file again")
         return content
