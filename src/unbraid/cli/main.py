@@ -8,6 +8,7 @@ Nothing heavy is imported before a command runs, so that help appears at once.
 
 from __future__ import annotations
 
+import gc
 import glob
 import signal
 import sys
@@ -39,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     output = keep_streams() if argv is None else None
     code = _run(list(sys.argv[1:] if argv is None else argv))
+    if argv is not None:  # this process goes on
+        gc.unfreeze()  # what `no_collection` has left out
     lost = lost_output(output)
     if lost is None or code != OK:
         return code

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from unbraid.cli import types
 from unbraid.cli.commands import add_model
+from unbraid.cli.memory import no_collection
 from unbraid.errors import SettingsError, UnbraidError
 
 if TYPE_CHECKING:
@@ -143,16 +144,19 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Separate; returns the exit code."""
-    output = output_settings(options)
-    if options.report and output.is_one_file:
-        raise SettingsError(f"--report needs a file for each stem, not --format {output.format}")
-    from unbraid.api import Separator
-    from unbraid.tracks.inputs import find_inputs
-    from unbraid.tracks.pipes import copied_pipes
+    with no_collection():
+        output = output_settings(options)
+        if options.report and output.is_one_file:
+            raise SettingsError(
+                f"--report needs a file for each stem, not --format {output.format}"
+            )
+        from unbraid.api import Separator
+        from unbraid.tracks.inputs import find_inputs
+        from unbraid.tracks.pipes import copied_pipes
 
-    tracks = find_inputs(options.inputs, Path(options.out), stream=options.stream)
-    separator = Separator(**separator_arguments(options))
-    from unbraid.cli.display import make_display  # while a thread packs the weights
+        tracks = find_inputs(options.inputs, Path(options.out), stream=options.stream)
+        separator = Separator(**separator_arguments(options))
+        from unbraid.cli.display import make_display  # while a thread packs the weights
 
     with copied_pipes(tracks) as ready:
         plans = separator.plan(ready, options.out, output)
