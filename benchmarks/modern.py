@@ -16,7 +16,6 @@ agree.
 from __future__ import annotations
 
 import argparse
-import compileall
 import json
 import subprocess
 import sys
@@ -27,7 +26,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-import unbraid
+from benchmarks.machine import compile_package
 from benchmarks.modern_peer import OVERLAPS
 from benchmarks.peers import run_timed, summary
 from benchmarks.songs import write_song
@@ -62,8 +61,7 @@ def measure(kind: str, folder: Path, options: argparse.Namespace) -> dict[str, A
     """Both programs on one song, one after the other, so many times."""
     song, model = folder / "song.wav", folder / "model"
     write_song(song, options.seconds)
-    # As installing a package does, and as the others' are; a checkout may not be allowed to.
-    compileall.compile_dir(Path(unbraid.__file__).parent, quiet=1)
+    compile_package()  # as the others are
     peer = [options.peers, str(PEER)]
     subprocess.run([*peer, "make", kind, options.size, str(model)], check=True)
     commands = {
