@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ import pytest
 import soundfile
 
 from unbraid.batch.journal import Journal
+from unbraid.batch.request import BatchRequest
+from unbraid.batch.supervisor import WorkerOrder
 from unbraid.cli.main import main
 
 SONGS = 6
@@ -94,6 +97,27 @@ def test_killed_and_started_again_it_finishes_every_song_once(
     assert subprocess.run(command, check=False, capture_output=True, timeout=300).returncode == 1
     assert _stems(tmp_path) == expected
     assert len(_done(tmp_path)) == len(set(_done(tmp_path))) == SONGS
+
+
+def test_a_worker_ends_with_its_supervisor(tmp_path: Path) -> None:
+    (tmp_path / "songs").mkdir()
+    request = BatchRequest((str(tmp_path / "songs"),), tmp_path / "out", watch=True)
+    with subprocess.Popen(
+        [sys.executable, "-m", "unbraid.batch.process"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as worker:
+        assert worker.stdin is not None and worker.stdout is not None
+        worker.stdin.write(pickle.dumps(WorkerOrder(request, "one")))
+        worker.stdin.flush()
+        assert worker.stdout.readline() == b"ready\n"
+        with pytest.raises(subprocess.TimeoutExpired):
+            worker.wait(0.5)  # it waits for songs
+        worker.stdin.close()  # as the system does when the supervisor is killed
+        try:
+            assert worker.wait(20) == 0
+        finally:
+            worker.kill()
 
 
 @pytest.mark.slow

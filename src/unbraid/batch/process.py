@@ -6,6 +6,7 @@ import os
 import pickle
 import signal
 import sys
+import threading
 from pathlib import Path
 
 from unbraid.api import Separator
@@ -25,6 +26,7 @@ def main() -> int:
     order: WorkerOrder = pickle.load(sys.stdin.buffer)  # written by our own supervisor
     cancel = CancelToken()
     signal.signal(signal.SIGTERM, lambda *_: cancel.cancel())
+    threading.Thread(target=_end_with_supervisor, args=(cancel,), daemon=True).start()
     try:
         separator = Separator(**order.request.separator)
         worker = make_worker(order, separator, cancel)
@@ -43,6 +45,13 @@ def main() -> int:
         print(f"unbraid: {error}", file=sys.stderr)
         return STOPPED
     return 0
+
+
+def _end_with_supervisor(cancel: CancelToken) -> None:
+    """Stop when the supervisor ends, also by `kill -9`: nobody else would end this process."""
+    while os.read(sys.stdin.fileno(), 1024):  # nothing comes after the order but the end
+        pass
+    cancel.cancel()
 
 
 def make_worker(order: WorkerOrder, separator: Separator, cancel: CancelToken) -> BaseWorker:

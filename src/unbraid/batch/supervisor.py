@@ -56,7 +56,7 @@ class _Running:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(pickle.dumps(order))
-        self.process.stdin.close()
+        self.process.stdin.flush()  # and stays open: its end tells the worker that we have ended
 
     def has_started(self) -> bool:
         """Whether an ended worker had got as far as its first song."""
@@ -64,9 +64,11 @@ class _Running:
         return bool(self.process.stdout.read())
 
     def close(self) -> None:
-        """Wait for the end of the process, and close its pipe."""
+        """Wait for the end of the process, and close its pipes."""
         self.process.wait()
+        assert self.process.stdin is not None
         assert self.process.stdout is not None
+        self.process.stdin.close()
         self.process.stdout.close()
 
 
