@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sounds import encode, integers, lag, noise, wav_bytes
 
-from unbraid.audio.files import probe, read, read_blocks
+from unbraid.audio.files import OpenFile, probe, read, read_blocks
 from unbraid.audio.write import AudioFormat, AudioWriter
 from unbraid.errors import AudioReadError, SettingsError
 
@@ -90,6 +90,15 @@ def test_blocks_put_together_are_the_whole(tmp_path, block_samples):
     np.testing.assert_array_equal(np.concatenate(blocks, axis=1), whole)
     assert {block.shape[1] for block in blocks[:-1]} <= {block_samples}
     assert all(block.dtype == np.float32 and block.flags.c_contiguous for block in blocks)
+
+
+def test_an_open_file_is_what_is_probed_and_holds_what_is_read(tmp_path):
+    path = encode(tmp_path / "a.mp3", "mp3", "libmp3lame", noise(2, 3001), "fltp")
+    with OpenFile(path) as file:
+        assert file.info == probe(path)
+        blocks = list(file.blocks(1000))
+    for block, wanted in zip(blocks, read_blocks(path, 1000), strict=True):
+        np.testing.assert_array_equal(block, wanted)
 
 
 def test_the_header_is_told(tmp_path):

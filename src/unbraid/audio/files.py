@@ -11,6 +11,7 @@ import numpy as np
 
 from unbraid.audio.decoder import Decoder
 from unbraid.audio.signal import Signal, recut
+from unbraid.closing import Closing
 from unbraid.errors import SettingsError
 
 BLOCK_SAMPLES = 1 << 16
@@ -50,6 +51,37 @@ class AudioInfo:
     stream: int = 1
     stream_names: tuple[str, ...] = ("",)
     delay_s: float = 0.0
+
+
+class OpenFile(Closing):
+    """A sound file that tells what it is, and then what it holds: `probe` and `read_blocks` in one.
+
+    To open a file can take longer than to decode a minute of it: of a WAV file FFmpeg reads a
+    megabyte, which may be DTS.
+
+    Args:
+        path, stream: as for `probe`.
+    Attributes:
+        info: what it is.
+    Raises:
+        AudioReadError: as `probe`.
+    """
+
+    def __init__(self, path: str | PathLike[str], *, stream: int | None = None) -> None:
+        self._decoder = Decoder(Path(path), stream=stream)
+        self.info = _info(Path(path), self._decoder)
+
+    def close(self) -> None:
+        """Close the file. Twice is fine."""
+        self._decoder.close()
+
+    def blocks(self, block_samples: int = BLOCK_SAMPLES) -> Iterator[np.ndarray]:
+        """As `read_blocks`; once only.
+
+        Raises:
+            AudioReadError: if it is damaged beyond use.
+        """
+        return recut(self._decoder.blocks(), self._decoder.channels, block_samples)
 
 
 def probe(path: str | PathLike[str], *, stream: int | None = None) -> AudioInfo:

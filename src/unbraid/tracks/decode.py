@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from unbraid.audio.container import shown
-from unbraid.audio.files import AudioInfo, probe, read_blocks
+from unbraid.audio.files import AudioInfo, OpenFile, probe
 from unbraid.audio.resample import resampled_length
 from unbraid.closing import Closing
 from unbraid.costs.sizes import disk_bytes, shown_bytes
@@ -76,19 +76,20 @@ def decode(
     done = find_done(job, plan)
     if done is not None:
         return done
-    info = probe(plan.track.file, stream=plan.track.stream)
-    content = _look(plan.track.file, load_record(plan))
-    job.check_free(plan, content)
-    delivery = job.delivery(info)
-    scratch = Scratch(plan.root)
-    try:
-        watch.tell(Progress("read", 0.0, None))
-        with naming_the_disk(plan):
-            sound, loudness = _take_in(job, plan.track.file, info, delivery, scratch, watch.cancel)
-            _check_space(job, plan, info, delivery, sound.samples)
-    except BaseException:
-        scratch.close()
-        raise
+    with OpenFile(plan.track.file, stream=plan.track.stream) as file:
+        info = file.info
+        content = _look(plan.track.file, load_record(plan))
+        job.check_free(plan, content)
+        delivery = job.delivery(info)
+        scratch = Scratch(plan.root)
+        try:
+            watch.tell(Progress("read", 0.0, None))
+            with naming_the_disk(plan):
+                sound, loudness = _take_in(job, file, delivery, scratch, watch.cancel)
+                _check_space(job, plan, info, delivery, sound.samples)
+        except BaseException:
+            scratch.close()
+            raise
     seconds = time.monotonic() - begun
     return Decoded(
         job, plan, watch, info, content, delivery, scratch, sound, loudness, seconds=seconds
@@ -131,29 +132,27 @@ def _look(path: Path, record: Record) -> SourceContent:
 
 def _take_in(
     job: TrackJob,
-    path: Path,
-    info: AudioInfo,
+    file: OpenFile,
     delivery: Delivery,
     scratch: Scratch,
     cancel: CancelToken | None,
 ) -> tuple[Spool, Loudness]:
     """Decode into a spool, and measure the loudness."""
-    model_rate = job.model.model.spec.sample_rate
+    info, model_rate = file.info, job.model.model.spec.sample_rate
     with Spool(scratch.folder / "source.f32", info.channels) as sound:
-        blocks = _checked(path, info, sound, cancel)
+        blocks = _checked(file, sound, cancel)
         loudness = meter_blocks(blocks, delivery.channel_map, info.sample_rate, model_rate)
     return sound, loudness
 
 
-def _checked(
-    path: Path, info: AudioInfo, sound: Spool, cancel: CancelToken | None
-) -> Iterator[np.ndarray]:
+def _checked(file: OpenFile, sound: Spool, cancel: CancelToken | None) -> Iterator[np.ndarray]:
     """Blocks of the file; each is written to the spool if a model can take it."""
-    with closing(ahead(read_blocks(path, stream=info.stream))) as blocks:
+    path = file.info.path
+    with closing(ahead(file.blocks())) as blocks:
         for block in blocks:
             if cancel is not None:
                 cancel.check()
-            _check(path, info, block, sound.samples)
+            _check(path, file.info, block, sound.samples)
             sound.append(block)
             yield block
     if sound.samples == 0:
