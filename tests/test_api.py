@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import pickle
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +27,7 @@ from unbraid import (
 )
 from unbraid.audio.files import read
 from unbraid.audio.write import AudioFormat, AudioWriter
+from unbraid.threads import get_threads
 from unbraid.tracks import line
 from unbraid.tracks.inputs import find_inputs
 from unbraid.tracks.names import InputTrack
@@ -391,6 +394,43 @@ def test_too_little_room_is_told_before_separating(separator, tmp_path, monkeypa
 def test_a_wrong_request_is_refused_before_anything_is_done(separator, tmp_path, wrong):
     with pytest.raises(SettingsError):
         separator.separate_file(tmp_path / "none.wav", tmp_path / "out", OutputSettings(**wrong))
+
+
+@pytest.mark.parametrize("threads", [0, -1, 10**6])  # the last is more than a system gives
+def test_threads_that_cannot_be_are_refused_and_not_kept(threads):
+    before = get_threads()
+    with pytest.raises(SettingsError, match=f"threads are from 1 to 1024, got {threads}"):
+        Separator("quartet", threads=threads)
+    assert get_threads() == before
+
+
+_UNTYPED = """
+import unbraid
+
+for wrong, said in (
+    ({"device": None}, "a device is auto, cpu, cuda, cuda:N or mps, got None"),
+    ({"device": 0}, "got 0"),
+    ({"model": None}, "a model is a name, a path or a model, got NoneType"),
+    ({"model": b"mini"}, "got bytes"),
+    ({"segment_s": "2"}, "segment_s is a number of seconds, or None, got '2'"),
+    ({"overlap": None}, "overlap is a number, got None"),
+    ({"shifts": 1.5}, "shifts is a whole number, got 1.5"),
+    ({"batch_size": "x"}, "batch_size is a whole number, got 'x'"),
+):
+    try:
+        unbraid.Separator(**{"model": "quartet", **wrong})
+        assert False, wrong
+    except unbraid.UnbraidError as error:
+        assert said in str(error), (wrong, str(error))
+output = unbraid.OutputSettings
+plain = output(stems="low", bit_depth=24, only=["low"])
+assert plain == output(stems=("low",), bit_depth="24", only=("low",)), plain
+"""
+
+
+def test_arguments_of_other_types_are_taken_or_refused_in_one_sentence():
+    # In a program of its own, as types are checked while tests run.
+    subprocess.run([sys.executable, "-c", _UNTYPED], check=True)
 
 
 def test_lossy_parts_are_null_tested_by_decoding_them(separator, tmp_path):

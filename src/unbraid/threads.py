@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+MOST_THREADS = 1024
+"""More help no model; some thousands are more than a system gives a process."""
+
 _waiting: int | None = None  # the number set before torch was loaded
 
 _WAITING_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")

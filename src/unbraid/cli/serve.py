@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unbraid.cli.commands import add_model
+from unbraid.cli.types import thread_count
 from unbraid.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def _add_work(group: argparse._ArgumentGroup) -> None:
         default="auto",
         help="auto, cpu, cuda:N or mps; one worker for each (%(default)s)",
     )
-    add("--threads", metavar="N", type=int, help="CPU threads of a worker")
+    add("--threads", metavar="N", type=thread_count, help="CPU threads of a worker")
 
 
 def _add_limits(group: argparse._ArgumentGroup) -> None:

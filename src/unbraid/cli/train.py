@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unbraid.cli.types import count
+from unbraid.cli.types import count, thread_count
 from unbraid.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", metavar="N", type=int, help="of the run (the recipe's, 42)")
     device = "where to compute (%(default)s)"
     add("--device", metavar="auto|cpu|cuda[:N]|mps", default="auto", help=device)
-    add("--threads", metavar="N", type=count, help="number of CPU threads")
+    add("--threads", metavar="N", type=thread_count, help="number of CPU threads")
     add("--grid", metavar="DIR|A,B,C", help="train all recipes of a folder or list, and compare")
     add("--list", action="store_true", help="list the bundled recipes")
     add("--show", action="store_true", help="print the whole recipe and train nothing")

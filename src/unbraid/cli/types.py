@@ -6,6 +6,8 @@ import math
 from argparse import ArgumentTypeError
 from pathlib import Path
 
+from unbraid.threads import MOST_THREADS
+
 
 def count(text: str) -> int:
     """A whole number, 1 or more."""
@@ -14,9 +16,16 @@ def count(text: str) -> int:
     return int(text)
 
 
+def thread_count(text: str) -> int:
+    """A whole number of threads, from 1 to `MOST_THREADS`."""
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_THREADS:
+        raise ArgumentTypeError(f"a number from 1 to {MOST_THREADS}, got {text!r}")
+    return int(text)
+
+
 def threads(text: str) -> int | str:
-    """A count, or "auto"."""
-    return text if text == "auto" else count(text)
+    """A number of threads, or "auto"."""
+    return text if text == "auto" else thread_count(text)
 
 
 def positive(text: str) -> float:

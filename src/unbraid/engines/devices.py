@@ -24,7 +24,7 @@ def choose_device(name: str = "auto") -> str:
     Raises:
         SettingsError: if the device is unknown or not there.
     """
-    kind, _, index = name.partition(":")
+    kind, _, index = name.partition(":") if isinstance(name, str) else ("", "", "")
     if name == "cpu" or (name == "auto" and not may_have_cuda()):
         return "cpu"
     if name not in ("auto", "mps") and not (kind == "cuda" and (not index or index.isdecimal())):

@@ -7,6 +7,7 @@ from typing import Any
 
 from unbraid.engines.around import Around
 from unbraid.engines.shared_passes import alone
+from unbraid.errors import ModelError
 from unbraid.models.base import SeparationModel
 from unbraid.models.compose.bag import Bag
 from unbraid.models.compose.namespace import namespace
@@ -19,11 +20,15 @@ def as_model(model: Any, precision: str = "auto") -> SeparationModel:
     Args:
         model: a `SeparationModel`, a `TensorModel` on its device, or a `Bag` of such.
         precision: of models of torch; see `engines.torch.run`.
+    Raises:
+        ModelError: if it is not a model at all.
     """
     if isinstance(model, Bag):
         return model.mapped(lambda member: as_model(member, precision))
     if isinstance(model, SeparationModel):
         return model
+    if not callable(model):
+        raise ModelError(f"a model is a name, a path or a model, got {type(model).__name__}")
     from unbraid.engines.torch.run import TorchModel
 
     return TorchModel(model, precision)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 from unbraid.errors import SettingsError
 
@@ -13,6 +14,14 @@ LONGEST_SEGMENT_S = 3600.0
 
 
 WINDOWS = ("triangle", "flat", "even")
+
+_KINDS = (
+    ("segment_s", (Real, type(None)), "a number of seconds, or None"),
+    ("overlap", Real, "a number"),
+    ("shifts", Integral, "a whole number"),
+    ("transition_power", Real, "a number"),
+    ("batch_size", Integral, "a whole number"),
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,7 @@ class SeparationSettings:
         batch_size: segments in one forward pass; more is faster on a GPU and takes more memory.
 
     Raises:
-        SettingsError: if a value is out of its range.
+        SettingsError: if a value is out of its range, or of another type.
 
     >>> SeparationSettings(overlap=0.1, shifts=2).shifts
     2
@@ -57,6 +66,10 @@ class SeparationSettings:
     windows: str = "triangle"
 
     def __post_init__(self) -> None:
+        for name, kind, words in _KINDS:
+            value = getattr(self, name)
+            if not isinstance(value, kind):
+                raise SettingsError(f"{name} is {words}, got {value!r}")
         if self.segment_s is not None and not (0 < self.segment_s <= LONGEST_SEGMENT_S):
             raise SettingsError(
                 f"a segment is longer than 0 seconds and at most {LONGEST_SEGMENT_S:g}, "

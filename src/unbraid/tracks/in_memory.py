@@ -97,7 +97,7 @@ def separate_stream(
 
 def as_source(signal: Any) -> np.ndarray:
     """A float32 copy (c t) of a signal, checked."""
-    kind = "tensor" if is_tensor(signal) else "array"
+    kind = "a tensor" if is_tensor(signal) else "an array"
     if not is_tensor(signal) and not isinstance(signal, np.ndarray):
         raise ShapeError(f"a signal is a tensor or an array, got {type(signal).__name__}")
     wanted = "a signal is floating point, (channels, samples)"
@@ -107,7 +107,7 @@ def as_source(signal: Any) -> np.ndarray:
             3: "; separate the items of a batch one by one",
         }
         hint = hints.get(signal.ndim, "")
-        raise ShapeError(f"{wanted}, got a {kind} of shape {tuple(signal.shape)}{hint}")
+        raise ShapeError(f"{wanted}, got {kind} of shape {tuple(signal.shape)}{hint}")
     if signal.shape[0] > _MOST_CHANNELS:
         raise ShapeError(
             f"{wanted}, got {signal.shape[0]} channels; transpose it if it is (samples, channels)"

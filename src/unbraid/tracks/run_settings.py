@@ -17,7 +17,7 @@ from unbraid.errors import SettingsError
 from unbraid.models.base import SeparationModel, TensorModel
 from unbraid.models.compose.bag import Bag
 from unbraid.separation.settings import SeparationSettings
-from unbraid.threads import set_threads
+from unbraid.threads import MOST_THREADS, set_threads
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ class RunSettings:
     def __post_init__(self) -> None:
         if not isinstance(self.threads, int) and self.threads not in (None, "auto"):
             raise SettingsError(f'threads is a number, "auto" or None, got {self.threads!r}')
+        if isinstance(self.threads, int) and not 1 <= self.threads <= MOST_THREADS:
+            raise SettingsError(f"threads are from 1 to {MOST_THREADS}, got {self.threads}")
         _ = self.max_bytes
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +68,10 @@ class OutputSettings:
     project: bool = False
 
     def __post_init__(self) -> None:
+        if isinstance(self.bit_depth, int):
+            object.__setattr__(self, "bit_depth", str(self.bit_depth))
+        for name in ("stems", "only"):
+            object.__setattr__(self, name, _names(getattr(self, name)))
         default = "16" if self.format in LOSSLESS else None
         self.file_format(self.bit_depth or default)
         if self.clip_mode not in CLIP_MODES:
@@ -126,6 +131,11 @@ class OutputSettings:
                 "stems with a loudness of their own add up to nothing: no residual, complement or "
                 "stem file is made of them; --group sums stems up, --loudness-of song keeps sums"
             )
+
+
+def _names(value: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    """A single name is a tuple of one, not one of letters."""
+    return (value,) if isinstance(value, str) else None if value is None else tuple(value)
 
 
 def choose_format(output: OutputSettings, info: AudioInfo) -> AudioFormat:
