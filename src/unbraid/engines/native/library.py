@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import math
 import platform
 from ctypes import POINTER, Structure, c_double, c_float, c_int, c_long, c_void_p
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from unbraid.engines.native.build import FLAVOURS, fingerprint, library_path
+
+_LINE = 64
+"""Bytes of a cache line, and of the longest vector."""
 
 # Instruction sets that a kind of processor must have.
 _NEEDED = {"v4": {"avx512f", "avx512bw", "avx512dq", "avx512vl", "fma"}, "v3": {"avx2", "fma"}}
@@ -232,6 +237,17 @@ class Kernels:
 def pointer(array: np.ndarray, offset: int = 0) -> int:
     """Address of element `offset` of the flattened array, which must outlive its use."""
     return int(array.ctypes.data) + offset * array.itemsize
+
+
+def aligned(*shape: int, dtype: DTypeLike = np.float32) -> np.ndarray:
+    """An array, whatever is in it, that begins with a cache line.
+
+    numpy aligns to 16 bytes, so that each load of a whole vector would touch two lines.
+    """
+    kind = np.dtype(dtype)
+    memory = np.empty(math.prod(shape) * kind.itemsize + _LINE, np.uint8)
+    start = -memory.ctypes.data % _LINE
+    return memory[start : start + math.prod(shape) * kind.itemsize].view(kind).reshape(shape)
 
 
 def find() -> str | None:

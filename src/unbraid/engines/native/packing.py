@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from unbraid.engines.native.library import kernels, pointer
+from unbraid.engines.native.library import aligned, kernels, pointer
 from unbraid.engines.native.winograd import INPUT_SIZES, MIXING
 from unbraid.shapes import Float
 from unbraid.threads import processors
@@ -49,7 +49,7 @@ def pack(
     width = vectors * kernels().lanes
     half = compact and weight.dtype == np.float16 and weight.size >= many
     shape = (len(offsets) // width, taps * depth, width)
-    packed = np.empty(shape, np.float16 if half else np.float32)
+    packed = aligned(*shape, dtype=np.float16 if half else np.float32)
     kernels().pack(
         *_source(weight),
         pointer(offsets),
@@ -77,7 +77,7 @@ def pack_mixed(
     offsets = _in_turns(_column_offsets(weight), PAIRS, 2)
     width, outs = kernels().panel, len(mixing)
     mixing = np.ascontiguousarray(mixing, np.float32)
-    packed = np.empty((outs, len(offsets) // width, weight.shape[1], width), np.float32)
+    packed = aligned(outs, len(offsets) // width, weight.shape[1], width)
     kernels().pack_mixed(
         *_source(weight),
         pointer(offsets),
@@ -111,7 +111,7 @@ class MixedWeights:
         if not kernels().pairs:
             return
         outs, panels, depth, width = self._packed.shape
-        self._products = np.empty((outs, panels, width), np.float32)
+        self._products = aligned(outs, panels, width)
         self._undo = np.empty(outs, np.float32)
         sizes = np.ascontiguousarray(sizes, np.float32)
         to = pointer(self._products), pointer(self._undo)

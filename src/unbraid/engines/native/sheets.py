@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from unbraid.engines.native.library import kernels, pointer
+from unbraid.engines.native.library import aligned, kernels, pointer
 
 MARGIN = 8
 """Silent steps on either side: as far as any convolution looks."""
@@ -83,7 +83,7 @@ class Pool:
     """
 
     def __init__(self, floats: int) -> None:
-        self._memory = np.empty(floats, np.float32)
+        self._memory = aligned(floats)
         self._gaps = [(0, floats)]  # start and stop, in order
         self.missed = 0
         """Floats that there was no room for."""
@@ -108,7 +108,7 @@ class Pool:
         fitting = [gap for gap in self._gaps if gap[1] - gap[0] >= size]
         if not fitting:
             self.missed += size
-            return np.empty(size, np.float32)  # more than was foreseen
+            return aligned(size)  # more than was foreseen
         start, stop = fitting[-1 if lasting else 0]
         first = stop - size if lasting else start
         rest = (start, first) if lasting else (first + size, stop)
@@ -126,7 +126,7 @@ class Pool:
         for item in done:
             memory = item.memory if isinstance(item, Sheet) else item
             start = (memory.ctypes.data - self._memory.ctypes.data) // self._memory.itemsize
-            if memory.base is self._memory:
+            if memory.base is self._memory.base:
                 size = -(-memory.size // _ALIGNMENT) * _ALIGNMENT
                 self._gaps = _merged([*self._gaps, (start, start + size)])
 

@@ -10,7 +10,7 @@ from ctypes import Structure, c_float, c_int, c_void_p
 import numpy as np
 from numpy.typing import DTypeLike
 
-from unbraid.engines.native.library import kernels, pointer
+from unbraid.engines.native.library import aligned, kernels, pointer
 from unbraid.shapes import Float
 from unbraid.threads import processors
 
@@ -156,7 +156,7 @@ def _pack(
     step, inner = (stride // weight.itemsize for stride in weight.strides)
     empty = np.iinfo(np.int64).min
     offsets = np.ascontiguousarray(np.where(order < 0, empty, order * step), np.int64)
-    packed = np.empty((len(order) // width, weight.shape[1], width), kind)
+    packed = aligned(len(order) // width, weight.shape[1], width, dtype=kind)
     source = (weight.ctypes.data, weight.itemsize, pointer(offsets))
     shape = (len(packed), width, 1, weight.shape[1], 0, inner)
     kernels().pack(*source, *shape, pointer(packed), packed.itemsize, _threads())

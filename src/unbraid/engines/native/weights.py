@@ -84,7 +84,8 @@ class PackedBranch:
         hidden, width, _ = squeeze.shape
         self.width, self.hidden, self.dilation = width, hidden, dilation
         packed = pack(squeeze.transpose(2, 1, 0), compact=True)
-        self.stride = packed.shape[0] * packed.shape[2]
+        lanes = kernels().lanes
+        self.stride = -(-hidden // lanes) * lanes
         expand = weights["expand.weight"][:, :, 0].T  # (hidden, 2 width)
         scale = np.concatenate([weights["scale.scale"], np.ones(width, np.float32)])
         covering = np.zeros((self.stride, self.stride))

@@ -35,9 +35,10 @@ struct TokenFeed {
     float *x, *found;      // panels of (width, PANEL) and (out.depth, PANEL)
     long found_stride, panels;  // floats from one panel of `found` to the next
 
-    // So many panels that their hidden features stay in the second cache.
+    // So many panels that they stay in the second cache. Their hidden features do not, but what passes
+    // most often is weights, which would come from the third cache or from memory for a few panels each time.
     long together(int threads) const {
-        return even_share(panels, std::clamp((128L << 10) / (long{PANEL} * wide.rows), 1L, 8L), threads);
+        return even_share(panels, std::clamp((128L << 10) / (long{PANEL} * entrance.width), 1L, 8L), threads);
     }
 };
 

@@ -9,7 +9,7 @@
 #include "product.hpp"
 
 // Weights of one branch. `stride` is the width of a row of hidden features: `hidden` rounded up to
-// whole panels, zero beyond. Of the expansion everything is in the order of gated panels.
+// whole vectors, zero beyond. Of the expansion everything is in the order of gated panels.
 struct Branch {
     const void* squeeze;  // packed, 3 taps, of `squeeze_bytes` a number
     const float* squeeze_bias;
@@ -26,36 +26,37 @@ struct Covariance {
     explicit Covariance(int stride) : sums(stride), products(long(stride) * stride) {}
 };
 
+// to (stride, stride) <- sums over steps of rows [row, row + rows) times one vector of columns.
 template <int rows>
 inline void gram_tile(const float* h, long steps, int stride, int row, int column, double* to) {
-    Vec left[rows]{}, right[rows]{};
+    Vec sums[rows]{};
     for (long step = 0; step < steps; ++step, h += stride) {
-        const Vec w0 = load(h + column), w1 = load(h + column + LANES);
-#pragma GCC unroll 16
-        for (int r = 0; r < rows; ++r) {
-            const Vec x = all(h[row + r]);
-            left[r] += x * w0;
-            right[r] += x * w1;
-        }
+        const Vec w = load(h + column);
+#pragma GCC unroll 24
+        for (int r = 0; r < rows; ++r) sums[r] += h[row + r] * w;
     }
     for (int r = 0; r < rows; ++r)
-        for (int lane = 0; lane < LANES; ++lane) {
-            to[(row + r) * stride + column + lane] = left[r][lane];
-            to[(row + r) * stride + column + LANES + lane] = right[r][lane];
-        }
+        for (int lane = 0; lane < LANES; ++lane) to[(row + r) * stride + column + lane] = sums[r][lane];
+}
+
+template <int rows>
+inline void gram_rows(const float* h, long steps, int hidden, int stride, int row, int column, double* to) {
+    for (; row + rows <= hidden; row += rows) gram_tile<rows>(h, steps, stride, row, column, to);
+    if constexpr (rows > 1) gram_rows<rows / 2>(h, steps, hidden, stride, row, column, to);
 }
 
 // Sums and products of hidden features over some hundred steps.
 inline void covariance_of(const float* h, long steps, int hidden, int stride, Covariance& into) {
-    std::fill(into.sums.begin(), into.sums.end(), 0.0);
-    for (long step = 0; step < steps; ++step)
-        for (int i = 0; i < stride; ++i) into.sums[i] += h[step * stride + i];
-    for (int column = 0; column < stride; column += PANEL) {
-        int row = 0;
-        for (; row + ROWS <= hidden; row += ROWS)
-            gram_tile<ROWS>(h, steps, stride, row, column, into.products.data());
-        for (; row < hidden; ++row)
-            gram_tile<1>(h, steps, stride, row, column, into.products.data());
+    for (int column = 0; column < stride; column += LANES) {
+        Double sums[2]{};
+        for (long step = 0; step < steps; ++step)
+            for (int half = 0; half < 2; ++half) {
+                HalfVec part;
+                std::memcpy(&part, h + step * stride + column + half * LANES / 2, sizeof part);
+                sums[half] += __builtin_convertvector(part, Double);
+            }
+        std::memcpy(&into.sums[column], sums, sizeof sums);
+        gram_rows<ROWS>(h, steps, hidden, stride, 0, column, into.products.data());
     }
 }
 
@@ -103,7 +104,7 @@ inline void squeeze(const Branch& of, const float* y, long steps, float* h, int 
     in_parallel(pieces, threads, [&](long piece, int) {
         const long start = piece * RESIDUAL_PIECE, stop = std::min(start + RESIDUAL_PIECE, steps);
         const Write<Identity> to{h, of.stride, of.stride};
-        const int panels = of.stride / PANEL;
+        const int panels = int(ceil_div(of.stride, PANEL));
         if (of.squeeze_bytes == 2)
             product(seen, start, stop, static_cast<const uint16_t*>(of.squeeze), of.squeeze_bias,
                     panels, to);

@@ -188,16 +188,17 @@ INLINE Vec sigmoid(Vec x) { return reciprocal(1.0f + power_of_two(x * -1.4426950
 
 INLINE Vec hyperbolic_tangent(Vec x) { return 2.0f * sigmoid(2.0f * x) - 1.0f; }
 
-// x * Phi(x), the normal distribution's; erf to 1.5e-7 by Abramowitz and Stegun, 7.1.26.
+// x * Phi(x), the normal distribution's, to 1e-6, and to 6e-8 on average over normal x. (Phi(x) - 1/2) / x is
+// even: a polynomial in x^2 (minimax for Phi up to 5.2, beyond which 1 - Phi is 1e-7).
 INLINE Vec gelu(Vec x) {
-    const Vec size = x < Vec{} ? -x : x;
-    const Vec z = size * 0.70710678118654752f;
-    const Vec t = reciprocal(1.0f + 0.3275911f * z);
-    Vec p = all(1.061405429f);
-    p = p * t - 1.453152027f;
-    p = p * t + 1.421413741f;
-    p = p * t - 0.284496736f;
-    p = p * t + 0.254829592f;
-    const Vec tail = 0.5f * p * t * power_of_two(z * z * -1.44269504f);  // 1 - Phi(|x|)
-    return x < Vec{} ? x * tail : x - x * tail;
+    constexpr float end = 5.2f;
+    constexpr float factors[] = {-4.81274176e-4f, 1.26850984e-3f,  -1.22150271e-3f, 1.80012593e-3f, -4.78902842e-3f,
+                                 8.55996444e-3f,  -1.25051269e-2f, 1.79547884e-2f,  -2.4723628e-2f, 3.1989959e-2f,
+                                 -3.99298197e-2f, 5.00245214e-2f,  -6.77436675e-2f, 1.35949993e-1f};
+    const Vec inside = clamp(x, -end, end);
+    const Vec t = inside * inside * (2.0f / (end * end)) - 1.0f;
+    Vec p = all(factors[0]);
+#pragma GCC unroll 16
+    for (int i = 1; i < 14; ++i) p = p * t + factors[i];
+    return x * (inside * p + 0.5f);
 }
