@@ -10,6 +10,7 @@
 struct FirstEnd {
     DownEnd end;
     long row;
+    bool half_of(int panel) const { return end.of.outs - panel * PANEL <= LANES; }
     INLINE void operator()(long column, int panel, Vec a, Vec b) const {
         const long left = end.of.outs - long(panel) * PANEL, feature = long(panel) * PANEL;
         end(row, column, feature, int(std::min<long>(LANES, left)), a);

@@ -138,15 +138,6 @@ inline PairedPanel scale_panel(const Number* panel, int taps, int depth, float s
     return made;
 }
 
-// Whether there is nothing but zeros in the second half of a panel.
-template <class Number>
-inline bool is_half(const Number* panel, long size) {
-    for (long i = LANES; i < size; i += PANEL)
-        for (int lane = 0; lane < LANES; ++lane)
-            if (panel[i + lane]) return false;
-    return true;
-}
-
 template <int rows, bool half, class Epilogue>
 inline void paired_tile(const Rows& a, long row, const PairedPanel& panel, const float* sums, const float* bias,
                         int number, const Epilogue& epilogue) {
@@ -207,7 +198,7 @@ void paired_product(const Rows& a, long start, long stop, const Number* packed, 
             const Number* from = packed + number * size;
             PairedPanel panel =
                 scale_panel(from, a.taps, a.depth, scale_to_rows(from, size, mean_square), memory);
-            panel.half = number + 1 == panels && is_half(from, size);
+            panel.half = epilogue.half_of(number);
             paired_rows(a, block, end, panel, sums, bias ? bias + number * PANEL : nullptr, number, epilogue);
         }
     }

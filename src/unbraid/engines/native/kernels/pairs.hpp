@@ -94,7 +94,7 @@ void paired_filter(const Pair& of, long count, const float* packed, const float*
         const auto run = [&](auto half, auto rows, long row) {
             paired_filter_tile<rows, half>(of, row, by, shift, number, first, second);
         };
-        if (number + 1 == panels && is_half(from, 3 * size))
+        if ((first ? first : second)->half_of(number))
             in_tiles<2 * ROWS>(0, count, [&](auto rows, long row) { run(std::true_type{}, rows, row); });
         else
             in_tiles<ROWS>(0, count, [&](auto rows, long row) { run(std::false_type{}, rows, row); });
@@ -105,6 +105,7 @@ void paired_filter(const Pair& of, long count, const float* packed, const float*
 template <class Epilogue>
 void pair_product(const Pair& of, long count, const float* packed, const float* bias, int panels,
                   const Epilogue* first, const Epilogue* second) {
+    if (!first && !second) return;
     if constexpr (MAY_PAIR)
         if (pays_in_pairs(of.middle, count))
             return paired_filter(of, count, packed, bias, panels, first, second);
@@ -121,7 +122,7 @@ void pair_product(const Pair& of, long count, const float* packed, const float* 
 
 // So many rows of the three that they stay in the second cache while all panels pass.
 inline long piece_of_pairs(int depth) {
-    return std::clamp(24L * 1024 / depth / ROWS, 2L, 40L) * ROWS;
+    return std::clamp(48L * 1024 / depth / ROWS, 2L, 40L) * ROWS;
 }
 
 // out <- a - b

@@ -49,6 +49,8 @@ struct Write {
         put(at, a, left);
         if (left > LANES) put(at + LANES, b, left - LANES);
     }
+    // Whether only the first half of a panel is written.
+    bool half_of(int panel) const { return columns - panel * PANEL <= LANES; }
     static INLINE void put(float* at, Vec value, int count) {
         store_some(at, F{}(value, F::reads ? load_some(at, count) : Vec{}), count);
     }
@@ -60,6 +62,7 @@ struct Gated {
     float* out;
     long stride;
     int columns;
+    bool half_of(int) const { return false; }
     INLINE void operator()(long row, int panel, Vec value, Vec gate) const {
         float* at = out + row * stride + panel * LANES;
         const int left = columns - panel * LANES;

@@ -157,34 +157,32 @@ INLINE Vec root(Vec x) {
 #endif
 }
 
-// 2^x to 1e-7: a polynomial in what is left of x beside an integer, which goes into the exponent.
+// 2^x to 2e-7, x up to 126: a polynomial in what is left of x beside an integer, which goes into the exponent.
 INLINE Vec power_of_two(Vec x) {
+#if UNBRAID_LANES == 16 && defined(__AVX512F__)
+    const Vec whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT);
+#else
     const Vec shift = all(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
-    const Vec shifted = clamp(x, -126.0f, 126.0f) + shift;
-    const Vec f = clamp(x, -126.0f, 126.0f) - (shifted - shift);
+    x = clamp(x, -126.0f, 126.0f);
+    const Vec shifted = x + shift, whole = shifted - shift;
+#endif
+    const Vec f = x - whole;
     Vec p = all(1.3276472e-3f);
     p = p * f + 9.6755415e-3f;
     p = p * f + 5.5507133e-2f;
     p = p * f + 2.4022120e-1f;
     p = p * f + 6.9314697e-1f;
     p = p * f + 1.00000007f;
-    const Ints bits = (Ints)p + ((Ints)shifted << 23);
-    return (Vec)bits;
+#if UNBRAID_LANES == 16 && defined(__AVX512F__)
+    return _mm512_scalef_ps(p, whole);
+#else
+    return (Vec)((Ints)p + ((Ints)shifted << 23));
+#endif
 }
 
 INLINE Vec exponential(Vec x) { return power_of_two(x * 1.44269504f); }
 
-// To 1e-7; of what is not zero, not infinite, and not denormal.
-INLINE Vec reciprocal(Vec x) {
-#if UNBRAID_LANES == 16 && defined(__AVX512F__)
-    const Vec about = _mm512_rcp14_ps(x);
-    return about + about * (1.0f - x * about);
-#else
-    return 1.0f / x;
-#endif
-}
-
-INLINE Vec sigmoid(Vec x) { return reciprocal(1.0f + power_of_two(x * -1.44269504f)); }
+INLINE Vec sigmoid(Vec x) { return 1.0f / (1.0f + power_of_two(x * -1.44269504f)); }
 
 INLINE Vec hyperbolic_tangent(Vec x) { return 2.0f * sigmoid(2.0f * x) - 1.0f; }
 

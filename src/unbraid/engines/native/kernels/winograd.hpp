@@ -80,7 +80,7 @@ inline void gate_rows(const Winograd& of, const float* x, long x_stride, float* 
     const long ins = of.ins, width = of.width, columns = long(of.gate_panels) * PANEL;
     const long padded = ceil_div(ins, LANES) * LANES, out_width = of.gated ? width : 2 * width;
     const long tiles = ceil_div(steps, TILE);
-    const long batch = std::min(tiles, ins <= 64 ? 24L : ins <= 128 ? 36L : 48L);
+    const long batch = std::min(tiles, ins <= 64 ? 24L : ins <= 128 ? 36L : 96L);
     const long parts = ceil_div(tiles, batch);
     const float gain = of.gain_of(x, x_stride, rows, steps * ins);
     auto memory = scratches(threads, SEEN * SEEN * batch * (padded + columns));
