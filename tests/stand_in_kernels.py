@@ -25,6 +25,10 @@ class Shares:
         return 1_000_000 + 100 * samples
 
     @staticmethod
+    def at_once(config, samples, threads):
+        return 1
+
+    @staticmethod
     def valid_samples(config, samples):
         return samples
 

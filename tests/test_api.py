@@ -415,7 +415,7 @@ for wrong, said in (
     ({"segment_s": "2"}, "segment_s is a number of seconds, or None, got '2'"),
     ({"overlap": None}, "overlap is a number, got None"),
     ({"shifts": 1.5}, "shifts is a whole number, got 1.5"),
-    ({"batch_size": "x"}, "batch_size is a whole number, got 'x'"),
+    ({"batch_size": "x"}, "batch_size is a whole number, or None, got 'x'"),
 ):
     try:
         unbraid.Separator(**{"model": "quartet", **wrong})

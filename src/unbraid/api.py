@@ -93,9 +93,8 @@ class Separator:
         progress: bool = False,
     ) -> None:
         self._arguments = {name: value for name, value in locals().items() if name != "self"}
-        batch = 1 if batch_size is None else batch_size
         settings = SeparationSettings(
-            segment_s, overlap, shifts, seed, batch_size=batch, windows=windows
+            segment_s, overlap, shifts, seed, batch_size=batch_size, windows=windows
         )
         self.run_settings = RunSettings(
             device, precision, threads, max_memory, batch_size, model_config

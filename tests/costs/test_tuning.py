@@ -102,7 +102,7 @@ def test_a_separator_takes_the_choice_only_when_asked_and_its_stems_stay():
     model = LowHigh()
     plain = unbraid.Separator(model)
     save_choice(Choice("cpu", 3, 4), plain._fingerprint)
-    assert unbraid.Separator(model, threads=1).settings.batch_size == 1
+    assert unbraid.Separator(model, threads=1).settings.batch_size is None
     assert torch.get_num_threads() == 1
     tuned = unbraid.Separator(model, threads="auto")
     assert torch.get_num_threads() == 3
@@ -127,7 +127,7 @@ def test_a_choice_of_another_device_moves_the_model_only_where_none_was_asked_fo
     assert unbraid.Separator(LongSegments(), threads="auto").device == "mps"
     assert moved == ["auto", "mps"]
     asked = unbraid.Separator(LongSegments(), "cpu", threads="auto")
-    assert (asked.device, asked.settings.batch_size) == ("cpu", 1)
+    assert (asked.device, asked.settings.batch_size) == ("cpu", None)
 
 
 def test_threads_that_are_no_number_are_told(unchecked):

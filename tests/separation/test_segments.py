@@ -52,7 +52,7 @@ def test_merged_lanes_are_all_their_segments_in_the_order_of_starts(starts, samp
 @given(samples=st.integers(1, 60), batch_size=st.integers(1, 5))
 def test_batches_hold_equal_lengths_and_tell_where_the_next_starts(samples, batch_size):
     segments = list(cut(0, samples, 8, 3))
-    batches = list(in_batches(segments, batch_size))
+    batches = list(in_batches(segments, batch_size, lambda segment: segment.length))
     assert [segment for batch, _ in batches for segment in batch] == segments
     assert all(1 <= len(batch) <= batch_size for batch, _ in batches)
     assert all(len({segment.length for segment in batch}) == 1 for batch, _ in batches)

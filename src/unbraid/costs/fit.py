@@ -35,6 +35,7 @@ def fit_segment(
             "its memory cannot be limited; unbraid export --segment makes one that takes less"
         )
     cost = measure_cost(ready, timed=False)
+    settings = replace(settings, batch_size=settings.batch_size or 1)
     need = memory_bytes(cost, ready, settings)
     if need <= max_bytes:
         return settings
@@ -58,6 +59,7 @@ def fit_batch(
     A power of two up to 16, and at most 400 s of audio, enough to keep a GPU busy; a fifth of the
     memory is left alone.
     """
+    settings = replace(settings, batch_size=1)
     cost = measure_cost(ready, timed=False)
     now = memory_now(ready.device)
     segment_s = segment_seconds(ready.model, settings)

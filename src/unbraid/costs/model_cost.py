@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from unbraid.engines.cost import memory_now, pass_seconds, probe_noise
 from unbraid.engines.prepare import ReadyModel
+from unbraid.engines.run import at_once
 from unbraid.engines.shared_passes import alone
 from unbraid.models.base import SeparationModel
 from unbraid.models.compose.bag import Bag
@@ -27,11 +28,13 @@ class ModelCost:
         seconds_per_s: time for a second of audio; None if it was not measured.
         bytes_per_s: memory for a second of audio in one pass, in addition to the weights.
         fixed_bytes: memory of a pass of any length.
+        at_once: segments that go together where nothing else is said.
     """
 
     seconds_per_s: float | None
     bytes_per_s: float
     fixed_bytes: float = 0.0
+    at_once: int = 1
 
 
 def measure_cost(
@@ -47,7 +50,9 @@ def measure_cost(
     """
     model = ready.model.member(0) if isinstance(ready.model, Bag) else alone(ready.model)
     seconds_per_s = _seconds_per_s(model, segment_s) if timed else None
-    return ModelCost(seconds_per_s, *_pass_memory(model))
+    whole_s = model.spec.segment_samples / model.spec.sample_rate
+    together = at_once(model, _probe_samples(model, segment_s or whole_s))
+    return ModelCost(seconds_per_s, *_pass_memory(model), together)
 
 
 def _pass_memory(model: SeparationModel) -> tuple[float, float]:
@@ -119,6 +124,6 @@ def memory_bytes(
     # Sums and neighbourhoods of the engine: some segments of estimates in float32.
     engine = 4 * segment_s * spec.sample_rate * spec.channels * (len(spec.stems) + 1) * 4
     one_pass = cost.fixed_bytes + cost.bytes_per_s * segment_s
-    passes = one_pass * settings.batch_size * _MARGIN
+    passes = one_pass * (settings.batch_size or cost.at_once) * _MARGIN
     fixed = 0 if ready.device.startswith("cuda") else _WORKSPACE
     return memory_now(ready.device) + fixed + passes + engine

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from unbraid.engines.run import at_once
 from unbraid.models.base import ModelSpec, SeparationModel
 
 
@@ -43,6 +44,10 @@ class Around:
     def pass_bytes(self, samples: int) -> int:
         """That of the model."""
         return self.model.pass_bytes(samples)
+
+    def at_once(self, samples: int) -> int:
+        """That of the model."""
+        return at_once(self.model, samples)
 
     def fingerprint(self) -> str:
         """That of the model."""

@@ -46,6 +46,10 @@ class ArrayModel(ABC):
         """By default mixture and estimates."""
         return 4 * samples * self.spec.channels * (1 + len(self.spec.stems))
 
+    def at_once(self, samples: int) -> int:
+        """How many songs of so many samples it had best be given together; by default one."""
+        return 1
+
     def fingerprint(self) -> str:
         """By default of the class and the spec."""
         return digest_of(self, self.spec)

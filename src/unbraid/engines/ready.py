@@ -42,6 +42,10 @@ class OneByOne(Around):
         parts: list[Any] = [self.model(mixture[index : index + 1]) for index in range(len(mixture))]
         return parts[0] if len(parts) == 1 else namespace(parts[0]).concatenate(parts)
 
+    def at_once(self, samples: int) -> int:
+        """One."""
+        return 1
+
     def narrow(self, stems: Collection[str]) -> SeparationModel:
         """The narrowed model, one by one."""
         return OneByOne(self.model.narrow(stems))

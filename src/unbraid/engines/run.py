@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,13 @@ from unbraid.shapes import Float, Float32
 def runs_elsewhere(model: SeparationModel) -> bool:
     """Whether a pass leaves the processor free for other work: the model is on a GPU."""
     return model.device != "cpu"
+
+
+def at_once(model: SeparationModel, samples: int) -> int:
+    """How many segments of so many samples a model computes side by side: several where that is
+    faster and takes little memory, else one."""
+    found: Callable[[int], int] | None = getattr(model, "at_once", None)
+    return 1 if found is None else found(samples)
 
 
 def run_model(

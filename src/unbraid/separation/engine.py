@@ -20,7 +20,7 @@ import numpy as np
 
 from unbraid.arrays import alike, as_array
 from unbraid.engines.ready import as_model
-from unbraid.engines.run import run_model, runs_elsewhere
+from unbraid.engines.run import at_once, run_model, runs_elsewhere
 from unbraid.errors import ModelError, ShapeError
 from unbraid.models.base import SeparationModel, TensorModel
 from unbraid.models.compose.bag import Bag
@@ -152,13 +152,20 @@ def _passes(
     """Each batch of segments, the first sample that later ones still add to, and the estimates."""
     valid = _valid_lengths(model, plan)
     reach = max((wide - length) // 2 for length, wide in valid.items())
-    for batch, next_start in in_batches(plan.segments(), plan.settings.batch_size):
+    flat = plan.settings.windows == "flat"
+
+    def kind(segment: Segment) -> tuple[int, int]:
+        """How long the model sees it; and, as `fill_mirrored` asks for that, how long it is."""
+        return valid[plan.seen(segment).length], segment.length if flat else 0
+
+    count = plan.settings.batch_size or at_once(model, max(valid.values()))
+    for batch, next_start in in_batches(plan.segments(), count, kind):
         work.check()
-        seen = plan.seen(batch[0]).length  # that of all: they are equally long
-        spans = [extend(plan.seen(segment), valid[seen]) for segment in batch]
+        seen = plan.seen(batch[0]).length
+        spans = [extend(plan.seen(segment), kind(segment)[0]) for segment in batch]
         # Always a copy: a model may write to its input.
         mixture = np.concatenate([reader.read(*span) for span in spans])
-        if plan.settings.windows == "flat" and seen // 2 < batch[0].length < seen:
+        if flat and seen // 2 < batch[0].length < seen:
             fill_mirrored(mixture, batch[0].length)
         finished = plan.samples if next_start is None else next_start
         reader.forget(finished - reach)

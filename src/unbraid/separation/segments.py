@@ -13,7 +13,7 @@ silence before it. A *lane* is one row of segments over the whole song; each shi
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from unbraid.errors import SettingsError
@@ -71,17 +71,19 @@ def merge_lanes(starts: Iterable[int], samples: int, length: int, stride: int) -
 
 
 def in_batches(
-    segments: Iterable[Segment], batch_size: int
+    segments: Iterable[Segment], batch_size: int, alike: Callable[[Segment], object]
 ) -> Iterator[tuple[list[Segment], int | None]]:
-    """Neighbours of equal length, at most `batch_size` at a time.
+    """Neighbours that are alike, at most `batch_size` at a time.
 
+    Args:
+        alike: equal for segments that may go through the model together.
     Yields:
         the segments of one forward pass, and the first sample that later ones will still need to
         add to (None after the last).
     """
     batch: list[Segment] = []
     for segment in segments:
-        if batch and (len(batch) == batch_size or segment.length != batch[0].length):
+        if batch and (len(batch) == batch_size or alike(segment) != alike(batch[0])):
             yield batch, segment.start
             batch = []
         batch.append(segment)

@@ -20,7 +20,7 @@ _KINDS = (
     ("overlap", Real, "a number"),
     ("shifts", Integral, "a whole number"),
     ("transition_power", Real, "a number"),
-    ("batch_size", Integral, "a whole number"),
+    ("batch_size", (Integral, type(None)), "a whole number, or None"),
 )
 
 
@@ -47,6 +47,7 @@ class SeparationSettings:
             Music-Source-Separation-Training does, and scores its models with: "even" for HT
             Demucs, "flat" for all others. Neither has shifts.
         batch_size: segments in one forward pass; more is faster on a GPU and takes more memory.
+            None for as many as the model computes side by side (`engines.run.at_once`).
 
     Raises:
         SettingsError: if a value is out of its range, or of another type.
@@ -62,7 +63,7 @@ class SeparationSettings:
     transition_power: float = 1.0
     split: bool = True
     shift_offsets: Sequence[int] | None = None
-    batch_size: int = 1
+    batch_size: int | None = None
     windows: str = "triangle"
 
     def __post_init__(self) -> None:
@@ -83,7 +84,7 @@ class SeparationSettings:
             raise SettingsError(f"transition_power is 1 or more, got {self.transition_power}")
         if self.shifts < 0:
             raise SettingsError(f"shifts is 0 (none) or more, got {self.shifts}")
-        if self.batch_size < 1:
+        if self.batch_size is not None and self.batch_size < 1:
             raise SettingsError(f"batch_size is 1 or more, got {self.batch_size}")
         if self.windows not in WINDOWS:
             raise SettingsError(

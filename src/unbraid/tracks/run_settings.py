@@ -32,7 +32,8 @@ class RunSettings:
             batch, and with device "auto" the device.
         max_memory: bytes, or a text such as "2GB": segments are shortened to stay below it. On a
             GPU it is the device's memory.
-        batch_size: segments in one pass; None for as many as a GPU has room for, one on the CPU.
+        batch_size: segments in one pass; None for as many as a GPU has room for, on the CPU for as
+            many as the model computes side by side, or one if there is a `max_memory`.
         model_config: the YAML for a file of plain weights, if it is not next to the file.
     Raises:
         SettingsError: for a value that cannot be.
@@ -87,18 +88,24 @@ class RunSettings:
     ) -> SeparationSettings:
         """The measured batch size; else as many segments as fit on a GPU at once."""
         limit = self.max_bytes
-        if choice is not None and limit is None and choice.device == ready.device:
+        alike = choice is not None and choice.device == ready.device
+        if choice is not None and alike and choice.batch_size > 1 and limit is None:
             return replace(settings, batch_size=choice.batch_size)
         free = free_gpu_bytes(ready.device)
         if free is None:
-            return settings
+            return settings if limit is None else replace(settings, batch_size=1)
         return fit_batch(ready, settings, free if limit is None else min(free, limit))
 
 
 def _shared(ready: ReadyModel, settings: SeparationSettings) -> ReadyModel:
     """On a GPU, the model for several songs at once; a bag loads its members one at a time."""
     model, rows = ready.model, settings.batch_size
-    if rows == 1 or not settings.split or isinstance(model, Bag) or not runs_elsewhere(model):
+    if (
+        rows in (None, 1)
+        or not settings.split
+        or isinstance(model, Bag)
+        or not runs_elsewhere(model)
+    ):
         return ready
     spec, samples = model.spec, model.spec.segment_samples
     if settings.segment_s is not None:

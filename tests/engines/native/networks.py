@@ -65,8 +65,8 @@ def peak_of(run: NativeNetwork, song: np.ndarray) -> int:
 
 def check_memory(run: NativeNetwork, samples: int) -> None:
     """All that the passes so far needed was there, and no more than a pass over so many says."""
-    assert run._pool.missed == 0
-    assert 4 * run._pool.floats <= run.memory_bytes(run.config, samples)
+    assert run._copies[0]._pool.missed == 0
+    assert 4 * run._copies[0]._pool.floats <= run.memory_bytes(run.config, samples)
 
 
 def check_half_precision(model: Any, song: np.ndarray) -> None:

@@ -110,8 +110,27 @@ def test_memory_from_before_the_first_pass_is_used_and_changes_nothing() -> None
     model = make_model()
     run, song = ready(model), make_song(22_050)
     wanted = run(song)
-    pool = NativeHTDemucs.fresh_pool(model.config, 22_050)
-    run.use_pool(pool)
+    (pool,) = pools = NativeHTDemucs.fresh_pools(model.config, 22_050, 1)
+    run.use_pools(pools)
     assert np.array_equal(run(song), wanted)
-    assert run._pool is pool
+    assert run._copies[0]._pool is pool
     assert pool.missed == 0
+
+
+def test_songs_side_by_side_share_threads_and_memory_and_come_out_the_same() -> None:
+    model = make_model()
+    alone, together = ready(model), ready(model, threads=3)
+    songs = make_song(22_050, batch=5)
+    wanted = np.concatenate([alone(song[None]) for song in songs])
+    assert np.array_equal(together(songs), wanted)
+    assert [network.threads for network in together._copies] == [2, 1, 1]  # of the last two songs
+    assert all(network._pool.missed == 0 for network in together._copies)
+
+
+def test_only_so_many_songs_go_side_by_side_as_take_little_memory() -> None:
+    config, second = HTDemucsConfig(), 44_100
+    assert NativeHTDemucs.at_once(config, second, threads=1) == 1
+    assert NativeHTDemucs.at_once(config, second, threads=2) == 2
+    many = NativeHTDemucs.at_once(config, 7 * second, threads=64)
+    assert 2 <= many < 64
+    assert (many - 1) * NativeHTDemucs.memory_bytes(config, 7 * second) <= 400e6

@@ -90,7 +90,10 @@ class NativeModel(ArrayModel):
         made: Any = self._network
         self._engine = packer.submit(made, self._config, state, get_threads())
         longest = self._config.spec.longest_samples
-        self._pool = packer.submit(made.fresh_pool, self._config, longest) if longest else None
+        self._pools = None
+        if longest:
+            count = self.at_once(longest)
+            self._pools = packer.submit(made.fresh_pools, self._config, longest, count)
         packer.shutdown(wait=False)
         self._lock = threading.Lock()
         self._spare: np.ndarray | None = None
@@ -109,6 +112,10 @@ class NativeModel(ArrayModel):
         """Memory of one pass over `samples`, the weights not counted."""
         return self._network.memory_bytes(self._config, samples)
 
+    def at_once(self, samples: int) -> int:
+        """Songs side by side, on as many threads as are set by now."""
+        return self._network.at_once(self._config, samples, get_threads())
+
     def fingerprint(self) -> str:
         """That of the file."""
         return self._stored.fingerprint()
@@ -117,9 +124,9 @@ class NativeModel(ArrayModel):
         """Separate songs, on as many threads as are set by now."""
         with self._lock:
             engine = self._engine.result()
-            if self._pool is not None:
-                engine.use_pool(self._pool.result())
-                self._pool = None
+            if self._pools is not None:
+                engine.use_pools(self._pools.result())
+                self._pools = None
             engine.threads = get_threads()
             spare, self._spare = self._spare, None
             estimates: np.ndarray = engine(mixture, spare)

@@ -1,8 +1,11 @@
-"""What all networks in the kernels share: songs one by one, in memory that is used again."""
+"""What all networks in the kernels share: songs side by side, in memory that is used again."""
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,9 @@ import numpy as np
 from unbraid.engines.native.sheets import Pool
 from unbraid.shapes import Float32
 from unbraid.threads import get_threads
+
+_FURTHER = 400_000_000
+"""Bytes that further songs at the same time may take."""
 
 
 class NativeNetwork(ABC):
@@ -28,6 +34,7 @@ class NativeNetwork(ABC):
         self.config = config
         self.threads = threads or get_threads()
         self._pool = Pool(0)
+        self._copies: list[NativeNetwork] = []
 
     @staticmethod
     @abstractmethod
@@ -55,16 +62,29 @@ class NativeNetwork(ABC):
         return samples
 
     @classmethod
-    def fresh_pool(cls, config: Any, samples: int) -> Pool:
-        """Memory of a pass over `samples`, for `use_pool`; the system gives it now, which takes a
-        while."""
-        pool = Pool(cls.pool_floats(config, samples))
-        pool.touch()
-        return pool
+    def at_once(cls, config: Any, samples: int, threads: int) -> int:
+        """How many songs of so many samples such threads compute side by side: each thread then
+        waits for no other. One where that would take much memory."""
+        return max(1, min(threads, 1 + _FURTHER // cls.memory_bytes(config, samples)))
 
-    def use_pool(self, pool: Pool) -> None:
+    @classmethod
+    def fresh_pools(cls, config: Any, samples: int, count: int) -> list[Pool]:
+        """Memory of passes over so many songs at once, for `use_pools`; the system gives it now,
+        which takes a while."""
+        pools = [Pool(cls.pool_floats(config, samples)) for _ in range(count)]
+        for pool in pools:
+            pool.touch()
+        return pools
+
+    def use_pools(self, pools: Sequence[Pool]) -> None:
         """Take memory from there."""
-        self._pool = pool
+        self._copies = [self._copy(pool) for pool in pools]
+
+    def _copy(self, pool: Pool) -> NativeNetwork:
+        """The same network, its weights shared, with memory of its own."""
+        made = copy.copy(self)
+        made._pool = pool
+        return made
 
     @abstractmethod
     def separate(
@@ -77,7 +97,7 @@ class NativeNetwork(ABC):
         mixture: Float32[np.ndarray, "b c t"],
         memory: Float32[np.ndarray, " n"] | None = None,
     ) -> Float32[np.ndarray, "b s c t"]:
-        """Separate songs, one after the other: together they would only share the cache.
+        """Separate songs, as many side by side as there are threads.
 
         Args:
             mixture: the songs, any length; zeros extend them to a valid one.
@@ -93,10 +113,31 @@ class NativeNetwork(ABC):
         if memory is None or memory.size < size:
             memory = np.empty(size, np.float32)
         estimates = memory[:size].reshape(shape)
-        needed = self.pool_floats(self.config, length)
-        if self._pool.floats < needed:
-            self._pool = Pool(needed)
-        for song, stems in zip(mixture, estimates, strict=True):
-            self._pool.forget()
-            self.separate(song, stems)
+        songs = list(zip(mixture, estimates, strict=True))
+        together = self.at_once(self.config, length, self.threads)
+        for first in range(0, batch, together):
+            self._separate_some(songs[first : first + together])
         return estimates[..., :samples]
+
+    def _separate_some(self, songs: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
+        """Songs side by side, on equal shares of the threads."""
+        count = len(songs)
+        needed = self.pool_floats(self.config, songs[0][0].shape[1])
+        while len(self._copies) < count:
+            self._copies.append(self._copy(Pool(0)))
+        copies = self._copies[:count]
+        for number, network in enumerate(copies):
+            network.threads = self.threads // count + (number < self.threads % count)
+            if network._pool.floats < needed:
+                network._pool = Pool(needed)
+            network._pool.forget()
+        if count == 1:
+            copies[0].separate(*songs[0])
+            return
+        with ThreadPoolExecutor(count, "unbraid-song") as executor:
+            work = [
+                executor.submit(network.separate, *song)
+                for network, song in zip(copies, songs, strict=True)
+            ]
+        for done in work:
+            done.result()

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from ctypes import Structure, c_float, c_int, c_void_p
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from unbraid.engines.native.library import aligned, kernels, pointer
 from unbraid.shapes import Float
@@ -25,7 +24,7 @@ class Matrix(Structure):
     """`Matrix` of lanes.hpp."""
 
     _fields_ = [
-        *((name, c_void_p) for name in ("packed", "bias", "products")),
+        *((name, c_void_p) for name in ("packed", "bias", "scale", "products")),
         *((name, c_int) for name in ("bytes", "rows", "depth")),
     ]
 
@@ -42,8 +41,8 @@ class Slices:
     Args:
         weight: any view, float16 or float32; float16 stays so.
         bias: (rows,), or None.
+        scale: of the output of each row, before the bias; None for 1.
         order: which row of the weight is where, or `EMPTY`; None: as they are.
-        whole: keep float32 of float16, too.
     """
 
     def __init__(
@@ -51,8 +50,7 @@ class Slices:
         weight: Float[np.ndarray, "rows depth"],
         bias: Float[np.ndarray, " rows"] | None = None,
         order: Sequence[int] | np.ndarray | None = None,
-        *,
-        whole: bool = False,
+        scale: Float[np.ndarray, " rows"] | None = None,
     ) -> None:
         if weight.dtype not in (np.float16, np.float32):
             weight = weight.astype(np.float32)
@@ -60,16 +58,18 @@ class Slices:
         order = np.arange(len(weight)) if order is None else np.asarray(order)
         rows, depth = len(order), weight.shape[1]
         order = np.pad(order, (0, -rows % width), constant_values=EMPTY)
-        self._packed = _pack(weight, order, width, np.float32 if whole else weight.dtype)
-        self._bias = None if bias is None else np.where(order < 0, 0, bias[order])
-        if self._bias is not None:
-            self._bias = np.ascontiguousarray(self._bias, np.float32)
+        self._packed = _pack(weight, order, width)
+        self._bias, self._scale = (
+            None if x is None else np.where(order < 0, 0, x[order]).astype(np.float32)
+            for x in (bias, scale)
+        )
         self._products, squares = _sums(self._packed)
         self.size = math.sqrt(float(squares.sum()) / max(1, rows * depth))
         """Root of the mean square of the weights."""
         self.struct = Matrix(
             packed=pointer(self._packed),
             bias=None if self._bias is None else pointer(self._bias),
+            scale=None if self._scale is None else pointer(self._scale),
             products=pointer(self._products) if kernels().pairs else None,
             bytes=self._packed.itemsize,
             rows=rows,
@@ -150,13 +150,11 @@ def root_mean_square(x: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(x, dtype=float))))
 
 
-def _pack(
-    weight: np.ndarray, order: np.ndarray, width: int, kind: DTypeLike
-) -> Float[np.ndarray, "slices k w"]:
+def _pack(weight: np.ndarray, order: np.ndarray, width: int) -> Float[np.ndarray, "slices k w"]:
     step, inner = (stride // weight.itemsize for stride in weight.strides)
     empty = np.iinfo(np.int64).min
     offsets = np.ascontiguousarray(np.where(order < 0, empty, order * step), np.int64)
-    packed = aligned(len(order) // width, weight.shape[1], width, dtype=kind)
+    packed = aligned(len(order) // width, weight.shape[1], width, dtype=weight.dtype)
     source = (weight.ctypes.data, weight.itemsize, pointer(offsets))
     shape = (len(packed), width, 1, weight.shape[1], 0, inner)
     kernels().pack(*source, *shape, pointer(packed), packed.itemsize, _threads())

@@ -177,7 +177,7 @@ class Attention:
 
 def _normed(norm: Weights, weight: np.ndarray, bias: np.ndarray) -> tuple[EntranceNorm, Slices]:
     """A LayerNorm and the linear map behind it."""
-    matrix = Slices(weight, with_bias(weight, bias, norm["bias"]), whole=True)
+    matrix = Slices(weight, with_bias(weight, bias, norm["bias"]))
     return EntranceNorm(norm["weight"], weight.shape[1], matrix, centred=True), matrix
 
 
@@ -209,7 +209,6 @@ class Layer:
 
 def _scaled(weights: Weights, gain: np.ndarray | np.float32) -> Slices:
     """A linear map whose output is scaled."""
-    weight, bias = weights["weight"], weights["bias"]  # copies
+    bias = weights["bias"]
     scale = np.broadcast_to(gain, len(bias))
-    weight *= scale[:, None]
-    return Slices(weight, bias * scale)
+    return Slices(weights.stored("weight"), bias * scale, scale=scale)

@@ -16,12 +16,12 @@
 
 constexpr int SLICE = LANES == 16 ? 12 : 6;
 
-// `packed` is (slices, depth, SLICE), floats or of half precision; `bias` (or null) and `products`,
-// sums of products of paired weights, have a number for each row of each slice. Null `products`: no
-// pairs.
+// `packed` is (slices, depth, SLICE), floats or of half precision; `bias`, `scale` of the output before it
+// (both may be null) and `products`, sums of products of paired weights, have a number for each row of
+// each slice. Null `products`: no pairs.
 struct Matrix {
     const void* packed;
-    const float *bias, *products;
+    const float *bias, *scale, *products;
     int bytes, rows, depth;
     bool paired() const { return products; }
 };
@@ -93,7 +93,8 @@ inline void slice_times_panel(const float* slice, const Matrix& of, int row, con
 #pragma GCC unroll 16
     for (int r = 0; r < rows; ++r) {
         const Vec bias = all(of.bias ? of.bias[row + r] : 0.0f);
-        left[r] = left[r] * a + bias, right[r] = right[r] * b + bias;
+        const float scale = of.scale ? of.scale[row + r] : 1.0f;
+        left[r] = left[r] * (a * scale) + bias, right[r] = right[r] * (b * scale) + bias;
     }
     epilogue.template take<rows>(number, row, std::min(rows, of.rows - row), left, right);
 }

@@ -37,6 +37,9 @@ inline float as_float(float value) { return value; }
 // IEEE half precision: shifted into place, and the exponent set right by a multiplication, which
 // also takes care of what is denormal; infinity and NaN stay what they are.
 inline float as_float(uint16_t half) {
+#if defined(__F16C__)
+    return _cvtsh_ss(half);
+#else
     const uint32_t sign = uint32_t(half & 0x8000) << 16, rest = uint32_t(half & 0x7fff) << 13;
     float value;
     std::memcpy(&value, &rest, sizeof value);
@@ -46,6 +49,7 @@ inline float as_float(uint16_t half) {
     bits |= sign | ((half & 0x7c00) == 0x7c00 ? 0x7f800000 : 0);
     std::memcpy(&value, &bits, sizeof value);
     return value;
+#endif
 }
 
 // Half precision as float, exactly.
