@@ -40,7 +40,7 @@ class SpectralEncoder(Structure):
         *((name, c_void_p) for name in ("conv", "conv_bias", "branches", "gate", "gate_bias")),
         ("embedding", c_void_p),
         *((name, c_int) for name in ("outer", "width", "kernel", "stride", "padding")),
-        *((name, c_int) for name in ("branch_count", "gate_panels")),
+        *((name, c_int) for name in ("branch_count", "gate_panels", "in_pairs")),
     ]
 
 

@@ -20,6 +20,9 @@ from unbraid.engines.native.packing import (
 from unbraid.engines.native.sheets import MARGIN, Pool, Sheet
 from unbraid.engines.native.weights import PackedBranch, Weights, numbered_branches
 
+_DEEP = 128
+"""Values of a group of rows from which on two rows of a convolution share products."""
+
 
 class SpecEncoder:
     """`SpecEncoderLayer`: (freq, frames, outer) -> (freq / stride, frames, width).
@@ -41,8 +44,12 @@ class SpecEncoder:
             names = ("norm", "gate.norm")
             self._norms = tuple(GroupNorm(weights.under(name), groups) for name in names)
         turns = PAIRS if self._norms is None else 1
+        taps = conv.transpose(2, 1, 0)
+        in_pairs = kernel == 2 * stride and stride * outer >= _DEEP
+        if in_pairs:
+            taps = taps.reshape(2, stride * outer, self.width)
         self._held = {
-            "conv": pack(conv.transpose(2, 1, 0)),
+            "conv": pack_pair(taps) if in_pairs else pack(taps),
             "conv_bias": pack_bias(weights["conv.bias"]),
             "gate": pack(gate.T[None], turns),
             "gate_bias": pack_bias(weights["gate.conv.bias"], turns),
@@ -61,6 +68,7 @@ class SpecEncoder:
             padding=kernel // 4,
             branch_count=len(self._branches),
             gate_panels=gate_panels(self.width),
+            in_pairs=in_pairs,
         )
 
     def __call__(self, x: Sheet, pool: Pool, threads: int) -> Sheet:

@@ -5,24 +5,69 @@
 
 // One encoder level, each row from the convolution to the gate while it is in the cache.
 struct SpectralEncoder {
-    const float *conv, *conv_bias;  // packed, `kernel` taps
+    const float *conv, *conv_bias;  // packed, `kernel` taps; as `Pair` wants it, of two strides, if `in_pairs`
     const Branch* branches;
     const float *gate, *gate_bias;  // packed, gated
     const float* embedding;  // (rows, width), added at the end; null for none
-    int outer, width, kernel, stride, padding, branch_count, gate_panels;
+    int outer, width, kernel, stride, padding, branch_count, gate_panels, in_pairs;
 };
 
-// Convolution of one row: in (in_rows, steps, outer) -> (steps, width).
+// What a convolution reads: rows (in_rows, steps, outer), zeros around them.
+struct RowsIn {
+    const float* at;
+    long rows, stride, steps;
+    const float* silence;
+    const float* row(long number) const { return number < 0 || number >= rows ? silence : at + number * stride; }
+};
+
+// One row of a convolution: (steps, width).
 template <class Epilogue>
-void convolve_row(const SpectralEncoder& of, const float* in, long in_rows, long in_stride,
-                  long row, long steps, const float* silence, const Epilogue& epilogue) {
-    Rows seen(in, of.outer, of.outer);
+void convolve_row(const SpectralEncoder& of, const RowsIn& in, long row, const Epilogue& epilogue) {
+    Rows seen(in.at, of.outer, of.outer);
     seen.taps = of.kernel;
-    for (int tap = 0; tap < of.kernel; ++tap) {
-        const long from = row * of.stride - of.padding + tap;
-        seen.at[tap] = from < 0 || from >= in_rows ? silence : in + from * in_stride;
+    for (int tap = 0; tap < of.kernel; ++tap) seen.at[tap] = in.row(row * of.stride - of.padding + tap);
+    product(seen, 0, in.steps, of.conv, of.conv_bias, int(ceil_div(of.width, PANEL)), epilogue);
+}
+
+inline long pair_floats(const SpectralEncoder& of) {
+    return of.in_pairs ? 2L * of.stride * of.outer * piece_of_pairs(of.stride * of.outer) : 0;
+}
+
+// Rows `row` and the next by three products in place of four: the groups of `stride` rows that they see are
+// a, b and b, c of pairs.hpp. y (steps, width) is where the first goes, the second if wanted to `next`;
+// `memory` is for `pair_floats`.
+template <class F>
+void convolve_pair(const SpectralEncoder& of, const RowsIn& in, long row, float* y, float* next, float* memory) {
+    const int taps = of.stride, outer = of.outer, panels = int(ceil_div(of.width, PANEL));
+    const long piece = piece_of_pairs(taps * outer), group = piece * outer;
+    for (long start = 0; start < in.steps; start += piece) {
+        const long count = std::min(piece, in.steps - start), first = row * taps - of.padding;
+        Pair pair{Rows(nullptr, outer, outer), Rows(nullptr, outer, outer), Rows(nullptr, outer, outer)};
+        pair.middle.taps = pair.before.taps = pair.after.taps = taps;
+        for (int tap = 0; tap < taps; ++tap) {
+            const auto seen = [&](int place) { return in.row(first + place * taps + tap) + start * outer; };
+            float *before = memory + tap * group, *after = before + taps * group;
+            subtract(seen(0), seen(1), count * outer, before);
+            if (next) subtract(seen(2), seen(1), count * outer, after);
+            pair.middle.at[tap] = seen(1), pair.before.at[tap] = before, pair.after.at[tap] = after;
+        }
+        const Write<F> here{y + start * of.width, of.width, of.width};
+        const Write<F> there{next + start * of.width, of.width, of.width};
+        pair_product(pair, count, of.conv, of.conv_bias, panels, &here, next ? &there : nullptr);
     }
-    product(seen, 0, steps, of.conv, of.conv_bias, int(ceil_div(of.width, PANEL)), epilogue);
+}
+
+// convolved(y, row) for each row, which has come to where `place(row)` says.
+template <class F, class Place, class Then>
+void convolve_two(const SpectralEncoder& of, const RowsIn& in, long row, long rows, float* memory,
+                  const Place& place, const Then& convolved) {
+    const long stop = std::min(row + 2, rows);
+    if (of.in_pairs)
+        convolve_pair<F>(of, in, row, place(row), stop - row > 1 ? place(row + 1) : nullptr, memory);
+    for (; row < stop; ++row) {
+        if (!of.in_pairs) convolve_row(of, in, row, Write<F>{place(row), of.width, of.width});
+        convolved(place(row), row);
+    }
 }
 
 inline int widest_branch(const Branch* branches, int count) {
@@ -53,23 +98,28 @@ inline void encode_rows(const SpectralEncoder& of, const float* in, long in_rows
                         float* out, long out_rows, long out_stride, long steps, long margin,
                         int threads) {
     Scratch silence = silence_of(steps * of.outer);
-    const long row_size = (steps + 2 * margin) * of.width;
+    const RowsIn seen{in, in_rows, in_stride, steps, silence.get()};
+    const long edge = margin * of.width, row_size = steps * of.width + 2 * edge;
     const int hidden = widest_branch(of.branches, of.branch_count);
-    auto memory = scratches(threads, row_size + steps * hidden);
-    in_parallel(out_rows, threads, [&](long row, int thread) {
-        float* y = memory[thread].get() + margin * of.width;
-        float* to = out + row * out_stride;
-        std::memset(y - margin * of.width, 0, margin * of.width * sizeof(float));
-        std::memset(y + steps * of.width, 0, margin * of.width * sizeof(float));
-        convolve_row(of, in, in_rows, in_stride, row, steps, silence.get(),
-                     Write<Gelu>{y, of.width, of.width});
-        add_branches(of.branches, of.branch_count, y, steps, memory[thread].get() + row_size);
-        product(Rows(y, of.width, of.width), 0, steps, of.gate, of.gate_bias, of.gate_panels,
-                Gated<false>{to, of.width, of.width});
-        if (of.embedding)
+    auto memory = scratches(threads, 2 * row_size + steps * hidden + pair_floats(of));
+    in_parallel(ceil_div(out_rows, 2L), threads, [&](long pair, int thread) {
+        float* rows = memory[thread].get();
+        float *h = rows + 2 * row_size, *differences = h + steps * hidden;
+        const auto place = [&](long row) { return rows + row % 2 * row_size + edge; };
+        for (int i = 0; i < 2; ++i) {
+            std::memset(place(i) - edge, 0, edge * sizeof(float));
+            std::memset(place(i) + steps * of.width, 0, edge * sizeof(float));
+        }
+        convolve_two<Gelu>(of, seen, 2 * pair, out_rows, differences, place, [&](float* y, long row) {
+            float* to = out + row * out_stride;
+            add_branches(of.branches, of.branch_count, y, steps, h);
+            product(Rows(y, of.width, of.width), 0, steps, of.gate, of.gate_bias, of.gate_panels,
+                    Gated<false>{to, of.width, of.width});
+            if (!of.embedding) return;
             for (long step = 0; step < steps; ++step)
                 for (int c = 0; c < of.width; ++c)
                     to[step * of.width + c] += of.embedding[row * of.width + c];
+        });
     });
 }
 
@@ -77,9 +127,11 @@ inline void encode_rows(const SpectralEncoder& of, const float* in, long in_rows
 inline void convolve_rows(const SpectralEncoder& of, const float* in, long in_rows, long in_stride,
                           float* out, long out_rows, long out_stride, long steps, int threads) {
     Scratch silence = silence_of(steps * of.outer);
-    in_parallel(out_rows, threads, [&](long row, int) {
-        convolve_row(of, in, in_rows, in_stride, row, steps, silence.get(),
-                     Write<Identity>{out + row * out_stride, of.width, of.width});
+    const RowsIn seen{in, in_rows, in_stride, steps, silence.get()};
+    auto memory = scratches(threads, pair_floats(of));
+    in_parallel(ceil_div(out_rows, 2L), threads, [&](long pair, int thread) {
+        const auto place = [&](long row) { return out + row * out_stride; };
+        convolve_two<Identity>(of, seen, 2 * pair, out_rows, memory[thread].get(), place, [](float*, long) {});
     });
 }
 
