@@ -16,6 +16,15 @@ _AFTER_GELU = 0.6
 """About what GELU leaves of the size of features."""
 
 
+_PANELS, _LANES = 16, 32
+"""The most panels that go together, and the most tokens in one."""
+
+
+def feed_floats(width: int, hidden: int) -> int:
+    """Memory of a thread for features that become so many hidden ones, at most."""
+    return _PANELS * _LANES * (4 + width + hidden) + 16 * max(width, hidden)
+
+
 class _Projection(Structure):
     """`Projection` of feed.hpp."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unbraid.engines.native.feed import feed_floats
 from unbraid.engines.native.library import pointer
 from unbraid.engines.native.sheets import Pool, Sheet
 from unbraid.engines.native.spectra import HOPS, Spectra
@@ -98,8 +99,7 @@ class NativeHTDemucs(TwoBranches):
         width, hidden = config.inner_width, int(config.inner_width * config.hidden_scale)
         depth = width // config.heads
         head = (max(_tokens(config, samples)) + 64) * (2 * depth + 32) + 8 * _PANEL * (depth + 32)
-        feed = (1 << 17) + 64 * (width + hidden) + 8 * _PANEL * width
-        return get_threads() * max(head, feed)
+        return get_threads() * max(head, feed_floats(width, hidden))
 
     def core(self, x: Sheet, t: Sheet) -> None:
         """Add what the transformer makes of the innermost features to them."""

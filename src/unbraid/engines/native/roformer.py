@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unbraid.engines.native.feed import feed_floats
 from unbraid.engines.native.grids import (
     AxisLayer,
     BandEmbeddings,
@@ -97,8 +98,8 @@ class NativeRoformer(NativeNetwork):
         transforms = max(3 * channels * padded, leaving) + panel
         # Of each thread: a head of one band, or of one panel; and some panels with hidden features.
         head = max(6 * frames, 3 * lanes * len(config.split)) * config.head_width
-        hidden = config.width * max(4, config.mask_growth)
-        each = head + 2 * lanes * frames + 16 * lanes * hidden + (1 << 17)
+        feed = feed_floats(config.width, config.width * max(4, config.mask_growth))
+        each = head + 2 * lanes * frames + feed + (1 << 17)
         return transforms + get_threads() * each
 
     def separate(

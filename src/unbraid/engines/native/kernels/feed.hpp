@@ -38,7 +38,7 @@ struct TokenFeed {
     // So many panels that they stay in the second cache. Their hidden features do not, but what passes
     // most often is weights, which would come from the third cache or from memory for a few panels each time.
     long together(int threads) const {
-        return even_share(panels, std::clamp((128L << 10) / (long{PANEL} * entrance.width), 1L, 8L), threads);
+        return even_share(panels, std::clamp((192L << 10) / (long{PANEL} * entrance.width), 1L, 16L), threads);
     }
 };
 

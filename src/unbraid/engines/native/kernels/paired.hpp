@@ -204,16 +204,11 @@ void paired_product(const Rows& a, long start, long stop, const Number* packed, 
     }
 }
 
-// Rows [0, count) of one tap times panels that are scaled already, with `products` (panels, PANEL).
+// Rows [0, count) of one tap times a panel that is scaled already, given the sums of their pairs.
 template <class Epilogue>
-void scaled_product(const Rows& a, long count, const float* packed, const float* products, float undo, int panels,
+void scaled_product(const Rows& a, long count, const PairedPanel& panel, const float* sums,
                     const Epilogue& epilogue) {
-    float* sums = thread_memory(count);
-    Vec squares{};
-    sum_pairs(a, 0, count, sums, squares);
-    for (int number = 0; number < panels; ++number, packed += long{PANEL} * a.depth, products += PANEL)
-        paired_rows(a, 0, count, PairedPanel{packed, {load(products), load(products + LANES)}, undo, false}, sums,
-                    nullptr, number, epilogue);
+    paired_rows(a, 0, count, panel, sums, nullptr, 0, epilogue);
 }
 
 // Whether pairs are faster for such a product: there is more to be scaled and summed before.

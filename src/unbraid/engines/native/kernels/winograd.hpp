@@ -42,16 +42,22 @@ struct Winograd {
     const float *products, *undo;
     int ins, width, gate_panels, gated;  // width: of values, and of gates
 
-    // out (count, columns) <- product number k of mixed inputs, which were scaled by `gain`.
-    void multiply(int k, const float* mixed, long padded, long count, float gain, float* out) const {
-        const long columns = long(gate_panels) * PANEL;
+    // sums (count) <- of each of `count` mixed inputs the sum of products of its pairs, if weights are scaled.
+    void sum_inputs(const float* mixed, long padded, long count, float* sums) const {
+        Vec squares{};
+        if (products) sum_pairs(Rows(mixed, ins, padded), 0, count, sums, squares);
+    }
+
+    // out (count, PANEL) <- product number k of mixed inputs, which were scaled by `gain`, for one panel.
+    void multiply(int k, int panel, const float* mixed, long padded, long count, const float* sums, float gain,
+                  float* out) const {
         const Rows rows(mixed, ins, padded);
-        const Write<Identity> to{out, columns, int(columns)};
-        if (products)
-            scaled_product(rows, count, packed + k * columns * ins, products + k * columns, undo[k] / gain,
-                           gate_panels, to);
-        else
-            product(rows, 0, count, packed + k * columns * ins, nullptr, gate_panels, to);
+        const Write<Identity> to{out, PANEL, PANEL};
+        const float* weights = packed + (long(k) * gate_panels + panel) * PANEL * ins;
+        if (!products) return product(rows, 0, count, weights, nullptr, 1, to);
+        const float* fixed = products + (long(k) * gate_panels + panel) * PANEL;
+        scaled_product(rows, count, PairedPanel{weights, {load(fixed), load(fixed + LANES)}, undo[k] / gain, false},
+                       sums, to);
     }
 
     // What brings inputs to a mean square of about 1, a power of two found from a seventh of them; 1
@@ -77,18 +83,18 @@ struct Winograd {
 // wide.
 inline void gate_rows(const Winograd& of, const float* x, long x_stride, float* out,
                       long out_stride, long rows, long steps, int threads) {
-    const long ins = of.ins, width = of.width, columns = long(of.gate_panels) * PANEL;
+    const long ins = of.ins, width = of.width;
     const long padded = ceil_div(ins, LANES) * LANES, out_width = of.gated ? width : 2 * width;
-    const long tiles = ceil_div(steps, TILE);
+    const long tiles = ceil_div(steps, TILE), all = SEEN * SEEN;
     const long batch = std::min(tiles, ins <= 64 ? 24L : ins <= 128 ? 36L : 96L);
     const long parts = ceil_div(tiles, batch);
     const float gain = of.gain_of(x, x_stride, rows, steps * ins);
-    auto memory = scratches(threads, SEEN * SEEN * batch * (padded + columns));
+    auto memory = scratches(threads, all * batch * (padded + PANEL + 1));
     in_parallel(ceil_div(rows, TILE) * parts, threads, [&](long number, int thread) {
         const long row = number / parts * TILE, first = number % parts * batch;
         const long count = std::min(batch, tiles - first);
         float* mixed = memory[thread].get();
-        float* products = mixed + SEEN * SEEN * batch * padded;
+        float *products = mixed + all * batch * padded, *sums = products + all * batch * PANEL;
         for (long n = 0; n < count; ++n) {
             const long step = (first + n) * TILE - 1;
             for (long c = 0; c < ins; c += LANES) {
@@ -110,12 +116,16 @@ inline void gate_rows(const Winograd& of, const float* x, long x_stride, float* 
             }
         }
         for (int k = 0; k < SEEN * SEEN; ++k)
-            of.multiply(k, mixed + k * batch * padded, padded, count, gain, products + k * batch * columns);
-        for (long n = 0; n < count; ++n)
-            for (int panel = 0; panel < of.gate_panels; ++panel) {
+            of.sum_inputs(mixed + k * batch * padded, padded, count, sums + k * batch);
+        // Panel by panel: so products stay in the second cache until they are mixed.
+        for (int panel = 0; panel < of.gate_panels; ++panel) {
+            for (int k = 0; k < SEEN * SEEN; ++k)
+                of.multiply(k, panel, mixed + k * batch * padded, padded, count, sums + k * batch, gain,
+                            products + k * batch * PANEL);
+            for (long n = 0; n < count; ++n) {
                 Vec value[SEEN * SEEN], gate[SEEN * SEEN];
                 for (int k = 0; k < SEEN * SEEN; ++k) {
-                    const float* at = products + (k * batch + n) * columns + panel * PANEL;
+                    const float* at = products + (k * batch + n) * PANEL;
                     value[k] = load(at), gate[k] = load(at + LANES);
                 }
                 for (int j = 0; j < SEEN; ++j)
@@ -137,6 +147,7 @@ inline void gate_rows(const Winograd& of, const float* x, long x_stride, float* 
                     }
                 }
             }
+        }
     });
 }
 
@@ -181,22 +192,25 @@ inline void unmix_steps(const Winograd& of, const float* products, long stride, 
 // out (steps, width) <- GLU(conv(x)), without the gate twice as wide. Around x there are silent steps,
 // one before and five behind.
 inline void gate_steps(const Winograd& of, const float* x, float* out, long steps, int threads) {
-    const long width = of.width, columns = long(of.gate_panels) * PANEL;
-    const long padded = ceil_div(width, LANES) * LANES;
+    const long width = of.width, padded = ceil_div(width, LANES) * LANES;
     const long tiles = ceil_div(steps, TILE);
     const long most = width <= 64 ? 96 : width <= 128 ? 60 : 48;
     const long batch = std::clamp(ceil_div(tiles, threads), 12L, most);
     const float gain = of.gain_of(x, 0, 1, steps * width);
-    auto memory = scratches(threads, SEEN * batch * (padded + columns));
+    auto memory = scratches(threads, SEEN * batch * (padded + PANEL + 1));
     in_parallel(ceil_div(tiles, batch), threads, [&](long number, int thread) {
         const long first = number * batch, count = std::min(batch, tiles - first);
         float* mixed = memory[thread].get();
-        float* products = mixed + SEEN * batch * padded;
+        float *products = mixed + SEEN * batch * padded, *sums = products + SEEN * batch * PANEL;
         mix_steps(x, width, padded, first, count, batch, gain, mixed);
         for (int k = 0; k < SEEN; ++k)
-            of.multiply(k, mixed + k * batch * padded, padded, count, gain, products + k * batch * columns);
-        for (int panel = 0; panel < of.gate_panels; ++panel)
-            unmix_steps(of, products + panel * PANEL, columns, batch, panel, first, count, out, steps);
+            of.sum_inputs(mixed + k * batch * padded, padded, count, sums + k * batch);
+        for (int panel = 0; panel < of.gate_panels; ++panel) {
+            for (int k = 0; k < SEEN; ++k)
+                of.multiply(k, panel, mixed + k * batch * padded, padded, count, sums + k * batch, gain,
+                            products + k * batch * PANEL);
+            unmix_steps(of, products, PANEL, batch, panel, first, count, out, steps);
+        }
     });
 }
 
