@@ -75,27 +75,33 @@ __attribute__((noinline)) void accumulate_slice(const float* slice, const float*
     for (int r = 0; r < rows; ++r) to_left[r] = left[r], to_right[r] = right[r];
 }
 
+// Rows [row, row + rows) of a matrix times a panel, finished but for the epilogue.
+template <int rows, bool paired>
+__attribute__((noinline)) void multiply_slice(const float* slice, const Matrix& of, int row, const float* panel,
+                                              const float* lanes, Vec* to_left, Vec* to_right) {
+    Vec left[rows], right[rows];
+    const Vec sums[2] = {load(lanes), load(lanes + LANES)};
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; ++r) {
+        left[r] = paired ? -(sums[0] + of.products[row + r]) : Vec{};
+        right[r] = paired ? -(sums[1] + of.products[row + r]) : Vec{};
+    }
+    add_slice<rows, paired, SLICE>(slice, panel, of.depth, left, right);
+    const Vec undo[2] = {load(lanes + PANEL), load(lanes + PANEL + LANES)};
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; ++r) {
+        const float scale = of.scale ? of.scale[row + r] : 1.0f;
+        const Vec bias = all(of.bias ? of.bias[row + r] : 0.0f);
+        to_left[r] = left[r] * (undo[0] * scale) + bias, to_right[r] = right[r] * (undo[1] * scale) + bias;
+    }
+}
+
 template <int rows, bool paired, class Epilogue>
 inline void slice_times_panel(const float* slice, const Matrix& of, int row, const Panels& in, int number,
                               const Epilogue& epilogue) {
     Vec left[rows], right[rows];
-    const float* lanes = in.lanes + 2L * PANEL * number;
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; ++r) {
-        left[r] = right[r] = Vec{};
-        if (paired) {
-            left[r] -= load(lanes) + of.products[row + r];
-            right[r] -= load(lanes + LANES) + of.products[row + r];
-        }
-    }
-    accumulate_slice<rows, paired>(slice, in.at + number * in.stride, of.depth, left, right);
-    const Vec a = load(lanes + PANEL), b = load(lanes + PANEL + LANES);
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; ++r) {
-        const Vec bias = all(of.bias ? of.bias[row + r] : 0.0f);
-        const float scale = of.scale ? of.scale[row + r] : 1.0f;
-        left[r] = left[r] * (a * scale) + bias, right[r] = right[r] * (b * scale) + bias;
-    }
+    multiply_slice<rows, paired>(slice, of, row, in.at + number * in.stride, in.lanes + 2L * PANEL * number, left,
+                                 right);
     epilogue.template take<rows>(number, row, std::min(rows, of.rows - row), left, right);
 }
 
