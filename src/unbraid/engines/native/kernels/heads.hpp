@@ -73,7 +73,7 @@ inline float balance(Vec queries, Vec keys) {
 }
 
 // scores (SLICE, PANEL) <- a slice of keys times a panel of queries; `highest` grows with those of the
-// first `count`. A function of its own for the same reason as `accumulate_slice`.
+// first `count`. A function of its own for the same reason as `multiply_slice`.
 template <bool paired>
 __attribute__((noinline)) void score_slice(const float* slice, const float* products, int depth, const float* queries,
                                            long count, float* scores, Vec* highest) {
@@ -120,6 +120,27 @@ INLINE Vec soften(float* scores, long keys, Vec scale, Vec shift, Vec& sum) {
     for (; t < keys; ++t) weigh(t);
     sum += total;
     return products;
+}
+
+// found (rows, PANEL) <- found times `factor` (0 if null) + a slice of values times weights (keys, PANEL), less the
+// sums of products of pairs. A function of its own for the same reason as `multiply_slice`.
+template <bool paired>
+__attribute__((noinline)) void add_values(const float* slice, const float* weights, int keys, const Vec* factor,
+                                          const Vec* sums, const float* products, int rows, float* found) {
+    Vec left[VALUES], right[VALUES];
+#pragma GCC unroll 16
+    for (int r = 0; r < VALUES; ++r) {
+        left[r] = right[r] = Vec{};
+        if (factor && r < rows) {
+            left[r] = load(found + r * PANEL) * factor[0];
+            right[r] = load(found + r * PANEL + LANES) * factor[1];
+        }
+        if (paired) left[r] -= sums[0] + products[r], right[r] -= sums[1] + products[r];
+    }
+    add_slice<VALUES, paired, VALUES>(slice, weights, keys, left, right);
+#pragma GCC unroll 16
+    for (int r = 0; r < VALUES; ++r)
+        if (r < rows) store(found + r * PANEL, left[r]), store(found + r * PANEL + LANES, right[r]);
 }
 
 // The exponent of x > 0.
@@ -226,18 +247,8 @@ struct HeadMemory {
             fixed[half] = soften<pairs>(scores + half * LANES, some, of.scale[half], shift, of.sum[half]);
         }
         const float* fixed_values = value_products + first / KEYS * deep(depth);
-        for (int d = 0; d < depth; d += VALUES) {
-            Vec left[VALUES]{}, right[VALUES]{};
-            const int rows = std::min(VALUES, depth - d);
-            float* at = of.found + long{d} * PANEL;
-            for (int r = 0; r < rows; ++r, at += PANEL) {
-                if (first) left[r] = load(at) * factor[0], right[r] = load(at + LANES) * factor[1];
-                if (pairs) left[r] -= fixed[0] + fixed_values[d + r], right[r] -= fixed[1] + fixed_values[d + r];
-            }
-            accumulate_slice<VALUES, pairs, VALUES>(values + d * panels * PANEL + first * VALUES, scores,
-                                                    int(some), left, right);
-            at = of.found + long{d} * PANEL;
-            for (int r = 0; r < rows; ++r, at += PANEL) store(at, left[r]), store(at + LANES, right[r]);
-        }
+        for (int d = 0; d < depth; d += VALUES)
+            add_values<pairs>(values + d * panels * PANEL + first * VALUES, scores, int(some), first ? factor : nullptr,
+                              fixed, fixed_values + d, std::min(VALUES, depth - d), of.found + long{d} * PANEL);
     }
 };

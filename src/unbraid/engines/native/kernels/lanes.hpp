@@ -63,19 +63,8 @@ INLINE void add_slice(const float* slice, const float* panel, int depth, Vec* le
     }
 }
 
-// The same as a function of its own: inlined into others, gcc does not keep all sums in registers.
-template <int rows, bool paired, int width = SLICE>
-__attribute__((noinline)) void accumulate_slice(const float* slice, const float* panel, int depth, Vec* to_left,
-                                                Vec* to_right) {
-    Vec left[rows], right[rows];
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; ++r) left[r] = to_left[r], right[r] = to_right[r];
-    add_slice<rows, paired, width>(slice, panel, depth, left, right);
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; ++r) to_left[r] = left[r], to_right[r] = right[r];
-}
-
-// Rows [row, row + rows) of a matrix times a panel, finished but for the epilogue.
+// Rows [row, row + rows) of a matrix times a panel, finished but for the epilogue. A function of its own: inlined
+// into others, gcc does not keep all sums in registers.
 template <int rows, bool paired>
 __attribute__((noinline)) void multiply_slice(const float* slice, const Matrix& of, int row, const float* panel,
                                               const float* lanes, Vec* to_left, Vec* to_right) {
