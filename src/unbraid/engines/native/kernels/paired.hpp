@@ -43,7 +43,7 @@ INLINE void add_triple(Vec& to, const float& w0, const float& w1, const float& w
 // over, is multiplied plainly. left, right <- so many rows times a panel, less `sums` of the rows' products
 // of pairs, and those of the panel, `products`; more than they are already if `more`. Only left if `half`.
 template <int rows, bool half, bool more = false>
-__attribute__((noinline)) void accumulate_pairs(const Rows& a, long row, const float* panel, const Vec* products,
+INLINE void accumulate_pairs(const Rows& a, long row, const float* panel, const Vec* products,
                                                 const float* sums, Vec* to_left, Vec* to_right) {
     Vec left[rows], right[rows];
 #pragma GCC unroll 24
@@ -139,7 +139,7 @@ inline PairedPanel scale_panel(const Number* panel, int taps, int depth, float s
 }
 
 template <int rows, bool half, class Epilogue>
-inline void paired_tile(const Rows& a, long row, const PairedPanel& panel, const float* sums, const float* bias,
+__attribute__((noinline)) void paired_tile(const Rows& a, long row, const PairedPanel& panel, const float* sums, const float* bias,
                         int number, const Epilogue& epilogue) {
     Vec left[rows], right[rows]{};
     accumulate_pairs<rows, half>(a, row, panel.at, panel.products, sums, left, right);

@@ -53,17 +53,25 @@ struct PairedFilter {
     const float* row_sums[3];
 };
 
+// A function of its own, as the one for whole tiles is in paired.hpp: three products and their ends in one would
+// leave gcc without registers.
+template <int rows, bool half, bool more = false>
+__attribute__((noinline)) void accumulate_part(const Rows& a, long row, const PairedPanel& panel, const float* sums,
+                                               Vec* left, Vec* right) {
+    accumulate_pairs<rows, half, more>(a, row, panel.at, panel.products, sums + row, left, right);
+}
+
 template <int rows, bool half, class Epilogue>
 inline void paired_filter_tile(const Pair& of, long row, const PairedFilter& by, const float* bias, int number,
                                const Epilogue* first, const Epilogue* second) {
     Vec kept[2][rows]{}, left[rows], right[rows]{};
     const Vec b0 = load(bias), b1 = load(bias + LANES);
     const float undo = by.sum.undo;
-    accumulate_pairs<rows, half>(of.middle, row, by.sum.at, by.sum.products, by.row_sums[0] + row, kept[0], kept[1]);
+    accumulate_part<rows, half>(of.middle, row, by.sum, by.row_sums[0], kept[0], kept[1]);
     const auto finish = [&](const Rows& x, const PairedPanel& panel, const float* sums, const Epilogue& epilogue) {
 #pragma GCC unroll 24
         for (int r = 0; r < rows; ++r) left[r] = kept[0][r], right[r] = kept[1][r];
-        accumulate_pairs<rows, half, true>(x, row, panel.at, panel.products, sums + row, left, right);
+        accumulate_part<rows, half, true>(x, row, panel, sums, left, right);
 #pragma GCC unroll 24
         for (int r = 0; r < rows; ++r)
             epilogue(row + r, number, left[r] * undo + b0, half ? b1 : right[r] * undo + b1);
