@@ -83,6 +83,8 @@ def test_python_m_unbraid_is_the_command():
         (["modles", "list"], "unbraid models"),
         (["seperate", "song.mp3"], "unbraid separate"),
         (["hlep"], "unbraid help"),
+        (["web"], "unbraid serve"),
+        (["downlaod", "htdemucs"], "unbraid models pull"),
         (["song.mp3", "--format", "aiff"], "takes wav, flac, mp3"),
         (["song.mp3", "--two-stem", "vocals"], "--two-stems"),
         (["song.mp3", "--fromat=flac"], "--format"),

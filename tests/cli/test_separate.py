@@ -189,6 +189,7 @@ def test_two_stems_and_residual_add_up(unbraid_main, song):
         ["--filename", "../{stem}"],
         ["--overlap", "1"],
         ["--segment", "-1"],
+        ["--segment", "0.001"],
         ["--device", "cuda:9"],
         ["--precision", "fp16", "--device", "cpu"],
         ["--max-memory", "much"],

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unbraid.cli.types import count
+from unbraid.cli.types import count, segment
 from unbraid.errors import EvaluationError, SettingsError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--quiet", action="store_true", help="nothing but errors on stderr")
     group = parser.add_argument_group("with --model")
     add = group.add_argument
-    add("--segment", metavar="S", type=float, help="seconds in one pass (the model's own)")
+    add("--segment", metavar="S", type=segment, help="seconds in one pass (the model's own)")
     add("--overlap", metavar="F", type=float, help="of segments (0.25)")
     add("--shifts", metavar="N", type=int, help="averaged shifted runs (0)")
     add("--seed", metavar="N", type=int, help="of shifts (0)")

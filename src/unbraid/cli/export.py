@@ -11,13 +11,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from unbraid.cli.types import segment
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """`unbraid export MODEL -o FILE.onnx`."""
     add = parser.add_argument
     add("model", metavar="MODEL", help="name or path, as for separate --model")
     add("-o", "--out", metavar="FILE.onnx", required=True, help="the file to write")
-    add("--segment", metavar="S", type=float, help="seconds per segment (the model's own)")
+    add("--segment", metavar="S", type=segment, help="seconds per segment (the model's own)")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -67,6 +67,13 @@ def _run(arguments: list[str]) -> int:
         return WRONG_REQUEST
 
 
+_OTHER_WORDS = {
+    **dict.fromkeys(("web", "server", "app", "gui"), "serve"),
+    **dict.fromkeys(("split", "demix"), "separate"),
+    **dict.fromkeys(("download", "fetch"), "models pull"),
+}
+"""What other programs call a command of ours."""
+
 _EXTRAS = {
     "torch": "torch",
     "mido": "songs",
@@ -134,10 +141,12 @@ def _command(first: str) -> str:
             "file and give its path"
         )
     plain = first.isalpha() and not Path(first).exists() and not glob.has_magic(first)
-    near = nearest(first, [*COMMANDS, "help"]) if plain else None
+    words = [*COMMANDS, *_OTHER_WORDS, "help"]
+    near = nearest(first, words) if plain else None
     if near is not None:
         raise SettingsError(
-            f"there is no command and no file {first!r}; did you mean unbraid {near}?"
+            f"there is no command and no file {first!r}; did you mean "
+            f"unbraid {_OTHER_WORDS.get(near, near)}?"
         )
     return "separate"
 

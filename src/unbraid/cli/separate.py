@@ -105,7 +105,7 @@ def add_output_options(group: argparse._ArgumentGroup) -> None:
 def add_separation_options(group: argparse._ArgumentGroup) -> None:
     """Options for the separation; `separator_arguments` reads them."""
     add = group.add_argument
-    add("--segment", metavar="S", type=float, help="seconds per pass (the model's own)")
+    add("--segment", metavar="S", type=types.segment, help="seconds per pass (the model's own)")
     add("--overlap", metavar="F", type=float, default=0.25, help="of segments (%(default)s)")
     windows = "how segments mix: triangles; as MSST: flat, and even for HT Demucs (%(default)s)"
     add("--windows", choices=("triangle", "flat", "even"), default="triangle", help=windows)

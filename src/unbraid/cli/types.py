@@ -36,6 +36,14 @@ def positive(text: str) -> float:
     return value
 
 
+def segment(text: str) -> float:
+    """Seconds in one pass; shorter ones than a tenth take hours of passes for a song."""
+    value = _number(text)
+    if not 0.1 <= value < math.inf:
+        raise ArgumentTypeError(f"seconds, 0.1 or more, got {text!r}")
+    return value
+
+
 def share(text: str) -> float:
     """A number from 0 to 1."""
     value = _number(text)

@@ -107,7 +107,7 @@ def build() -> list[Path]:
     Returns:
         the libraries; none if there is no compiler.
     """
-    flavours = FLAVOURS.get(platform.machine().lower(), {})
+    flavours = FLAVOURS.get(platform.machine().lower(), {}) if compiler() else {}
     made = []
     for number, (flavour, option) in enumerate(flavours.items(), 1):
         path = library_path(flavour)
