@@ -104,8 +104,8 @@ def _which(cards: Iterable[ModelCard]) -> str:
 
 def _needs_torch(names: list[str]) -> list[str]:
     """
-    >>> _needs_torch(["htdemucs", "mdx"])[0]
-    "Need torch, which is not installed (pip install 'unbraid[torch]'): htdemucs, mdx."
+    >>> _needs_torch(["mdx"])
+    ["Need torch, which is not installed (pip install 'unbraid[torch]'): mdx."]
     """
     text = "Need torch, which is not installed (pip install 'unbraid[torch]'): "
     return textwrap.wrap(f"{text}{', '.join(names)}.", 80) if names else []
