@@ -97,7 +97,7 @@ class NativeNetwork(ABC):
         mixture: Float32[np.ndarray, "b c t"],
         memory: Float32[np.ndarray, " n"] | None = None,
     ) -> Float32[np.ndarray, "b s c t"]:
-        """Separate songs, as many side by side as there are threads.
+        """Separate songs, as many side by side as `at_once` says.
 
         Args:
             mixture: the songs, any length; zeros extend them to a valid one.

@@ -16,6 +16,10 @@ from unbraid.threads import processors
 PAIRS, FOURS = 2, 4
 """How many groups of columns take turns: values and gates; the gates of an LSTM."""
 
+PAIR_DEPTH = 128
+"""Values of a hop, or of a group of rows, from which on two outputs of a strided filter are faster
+together, by measurement."""
+
 _MANY = 1 << 17
 """Weights that do not stay in the second cache: there, half as much to fetch is faster."""
 

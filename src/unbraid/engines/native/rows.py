@@ -10,6 +10,7 @@ from unbraid.engines.native.library import Branch as BranchStruct
 from unbraid.engines.native.library import Expansion, SpectralEncoder, Winograd, kernels, pointer
 from unbraid.engines.native.norms import GroupNorm
 from unbraid.engines.native.packing import (
+    PAIR_DEPTH,
     PAIRS,
     MixedWeights,
     gate_panels,
@@ -19,9 +20,6 @@ from unbraid.engines.native.packing import (
 )
 from unbraid.engines.native.sheets import MARGIN, Pool, Sheet
 from unbraid.engines.native.weights import PackedBranch, Weights, numbered_branches
-
-_DEEP = 128
-"""Values of a group of rows from which on two rows of a convolution share products."""
 
 
 class SpecEncoder:
@@ -45,7 +43,7 @@ class SpecEncoder:
             self._norms = tuple(GroupNorm(weights.under(name), groups) for name in names)
         turns = PAIRS if self._norms is None else 1
         taps = conv.transpose(2, 1, 0)
-        in_pairs = kernel == 2 * stride and stride * outer >= _DEEP
+        in_pairs = kernel == 2 * stride and stride * outer >= PAIR_DEPTH
         if in_pairs:
             taps = taps.reshape(2, stride * outer, self.width)
         self._held = {

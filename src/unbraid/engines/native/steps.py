@@ -9,7 +9,14 @@ import numpy as np
 from unbraid.engines.native.branches import Branch
 from unbraid.engines.native.library import Winograd, kernels, pointer
 from unbraid.engines.native.norms import GroupNorm
-from unbraid.engines.native.packing import PAIRS, MixedWeights, gate_panels, pack, pack_bias
+from unbraid.engines.native.packing import (
+    PAIR_DEPTH,
+    PAIRS,
+    MixedWeights,
+    gate_panels,
+    pack,
+    pack_bias,
+)
 from unbraid.engines.native.products import (
     ADD_GELU,
     GATED,
@@ -22,9 +29,8 @@ from unbraid.engines.native.sheets import Pool, Sheet
 from unbraid.engines.native.weights import Weights, numbered_branches
 from unbraid.engines.native.winograd import INPUT_SIZES, MIXING
 
-_DEEP, _MANY = 128, 1 << 20
-"""Hops from which on two outputs together are faster, by measurement; and weights that are better
-fetched as they are than used more cleverly."""
+_MANY = 1 << 20
+"""Weights that are better fetched as they are than used more cleverly."""
 
 
 class Hops:
@@ -38,7 +44,7 @@ class Hops:
 
     def __init__(self, weight: np.ndarray, bias: np.ndarray | None, then: int) -> None:
         self._depth = weight.shape[1]
-        together = self._depth >= _DEEP and weight.size < _MANY
+        together = self._depth >= PAIR_DEPTH and weight.size < _MANY
         self._filter = (HopFilter if together else Product)(weight, bias, then)
 
     def __call__(self, hops: int, rows: int, out: int, out_stride: int, threads: int) -> None:

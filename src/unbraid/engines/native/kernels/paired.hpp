@@ -204,13 +204,6 @@ void paired_product(const Rows& a, long start, long stop, const Number* packed, 
     }
 }
 
-// Rows [0, count) of one tap times a panel that is scaled already, given the sums of their pairs.
-template <class Epilogue>
-void scaled_product(const Rows& a, long count, const PairedPanel& panel, const float* sums,
-                    const Epilogue& epilogue) {
-    paired_rows(a, 0, count, panel, sums, nullptr, 0, epilogue);
-}
-
 // Whether pairs are faster for such a product: there is more to be scaled and summed before.
 inline bool pays_in_pairs(const Rows& a, long rows) {
     return PAIRS && rows >= 2 * ROWS && a.depth >= 12 && a.taps * a.depth >= 48;

@@ -56,8 +56,8 @@ struct Winograd {
         const float* weights = packed + (long(k) * gate_panels + panel) * PANEL * ins;
         if (!products) return product(rows, 0, count, weights, nullptr, 1, to);
         const float* fixed = products + (long(k) * gate_panels + panel) * PANEL;
-        scaled_product(rows, count, PairedPanel{weights, {load(fixed), load(fixed + LANES)}, undo[k] / gain, false},
-                       sums, to);
+        paired_rows(rows, 0, count, PairedPanel{weights, {load(fixed), load(fixed + LANES)}, undo[k] / gain, false},
+                    sums, nullptr, 0, to);
     }
 
     // What brings inputs to a mean square of about 1, a power of two found from a seventh of them; 1
