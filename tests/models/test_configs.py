@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from unbraid.engines.native import model as native
 from unbraid.errors import CheckpointError, SettingsError
 from unbraid.models import registry
 from unbraid.models.hybrid_demucs.config import HybridDemucsConfig
@@ -24,6 +26,8 @@ from unbraid.models.registry import (
     make_config,
     plain_config,
 )
+from unbraid.models.roformer.config import BSRoformerConfig, MelBandRoformerConfig
+from unbraid.models.scnet.config import SCNetConfig
 
 
 def shapes_of(config: HybridDemucsConfig) -> list[tuple[str, tuple[int, ...]]]:
@@ -59,6 +63,35 @@ def test_names_and_shapes_of_weights_are_those_of_the_network_in_its_order(
         encoder_context=context, decoder_context=context, **flags, **others,
     )  # fmt: skip
     assert list(weight_shapes(config).items()) == shapes_of(config)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        BSRoformerConfig(width=16, depth=2, stems=("a", "b"), audio_channels=1),
+        BSRoformerConfig(width=16, depth=2, heads=3, polar=True, skips=True, mask_hidden_layers=0),
+        MelBandRoformerConfig(width=16, depth=1, time_layers=2, joint_layers=2, mask_growth=3),
+        SCNetConfig(widths=(4, 8, 16), masks=True, dual_paths=2, expansion=2),
+        SCNetConfig(
+            widths=(2, 8, 16, 24), audio_channels=1, band_kernels=(3, 5, 20), band_depths=(0, 1, 2),
+            compression=2.5, conv_kernel=5,
+        ),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_shapes_known_without_torch_are_those_of_every_kind_of_network(config):
+    architecture = architecture_of(config)
+    assert importlib.util.find_spec(f"{NETWORKS[architecture].split()[0]}.weights") is not None
+    with torch.device("meta"):
+        state = build_network(architecture, config).state_dict()
+    shapes = [(name, tuple(value.shape)) for name, value in state.items()]
+    assert list(registry.weight_shapes(architecture, config).items()) == shapes
+
+
+@pytest.mark.parametrize("architecture", [name for name in NETWORKS if native.knows(name)])
+def test_what_the_kernels_run_tells_its_weights_without_torch(architecture, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert registry.weight_shapes(architecture, config_class(architecture)())
 
 
 @pytest.mark.parametrize("settings_", [{"norm_groups": 5}, {"depth": 3}])

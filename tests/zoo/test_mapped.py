@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from unbraid.zoo.mapped import MappedFile
+from unbraid.zoo.mapped import MappedFile, release
 
 
 @pytest.fixture
@@ -46,3 +49,33 @@ def test_a_file_that_is_gone_is_an_error_of_the_system(path):
     path.unlink()
     with pytest.raises(FileNotFoundError):
         file.part(0, 1)
+
+
+def test_what_is_released_can_still_be_read(path):
+    part = MappedFile(path).part(7, 150)
+    halves = part[:150].view(np.uint16)
+    before = halves.copy()
+    release(halves)
+    assert (halves == before).all()
+    release(before)  # not of a file: nothing happens
+    assert (halves == before).all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_what_is_released_takes_no_memory(tmp_path):
+    path, size = tmp_path / "weights", 64 << 20
+    with path.open("wb") as file:
+        file.truncate(size)
+    values = MappedFile(path).part(100, size - 200).reshape(2, -1).T  # a view of a view
+    before = mapped_bytes()
+    values.sum()
+    assert mapped_bytes() - before > size / 2
+    release(values)
+    assert mapped_bytes() - before < size / 2
+
+
+def mapped_bytes() -> int:
+    """Of files, in memory."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith("RssFile")]
+    return 1024 * int(line.split()[1])

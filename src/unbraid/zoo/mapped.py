@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import weakref
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,3 +35,18 @@ class MappedFile:
                 mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             self._mapped = weakref.ref(mapped)
         return np.frombuffer(mapped, np.uint8, size, start)
+
+
+def release(values: np.ndarray) -> None:
+    """Let the system take back the memory of values that lie in a mapped file.
+
+    They may still be read, and then come from the file again. Other values are left as they are.
+    """
+    mapped: Any = values
+    while mapped is not None and not isinstance(mapped, mmap.mmap):
+        mapped = mapped.obj if isinstance(mapped, memoryview) else getattr(mapped, "base", None)
+    if mapped is None or not hasattr(mapped, "madvise"):  # as on Windows
+        return
+    start = values.ctypes.data - np.frombuffer(mapped, np.uint8).ctypes.data
+    first = start // mmap.PAGESIZE * mmap.PAGESIZE
+    mapped.madvise(mmap.MADV_DONTNEED, first, start + values.nbytes - first)

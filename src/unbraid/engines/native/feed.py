@@ -36,6 +36,9 @@ class _Projection(Structure):
     ]
 
 
+_STRIDES = ("runs", "panels", "run_stride", "x_stride", "found_stride")
+
+
 class _TokenFeed(Structure):
     """`TokenFeed` of feed.hpp."""
 
@@ -44,7 +47,7 @@ class _TokenFeed(Structure):
         *((name, Entrance) for name in ("entrance", "last")),
         *((name, c_float) for name in ("out_size", "gain")),
         *((name, c_void_p) for name in ("x", "found")),
-        *((name, c_long) for name in ("found_stride", "panels")),
+        *((name, c_long) for name in _STRIDES),
     ]
 
 
@@ -94,11 +97,12 @@ class Feed:
         """Features between the two."""
 
     def __call__(
-        self, x: Float32[np.ndarray, "... w l"], found: int, found_width: int, threads: int
+        self, x: Float32[np.ndarray, "... p w l"], found: int, found_width: int, threads: int
     ) -> None:
-        """What attention found is at the address `found`, in panels of `found_width` features, of
-        which the first count."""
-        lanes = x.shape[-1]
+        """`x` may be a view of runs of panels, if each panel is whole. What attention found is at
+        the address `found`, one panel behind the other, of `found_width` features, of which the
+        first count."""
+        *runs, panels, _, lanes = x.shape
         of = _TokenFeed(
             out=self._out.struct,
             wide=self._wide.struct,
@@ -109,7 +113,10 @@ class Feed:
             gain=self._gain,
             x=pointer(x),
             found=found,
+            runs=runs[0] if runs else 1,
+            panels=panels,
+            run_stride=x.strides[0] // 4 if runs else 0,
+            x_stride=x.strides[-3] // 4,
             found_stride=found_width * lanes,
-            panels=x.size // (x.shape[-2] * lanes),
         )
         kernels().feed_tokens(ctypes.byref(of), threads)

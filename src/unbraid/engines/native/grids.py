@@ -37,7 +37,7 @@ class AxisAttention(Structure):
         ("qkv", Matrix),
         ("entrance", Entrance),
         *((name, c_void_p) for name in ("gates", "gate_bias", "turns", "x", "found")),
-        *((name, c_long) for name in ("bands", "panels", "frames")),
+        *((name, c_long) for name in ("bands", "panels", "frames", "first", "count")),
         *((name, c_int) for name in ("heads", "depth")),
     ]
 
@@ -108,7 +108,22 @@ class AxisLayer:
         self._turns: dict[int, np.ndarray] = {}
 
     def __call__(self, grid: Grid, found: Float32[np.ndarray, " n"], threads: int) -> None:
-        """The tokens <- the layer's output; `found` is memory for what the attention finds."""
+        """The tokens <- the layer's output, in parts for which `found` has room.
+
+        Bands attend along time by themselves, frames along the bands.
+        """
+        rows = grid.tokens if self._along_time else grid.tokens.swapaxes(0, 1)
+        count, others, _, lanes = rows.shape
+        room = found.size // (others * self._heads * self._depth * lanes)
+        for first in range(0, count, room):
+            part = rows[first : first + room]
+            self._attend(grid, found, first, len(part), threads)
+            if self._along_time:
+                part = part.reshape(1, -1, *part.shape[2:])
+            self._feed(part, pointer(found), self._heads * self._depth, threads)
+
+    def _attend(self, grid: Grid, found: np.ndarray, first: int, count: int, threads: int) -> None:
+        """Found <- what some bands, or panels of frames, find."""
         x = grid.tokens
         bands, panels = x.shape[:2]
         of = AxisAttention(
@@ -122,12 +137,13 @@ class AxisLayer:
             bands=bands,
             panels=panels,
             frames=grid.frames,
+            first=first,
+            count=count,
             heads=self._heads,
             depth=self._depth,
         )
         along = "attend_along_time" if self._along_time else "attend_along_bands"
         getattr(kernels(), along)(ctypes.byref(of), threads)
-        self._feed(x, pointer(found), self._heads * self._depth, threads)
 
     def _turns_for(self, count: int, lanes: int) -> np.ndarray:
         """Cosines and sines: of so many panels along time, of so many bands along bands."""
@@ -219,8 +235,10 @@ class BandMasks:
         return BandMask(*where, norm.struct, layers, row)
 
     def __call__(self, tokens: np.ndarray, masks: np.ndarray, threads: int) -> None:
-        """Masks (panels, rows, lanes) <- tokens (bands, panels, width, lanes)."""
-        where = (pointer(tokens), tokens.shape[1], pointer(masks), self.rows)
+        """Masks (panels, rows, lanes) <- tokens (bands, panels, width, lanes), of each band a part
+        of more."""
+        stride = tokens.strides[0] // tokens.strides[1]
+        where = (pointer(tokens), stride, tokens.shape[1], pointer(masks), self.rows)
         kernels().mask_bands(self._structs, len(self._structs), *where, threads)
 
 

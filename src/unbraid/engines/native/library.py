@@ -205,7 +205,7 @@ _SIGNATURES = {
     "attend_along_bands": [_P, _I],
     "feed_tokens": [_P, _I],
     "embed_bands": [_P, _L, _P, _L, _L, _P, _I],
-    "mask_bands": [_P, _L, _P, _L, _P, _L, _I],
+    "mask_bands": [_P, _L, _P, _L, _L, _P, _L, _I],
     "mask_spectrum": [_P, _P, _P, _L, _P, _I],
     "mask": [_P, _P, _I, _P, _L, _P, _L, _L, _P, _L, _L, _L, _L, _I],
     "stft": [_P, _I, _P, _I, _I, _L, _P, _L, _I],

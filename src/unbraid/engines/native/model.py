@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import threading
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,7 +18,8 @@ from unbraid.models.registry import weight_shapes
 from unbraid.shapes import Float32
 from unbraid.threads import get_threads
 from unbraid.zoo.header import check_shapes
-from unbraid.zoo.stored import StoredModel
+from unbraid.zoo.mapped import release
+from unbraid.zoo.stored import StoredModel, StoredTensor
 
 _KINDS = {"F16", "F32", "F64"}
 
@@ -83,7 +85,7 @@ class NativeModel(ArrayModel):
         self._stored, self._config = stored, stored.config
         wanted = weight_shapes(stored.architecture, stored.config)
         check_shapes(stored.path, wanted, {k: tuple(w.shape) for k, w in stored.weights.items()})
-        state = {name: _array(stored, name) for name in wanted}
+        state = _State({name: stored.weights[name] for name in wanted})
         # On threads: meanwhile the first song is decoded.
         packer = ThreadPoolExecutor(2, "unbraid-pack")
         self._network = _network(stored.architecture)
@@ -138,7 +140,28 @@ class NativeModel(ArrayModel):
             self._spare = estimates.reshape(-1)
 
 
-def _array(stored: StoredModel, name: str) -> np.ndarray:
-    """A weight, perhaps a view of the file; float16 stays so."""
-    weight = stored.weights[name]
-    return np.asarray(weight.read(), np.float16 if weight.kind == "F16" else np.float32)
+class _State(Mapping[str, np.ndarray]):
+    """Weights as arrays, perhaps views of a file; float16 stays so.
+
+    Each is read at once, so that damage is told, but of the file no more stays in memory than one.
+    """
+
+    def __init__(self, weights: Mapping[str, StoredTensor]) -> None:
+        self._kinds = {name: weight.kind for name, weight in weights.items()}
+        self._values, self._last = {}, np.empty(0)
+        for name, weight in weights.items():
+            self._values[name] = weight.read()
+            release(self._values[name])
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """Whatever was taken before has been packed by now."""
+        release(self._last)
+        self._last = self._values[name]
+        kind = np.float16 if self._kinds[name] == "F16" else np.float32
+        return np.asarray(self._last, kind)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 
 _TIME, _BANDS = 0, 1  # the transformers of a block
 
+_PARTS = 4
+"""Of the bands, or of the frames, on few threads: each part finds enough for all of them to do."""
+_THREADS_A_PART = 4
+_MASK_PANELS = 8
+"""That are masked together."""
+
 
 class NativeRoformer(NativeNetwork):
     """`Roformer` on arrays."""
@@ -77,14 +83,16 @@ class NativeRoformer(NativeNetwork):
 
     @staticmethod
     def pool_floats(config: RoformerConfig, samples: int) -> int:
-        """Spectrum, tokens and masks of all frames, with the empty ones of the last panel."""
+        """Spectrum and tokens of all frames, with the empty ones of the last panel; and what some
+        of them find, or their masks."""
         frames = _in_panels(samples // config.hop + 1, kernels().panel)
         bands, parts = config.split, 2 * config.audio_channels
         spectrum = parts * (config.n_fft // 2 + 1)
-        masks = parts * sum(count for _, count in bands)
+        masked = 0 if len(config.stems) == 1 else frames * spectrum
+        masks = _MASK_PANELS * kernels().panel * parts * sum(count for _, count in bands)
         tokens = len(bands) * config.width * (2 if config.skips else 1)
-        found = len(bands) * config.heads * config.head_width
-        return frames * (spectrum + tokens + max(found, masks + spectrum)) + 256
+        found = _found_floats(config, frames // kernels().panel, get_threads())
+        return frames * (spectrum + tokens) + max(found, masks + masked) + 256
 
     @staticmethod
     def other_floats(config: RoformerConfig, samples: int) -> int:
@@ -113,19 +121,20 @@ class NativeRoformer(NativeNetwork):
         tokens = pool.tokens(len(self.config.split), panels, self.config.width, lanes)
         self._embed(spectrum, tokens, self.threads)
         self._attend(Grid(tokens, self._spectra.frames(samples)))
-        masks = pool.tokens(panels, self._masks[0].rows, lanes)
-        masked = pool.tokens(panels, rows, lanes)
+        masks = pool.tokens(min(panels, _MASK_PANELS), self._masks[0].rows, lanes)
+        masked = spectrum if len(self._masks) == 1 else pool.tokens(panels, rows, lanes)
         for network, waves in zip(self._masks, estimates, strict=True):
-            network(tokens, masks, self.threads)
-            self._apply(spectrum, masks, masked, self.threads)
+            for first in range(0, panels, _MASK_PANELS):
+                some = slice(first, first + _MASK_PANELS)
+                network(tokens[:, some], masks, self.threads)
+                self._apply(spectrum[some], masks, masked[some], self.threads)
             self._spectra.leave(masked, waves)
 
     def _attend(self, grid: Grid) -> None:
         """All blocks. With skips, what all blocks gave is added to the input of the next."""
         pool, x = self._pool, grid.tokens
         before = pool.tokens(*x.shape) if self.config.skips else None
-        inner = self.config.heads * self.config.head_width
-        found = pool.take(x.shape[0] * x.shape[1] * inner * x.shape[3])
+        found = pool.take(_found_floats(self.config, x.shape[1], self.threads))
         for number, block in enumerate(self._blocks):
             if before is not None and number > 0:
                 x += before
@@ -136,6 +145,14 @@ class NativeRoformer(NativeNetwork):
         pool.give(found)
         if before is not None:
             pool.give(before.reshape(-1))
+
+
+def _found_floats(config: RoformerConfig, panels: int, threads: int) -> int:
+    """Memory for what a part of the bands finds along time, or a part of the panels along bands."""
+    parts = max(1, min(_PARTS, _PARTS * _THREADS_A_PART // threads))
+    bands = len(config.split)
+    most = max(-(-bands // parts) * panels, -(-panels // parts) * bands)
+    return most * config.heads * config.head_width * kernels().panel
 
 
 def _in_panels(frames: int, lanes: int) -> int:

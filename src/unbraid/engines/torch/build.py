@@ -9,7 +9,8 @@ from unbraid.errors import CheckpointError, ModelError, SettingsError
 from unbraid.models.network import Network
 from unbraid.models.registry import build_network
 from unbraid.zoo.header import check_shapes
-from unbraid.zoo.stored import StoredModel
+from unbraid.zoo.mapped import release
+from unbraid.zoo.stored import StoredModel, StoredTensor
 
 
 def build_module(stored: StoredModel) -> Network:
@@ -24,11 +25,17 @@ def build_module(stored: StoredModel) -> Network:
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     found = {name: tuple(weight.shape) for name, weight in stored.weights.items()}
     check_shapes(stored.path, wanted, found)
-    state = {
-        name: torch.from_numpy(np.array(stored.weights[name].read(), np.float32)) for name in wanted
-    }
+    state = {name: _copied(stored.weights[name]) for name in wanted}
     network.load_state_dict(state, assign=True)
     return network.eval()
+
+
+def _copied(weight: StoredTensor) -> torch.Tensor:
+    """In float32; what was read of the file need not stay in memory."""
+    values = weight.read()
+    copied = torch.from_numpy(np.array(values, np.float32))
+    release(values)
+    return copied
 
 
 def layout(stored: StoredModel) -> Network:

@@ -76,12 +76,7 @@ def _residual(name: str, layer: LayerShape) -> Iterator[Weight]:
 
 def _lstm(name: str, width: int) -> Iterator[Weight]:
     for layer in range(_LSTM_LAYERS):
-        entering = 2 * width if layer else width
-        for way in ("", "_reverse"):
-            yield f"{name}.lstm.weight_ih_l{layer}{way}", (4 * width, entering)
-            yield f"{name}.lstm.weight_hh_l{layer}{way}", (4 * width, width)
-            yield f"{name}.lstm.bias_ih_l{layer}{way}", (4 * width,)
-            yield f"{name}.lstm.bias_hh_l{layer}{way}", (4 * width,)
+        yield from both_ways(f"{name}.lstm", layer, 2 * width if layer else width, width)
     yield from affine(f"{name}.linear", (width, 2 * width))
 
 
@@ -92,6 +87,15 @@ def _attention(name: str, width: int) -> Iterator[Weight]:
         yield from affine(f"{name}.{part}", (made, width, 1))
     yield from affine(f"{name}.query_decay", (_HEADS * _DECAYS, width, 1))
     yield from affine(f"{name}.proj", (width, width, 1))
+
+
+def both_ways(name: str, layer: int, entering: int, width: int) -> Iterator[Weight]:
+    """A layer of an LSTM in both directions, each of `width` units."""
+    for way in ("", "_reverse"):
+        yield f"{name}.weight_ih_l{layer}{way}", (4 * width, entering)
+        yield f"{name}.weight_hh_l{layer}{way}", (4 * width, width)
+        yield f"{name}.bias_ih_l{layer}{way}", (4 * width,)
+        yield f"{name}.bias_hh_l{layer}{way}", (4 * width,)
 
 
 def affine(name: str, shape: tuple[int, ...]) -> Iterator[Weight]:

@@ -10,20 +10,22 @@ constexpr int TOGETHER = 4;        // panels that enter a product together
 // `qkv` are the rows of all heads, those of one after those of another: queries, keys, values, each
 // `depth`; every head begins with a slice. `gates` weigh the normed features (heads, width). `turns`
 // are cosines and sines: (panels, depth / 2, 2, PANEL) along time, (bands, depth / 2, 2) along bands.
+// Only `count` bands (along time) or panels (along bands) from `first` on attend, and `found` holds what
+// they find one after the other: (count, the others, heads * depth, PANEL).
 struct AxisAttention {
     Matrix qkv;
     Entrance entrance;
     const float *gates, *gate_bias, *turns;
     const float* x;
-    float* found;  // (bands, panels, heads * depth, PANEL)
-    long bands, panels, frames;
+    float* found;
+    long bands, panels, frames, first, count;
     int heads, depth;
 
     int width() const { return entrance.width; }
     long panel_floats() const { return long{PANEL} * width(); }
     long projected() const { return 3L * depth * PANEL; }
-    float* found_at(long band, long panel, int head) const {
-        return found + ((band * panels + panel) * heads + head) * depth * PANEL;
+    float* found_at(long row, long others, long other, int head) const {
+        return found + (((row - first) * others + other) * heads + head) * depth * PANEL;
     }
     Matrix of_head(int head) const {
         Matrix one = qkv;
@@ -102,7 +104,7 @@ inline void attend_band(const AxisAttention& of, long band, int head, float* mem
         const int some = int(std::min<long>(HeadMemory::TOGETHER, of.panels - first));
         for (int i = 0; i < some; ++i) {
             const float* gate = gates + (first + i) * PANEL;
-            queries[i] = {qkv + (first + i) * stride, of.found_at(band, first + i, head),
+            queries[i] = {qkv + (first + i) * stride, of.found_at(band, of.panels, first + i, head),
                           {scale, scale}, {load(gate), load(gate + LANES)}};
         }
         in.look_up(queries, some);
@@ -112,8 +114,8 @@ inline void attend_band(const AxisAttention& of, long band, int head, float* mem
 inline void attend_along_time(const AxisAttention& of, int threads) {
     auto memory = scratches(threads, of.panels * (of.projected() + PANEL) + of.project_floats() +
                                          HeadMemory::floats(of.panels, of.depth));
-    in_parallel(of.bands * of.heads, threads, [&](long number, int thread) {
-        attend_band(of, number / of.heads, int(number % of.heads), memory[thread].get());
+    in_parallel(of.count * of.heads, threads, [&](long number, int thread) {
+        attend_band(of, of.first + number / of.heads, int(number % of.heads), memory[thread].get());
     });
 }
 
@@ -176,7 +178,8 @@ inline void attend_bands(const AxisAttention& of, long panel, int head, long fir
         meet(from, LANES, to, stride, bands, sums);
         for (int i = 0; i < QUERIES && first + i < bands; ++i)
             for (int j = 0; j < OTHERS && d + j < of.depth; ++j)
-                store(of.found_at(first + i, panel, head) + (d + j) * PANEL + half, sums[i][j] * shares[i]);
+                store(of.found_at(panel, bands, first + i, head) + (d + j) * PANEL + half,
+                      sums[i][j] * shares[i]);
     }
 }
 
@@ -184,8 +187,8 @@ inline void attend_along_bands(const AxisAttention& of, int threads) {
     const long qkv_floats = of.bands * of.projected(), gate_floats = of.bands * PANEL;
     const long score_floats = QUERIES * of.bands * LANES;
     auto memory = scratches(threads, qkv_floats + gate_floats + score_floats + of.project_floats());
-    in_parallel(of.panels * of.heads, threads, [&](long number, int thread) {
-        const long panel = number / of.heads;
+    in_parallel(of.count * of.heads, threads, [&](long number, int thread) {
+        const long panel = of.first + number / of.heads;
         const int head = int(number % of.heads);
         float *qkv = memory[thread].get(), *gates = qkv + qkv_floats, *scores = gates + gate_floats;
         const float* x = of.x + panel * of.panel_floats();

@@ -33,12 +33,14 @@ struct TokenFeed {
     Entrance entrance, last;
     float out_size, gain;  // how large weights of `out` are; what hidden features are scaled by
     float *x, *found;      // panels of (width, PANEL) and (out.depth, PANEL)
-    long found_stride, panels;  // floats from one panel of `found` to the next
+    // Panels are in runs of equal length; `found` has one run behind the other. Strides are in floats.
+    long runs, panels, run_stride, x_stride, found_stride;
 
     // So many panels that they stay in the second cache. Their hidden features do not, but what passes
     // most often is weights, which would come from the third cache or from memory for a few panels each time.
     long together(int threads) const {
-        return even_share(panels, std::clamp((192L << 10) / (long{PANEL} * entrance.width), 1L, 16L), threads);
+        const long most = std::clamp((192L << 10) / (long{PANEL} * entrance.width), 1L, 16L);
+        return even_share(panels, most, int(ceil_div(threads, runs)));
     }
 };
 
@@ -48,13 +50,13 @@ inline void feed_panels(const TokenFeed& of, float* x, float* found, int count, 
     float *h = entered + all * width, *slice = h + all * hidden;
     for (int i = 0; i < count; ++i)
         enter_balanced(found + i * of.found_stride, of.out.depth, of.out_size, lanes + i * 2 * PANEL);
-    multiply(of.out, Panels{found, of.found_stride, lanes, count}, slice, Into<true>{x, width});
+    multiply(of.out, Panels{found, of.found_stride, lanes, count}, slice, Into<true>{x, of.x_stride});
     for (int i = 0; i < count; ++i)
-        enter(of.entrance, x + i * width, entered + i * width, lanes + i * 2 * PANEL);
+        enter(of.entrance, x + i * of.x_stride, entered + i * width, lanes + i * 2 * PANEL);
     multiply(of.wide, Panels{entered, width, lanes, count}, slice, Activated<Erf>{h, hidden, lanes2, of.gain});
-    multiply(of.narrow, Panels{h, hidden, lanes2, count}, slice, Into<true>{x, width});
+    multiply(of.narrow, Panels{h, hidden, lanes2, count}, slice, Into<true>{x, of.x_stride});
     if (!of.last.factors) return;
-    for (int i = 0; i < count; ++i) enter(of.last, x + i * width, x + i * width, nullptr);
+    for (int i = 0; i < count; ++i) enter(of.last, x + i * of.x_stride, x + i * of.x_stride, nullptr);
 }
 
 inline void feed_tokens(const TokenFeed& of, int threads) {
@@ -62,9 +64,11 @@ inline void feed_tokens(const TokenFeed& of, int threads) {
     const int deepest = std::max({of.out.depth, of.wide.depth, of.narrow.depth});
     auto memory = scratches(threads, step * PANEL * (4L + of.entrance.width + of.wide.rows) +
                                          long{SLICE} * deepest);
-    in_parallel(ceil_div(of.panels, step), threads, [&](long piece, int thread) {
-        const long first = piece * step;
-        feed_panels(of, of.x + first * PANEL * of.entrance.width, of.found + first * of.found_stride,
+    const long pieces = ceil_div(of.panels, step);
+    in_parallel(of.runs * pieces, threads, [&](long number, int thread) {
+        const long run = number / pieces, first = number % pieces * step;
+        feed_panels(of, of.x + run * of.run_stride + first * of.x_stride,
+                    of.found + (run * of.panels + first) * of.found_stride,
                     int(std::min(step, of.panels - first)), step, memory[thread].get());
     });
 }

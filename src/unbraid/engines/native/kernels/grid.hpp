@@ -66,19 +66,19 @@ inline void mask_panels(const BandMask& of, const float* tokens, float* masks, l
     }
 }
 
-// masks (panels, rows, PANEL) <- tokens (bands, panels, width, PANEL)
-inline void mask_bands(const BandMask* bands, long count, const float* tokens, long panels, float* masks,
-                       long rows, int threads) {
+// masks (some panels, rows, PANEL) <- tokens (bands, panels, width, PANEL), of each band from its address on
+inline void mask_bands(const BandMask* bands, long count, const float* tokens, long panels, long some,
+                       float* masks, long rows, int threads) {
     int deepest = 0;
     for (long band = 0; band < count; ++band) deepest = std::max(deepest, bands[band].deepest());
     auto memory = scratches(threads, long{deepest} * (2 * TOGETHER * PANEL + SLICE) + TOGETHER * 4 * PANEL);
-    const long pieces = ceil_div(panels, TOGETHER);
+    const long pieces = ceil_div(some, TOGETHER);
     in_parallel(count * pieces, threads, [&](long number, int thread) {
         const BandMask& band = bands[number / pieces];
         const long first = number % pieces * TOGETHER;
         mask_panels(band, tokens + (number / pieces * panels + first) * PANEL * band.entrance.width,
                     masks + (first * rows + band.row) * PANEL, rows * PANEL,
-                    int(std::min<long>(TOGETHER, panels - first)), deepest, memory[thread].get());
+                    int(std::min<long>(TOGETHER, some - first)), deepest, memory[thread].get());
     });
 }
 

@@ -333,9 +333,9 @@ void unbraid_embed_bands(const BandEntrance* bands, long count, const float* spe
     embed_bands(bands, count, spectrum, rows, panels, tokens, threads);
 }
 
-void unbraid_mask_bands(const BandMask* bands, long count, const float* tokens, long panels, float* masks,
-                        long rows, int threads) {
-    mask_bands(bands, count, tokens, panels, masks, rows, threads);
+void unbraid_mask_bands(const BandMask* bands, long count, const float* tokens, long panels, long some,
+                        float* masks, long rows, int threads) {
+    mask_bands(bands, count, tokens, panels, some, masks, rows, threads);
 }
 
 void unbraid_mask_spectrum(const BandPlaces* of, const float* spectrum, const float* masks, long panels,
