@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from jaxtyping import config, install_import_hook
+from jaxtyping import config
 
 sys.path.insert(0, str(Path(__file__).parent))
-install_import_hook("unbraid", "typechecks.check")
+
+from typechecks import check_annotations
+
+check_annotations("unbraid")
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
