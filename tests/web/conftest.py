@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,18 +21,43 @@ from unbraid.web.service import Service
 from unbraid.web.storage import Storage
 
 
-@pytest.fixture
-def service(tmp_path: Path):
-    made = Service(Storage(tmp_path / "data"), LIMITS, MODELS, devices=())
+@contextmanager
+def stopped(folder: Path) -> Iterator[Service]:
+    made = Service(Storage(folder), LIMITS, MODELS, devices=())
     yield made
     if not made.workers.stopping.is_set():
         made.stop()
 
 
-@pytest.fixture
-def client(service: Service):
+@contextmanager
+def asking(service: Service) -> Iterator[TestClient]:
     app = make_app(service, host_names("127.0.0.1"), any_address=False)
     with TestClient(app, "http://localhost", raise_server_exceptions=True) as browser:
+        yield browser
+
+
+@pytest.fixture
+def service(tmp_path: Path):
+    with stopped(tmp_path / "data") as made:
+        yield made
+
+
+@pytest.fixture
+def client(service: Service):
+    with asking(service) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def shared_service(tmp_path_factory):
+    """For tests that only read, or are refused: a server takes as long to make as many of them."""
+    with stopped(tmp_path_factory.mktemp("shared") / "data") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared_client(shared_service: Service):
+    with asking(shared_service) as browser:
         yield browser
 
 

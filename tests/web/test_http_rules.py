@@ -13,11 +13,11 @@ from web_songs import separated
 from unbraid.web.covers import COVER
 
 
-@pytest.fixture
-def job(service) -> str:
-    id = separated(service).id
-    (service.storage.song(id) / COVER).write_bytes(b"\xff\xd8\xff")
-    service.reports.file(id).write_text("a report")
+@pytest.fixture(scope="module")
+def job(shared_service) -> str:
+    id = separated(shared_service).id
+    (shared_service.storage.song(id) / COVER).write_bytes(b"\xff\xd8\xff")
+    shared_service.reports.file(id).write_text("a report")
     return f"/api/jobs/{id}"
 
 
@@ -37,33 +37,33 @@ def readable(client, job: str) -> list[str]:
     return found
 
 
-def test_head_answers_on_every_readable_route_as_get_does(client, job):
-    paths = readable(client, job)
+def test_head_answers_on_every_readable_route_as_get_does(shared_client, job):
+    paths = readable(shared_client, job)
     assert len(paths) > 12
     for path in paths:
-        head = client.head(path)
+        head = shared_client.head(path)
         assert (head.status_code, head.content) == (200, b""), path
         if path.endswith("events") and "jobs" not in path:
             continue  # its GET has no end
-        got = client.get(path)
+        got = shared_client.get(path)
         assert head.headers["content-type"] == got.headers["content-type"], path
         if "mix" not in path:
             assert head.headers.get("content-length") == got.headers.get("content-length"), path
 
 
-def test_head_of_what_is_not_there_is_not_there(client, job):
-    assert client.head("/api/jobs/none").status_code == 404
-    assert client.head(f"{job}/pcm/drums").status_code == 422
-    answer = client.head(f"{job}/cancel")
+def test_head_of_what_is_not_there_is_not_there(shared_client, job):
+    assert shared_client.head("/api/jobs/none").status_code == 404
+    assert shared_client.head(f"{job}/pcm/drums").status_code == 422
+    answer = shared_client.head(f"{job}/cancel")
     assert answer.status_code == 405 and answer.headers["allow"] == "POST"
-    assert set(client.post("/healthz").headers["allow"].split(", ")) == {"GET", "HEAD"}
+    assert set(shared_client.post("/healthz").headers["allow"].split(", ")) == {"GET", "HEAD"}
 
 
-def test_a_mix_that_nobody_reads_is_not_made(client, service, job):
-    client.head(f"{job}/mix?gains=drums:1")
+def test_a_mix_that_nobody_reads_is_not_made(shared_client, shared_service, job):
+    shared_client.head(f"{job}/mix?gains=drums:1")
     assert not [
-        *service.storage.root.rglob("*.wav.part*"),
-        *service.storage.arriving().parent.glob("*.wav"),
+        *shared_service.storage.root.rglob("*.wav.part*"),
+        *shared_service.storage.arriving().parent.glob("*.wav"),
     ]
 
 
@@ -80,33 +80,33 @@ def test_a_mix_that_nobody_reads_is_not_made(client, service, job):
         f"bytes=0-{'9' * 5000}",
     ],
 )
-def test_a_range_that_means_nothing_is_ignored(client, job, ranges):
-    whole = client.get(f"{job}/stems/drums")
-    answer = client.get(f"{job}/stems/drums", headers={"Range": ranges})
+def test_a_range_that_means_nothing_is_ignored(shared_client, job, ranges):
+    whole = shared_client.get(f"{job}/stems/drums")
+    answer = shared_client.get(f"{job}/stems/drums", headers={"Range": ranges})
     assert (answer.status_code, answer.content) == (200, whole.content)
 
 
-def test_a_range_is_answered_and_one_beyond_the_end_refused(client, job):
-    whole = client.get(f"{job}/stems/drums").content
+def test_a_range_is_answered_and_one_beyond_the_end_refused(shared_client, job):
+    whole = shared_client.get(f"{job}/stems/drums").content
     for ranges, part in (
         ("bytes=0-99", whole[:100]),
         ("BYTES = 100-", whole[100:]),
         ("bytes=-5", whole[-5:]),
         (f"bytes=10-{len(whole) * 2}", whole[10:]),
     ):
-        answer = client.get(f"{job}/stems/drums", headers={"Range": ranges})
+        answer = shared_client.get(f"{job}/stems/drums", headers={"Range": ranges})
         assert (answer.status_code, answer.content) == (206, part)
-    beyond = client.get(f"{job}/stems/drums", headers={"Range": f"bytes={len(whole)}-"})
+    beyond = shared_client.get(f"{job}/stems/drums", headers={"Range": f"bytes={len(whole)}-"})
     assert beyond.status_code == 416
     assert beyond.headers["content-range"] == f"bytes */{len(whole)}"
     assert beyond.json()["error"]["code"] == "beyond_end"  # as all errors
     assert beyond.headers["content-length"] == str(len(beyond.content))
-    head = client.head(f"{job}/stems/drums", headers={"Range": "bytes=0-9"})
+    head = shared_client.head(f"{job}/stems/drums", headers={"Range": "bytes=0-9"})
     assert (head.status_code, head.headers["content-length"]) == (200, str(len(whole)))
 
 
-def test_of_several_ranges_those_beyond_the_end_are_left_out(client, job):
-    whole = client.get(f"{job}/stems/drums").content
+def test_of_several_ranges_those_beyond_the_end_are_left_out(shared_client, job):
+    whole = shared_client.get(f"{job}/stems/drums").content
     size = len(whole)
     for ranges, part in (
         (f"bytes=0-9,{size}-", whole[:10]),
@@ -114,21 +114,21 @@ def test_of_several_ranges_those_beyond_the_end_are_left_out(client, job):
         ("bytes=3-5,-0", whole[3:6]),
         ("bytes=,2-4,,", whole[2:5]),
     ):
-        answer = client.get(f"{job}/stems/drums", headers={"Range": ranges})
+        answer = shared_client.get(f"{job}/stems/drums", headers={"Range": ranges})
         assert (answer.status_code, answer.content) == (206, part), ranges
         assert answer.headers["content-range"].endswith(f"/{size}")
-    several = client.get(f"{job}/stems/drums", headers={"Range": f"bytes=0-1,{size}-,4-5"})
+    several = shared_client.get(f"{job}/stems/drums", headers={"Range": f"bytes=0-1,{size}-,4-5"})
     assert several.status_code == 206
     assert several.headers["content-type"].startswith("multipart/byteranges")
     assert whole[:2] in several.content and whole[4:6] in several.content
-    none = client.get(f"{job}/stems/drums", headers={"Range": f"bytes={size}-,-0"})
+    none = shared_client.get(f"{job}/stems/drums", headers={"Range": f"bytes={size}-,-0"})
     assert none.status_code == 416 and none.headers["content-range"] == f"bytes */{size}"
 
 
-def test_a_tag_is_known_in_a_list_and_weak_too(client, job):
-    etag = client.get(f"{job}/stems/drums").headers["etag"]
+def test_a_tag_is_known_in_a_list_and_weak_too(shared_client, job):
+    etag = shared_client.get(f"{job}/stems/drums").headers["etag"]
     for text, status in ((etag, 304), (f'"x", W/{etag}', 304), ("*", 304), ('"x"', 200)):
-        answer = client.get(f"{job}/stems/drums", headers={"If-None-Match": text})
+        answer = shared_client.get(f"{job}/stems/drums", headers={"If-None-Match": text})
         assert answer.status_code == status
 
 

@@ -23,16 +23,25 @@ EDIT = {
 }
 
 
-@pytest.fixture
-def address(client, service):
+def address_of_music(service):
     job = separated(service)
     beats = Beats(120.0, (0.25, 0.75), 4, 1)
     write_found(service.storage.song(job.id), Music(beats, (Chord(0.25, "Am"),)))
     return f"/api/jobs/{job.id}/music"
 
 
-def test_what_was_found_is_shown(client, address):
-    assert client.get(address).json() == {
+@pytest.fixture
+def address(client, service):
+    return address_of_music(service)
+
+
+@pytest.fixture(scope="module")
+def shared_address(shared_client, shared_service):
+    return address_of_music(shared_service)
+
+
+def test_what_was_found_is_shown(shared_client, shared_address):
+    assert shared_client.get(shared_address).json() == {
         "beats": [0.25, 0.75],
         "beats_in_bar": 4,
         "first": 1,
@@ -70,17 +79,19 @@ def test_a_song_separated_by_an_older_version_has_no_beats_but_takes_some(client
         {"chords": [{"start_s": 1, "name": "C\n"}]},
     ],
 )
-def test_a_correction_that_cannot_be_is_refused_in_one_sentence(client, address, wrong):
-    answer = client.put(address, json=EDIT | wrong)
+def test_a_correction_that_cannot_be_is_refused_in_one_sentence(
+    shared_client, shared_address, wrong
+):
+    answer = shared_client.put(shared_address, json=EDIT | wrong)
     assert answer.status_code == 422
     assert answer.json()["error"]["message"].startswith("Not possible: ")
-    assert client.get(address).json()["edited"] is False
+    assert shared_client.get(shared_address).json()["edited"] is False
 
 
-def test_what_is_no_json_or_endless_is_refused(client, address):
-    assert client.put(address, content=b"[NaN").status_code == 422
-    assert client.put(address, content=b'{"beats": [NaN]}').status_code == 422
-    assert client.put(address, content=b" " * 2_000_001).status_code == 413
+def test_what_is_no_json_or_endless_is_refused(shared_client, shared_address):
+    assert shared_client.put(shared_address, content=b"[NaN").status_code == 422
+    assert shared_client.put(shared_address, content=b'{"beats": [NaN]}').status_code == 422
+    assert shared_client.put(shared_address, content=b" " * 2_000_001).status_code == 413
 
 
 def test_a_song_that_is_not_separated_has_none(client, service, wav):

@@ -13,13 +13,13 @@ from unbraid.web.security import Keys
 
 
 @pytest.mark.parametrize(("page", "root"), [("/", ""), ("/songs/x", "../"), ("/docs", "")])
-def test_every_address_in_a_page_is_relative_to_the_page(client, page, root):
-    addresses = re.findall(r'(?:href|src|action)="([^"#][^"]*)"', client.get(page).text)
+def test_every_address_in_a_page_is_relative_to_the_page(shared_client, page, root):
+    addresses = re.findall(r'(?:href|src|action)="([^"#][^"]*)"', shared_client.get(page).text)
     assert len(addresses) >= 2
     for address in addresses:
         assert address.startswith(root) and not address.startswith("/"), address
         path = address.removeprefix(root).removeprefix("./")
-        assert client.get(f"/{path}").status_code == 200, address
+        assert shared_client.get(f"/{path}").status_code == 200, address
 
 
 def test_cookie_and_location_do_not_name_a_path_from_the_root(client, service, wav):

@@ -71,10 +71,16 @@ def test_settings_say_what_can_be_chosen(client):
         {"filename": "{stem}"},
     ],
 )
-def test_settings_that_cannot_be_are_refused_and_nothing_is_kept(client, wav, service, fields):
-    assert code(send(client, wav, **fields)) == (422, "bad_setting")
-    assert service.store.count() == 0
-    assert list(service.storage.songs.iterdir()) == list(service.storage.incoming.iterdir()) == []
+def test_settings_that_cannot_be_are_refused_and_nothing_is_kept(
+    shared_client, wav, shared_service, fields
+):
+    assert code(send(shared_client, wav, **fields)) == (422, "bad_setting")
+    assert shared_service.store.count() == 0
+    assert (
+        list(shared_service.storage.songs.iterdir())
+        == list(shared_service.storage.incoming.iterdir())
+        == []
+    )
 
 
 def test_the_library_is_searched_by_name_and_status(client, service):

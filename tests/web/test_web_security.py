@@ -31,15 +31,15 @@ def code(response) -> tuple[int, str]:
     ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "localhost:80:80", "", "[::2]",
      "localhost@evil.example", "192.168.0.1", "0x7f000001", "localhost/", "127.0.0.1 ", "a b"],
 )  # fmt: skip
-def test_other_names_than_ours_are_refused(client, host):
-    assert code(client.get("/api/jobs", headers={"Host": host})) == (421, "unknown_host")
+def test_other_names_than_ours_are_refused(shared_client, host):
+    assert code(shared_client.get("/api/jobs", headers={"Host": host})) == (421, "unknown_host")
 
 
 @pytest.mark.parametrize(
     "host", ["localhost", "LOCALHOST:8000", "127.0.0.1:1", "[::1]:8000", "localhost."]
 )
-def test_names_of_the_loopback_are_ours(client, host):
-    assert client.get("/healthz", headers={"Host": host}).status_code == 200
+def test_names_of_the_loopback_are_ours(shared_client, host):
+    assert shared_client.get("/healthz", headers={"Host": host}).status_code == 200
 
 
 def test_a_server_on_the_network_goes_by_addresses_and_allowed_names_only(service):
@@ -64,10 +64,13 @@ def test_a_server_on_the_network_goes_by_addresses_and_allowed_names_only(servic
         {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"},
     ],
 )
-def test_other_sites_can_neither_post_nor_read(client, wav, headers):
+def test_other_sites_can_neither_post_nor_read(shared_client, wav, headers):
     files = {"file": ("song.wav", wav)}
-    assert code(client.post("/api/jobs", files=files, headers=headers)) == (403, "other_site")
-    assert code(client.get("/api/jobs", headers=headers)) == (403, "other_site")
+    assert code(shared_client.post("/api/jobs", files=files, headers=headers)) == (
+        403,
+        "other_site",
+    )
+    assert code(shared_client.get("/api/jobs", headers=headers)) == (403, "other_site")
 
 
 def test_our_own_pages_can_do_both_and_links_from_elsewhere_lead_to_pages(client, wav):
@@ -79,8 +82,8 @@ def test_our_own_pages_can_do_both_and_links_from_elsewhere_lead_to_pages(client
     assert client.post("/", headers=link).status_code == 403
 
 
-def test_nobody_else_may_read_answers(client):
-    answer = client.options(
+def test_nobody_else_may_read_answers(shared_client):
+    answer = shared_client.options(
         "/api/jobs",
         headers={"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"},
     )
@@ -89,8 +92,8 @@ def test_nobody_else_may_read_answers(client):
 
 
 @pytest.mark.parametrize("path", ["/", "/api/jobs", "/nothing", "/docs", "/static/docs.css"])
-def test_every_answer_has_the_headers_that_bind_browsers(client, path):
-    headers = client.get(path).headers
+def test_every_answer_has_the_headers_that_bind_browsers(shared_client, path):
+    headers = shared_client.get(path).headers
     assert "default-src 'none'" in headers["content-security-policy"]
     # WebAssembly of our own may be compiled: it computes, and reaches nothing but its memory.
     assert "unsafe" not in headers["content-security-policy"].replace("'wasm-unsafe-eval'", "")
@@ -100,10 +103,10 @@ def test_every_answer_has_the_headers_that_bind_browsers(client, path):
     assert "server" not in headers
 
 
-def test_errors_are_told_in_one_shape(client):
-    assert code(client.get("/nothing")) == (404, "not_found")
-    assert code(client.put("/api/jobs")) == (405, "not_allowed")
-    assert code(client.get("/api/jobs/xyz")) == (404, "not_found")
+def test_errors_are_told_in_one_shape(shared_client):
+    assert code(shared_client.get("/nothing")) == (404, "not_found")
+    assert code(shared_client.put("/api/jobs")) == (405, "not_allowed")
+    assert code(shared_client.get("/api/jobs/xyz")) == (404, "not_found")
 
 
 @pytest.mark.parametrize(
@@ -111,8 +114,8 @@ def test_errors_are_told_in_one_shape(client):
     ["/static/../app.py", "/static/%2e%2e/app.py", "/static/..%2fapp.py", "/static//etc/passwd",
      "/static/%00", "/static/..%5capp.py", "/songs/../../etc/passwd"],
 )  # fmt: skip
-def test_no_file_beside_the_pages_is_served(client, path):
-    answer = client.get(path)
+def test_no_file_beside_the_pages_is_served(shared_client, path):
+    answer = shared_client.get(path)
     assert answer.status_code in (404, 405) or b"unbraid</h1>" in answer.content
 
 
@@ -168,8 +171,8 @@ def test_only_this_machine_reaches_a_loopback():
     ("method", "path"),
     [("PATCH", "/api/jobs/x"), ("POST", "/api/jobs/x/move"), ("POST", "/api/login")],
 )
-def test_a_request_that_is_too_long_is_refused(client, method, path):
-    answer = client.request(method, path, content=b" " * 2_000_001)
+def test_a_request_that_is_too_long_is_refused(shared_client, method, path):
+    answer = shared_client.request(method, path, content=b" " * 2_000_001)
     assert answer.status_code == 413
     assert answer.json()["error"]["code"] == "too_large"
-    assert client.request(method, path, content=b" " * 2_000_000).status_code == 422
+    assert shared_client.request(method, path, content=b" " * 2_000_000).status_code == 422
