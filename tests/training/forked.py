@@ -2,8 +2,8 @@
 
     python forked.py DIR < [{"arguments": [...], "kill_at_step": N | null, "processes": N}]
 
-torch is imported once; each run is a fork of this process, so that many runs take seconds. Prints
-the exit codes as JSON; -9 is a kill.
+torch is imported once, with what it imports at the first optimizer; each run is a fork of this
+process, so that many runs take seconds. Prints the exit codes as JSON; -9 is a kill.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ import time
 from pathlib import Path
 
 import torch
+import torch._dynamo
+import torch.utils.tensorboard
 
 from unbraid.cli.main import main
-from unbraid.training import page, session  # noqa: F401  imported once, before the forks
+from unbraid.training import board, page, session  # noqa: F401  imported once, before the forks
 
 PATIENCE_S = 120.0
 
