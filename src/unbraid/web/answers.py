@@ -197,7 +197,8 @@ _MEANINGS = {
 _SHAPE = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}}
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"description": text, "content": _SHAPE} for status, text in _MEANINGS.items()
-} | {422: {"description": _MEANINGS[422], "model": ErrorAnswer}}
+}
+ERRORS[422] = {"description": _MEANINGS[422], "model": ErrorAnswer}
 
 
 def file_answer(*kinds: str) -> dict[int | str, dict[str, Any]]:
