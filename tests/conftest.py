@@ -1,4 +1,4 @@
-"""What every test may rely on: annotations are checked, and two threads at most."""
+"""What every test may rely on: annotations are checked, and models run on one thread."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ from typechecks import check_annotations
 
 check_annotations("unbraid")
 
-import pytest  # noqa: E402
-import torch  # noqa: E402
+import unbraid  # noqa: E402, F401  before torch, whose waiting threads then sleep
 
 # Fixtures hold no examples; the makers run elsewhere, with the packages we compare with.
 collect_ignore_glob = ["*conftest.py", "reference/make_*.py"]
 
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
 
 @pytest.fixture(autouse=True)
-def _two_threads():
-    torch.set_num_threads(2)
+def _one_thread():
+    """Most models of tests are too small for more, and other workers have the other cores."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from beartype.roar import BeartypeCallHintViolation
 from jaxtyping import Float, TypeCheckError
 from numpy import ndarray
 
@@ -62,7 +61,7 @@ def test_right_calls_go_through_and_an_int_is_a_float():
     ],
 )
 def test_wrong_ones_are_refused(wrong):
-    with pytest.raises((BeartypeCallHintViolation, TypeCheckError)):
+    with pytest.raises(TypeCheckError):
         wrong()
 
 

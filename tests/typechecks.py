@@ -16,9 +16,9 @@ from typing import Any, get_args, get_type_hints
 
 import jaxtyping
 from beartype import BeartypeConf, beartype
-from jaxtyping import AbstractArray, config, install_import_hook, jaxtyped
+from jaxtyping import AbstractArray, TypeCheckError, config, install_import_hook, jaxtyped
 
-_check = beartype(conf=BeartypeConf(is_pep484_tower=True))
+_check = beartype(conf=BeartypeConf(is_pep484_tower=True, violation_type=TypeCheckError))
 
 
 def check_annotations(package: str) -> None:

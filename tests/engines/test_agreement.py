@@ -23,25 +23,25 @@ from unbraid.zoo.open import open_model
 from unbraid.zoo.stored import StoredModel
 
 LAW_DB = -110.0
-HYBRID = {"segment_s": 0.5, "width": 8, "lstm_from": 6, "attention_from": 6}
-DEMUCS = {"segment_s": 0.5, "width": 4, "depth": 4}
+HYBRID = {"segment_s": 0.2, "width": 8, "lstm_from": 6, "attention_from": 6}
+DEMUCS = {"segment_s": 0.2, "width": 4, "depth": 4}
 UNET = {"n_fft": 256, "hop": 64, "frames": 32, "bins": 64, "width": 8, "depth": 3}
 ROFORMER = {
-    "segment_s": 0.5, "width": 16, "depth": 1, "heads": 2, "head_width": 8, "n_fft": 128,
+    "segment_s": 0.2, "width": 16, "depth": 1, "heads": 2, "head_width": 8, "n_fft": 128,
     "window": 128, "hop": 32, "mask_growth": 1,
 }  # fmt: skip
 SMALL: dict[str, Any] = {
     "hybrid_demucs": HYBRID,
     "spectrogram_demucs": {**HYBRID, "width": 4},
     "demucs": DEMUCS,
-    "demucs_v2": {"segment_s": 0.5, "width": 4, "depth": 4},
-    "wave_u_net": {"segment_s": 0.5, "width": 4, "levels": 4},
-    "wavenet": {"segment_s": 0.5, "doublings": 3, "width": 4, "skip_width": 4,
+    "demucs_v2": {"segment_s": 0.2, "width": 4, "depth": 4},
+    "wave_u_net": {"segment_s": 0.2, "width": 4, "levels": 4},
+    "wavenet": {"segment_s": 0.2, "doublings": 3, "width": 4, "skip_width": 4,
                 "final_widths": [8, 4]},
-    "conv_tasnet": {"segment_s": 0.5, "basis": 16, "width": 8, "hidden": 16, "blocks": 3,
+    "conv_tasnet": {"segment_s": 0.2, "basis": 16, "width": 8, "hidden": 16, "blocks": 3,
                     "repeats": 2},
-    "dprnn": {"segment_s": 0.5, "basis": 16, "width": 8, "hidden": 8, "repeats": 1},
-    "open_unmix": {"segment_s": 0.5, "n_fft": 512, "hop": 128, "bins": 100, "hidden": 16},
+    "dprnn": {"segment_s": 0.2, "basis": 16, "width": 8, "hidden": 8, "repeats": 1},
+    "open_unmix": {"segment_s": 0.2, "n_fft": 512, "hop": 128, "bins": 100, "hidden": 16},
     "x_umx": {"segment_s": 0.2, "n_fft": 512, "hop": 128, "bins": 100, "hidden": 16},
     "d3net": {"segment_s": 0.2, "n_fft": 512, "hop": 128, "bins": 200, "split": 64,
               "low_growths": [4, 4, 4], "low_depths": [2, 2, 2], "rest_growths": [2, 2, 2],
@@ -54,14 +54,16 @@ SMALL: dict[str, Any] = {
     "mdx_net": {"segment_s": 0.2, "n_ffts": [512, 384, 512, 384], "hop": 128, "bins": 128,
                 "levels": 2, "width": 4, "layers": 1},
     "mask_unet": {**UNET, "exponent": 0.75, "wiener_iterations": 1, "above": "average"},
-    "htdemucs": {"segment_s": 0.5, "width": 8, "bottleneck": 16, "heads": 2,
+    "band_unet": {"segment_s": 0.2, "n_fft": 512, "bands": 32, "channels": [4, 4, 8, 8],
+                  "hidden": 8},
+    "htdemucs": {"segment_s": 0.2, "width": 8, "bottleneck": 16, "heads": 2,
                  "transformer_layers": 2},
     "bs_roformer": {**ROFORMER, "bands": [5] * 13},
     "mel_band_roformer": {**ROFORMER, "mel_bands": 8},
-    "scnet": {"segment_s": 0.5, "widths": [4, 8, 16], "n_fft": 256, "window": 256, "hop": 64,
+    "scnet": {"segment_s": 0.2, "widths": [4, 8, 16], "n_fft": 256, "window": 256, "hop": 64,
               "dual_paths": 2, "band_shares": [0.3, 0.3, 0.4], "band_strides": [1, 2, 4],
               "band_kernels": [3, 2, 4]},
-    "tfc_tdf": {"segment_s": 0.5, "n_fft": 256, "hop": 64, "used_bins": 128, "subbands": 2,
+    "tfc_tdf": {"segment_s": 0.2, "n_fft": 256, "hop": 64, "used_bins": 128, "subbands": 2,
                 "width": 8, "growth": 4, "scales": 2, "blocks": 1, "bottleneck": 2},
     "complement": {"model": {"architecture": "hybrid_demucs",
                              "config": {**HYBRID, "stems": ["vocals"]}}},

@@ -103,7 +103,6 @@ def bands(model, sources):
 @pytest.mark.parametrize("loss_of", [waves, bands])
 def test_it_learns_to_part_a_hum_from_clicks(loss_of):
     torch.manual_seed(0)
-    torch.set_num_threads(1)
     model = BandUNet(dataclasses.replace(TINY, stems=("clicks", "hum")))
     time = torch.arange(4000) / 44100
     hum = torch.sin(2 * torch.pi * 300 * time).expand(1, 2, -1)

@@ -3,7 +3,6 @@ from __future__ import annotations
 import signal
 
 import pytest
-import torch
 
 from training.small_runs import write_dataset, write_recipe_file
 
@@ -17,11 +16,6 @@ def small_data(tmp_path_factory):
 @pytest.fixture
 def small_recipe(tmp_path):
     return write_recipe_file(tmp_path / "small.toml")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread(_two_threads):
-    torch.set_num_threads(1)  # what is trained here is too small for more
 
 
 @pytest.fixture(autouse=True)

@@ -59,11 +59,6 @@ CONFIGS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)  # what runs here is too small for more
-
-
 def make_model(**settings: Any) -> SCNet:
     """With norms as different as those of a trained one."""
     torch.manual_seed(0)
