@@ -45,7 +45,7 @@ def write_systems(root: Path, tracks: int = 2, seconds: float = 3.0) -> dict[str
             for stem, sound in true.items():
                 level = 0.5 if system == "bad" else 1.0
                 heard = level * ((1 - leak) * sound + leak * mixture)
-                soundfile.write(folder / f"{stem}.wav", np.stack([heard, heard], 1), RATE)
+                soundfile.write(folder / f"{stem}.flac", np.stack([heard, heard], 1), RATE)
     return {system: FolderSystem(system, root / system) for system in LEAKS}
 
 

@@ -40,7 +40,7 @@ def write_evaluation(
         files = {}
         if sounds is not None:
             folder = write_sounds(sounds / f"song {number}", number)
-            paths = {stem: str(folder / f"{stem}.wav") for stem in STEMS}
+            paths = {stem: str(folder / f"{stem}.flac") for stem in STEMS}
             files = {"references": paths, "estimates": paths}
         track = TrackScores(
             f"song {number} <b>", stems, files=files, notes=("a & b",), leaked=leaked
@@ -60,5 +60,5 @@ def write_sounds(folder: Path, seed: int = 0, seconds: float = 20.0) -> Path:
     rng = np.random.default_rng(seed)
     stems = {stem: 0.05 * rng.standard_normal((round(8000 * seconds), 2)) for stem in STEMS}
     for stem, sound in {**stems, "mixture": sum(stems.values())}.items():
-        soundfile.write(folder / f"{stem}.wav", sound, 8000)
+        soundfile.write(folder / f"{stem}.flac", sound, 8000)
     return folder

@@ -45,13 +45,13 @@ def loaded(page):
 @pytest.fixture(scope="module")
 def song(tmp_path_factory):
     folder = write_sounds(tmp_path_factory.mktemp("song"), seconds=3.0)
-    parts = {stem: folder / f"{stem}.wav" for stem in STEMS}
+    parts = {stem: folder / f"{stem}.flac" for stem in STEMS}
     return SongReport(
         title="A </script> & song\u2028.ogg",
-        mixture=folder / "mixture.wav",
+        mixture=folder / "mixture.flac",
         parts=parts,
         result={"null_test_db": -91.256, "gain_db": 0.0, "channels": 2, "seconds_audio": 3.0},
-        hints=hints_of_files(folder / "mixture.wav", parts),
+        hints=hints_of_files(folder / "mixture.flac", parts),
         notes=["Mind <this>."],
         settings={"overlap": "0.25", "shifts": 0},
         provenance={"model": "mini"},

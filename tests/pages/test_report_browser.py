@@ -23,8 +23,8 @@ def browser():
 
 def test_players_of_a_song_stay_in_step_with_mute_and_solo(browser, tmp_path):
     folder = write_sounds(tmp_path / "song")
-    parts = {stem: folder / f"{stem}.wav" for stem in STEMS}
-    write_report(SongReport("song", folder / "mixture.wav", parts), tmp_path / "report.html")
+    parts = {stem: folder / f"{stem}.flac" for stem in STEMS}
+    write_report(SongReport("song", folder / "mixture.flac", parts), tmp_path / "report.html")
     browser.size(1100, 900)
     browser.open((tmp_path / "report.html").as_uri())
     browser.press(" ")
