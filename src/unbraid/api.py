@@ -59,7 +59,7 @@ class Separator:
     Args:
         model: name or path of a model, or a model itself.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
-        overlap, shifts, seed, segment_s, windows: see `SeparationSettings`.
+        overlap, shifts, seed, segment_s, windows, bigshifts, tta: see `SeparationSettings`.
         on_progress: called with `Progress`; its fraction is that of the whole song.
         precision, threads, max_memory, batch_size, model_config: see `RunSettings`.
         progress: draw progress on stderr.
@@ -85,6 +85,8 @@ class Separator:
         *,
         segment_s: float | None = None,
         windows: str = "triangle",
+        bigshifts: int = 0,
+        tta: bool = False,
         precision: str = "auto",
         threads: int | str | None = None,
         max_memory: int | str | None = None,
@@ -94,7 +96,11 @@ class Separator:
     ) -> None:
         self._arguments = {name: value for name, value in locals().items() if name != "self"}
         settings = SeparationSettings(
-            segment_s, overlap, shifts, seed, batch_size=batch_size, windows=windows
+            *(segment_s, overlap, shifts, seed),
+            batch_size=batch_size,
+            windows=windows,
+            bigshifts=bigshifts,
+            tta=tta,
         )
         self.run_settings = RunSettings(
             device, precision, threads, max_memory, batch_size, model_config

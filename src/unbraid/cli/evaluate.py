@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from unbraid.evaluation.evaluate import Evaluation, EvaluationSettings
     from unbraid.evaluation.summary import Summary
 
-_MODEL_ONLY = ("data", "split", "segment", "overlap", "shifts", "seed", "device", "keep_estimates")
+_SETTINGS = ("overlap", "shifts", "bigshifts", "tta", "seed", "device")
+_MODEL_ONLY = ("data", "split", "segment", *_SETTINGS, "keep_estimates")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--segment", metavar="S", type=segment, help="seconds in one pass (the model's own)")
     add("--overlap", metavar="F", type=float, help="of segments (0.25)")
     add("--shifts", metavar="N", type=int, help="averaged shifted runs (0)")
+    add("--bigshifts", metavar="N", type=int, help="averaged rotated runs (0)")
+    tta = "average over swapped channels and both polarities"
+    add("--tta", action="store_const", const=True, help=tta)
     add("--seed", metavar="N", type=int, help="of shifts (0)")
     add("--device", metavar="auto|cpu|cuda[:N]|mps", help="where to compute (auto)")
     add("--keep-estimates", metavar="DIR", help="keep the stems, as DIR/TRACK/STEM.wav")
@@ -160,6 +164,8 @@ def _of_model(options: argparse.Namespace, settings: EvaluationSettings) -> Summ
         "segment_s": separator.segment_s,
         "overlap": separator.settings.overlap,
         "shifts": separator.settings.shifts,
+        "bigshifts": separator.settings.bigshifts,
+        "tta": separator.settings.tta,
         "seed": separator.settings.seed,
     }
     return summarize(
@@ -192,9 +198,7 @@ def known_leak(model: str) -> str | None:
 
 
 def _separation(options: argparse.Namespace) -> dict[str, Any]:
-    names = {"segment": "segment_s", "overlap": "overlap", "shifts": "shifts", "seed": "seed"}
-    given = {ours: getattr(options, theirs) for theirs, ours in names.items()}
-    given["device"] = options.device
+    given = {"segment_s": options.segment, **{name: getattr(options, name) for name in _SETTINGS}}
     return {name: value for name, value in given.items() if value is not None}
 
 

@@ -110,6 +110,8 @@ def add_separation_options(group: argparse._ArgumentGroup) -> None:
     windows = "how segments mix: triangles; as MSST: flat, and even for HT Demucs (%(default)s)"
     add("--windows", choices=("triangle", "flat", "even"), default="triangle", help=windows)
     add("--shifts", metavar="N", type=int, default=0, help="average N shifted runs (%(default)s)")
+    add("--bigshifts", metavar="N", type=int, default=0, help="average N rotated runs, as MSST")
+    add("--tta", action="store_true", help="average over swapped channels and both polarities, too")
     add("--seed", metavar="N", type=int, default=0, help="for shifts and dither (%(default)s)")
     devices = "auto|cpu|cuda[:N]|mps"
     add("-d", "--device", metavar=devices, default="auto", help="where to compute (%(default)s)")
@@ -252,6 +254,8 @@ def separator_arguments(options: argparse.Namespace) -> dict[str, Any]:
         "overlap": options.overlap,
         "windows": options.windows,
         "shifts": options.shifts,
+        "bigshifts": options.bigshifts,
+        "tta": options.tta,
         "seed": options.seed,
         "segment_s": options.segment,
         "precision": options.precision,

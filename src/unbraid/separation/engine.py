@@ -24,11 +24,13 @@ from unbraid.engines.run import at_once, run_model, runs_elsewhere
 from unbraid.errors import ModelError, ShapeError
 from unbraid.models.base import SeparationModel, TensorModel
 from unbraid.models.compose.bag import Bag
+from unbraid.separation.augmented import run_augmented
 from unbraid.separation.mirrored import cropped, fill_mirrored, mirrored
 from unbraid.separation.overlap_add import FlatWeights, RunningSum, SegmentWeights
 from unbraid.separation.plan import Pass, plan_passes
 from unbraid.separation.progress import CancelToken, Progress, Watch, Work
 from unbraid.separation.reader import SongReader
+from unbraid.separation.rotated import placed, rotated
 from unbraid.separation.segments import Segment, extend, in_batches
 from unbraid.separation.settings import DEFAULT_SETTINGS, SeparationSettings
 from unbraid.shapes import Estimates, Float, Mixture
@@ -67,13 +69,11 @@ def apply_model(
     passes = plan_passes(bag, samples, settings)
     work = Work(sum(plan.work for plan in passes), "separate", Watch(on_progress, cancel))
     estimates = np.zeros((batch, len(bag.spec.stems), channels, samples), np.float32)
-    blocks = [as_array(mixture)]
+    song = as_array(mixture)
     work.start()
     for plan in passes:
-        position = 0
-        for block in run_pass(bag.member(plan.member), plan, blocks, work):
+        for position, block in run_pass(bag.member(plan.member), plan, lambda: [song], work):
             estimates[..., position : position + block.shape[-1]] += block
-            position += block.shape[-1]
     return alike(mixture, estimates)
 
 
@@ -102,20 +102,24 @@ def check_mixture(model: SeparationModel, mixture: Mixture) -> tuple[int, int, i
 def run_pass(
     model: SeparationModel,
     plan: Pass,
-    blocks: Iterable[np.ndarray],
+    blocks: Callable[[], Iterable[np.ndarray]],
     work: Work,
     on_free: Callable[[], None] | None = None,
-) -> Iterator[Float[np.ndarray, "b s c _n"]]:
+) -> Iterator[tuple[int, Float[np.ndarray, "b s c _n"]]]:
     """One model over the whole song, all its shifts at once, holding a few segments at most.
 
     Args:
+        blocks: gives the song from its start each time it is called.
         on_free: called when the model is not needed any more, which may be on another thread.
     Yields:
-        blocks (b s c n), n >= 1, in order, together as long as the song: the model's share.
+        positions, and blocks (b s c n), n >= 1, together as long as the song: the model's share.
+        They are in order, from where the plan rotates the song to.
     """
-    reader = SongReader(mirrored(blocks, plan.border), model.spec.channels, plan.samples)
+    samples = plan.samples - 2 * plan.border
+    song = mirrored(rotated(blocks, samples, plan.rotation), plan.border)
+    reader = SongReader(song, model.spec.channels, plan.samples)
     separated = _separate(model, plan, reader, work, on_free)
-    return cropped(separated, plan.border, plan.samples - 2 * plan.border)
+    return placed(cropped(separated, plan.border, samples), samples, plan.rotation)
 
 
 def _separate(
@@ -138,7 +142,7 @@ def _separate(
                 _add(running, segment, plan.seen(segment), part, shares, weights)
             model.take_back(estimates)  # the next pass reuses their memory
             del estimates
-            work.advance(sum(segment.length for segment in batch))
+            work.advance(plan.variants * sum(segment.length for segment in batch))
             yield from running.take(finished)
 
 
@@ -169,7 +173,10 @@ def _passes(
             fill_mirrored(mixture, batch[0].length)
         finished = plan.samples if next_start is None else next_start
         reader.forget(finished - reach)
-        estimates = run_model(model, mixture)
+        if plan.settings.tta:
+            estimates = run_augmented(model, mixture, work.check)
+        else:
+            estimates = run_model(model, mixture)
         if next_start is None and on_free is not None:
             on_free()
         yield batch, finished, estimates

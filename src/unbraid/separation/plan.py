@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from unbraid.errors import SegmentTooLong, SettingsError
 from unbraid.models.base import ModelSpec
 from unbraid.models.compose.bag import Bag
+from unbraid.separation.augmented import count_variants
 from unbraid.separation.overlap_add import FlatWeights, SegmentWeights
+from unbraid.separation.rotated import rotations
 from unbraid.separation.segments import Segment, merge_lanes, stride_samples
 from unbraid.separation.settings import SeparationSettings
 from unbraid.separation.shifts import lane_starts
@@ -27,6 +29,8 @@ class Pass:
         settings: the rest (transition_power, batch_size, windows).
         border: samples that the song is extended by on either side, mirrored; `samples` counts
             them.
+        rotation: samples of its end that come first.
+        variants: how many times the model sees each segment.
     """
 
     member: int
@@ -37,6 +41,8 @@ class Pass:
     stride: int
     settings: SeparationSettings
     border: int = 0
+    rotation: int = 0
+    variants: int = 1
 
     def segments(self) -> Iterator[Segment]:
         """The segments of all lanes, in the order of their starts."""
@@ -64,11 +70,12 @@ class Pass:
     @property
     def work(self) -> int:
         """Samples that go through the model."""
-        return sum(segment.length for segment in self.segments())
+        return self.variants * sum(segment.length for segment in self.segments())
 
 
 def plan_passes(bag: Bag, samples: int, settings: SeparationSettings) -> list[Pass]:
-    """The passes over a song of `samples`; members without any weight have none.
+    """The passes over a song of `samples`, the last one in its own order; members without any
+    weight have none.
 
     Every member draws its offsets, also one without weight, so that a weight changes nothing else.
 
@@ -77,6 +84,8 @@ def plan_passes(bag: Bag, samples: int, settings: SeparationSettings) -> list[Pa
         SegmentTooLong: if a segment is longer than the model can take.
     """
     starts = lane_starts(settings, bag.spec.sample_rate, len(bag))
+    turns = rotations(samples, max(1, settings.bigshifts))
+    variants = count_variants(bag.spec.channels) if settings.tta else 1
     passes = []
     for member, shares in enumerate(bag.shares):
         if any(shares):
@@ -85,7 +94,8 @@ def plan_passes(bag: Bag, samples: int, settings: SeparationSettings) -> list[Pa
             stride = stride_samples(length, settings.overlap) if settings.split else length
             border = _border(samples, length - stride, settings)
             lane = (samples + 2 * border, starts[member], length, stride)
-            passes.append(Pass(member, shares, *lane, settings, border))
+            part = tuple(share / len(turns) for share in shares)
+            passes += [Pass(member, part, *lane, settings, border, by, variants) for by in turns]
     return passes
 
 

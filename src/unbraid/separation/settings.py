@@ -21,6 +21,8 @@ _KINDS = (
     ("shifts", Integral, "a whole number"),
     ("transition_power", Real, "a number"),
     ("batch_size", (Integral, type(None)), "a whole number, or None"),
+    ("bigshifts", Integral, "a whole number"),
+    ("tta", bool, "True or False"),
 )
 
 
@@ -46,6 +48,11 @@ class SeparationSettings:
             at both ends; "even" takes the plain mean. The last two are what
             Music-Source-Separation-Training does, and scores its models with: "even" for HT
             Demucs, "flat" for all others. Neither has shifts.
+        bigshifts: how many copies of the song, rotated by equal parts of its length, are separated
+            and averaged; 0 or 1 for the song as it is. Each costs one more separation.
+        tta: test-time augmentation: average over the song, the song with its channels swapped and
+            the song upside down, each undone. Three times the cost; twice for a model of one
+            channel. Both are what Music-Source-Separation-Training calls so.
         batch_size: segments in one forward pass; more is faster on a GPU and takes more memory.
             None for as many as the model computes side by side (`engines.run.at_once`).
 
@@ -65,6 +72,8 @@ class SeparationSettings:
     shift_offsets: Sequence[int] | None = None
     batch_size: int | None = None
     windows: str = "triangle"
+    bigshifts: int = 0
+    tta: bool = False
 
     def __post_init__(self) -> None:
         for name, kind, words in _KINDS:
@@ -82,8 +91,9 @@ class SeparationSettings:
             )
         if not 1 <= self.transition_power < math.inf:
             raise SettingsError(f"transition_power is 1 or more, got {self.transition_power}")
-        if self.shifts < 0:
-            raise SettingsError(f"shifts is 0 (none) or more, got {self.shifts}")
+        for name in ("shifts", "bigshifts"):
+            if getattr(self, name) < 0:
+                raise SettingsError(f"{name} is 0 (none) or more, got {getattr(self, name)}")
         if self.batch_size is not None and self.batch_size < 1:
             raise SettingsError(f"batch_size is 1 or more, got {self.batch_size}")
         if self.windows not in WINDOWS:

@@ -1,7 +1,8 @@
 """A song of any length in constant memory: its loudness in one pass, its stems in a second.
 
 The loudness of the whole song must be known before its first segment, so the song is read twice
-(once more for each further model of a bag). Nothing of it is kept but a few segments.
+(once more for each further model of a bag, and twice for each rotation). Nothing of it is kept but
+a few segments.
 """
 
 from __future__ import annotations
@@ -143,9 +144,9 @@ def separate_blocks(
 ) -> Iterator[EstimatesBlock]:
     """Separate a song from blocks into blocks: what `apply_model` gives, in constant memory.
 
-    The models of a bag run one after the other, each over the whole song; their sum waits in a
-    temporary file that has no name on POSIX systems and so goes with the process, whatever ends it.
-    It takes 4 bytes x stems x channels x samples; a single model takes none.
+    The models of a bag, and rotations, run one after the other, each over the whole song; their sum
+    waits in a temporary file that has no name on POSIX systems and so goes with the process,
+    whatever ends it. It takes 4 bytes x stems x channels x samples; a single model takes none.
 
     Args:
         model: a model or a `Bag`, already on its device.
@@ -204,25 +205,18 @@ def _sum_of_passes(
     work.start()
     *earlier, last = passes
     if not earlier:
-        yield from run_pass(bag.member(last.member), last, blocks(), work, on_free)
+        for _, block in run_pass(bag.member(last.member), last, blocks, work, on_free):
+            yield block
         return
     with tempfile.TemporaryFile(dir=scratch_dir) as file:
         scratch = _Scratch(file)
         for plan in earlier:
-            for position, block in _placed(run_pass(bag.member(plan.member), plan, blocks(), work)):
+            for position, block in run_pass(bag.member(plan.member), plan, blocks, work):
                 scratch.write(
                     position, block if plan is passes[0] else scratch.plus(position, block)
                 )
-        last_pass = run_pass(bag.member(last.member), last, blocks(), work, on_free)
-        for position, block in _placed(last_pass):
+        for position, block in run_pass(bag.member(last.member), last, blocks, work, on_free):
             yield scratch.plus(position, block)
-
-
-def _placed(blocks: Iterable[np.ndarray]) -> Iterator[tuple[int, np.ndarray]]:
-    position = 0
-    for block in blocks:
-        yield position, block
-        position += block.shape[-1]
 
 
 class _Scratch:

@@ -143,6 +143,8 @@ def _settings(separator: Separator | None, output: OutputSettings | None) -> dic
             "segment": f"{separator.segment_s:.4g} s",
             "overlap": f"{settings.overlap:g}",
             "shifts": settings.shifts,
+            **({"bigshifts": settings.bigshifts} if settings.bigshifts else {}),
+            **({"tta": "yes"} if settings.tta else {}),
             "seed": settings.seed,
         }
     if output is not None:

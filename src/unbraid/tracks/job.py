@@ -11,7 +11,7 @@ from unbraid.audio.files import AudioInfo
 from unbraid.audio.write import AudioFormat
 from unbraid.engines.prepare import ReadyModel
 from unbraid.separation.progress import Watch
-from unbraid.separation.settings import SeparationSettings
+from unbraid.separation.settings import DEFAULT_SETTINGS, SeparationSettings
 from unbraid.tracks.names import OutputPlan
 from unbraid.tracks.parts import Parts, choose_parts
 from unbraid.tracks.records import SourceContent, check_free, load_record
@@ -25,6 +25,7 @@ STEMS_REVISION = 2
 
 _USUAL = OutputSettings()
 _LATER = ("groups", "only", "loudness_lufs", "loudness_of")
+_LATER_SETTINGS = ("windows", "bigshifts", "tta")
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,9 @@ class TrackJob:
         """Digest of all that decides over the bytes that are written."""
         settings, output = asdict(self.settings), asdict(self.output)
         settings.pop("batch_size")
-        if settings["windows"] == "triangle":
-            settings.pop("windows")  # records from before there was a choice stay valid
+        for name in _LATER_SETTINGS:  # records from before there was a choice stay valid
+            if settings[name] == getattr(DEFAULT_SETTINGS, name):
+                settings.pop(name)
         for name in ("filename", "overwrite", "skip_existing", "project"):
             output.pop(name)
         for name in _LATER:  # so that stems that were written before they came are not made again

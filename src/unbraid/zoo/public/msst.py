@@ -1,8 +1,9 @@
 """The settings files of community models: the YAML of Music-Source-Separation-Training (MSST).
 
 Sections: `audio` (chunk_size, sample_rate), `model` (arguments of the network), `training`
-(instruments, target_instrument), `inference` (chunk_size, normalize; its num_overlap is
-left to `--overlap`). Most files do not name the network; it is recognized by the arguments.
+(instruments, target_instrument), `inference` (chunk_size, normalize; its num_overlap, bigshifts and
+use_tta are left to `--overlap`, `--bigshifts` and `--tta`). Most files do not name the network; it
+is recognized by the arguments.
 """
 
 from __future__ import annotations
