@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
 from deviation import deviation_db
-from unbraid.engines.native import library
+from unbraid.engines.native import library, packing, steps
 from unbraid.engines.native.library import pointer
 from unbraid.engines.native.products import ADD, GATED, GELU, PLAIN, HopFilter, Product
 from unbraid.engines.native.rows import SpecGate
@@ -99,12 +101,22 @@ def sheet_of(x: np.ndarray) -> Sheet:
     return sheet
 
 
+@pytest.fixture(params=["mixed at once", "later", "later, from half precision"])
+def kept(request, monkeypatch) -> Callable[[np.ndarray], np.ndarray]:
+    """How weights of gates are kept; gives them the precision that this needs."""
+    if request.param != "mixed at once":
+        monkeypatch.setattr(packing, "_MANY_MIXED", 0)
+        monkeypatch.setattr(steps, "_WIDE", 0)
+    kind = np.float16 if request.param.endswith("half precision") else np.float32
+    return lambda weight: weight.astype(kind)
+
+
 @pytest.mark.parametrize("width", [5, 16, 50])
 @pytest.mark.parametrize("loudness", [1e-3, 1.0, 1e3])
-def test_a_gate_of_three_steps_is_what_torch_says(width: int, loudness: float) -> None:
+def test_a_gate_of_three_steps_is_what_torch_says(kept, width: int, loudness: float) -> None:
     x = numbers(1, 139, width) * np.float32(loudness)
     x[:, :100] *= 1e-3  # quiet before, loud at the end
-    kernel = numbers(2 * width, width, 3, seed=1) / np.float32(loudness * width**0.5)
+    kernel = kept(numbers(2 * width, width, 3, seed=1) / np.float32(loudness * width**0.5))
     bias, out = numbers(2 * width, seed=2), sheet_of(np.zeros_like(x))
     gate = StepGate(kernel, bias, gated=True)
     gate(sheet_of(x), out, 1)
@@ -117,10 +129,12 @@ def test_a_gate_of_three_steps_is_what_torch_says(width: int, loudness: float) -
 
 
 @pytest.mark.parametrize(("width", "rows", "steps"), [(5, 1, 3), (16, 7, 50), (50, 4, 33)])
-def test_a_gate_of_three_by_three_is_what_torch_says(width: int, rows: int, steps: int) -> None:
+def test_a_gate_of_three_by_three_is_what_torch_says(
+    kept, width: int, rows: int, steps: int
+) -> None:
     x = numbers(rows, steps, width)
     state = {
-        "conv.weight": numbers(2 * width, width, 3, 3, seed=1) / np.float32(3 * width**0.5),
+        "conv.weight": kept(numbers(2 * width, width, 3, 3, seed=1) / np.float32(3 * width**0.5)),
         "conv.bias": numbers(2 * width, seed=2),
     }
     out = sheet_of(np.zeros_like(x))

@@ -57,8 +57,8 @@ class Winograd(Structure):
     """`Winograd` of winograd.hpp."""
 
     _fields_ = [
-        *((name, c_void_p) for name in ("packed", "bias", "products", "undo")),
-        *((name, c_int) for name in ("ins", "width", "gate_panels", "gated")),
+        *((name, c_void_p) for name in ("packed", "bias", "products", "undo", "sizes", "taps")),
+        *((name, c_int) for name in ("ins", "width", "gate_panels", "gated", "bytes")),
     ]
 
 
@@ -175,7 +175,6 @@ _SIGNATURES = {
     "refine_rows": [POINTER(SpectralEncoder), _P, _L, _P, _L, _L, _L, _I],
     "gate_rows": [POINTER(Winograd), _P, _L, _P, _L, _L, _L, _I],
     "gate_steps": [POINTER(Winograd), _P, _P, _L, _I],
-    "gate_steps_wide": [POINTER(Winograd), _P, _I, _P, _P, _P, _L, _I],
     "expand_rows": [POINTER(Expansion), _P, _L, _L, _P, _L, _L, _I],
     "lstm": [POINTER(LstmDirection), POINTER(LstmDirection), POINTER(LstmShape), _I],
     "encode_band": [POINTER(BandEncoder), _P, _L, _P, _L, _L, _I],

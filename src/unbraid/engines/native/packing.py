@@ -23,6 +23,9 @@ together, by measurement."""
 _MANY = 1 << 17
 """Weights that do not stay in the second cache: there, half as much to fetch is faster."""
 
+_MANY_MIXED = 1 << 20
+"""Weights of 3x3 from which on they are mixed when they are needed."""
+
 
 def gate_panels(width: int) -> int:
     """How many panels a number of gated features fills."""
@@ -96,12 +99,14 @@ def pack_mixed(
 
 
 class MixedWeights:
-    """Weights of a gate as `pack_mixed` makes them, scaled for pairs where these are faster.
+    """Weights of a gate, mixed for Winograd's algorithm; scaled for pairs where these are faster.
 
     Args:
         weight: (taps, depth, gated columns), any view.
         mixing: (outs, taps).
         sizes: (outs,), how large the inputs are that each is multiplied with.
+        later: leave mixing to the kernels, which mix what they need when they need it: many weights
+            take longer to be written, and fetched again, than to be mixed.
     """
 
     def __init__(
@@ -109,29 +114,40 @@ class MixedWeights:
         weight: Float[np.ndarray, "taps depth two_c"],
         mixing: Float[np.ndarray, "outs taps"],
         sizes: Float[np.ndarray, " outs"],
+        *,
+        later: bool,
     ) -> None:
-        self._packed = pack_mixed(weight, mixing)
-        self._products = self._undo = None
-        if not kernels().pairs:
-            return
-        outs, panels, depth, width = self._packed.shape
-        self._products = aligned(outs, panels, width)
-        self._undo = np.empty(outs, np.float32)
-        sizes = np.ascontiguousarray(sizes, np.float32)
-        to = pointer(self._products), pointer(self._undo)
+        self._arrays: dict[str, np.ndarray] = {}
+        self._bytes = 0
+        if kernels().pairs:
+            self._arrays["sizes"] = np.ascontiguousarray(sizes, np.float32)
+        if later:
+            self._arrays["taps"] = pack(weight, PAIRS, compact=True, many=0)
+            self._bytes = self._arrays["taps"].itemsize
+        else:
+            self._arrays["packed"] = pack_mixed(weight, mixing)
+            if kernels().pairs:
+                self._scale()
+
+    def _scale(self) -> None:
+        packed, sizes = self._arrays["packed"], self._arrays["sizes"]
+        outs, panels, depth, width = packed.shape
+        products, undo = aligned(outs, panels, width), np.empty(outs, np.float32)
+        self._arrays |= {"products": products, "undo": undo}
+        to = pointer(products), pointer(undo)
         shape = (outs, panels, depth)
-        kernels().scale_mixed(pointer(self._packed), *shape, pointer(sizes), *to, _threads())
+        kernels().scale_mixed(pointer(packed), *shape, pointer(sizes), *to, _threads())
 
     @classmethod
     def of_maps(cls, kernel: Float[np.ndarray, "o i 3 3"]) -> MixedWeights:
         """Of a convolution along both axes."""
         taps = kernel.reshape(*kernel.shape[:2], 9).transpose(2, 1, 0)
-        return cls(taps, np.kron(MIXING, MIXING), np.kron(INPUT_SIZES, INPUT_SIZES))
+        sizes = np.kron(INPUT_SIZES, INPUT_SIZES)
+        return cls(taps, np.kron(MIXING, MIXING), sizes, later=kernel.size >= _MANY_MIXED)
 
-    def fields(self) -> dict[str, int | None]:
+    def fields(self) -> dict[str, int]:
         """Those of `Winograd` that point here."""
-        arrays = {"packed": self._packed, "products": self._products, "undo": self._undo}
-        return {name: None if x is None else pointer(x) for name, x in arrays.items()}
+        return {name: pointer(x) for name, x in self._arrays.items()} | {"bytes": self._bytes}
 
 
 def _readable(weight: np.ndarray) -> np.ndarray:

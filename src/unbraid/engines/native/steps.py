@@ -14,7 +14,6 @@ from unbraid.engines.native.packing import (
     PAIRS,
     MixedWeights,
     gate_panels,
-    pack,
     pack_bias,
 )
 from unbraid.engines.native.products import (
@@ -115,8 +114,6 @@ class TransposedHops:
         self._hops(y.at(0, -1), y.steps + 1, out, self._stride * self.outer, threads)
 
 
-_MIXING = np.ascontiguousarray(MIXING, np.float32)
-
 _WIDE = 512
 """From this width on there are few steps and many weights, which are not kept mixed."""
 
@@ -127,12 +124,10 @@ class StepGate:
     def __init__(self, kernel: np.ndarray, bias: np.ndarray, *, gated: bool) -> None:
         width = kernel.shape[1]
         taps = kernel.transpose(2, 1, 0)
-        wide = width >= _WIDE
-        self._plain = pack(taps, PAIRS, compact=True) if wide else None
-        self._mixed = None if wide else MixedWeights(taps, MIXING, INPUT_SIZES)
+        self._weights = MixedWeights(taps, MIXING, INPUT_SIZES, later=width >= _WIDE)
         self._bias = pack_bias(bias, PAIRS)
         self._struct = Winograd(
-            **({} if self._mixed is None else self._mixed.fields()),
+            **self._weights.fields(),
             bias=pointer(self._bias),
             ins=width,
             width=width,
@@ -142,12 +137,7 @@ class StepGate:
 
     def __call__(self, x: Sheet, out: Sheet, threads: int) -> None:
         """(1, steps, width) -> the same shape, or twice the width."""
-        of, signals = ctypes.byref(self._struct), (x.at(), out.at(), x.steps, threads)
-        if self._plain is not None:
-            weights = (pointer(self._plain), self._plain.itemsize, pointer(_MIXING))
-            kernels().gate_steps_wide(of, *weights, *signals)
-        else:
-            kernels().gate_steps(of, *signals)
+        kernels().gate_steps(ctypes.byref(self._struct), x.at(), out.at(), x.steps, threads)
 
 
 class Gate:

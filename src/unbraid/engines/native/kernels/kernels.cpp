@@ -176,18 +176,7 @@ void unbraid_gate_rows(const Winograd* of, const float* x, long x_stride, float*
 }
 
 void unbraid_gate_steps(const Winograd* of, const float* x, float* out, long steps, int threads) {
-    gate_steps(*of, x, out, steps, threads);
-}
-
-// The same with weights (panels, 3 * width, PANEL), of `bytes` a number, not mixed yet.
-void unbraid_gate_steps_wide(const Winograd* of, const void* packed, int bytes, const float* mixing,
-                             const float* x, float* out, long steps, int threads) {
-    if (bytes == 2)
-        gate_steps_wide(*of, WideGate<uint16_t>{static_cast<const uint16_t*>(packed), mixing}, x, out,
-                        steps, threads);
-    else
-        gate_steps_wide(*of, WideGate<float>{static_cast<const float*>(packed), mixing}, x, out, steps,
-                        threads);
+    (of->taps ? gate_steps_wide : gate_steps)(*of, x, out, steps, threads);
 }
 
 void unbraid_expand_rows(const Expansion* of, const float* in, long rows, long in_stride,

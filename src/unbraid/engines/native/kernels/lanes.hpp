@@ -105,13 +105,34 @@ inline const float* slice_of(const Matrix& of, long number, float* memory) {
     return memory;
 }
 
+// A slice that is fetched into the second cache, a share of its lines before each of some panels.
+class FarSlice {
+  public:
+    FarSlice(const Matrix& of, long number, int shares) {
+        const long size = long{SLICE} * of.depth * of.bytes;
+        if (number * SLICE >= of.rows) return;
+        at_ = static_cast<const char*>(of.packed) + number * size;
+        share_ = ceil_div(ceil_div(size, LINE), shares) * LINE;
+    }
+    void fetch(int share) const {
+        for (long i = share * share_; i < (share + 1) * share_; i += LINE) __builtin_prefetch(at_ + i, 0, 2);
+    }
+
+  private:
+    static constexpr long LINE = 64;
+    const char* at_ = nullptr;
+    long share_ = 0;
+};
+
 template <bool paired, class Epilogue>
 void multiply_as(const Matrix& of, const Panels& in, float* memory, const Epilogue& epilogue) {
     constexpr int third = SLICE / 3;
     for (int row = 0; row < of.rows; row += SLICE) {
         const float* slice = slice_of(of, row / SLICE, memory);
         const int left = of.rows - row;
+        const FarSlice next(of, row / SLICE + 1, in.count);
         for (int number = 0; number < in.count; ++number) {
+            next.fetch(number);
             if (left > 2 * third)
                 slice_times_panel<SLICE, paired>(slice, of, row, in, number, epilogue);
             else if (left > third)

@@ -36,34 +36,83 @@ INLINE void mix_outputs(Vec* m, int step) {
     m[3 * step] = b + 8.0f * d + last;
 }
 
-struct Winograd {
-    const float *packed, *bias;  // (36 or 6, panels, ins, PANEL), gated order; (panels * PANEL)
-    // If weights are scaled for pairs, as `scale_mixed` does: sums of products, and what undoes it; else null.
-    const float *products, *undo;
-    int ins, width, gate_panels, gated;  // width: of values, and of gates
+// G g, the three values of `g`, `from` vectors apart, into six that are `step` apart.
+INLINE void mix_taps(const Vec* g, int from, Vec* mixed, int step) {
+    const Vec g0 = g[0], g1 = g[from], g2 = g[2 * from];
+    const Vec even = (g0 + g2) * (-1.0f / 6), odd = g1 * (1.0f / 6);
+    const Vec far = g0 * (1.0f / 24) + g2 * (1.0f / 6), near = g1 * (1.0f / 12);
+    mixed[0] = g0 * 0.25f;
+    mixed[step] = even - odd, mixed[2 * step] = even + odd;
+    mixed[3 * step] = far + near, mixed[4 * step] = far - near;
+    mixed[5 * step] = g2;
+}
 
-    // sums (count) <- of each of `count` mixed inputs the sum of products of its pairs, if weights are scaled.
+// Mixed weights of one panel: (ins, PANEL) for each product, so many floats apart. For pairs: sums of products
+// of weights, and what undoes their scale; null without pairs.
+struct MixedPanel {
+    const float *weights, *products, *undo;
+    long apart, products_apart;
+};
+
+// Weights are mixed already, `packed`, (36 or 6, panels, ins, PANEL); or, where they are many, they are mixed panel
+// by panel when they are needed: `taps`, (panels, 9 or 3, ins, PANEL), of `bytes` a number. Gated order.
+struct Winograd {
+    const float *packed, *bias;  // bias: (panels * PANEL)
+    // For pairs, null without: of `packed`, as `scale_mixed` scales them; and how large mixed inputs are.
+    const float *products, *undo, *sizes;
+    const void* taps;
+    int ins, width, gate_panels, gated, bytes;  // width: of values, and of gates
+
+    bool paired() const { return sizes; }
+
+    // Memory for `panel`; no products: weights are there already.
+    long floats(int outs) const { return taps ? outs * (long{PANEL} * (ins + 1) + 1) : 0; }
+
+    // Weights of 36 products, or of six.
+    template <int outs>
+    MixedPanel panel(int number, float* memory) const {
+        const long size = long{PANEL} * ins;
+        if (!taps)
+            return {packed + number * size, paired() ? products + number * PANEL : nullptr, undo, gate_panels * size,
+                    long{PANEL} * gate_panels};
+        const long from = number * size * (outs == SEEN ? 3 : 9);
+        if (bytes == 2)
+            mix<outs>(static_cast<const uint16_t*>(taps) + from, memory);
+        else
+            mix<outs>(static_cast<const float*>(taps) + from, memory);
+        if (!paired()) return {memory, nullptr, nullptr, size, 0};
+        float *sums = memory + outs * size, *undone = sums + outs * PANEL;
+        for (int k = 0; k < outs; ++k) {
+            float* at = memory + k * size;
+            const PairedPanel made = scale_panel(at, 1, ins, scale_to_rows(at, size, sizes[k] * sizes[k]), at);
+            store(sums + k * PANEL, made.products[0]), store(sums + k * PANEL + LANES, made.products[1]);
+            undone[k] = made.undo;
+        }
+        return {memory, sums, undone, size, PANEL};
+    }
+
+    // sums (count) <- of each of `count` mixed inputs the sum of products of its pairs, if there are any.
     void sum_inputs(const float* mixed, long padded, long count, float* sums) const {
         Vec squares{};
-        if (products) sum_pairs(Rows(mixed, ins, padded), 0, count, sums, squares);
+        if (paired()) sum_pairs(Rows(mixed, ins, padded), 0, count, sums, squares);
     }
 
     // out (count, PANEL) <- product number k of mixed inputs, which were scaled by `gain`, for one panel.
-    void multiply(int k, int panel, const float* mixed, long padded, long count, const float* sums, float gain,
-                  float* out) const {
+    void multiply(int k, const MixedPanel& panel, const float* mixed, long padded, long count, const float* sums,
+                  float gain, float* out) const {
         const Rows rows(mixed, ins, padded);
         const Write<Identity> to{out, PANEL, PANEL};
-        const float* weights = packed + (long(k) * gate_panels + panel) * PANEL * ins;
-        if (!products) return product(rows, 0, count, weights, nullptr, 1, to);
-        const float* fixed = products + (long(k) * gate_panels + panel) * PANEL;
-        paired_rows(rows, 0, count, PairedPanel{weights, {load(fixed), load(fixed + LANES)}, undo[k] / gain, false},
-                    sums, nullptr, 0, to);
+        const float* weights = panel.weights + k * panel.apart;
+        if (!paired()) return product(rows, 0, count, weights, nullptr, 1, to);
+        const float* fixed = panel.products + k * panel.products_apart;
+        const PairedPanel scaled{weights, {load(fixed), load(fixed + LANES)}, panel.undo[k] / gain, false};
+        paired_rows(rows, 0, count, scaled, sums, nullptr, 0, to);
     }
 
     // What brings inputs to a mean square of about 1, a power of two found from a seventh of them; 1
     // without pairs.
     float gain_of(const float* x, long stride, long rows, long size) const {
-        if (!products) return 1.0f;
+        if (!paired()) return 1.0f;
         double squares = 0;
         long seen = 0;
         for (long row = 0; row < rows; ++row) {
@@ -77,6 +126,27 @@ struct Winograd {
         const double size_of_some = std::sqrt(squares / double(std::max(seen, 1L)));
         return float(std::exp2(-std::round(std::log2(std::clamp(size_of_some, 1e-2, 1e10)))));
     }
+
+  private:
+    // mixed (outs, ins, PANEL) <- the taps of each weight of a panel.
+    template <int outs, class Number>
+    void mix(const Number* from, float* mixed) const {
+        constexpr int count = outs == SEEN ? 3 : 9, rows = count / 3, across = outs / SEEN;
+        const long size = long{PANEL} * ins;
+        for (long i = 0; i < size; i += LANES) {
+            Vec g[count], m[across * 3], all[outs];
+#pragma GCC unroll 9
+            for (int tap = 0; tap < count; ++tap) g[tap] = load(from + tap * size + i);
+            if constexpr (rows == 1)
+                mix_taps(g, 1, all, 1);
+            else {
+                for (int c = 0; c < 3; ++c) mix_taps(g + c, 3, m + c, 3);
+                for (int r = 0; r < SEEN; ++r) mix_taps(m + 3 * r, 1, all + SEEN * r, 1);
+            }
+#pragma GCC unroll 36
+            for (int k = 0; k < outs; ++k) store(mixed + k * size + i, all[k]);
+        }
+    }
 };
 
 // out (rows, steps, width) <- GLU(conv(x)) of x (rows, steps, ins). Without the gate, `out` is twice as
@@ -89,12 +159,13 @@ inline void gate_rows(const Winograd& of, const float* x, long x_stride, float* 
     const long batch = std::min(tiles, ins <= 64 ? 24L : ins <= 128 ? 36L : 96L);
     const long parts = ceil_div(tiles, batch);
     const float gain = of.gain_of(x, x_stride, rows, steps * ins);
-    auto memory = scratches(threads, all * batch * (padded + PANEL + 1));
+    auto memory = scratches(threads, all * batch * (padded + PANEL + 1) + of.floats(all));
     in_parallel(ceil_div(rows, TILE) * parts, threads, [&](long number, int thread) {
         const long row = number / parts * TILE, first = number % parts * batch;
         const long count = std::min(batch, tiles - first);
         float* mixed = memory[thread].get();
         float *products = mixed + all * batch * padded, *sums = products + all * batch * PANEL;
+        float* weights = sums + all * batch;
         for (long n = 0; n < count; ++n) {
             const long step = (first + n) * TILE - 1;
             for (long c = 0; c < ins; c += LANES) {
@@ -119,8 +190,9 @@ inline void gate_rows(const Winograd& of, const float* x, long x_stride, float* 
             of.sum_inputs(mixed + k * batch * padded, padded, count, sums + k * batch);
         // Panel by panel: so products stay in the second cache until they are mixed.
         for (int panel = 0; panel < of.gate_panels; ++panel) {
+            const MixedPanel by = of.panel<SEEN * SEEN>(panel, weights);
             for (int k = 0; k < SEEN * SEEN; ++k)
-                of.multiply(k, panel, mixed + k * batch * padded, padded, count, sums + k * batch, gain,
+                of.multiply(k, by, mixed + k * batch * padded, padded, count, sums + k * batch, gain,
                             products + k * batch * PANEL);
             for (long n = 0; n < count; ++n) {
                 Vec value[SEEN * SEEN], gate[SEEN * SEEN];
@@ -206,57 +278,37 @@ inline void gate_steps(const Winograd& of, const float* x, float* out, long step
         for (int k = 0; k < SEEN; ++k)
             of.sum_inputs(mixed + k * batch * padded, padded, count, sums + k * batch);
         for (int panel = 0; panel < of.gate_panels; ++panel) {
+            const MixedPanel by = of.panel<SEEN>(panel, nullptr);
             for (int k = 0; k < SEEN; ++k)
-                of.multiply(k, panel, mixed + k * batch * padded, padded, count, sums + k * batch, gain,
+                of.multiply(k, by, mixed + k * batch * padded, padded, count, sums + k * batch, gain,
                             products + k * batch * PANEL);
             unmix_steps(of, products, PANEL, batch, panel, first, count, out, steps);
         }
     });
 }
 
-// Weights of a gate that are mixed when they are needed, a panel at a time: there are too many to
-// keep twice as many, and too few steps for mixing to matter.
-template <class Number>
-struct WideGate {
-    const Number* packed;  // (panels, 3 * width, PANEL), gated order
-    const float* mixing;   // (6, 3)
-};
-
-// mixed (6, width, PANEL) <- the three taps of each weight of a panel.
-template <class Number>
-void mix_weights(const Number* panel, const float* mixing, long width, float* mixed) {
-    for (long row = 0; row < width; ++row)
-        for (int half = 0; half < PANEL; half += LANES) {
-            Vec taps[3];
-            for (int tap = 0; tap < 3; ++tap) taps[tap] = load(panel + (tap * width + row) * PANEL + half);
-            for (int k = 0; k < SEEN; ++k) {
-                Vec sum{};
-                for (int tap = 0; tap < 3; ++tap) sum += all(mixing[k * 3 + tap]) * taps[tap];
-                store(mixed + (k * width + row) * PANEL + half, sum);
-            }
-        }
-}
-
-// What `gate_steps` gives, panel by panel over all steps.
-template <class Number>
-void gate_steps_wide(const Winograd& of, const WideGate<Number>& weights, const float* x, float* out,
-                     long steps, int threads) {
+// The same panel by panel over all steps, where weights are mixed when they are needed: there are many of them and
+// few steps.
+inline void gate_steps_wide(const Winograd& of, const float* x, float* out, long steps, int threads) {
     const long width = of.width, padded = ceil_div(width, LANES) * LANES;
     const long tiles = ceil_div(steps, TILE), share = 16;
-    Scratch inputs(SEEN * tiles * padded);
+    const float gain = of.gain_of(x, 0, 1, steps * width);
+    Scratch inputs(SEEN * tiles * (padded + 1));
+    float* sums = inputs.get() + SEEN * tiles * padded;
     in_parallel(ceil_div(tiles, share), threads, [&](long piece, int) {
         const long first = piece * share, count = std::min(share, tiles - first);
-        mix_steps(x, width, padded, first, count, tiles, 1.0f, inputs.get() + first * padded);
-    });
-    auto memory = scratches(threads, SEEN * PANEL * (width + tiles));
-    in_parallel(of.gate_panels, threads, [&](long panel, int thread) {
-        float* mixed = memory[thread].get();
-        float* products = mixed + SEEN * PANEL * width;
-        mix_weights(weights.packed + panel * 3 * width * PANEL, weights.mixing, width, mixed);
+        float* mixed = inputs.get() + first * padded;
+        mix_steps(x, width, padded, first, count, tiles, gain, mixed);
         for (int k = 0; k < SEEN; ++k)
-            product(Rows(inputs.get() + k * tiles * padded, int(width), padded), 0, tiles,
-                    mixed + k * width * PANEL, nullptr, 1,
-                    Write<Identity>{products + k * tiles * PANEL, PANEL, PANEL});
+            of.sum_inputs(mixed + k * tiles * padded, padded, count, sums + k * tiles + first);
+    });
+    auto memory = scratches(threads, of.floats(SEEN) + SEEN * PANEL * tiles);
+    in_parallel(of.gate_panels, threads, [&](long panel, int thread) {
+        float *weights = memory[thread].get(), *products = weights + of.floats(SEEN);
+        const MixedPanel by = of.panel<SEEN>(int(panel), weights);
+        for (int k = 0; k < SEEN; ++k)
+            of.multiply(k, by, inputs.get() + k * tiles * padded, padded, tiles, sums + k * tiles, gain,
+                        products + k * tiles * PANEL);
         unmix_steps(of, products, PANEL, tiles, int(panel), 0, tiles, out, steps);
     });
 }
