@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -97,9 +98,8 @@ class SpecDecoder:
     def __init__(
         self, weights: Weights, stride: int, groups: int, outermost: bool, dilated: bool = True
     ) -> None:
-        self._gate = SpecGate(weights.under("gate"), groups)
-        self._branches = numbered_branches(weights, dilated, PackedBranch)
-        self._structs = (BranchStruct * len(self._branches))(*(b.struct for b in self._branches))
+        branches = numbered_branches(weights, dilated, PackedBranch)
+        self._gate = SpecGate(weights.under("gate"), groups, branches)
         # (kernel, width, outer): the row above, then the row itself, for each row that comes out
         taps = weights["conv.weight"][..., 0].transpose(2, 0, 1)
         self._taps = taps.reshape(2, stride, *taps.shape[1:])[::-1].swapaxes(0, 1)
@@ -142,9 +142,6 @@ class SpecDecoder:
         y = pool.sheet(x.rows, x.steps, x.width, lasting=self._outermost)
         self._gate(x, y, pool, threads)
         pool.give(x)
-        if self._branches:
-            branches = ctypes.addressof(self._structs), len(self._branches)
-            kernels().branch_rows(*branches, y.at(), y.rows, y.row_stride, y.steps, threads)
         return y
 
     def _expand(
@@ -170,9 +167,12 @@ class SpecDecoder:
 
 
 class SpecGate:
-    """The gated 3x3 convolution of a decoder: (freq, frames, width) -> the same shape."""
+    """The gated 3x3 convolution of a decoder and the residual branches behind it: (freq, frames,
+    width) -> the same shape."""
 
-    def __init__(self, weights: Weights, groups: int) -> None:
+    def __init__(
+        self, weights: Weights, groups: int, branches: Sequence[PackedBranch] = ()
+    ) -> None:
         kernel = weights.stored("conv.weight")  # (2 width, width, 3, 3)
         self.width = kernel.shape[1]
         self._weights = MixedWeights.of_maps(kernel)
@@ -186,12 +186,17 @@ class SpecGate:
             gate_panels=gate_panels(self.width),
             gated=self._norm is None,
         )
+        self._branches = branches  # which hold what their structures point to
+        self._structs = (BranchStruct * len(branches))(*(b.struct for b in branches))
 
     def __call__(self, x: Sheet, out: Sheet, pool: Pool, threads: int) -> None:
-        """Gate x."""
+        """Gate x, and refine that."""
+        branches = ctypes.addressof(self._structs), len(self._branches)
+        first = branches if self._norm is None else (None, 0)
         to = out if self._norm is None else pool.sheet(x.rows, x.steps, 2 * self.width)
         sheets = (x.at(), x.row_stride, to.at(), to.row_stride)
-        kernels().gate_rows(ctypes.byref(self._struct), *sheets, x.rows, x.steps, threads)
+        kernels().gate_rows(ctypes.byref(self._struct), *first, *sheets, x.rows, x.steps, threads)
         if self._norm is not None:
             self._norm.glu(to, out, threads)
             pool.give(to)
+            kernels().branch_rows(*branches, out.at(), x.rows, out.row_stride, x.steps, threads)

@@ -170,9 +170,10 @@ void unbraid_refine_rows(const SpectralEncoder* of, float* x, long x_stride, flo
     refine_rows(*of, x, x_stride, out, rows, out_stride, steps, threads);
 }
 
-void unbraid_gate_rows(const Winograd* of, const float* x, long x_stride, float* out,
-                       long out_stride, long rows, long steps, int threads) {
-    gate_rows(*of, x, x_stride, out, out_stride, rows, steps, threads);
+// The gate, then `count` residual branches of each row.
+void unbraid_gate_rows(const Winograd* of, const Branch* branches, int count, const float* x, long x_stride,
+                       float* out, long out_stride, long rows, long steps, int threads) {
+    refine_maps(*of, branches, count, Maps{x, x_stride, out, out_stride, rows, steps}, threads);
 }
 
 void unbraid_gate_steps(const Winograd* of, const float* x, float* out, long steps, int threads) {

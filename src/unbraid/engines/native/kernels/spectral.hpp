@@ -2,6 +2,7 @@
 #pragma once
 #include "pairs.hpp"
 #include "residual.hpp"
+#include "winograd.hpp"
 
 // One encoder level, each row from the convolution to the gate while it is in the cache.
 struct SpectralEncoder {
@@ -90,6 +91,15 @@ inline void branch_rows(const Branch* branches, int count, float* y, long rows, 
     in_parallel(rows, threads, [&](long row, int thread) {
         add_branches(branches, count, y + row * row_stride, steps, memory[thread].get());
     });
+}
+
+// maps.out <- the gate of maps.x, then each branch of that in turn.
+inline void refine_maps(const Winograd& gate, const Branch* branches, int count, const Maps& maps, int threads) {
+    auto memory = scratches(threads, maps.steps * widest_branch(branches, count));
+    const bool done = gate_rows(gate, maps, threads, [&](long row, int thread) {
+        add_branches(branches, count, maps.out + row * maps.out_stride, maps.steps, memory[thread].get());
+    });
+    if (!done) branch_rows(branches, count, maps.out, maps.rows, maps.out_stride, maps.steps, threads);
 }
 
 // All of a level: in (in_rows, steps, outer) -> out (out_rows, steps, width); pointers are to step 0

@@ -149,78 +149,110 @@ struct Winograd {
     }
 };
 
-// out (rows, steps, width) <- GLU(conv(x)) of x (rows, steps, ins). Without the gate, `out` is twice as
-// wide.
-inline void gate_rows(const Winograd& of, const float* x, long x_stride, float* out,
-                      long out_stride, long rows, long steps, int threads) {
-    const long ins = of.ins, width = of.width;
-    const long padded = ceil_div(ins, LANES) * LANES, out_width = of.gated ? width : 2 * width;
-    const long tiles = ceil_div(steps, TILE), all = SEEN * SEEN;
-    const long batch = std::min(tiles, ins <= 64 ? 24L : ins <= 128 ? 36L : 96L);
-    const long parts = ceil_div(tiles, batch);
-    const float gain = of.gain_of(x, x_stride, rows, steps * ins);
-    auto memory = scratches(threads, all * batch * (padded + PANEL + 1) + of.floats(all));
-    in_parallel(ceil_div(rows, TILE) * parts, threads, [&](long number, int thread) {
-        const long row = number / parts * TILE, first = number % parts * batch;
-        const long count = std::min(batch, tiles - first);
-        float* mixed = memory[thread].get();
-        float *products = mixed + all * batch * padded, *sums = products + all * batch * PANEL;
-        float* weights = sums + all * batch;
-        for (long n = 0; n < count; ++n) {
-            const long step = (first + n) * TILE - 1;
-            for (long c = 0; c < ins; c += LANES) {
-                const int lanes = int(std::min<long>(LANES, ins - c));
-                Vec d[SEEN * SEEN];
-                for (int i = 0; i < SEEN; ++i)
-                    for (int j = 0; j < SEEN; ++j) {
-                        const long r = row - 1 + i, t = step + j;
-                        if (r < 0 || r >= rows || t < 0 || t >= steps) {
-                            d[i * SEEN + j] = Vec{};
-                            continue;
-                        }
-                        d[i * SEEN + j] = load_some(x + r * x_stride + t * ins + c, lanes) * gain;
-                    }
-                for (int j = 0; j < SEEN; ++j) mix_inputs(d + j, SEEN);
-                for (int i = 0; i < SEEN; ++i) mix_inputs(d + i * SEEN, 1);
-                for (int k = 0; k < SEEN * SEEN; ++k)
-                    store(mixed + (k * batch + n) * padded + c, d[k]);
+// x (rows, steps, ins) and out (rows, steps, width), their rows so many floats apart.
+struct Maps {
+    const float* x;
+    long x_stride;
+    float* out;
+    long out_stride, rows, steps;
+};
+
+// Some tiles of a row of tiles: their first row, the number of the first tile and how many, of `batch` for which there
+// is memory.
+struct MapTiles {
+    long row, first, count, batch;
+};
+
+// mixed (36, batch, padded) <- the 6x6 steps that each tile sees, times `gain`.
+inline void mix_map_tiles(const Maps& maps, const MapTiles& tiles, long ins, float gain, float* mixed) {
+    const long padded = ceil_div(ins, LANES) * LANES;
+    for (long n = 0; n < tiles.count; ++n) {
+        const long step = (tiles.first + n) * TILE - 1;
+        for (long c = 0; c < ins; c += LANES) {
+            const int lanes = int(std::min<long>(LANES, ins - c));
+            Vec d[SEEN * SEEN];
+            for (int i = 0; i < SEEN; ++i)
+                for (int j = 0; j < SEEN; ++j) {
+                    const long r = tiles.row - 1 + i, t = step + j;
+                    const bool there = r >= 0 && r < maps.rows && t >= 0 && t < maps.steps;
+                    d[i * SEEN + j] =
+                        there ? load_some(maps.x + r * maps.x_stride + t * ins + c, lanes) * gain : Vec{};
+                }
+            for (int j = 0; j < SEEN; ++j) mix_inputs(d + j, SEEN);
+            for (int i = 0; i < SEEN; ++i) mix_inputs(d + i * SEEN, 1);
+            for (int k = 0; k < SEEN * SEEN; ++k) store(mixed + (k * tiles.batch + n) * padded + c, d[k]);
+        }
+    }
+}
+
+// Products (36, batch, PANEL) of one panel to where they belong.
+inline void unmix_map_tiles(const Winograd& of, const Maps& maps, const MapTiles& tiles, int panel,
+                            const float* products) {
+    const Vec shift = load(of.bias + panel * PANEL), gate_shift = load(of.bias + panel * PANEL + LANES);
+    const long c = long(panel) * LANES, out_width = of.gated ? of.width : 2 * of.width;
+    const int lanes = int(std::min<long>(LANES, of.width - c));
+    for (long n = 0; n < tiles.count; ++n) {
+        Vec value[SEEN * SEEN], gate[SEEN * SEEN];
+        for (int k = 0; k < SEEN * SEEN; ++k) {
+            const float* at = products + (k * tiles.batch + n) * PANEL;
+            value[k] = load(at), gate[k] = load(at + LANES);
+        }
+        for (int j = 0; j < SEEN; ++j) mix_outputs(value + j, SEEN), mix_outputs(gate + j, SEEN);
+        for (int i = 0; i < std::min<long>(TILE, maps.rows - tiles.row); ++i) {
+            mix_outputs(value + i * SEEN, 1), mix_outputs(gate + i * SEEN, 1);
+            for (int j = 0; j < TILE; ++j) {
+                const long t = (tiles.first + n) * TILE + j;
+                if (t >= maps.steps) break;
+                const Vec v = value[i * SEEN + j] + shift, g = gate[i * SEEN + j] + gate_shift;
+                float* at = maps.out + (tiles.row + i) * maps.out_stride + t * out_width + c;
+                store_some(at, of.gated ? v * sigmoid(g) : v, lanes);
+                if (!of.gated) store_some(at + of.width, g, lanes);
             }
         }
-        for (int k = 0; k < SEEN * SEEN; ++k)
-            of.sum_inputs(mixed + k * batch * padded, padded, count, sums + k * batch);
-        // Panel by panel: so products stay in the second cache until they are mixed.
-        for (int panel = 0; panel < of.gate_panels; ++panel) {
-            const MixedPanel by = of.panel<SEEN * SEEN>(panel, weights);
-            for (int k = 0; k < SEEN * SEEN; ++k)
-                of.multiply(k, by, mixed + k * batch * padded, padded, count, sums + k * batch, gain,
-                            products + k * batch * PANEL);
-            for (long n = 0; n < count; ++n) {
-                Vec value[SEEN * SEEN], gate[SEEN * SEEN];
-                for (int k = 0; k < SEEN * SEEN; ++k) {
-                    const float* at = products + (k * batch + n) * PANEL;
-                    value[k] = load(at), gate[k] = load(at + LANES);
-                }
-                for (int j = 0; j < SEEN; ++j)
-                    mix_outputs(value + j, SEEN), mix_outputs(gate + j, SEEN);
-                const Vec shift = load(of.bias + panel * PANEL);
-                const Vec gate_shift = load(of.bias + panel * PANEL + LANES);
-                const long c = long(panel) * LANES;
-                const int lanes = int(std::min<long>(LANES, width - c));
-                for (int i = 0; i < std::min<long>(TILE, rows - row); ++i) {
-                    mix_outputs(value + i * SEEN, 1), mix_outputs(gate + i * SEEN, 1);
-                    for (int j = 0; j < TILE; ++j) {
-                        const long t = (first + n) * TILE + j;
-                        if (t >= steps) break;
-                        const Vec v = value[i * SEEN + j] + shift;
-                        const Vec g = gate[i * SEEN + j] + gate_shift;
-                        float* at = out + (row + i) * out_stride + t * out_width + c;
-                        store_some(at, of.gated ? v * sigmoid(g) : v, lanes);
-                        if (!of.gated) store_some(at + width, g, lanes);
-                    }
-                }
-            }
+    }
+}
+
+// out <- GLU(conv(x)) for some tiles. Without the gate, `out` is twice as wide. `memory` is for `map_floats`.
+inline void gate_map_tiles(const Winograd& of, const Maps& maps, const MapTiles& tiles, float gain, float* memory) {
+    constexpr int all = SEEN * SEEN;
+    const long padded = ceil_div(of.ins, LANES) * LANES, batch = tiles.batch;
+    float *mixed = memory, *products = mixed + all * batch * padded, *sums = products + all * batch * PANEL;
+    mix_map_tiles(maps, tiles, of.ins, gain, mixed);
+    for (int k = 0; k < all; ++k) of.sum_inputs(mixed + k * batch * padded, padded, tiles.count, sums + k * batch);
+    // Panel by panel: so products stay in the second cache until they are mixed.
+    for (int panel = 0; panel < of.gate_panels; ++panel) {
+        const MixedPanel by = of.panel<all>(panel, sums + all * batch);
+        for (int k = 0; k < all; ++k)
+            of.multiply(k, by, mixed + k * batch * padded, padded, tiles.count, sums + k * batch, gain,
+                        products + k * batch * PANEL);
+        unmix_map_tiles(of, maps, tiles, panel, products);
+    }
+}
+
+inline long map_floats(const Winograd& of, long batch) {
+    constexpr int all = SEEN * SEEN;
+    return all * batch * (ceil_div(of.ins, LANES) * LANES + PANEL + 1) + of.floats(all);
+}
+
+// All tiles. done(row, thread) for each row when it is there, if there are rows enough for all threads: then it is
+// still in the cache. Whether `done` was called.
+template <class Done>
+bool gate_rows(const Winograd& of, const Maps& maps, int threads, const Done& done) {
+    const long tiles = ceil_div(maps.steps, TILE), rows = ceil_div(maps.rows, TILE);
+    const long batch = std::min(tiles, of.ins <= 64 ? 24L : of.ins <= 128 ? 36L : 96L);
+    const long parts = ceil_div(tiles, batch), share = rows >= 4 * threads ? parts : 1;
+    const float gain = of.gain_of(maps.x, maps.x_stride, maps.rows, maps.steps * of.ins);
+    auto memory = scratches(threads, map_floats(of, batch));
+    in_parallel(rows * parts / share, threads, [&](long number, int thread) {
+        const long row = number * share / parts * TILE, first = number * share % parts;
+        for (long part = first; part < first + share; ++part) {
+            const MapTiles some{row, part * batch, std::min(batch, tiles - part * batch), batch};
+            gate_map_tiles(of, maps, some, gain, memory[thread].get());
         }
+        if (share < parts) return;
+        for (long r = row; r < std::min(row + TILE, maps.rows); ++r) done(r, thread);
     });
+    return share == parts;
 }
 
 // Some tiles of a row, times `gain` and mixed: `mixed` (6, batch, padded) <- B^T of six steps from one
