@@ -54,9 +54,18 @@ def test_threads_segments_and_batches_are_tried_and_threads_are_left_as_they_wer
 
 def test_threads_are_always_tried_and_all_else_within_the_time(monkeypatch):
     monkeypatch.setattr(tuning, "_cores", lambda: 4)
+    monkeypatch.setattr(tuning, "_PATIENCE_S", 0.0)
     slow = replace(ready(), model=as_model(Slow()))
     trials = measure(lambda device: slow, ["cpu"], budget_s=0.001)
     assert [t.choice for t in trials] == [Choice("cpu", threads) for threads in (1, 2, 4)]
+
+
+def test_segments_as_a_song_has_them_are_worth_a_wait(monkeypatch):
+    monkeypatch.setattr(tuning, "_cores", lambda: 1)
+    slow = replace(ready(), model=as_model(Slow()))
+    trials = measure(lambda device: slow, ["cpu"], budget_s=0.001)
+    assert [t.segment_s for t in trials] == [1.0, 2.0, 4.0]
+    assert trials[2].seconds_per_s < trials[0].seconds_per_s / 2  # a pass sleeps, however long
 
 
 def test_what_takes_too_much_memory_is_left_out(monkeypatch):

@@ -52,6 +52,16 @@ def test_what_no_engine_runs_is_not_downloaded(load, fetched):
     assert not fetched
 
 
+def test_neither_are_links_of_a_chain_in_a_file(fetched, tmp_path):
+    inner, outer = tmp_path / "inner.yaml", tmp_path / "outer.yaml"
+    inner.write_text("chain:\n- {model: quartet, stems: [vocals]}\n- model: htdemucs\n")
+    outer.write_text("chain:\n- {model: quartet, stems: [drums]}\n- model: inner\n")
+    for path in (inner, outer):
+        with pytest.raises(ModelError, match=r"htdemucs is not downloaded.*no compiler; no torch"):
+            load_to_run(path)
+    assert not fetched
+
+
 def test_what_the_kernels_run_is_downloaded_without_torch(monkeypatch, fetched):
     put_in(monkeypatch)
     with pytest.raises(ModelError, match="stop here"):

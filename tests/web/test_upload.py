@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import replace
 
 import pytest
@@ -115,6 +116,12 @@ def test_a_full_disk_is_noticed_before_it_is_full(tmp_path):
 )
 def test_forms_that_are_cut_off_or_malformed_are_refused(tmp_path, body):
     assert refused(tmp_path, [body]) == (400, "bad_form")
+
+
+def test_a_malformed_form_leaves_no_line_of_the_parser(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # those of pytest, too
+    assert refused(tmp_path, [b"no boundary at all\r\n"]) == (400, "bad_form")
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(

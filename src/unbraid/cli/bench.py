@@ -36,11 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure, store and show; returns the exit code."""
+    from unbraid.costs.model_cost import segment_seconds
     from unbraid.costs.sizes import parse_bytes
     from unbraid.costs.tuning import choose, hardware, measure, save_choice
     from unbraid.engines.devices import candidate_devices
     from unbraid.engines.prepare import prepare_model
     from unbraid.errors import SettingsError
+    from unbraid.separation.settings import SeparationSettings
 
     if not 0 < options.seconds < 1e6:
         raise SettingsError(f"--seconds is more than 0, got {options.seconds:g}")
@@ -52,13 +54,20 @@ def run(options: argparse.Namespace) -> int:
         max_bytes=limit,
     )
     choice = choose(trials)
-    kept = save_choice(choice, prepare_model(options.model, "cpu").fingerprint())
+    ready = prepare_model(options.model, "cpu")
+    kept = save_choice(choice, ready.fingerprint())
     if options.json:
         rows = [asdict(trial) for trial in trials]
         facts = {"model": options.model, "hardware": json.loads(hardware())}
         print(json.dumps({**facts, "trials": rows, "choice": asdict(choice), "kept": str(kept)}))
     else:
         print(_table(trials, choice))
+        own_s = segment_seconds(ready.model, SeparationSettings())
+        if max(trial.segment_s for trial in trials) < own_s:
+            print(
+                f"\nthe model's own segments of {own_s:.4g} s were not tried; a second of audio "
+                "takes less time in them (more --seconds, or memory, measure it)"
+            )
         print(f"\nseparate uses {_shown(choice)} for {options.model} from now on ({kept})")
     return 0
 

@@ -132,12 +132,11 @@ def _short(text: str, columns: int) -> str:
 
 def _pull(name: str) -> int:
     from unbraid.engines.choose import torch_is_missing
-    from unbraid.zoo.open import card_to_download, licence_of, pull
+    from unbraid.zoo.open import cards_to_download, licence_of, pull
 
-    card = card_to_download(name)
-    lacking = card and torch_is_missing(card.architectures)
-    if lacking:
-        print(f"note: no engine would run {name} here: {lacking}", file=sys.stderr)
+    for card in cards_to_download(name):
+        if lacking := torch_is_missing(card.architectures):
+            print(f"note: no engine would run {card.name} here: {lacking}", file=sys.stderr)
     for path in pull(name, on_download=_meter()):
         print(path)
     print(f"licence of the weights: {licence_of(name)}")

@@ -35,6 +35,7 @@ from unbraid.version import __version__
 
 _PROBE_S = 1.0
 _BATCHES = (2, 4)
+_PATIENCE_S = 10.0  # whatever the budget, for what a song really takes
 _WORTH = 0.9  # a batch takes memory: it has to be a tenth faster
 
 
@@ -80,8 +81,10 @@ def measure(
     """Try devices and threads on a second of audio; with the best, segments and batches.
 
     All devices and threads are tried, however long it takes: there would be nothing to choose
-    otherwise. Segments and batches are left out where they would not fit into what is left of the
-    time, or take too much memory. Threads are as before when it ends.
+    otherwise. So are the model's own segments, after a quarter and half of them, as long as each
+    takes ten seconds at most: a second of audio by itself may take many times what it takes in
+    them. Batches are left out where they would not fit into what is left of the time; all that
+    would take too much memory is. Threads are as before when it ends.
 
     Args:
         prepare: gives the model on a device; called once for each.
@@ -101,9 +104,9 @@ def measure(
                 bench.make(places[device], Choice(device, threads), _PROBE_S)
         best = min(bench.trials, key=lambda trial: trial.seconds_per_s).choice
         own_s = segment_seconds(places[best.device].model, SeparationSettings())
-        for segment_s in (own_s, own_s / 2, own_s / 4):
+        for segment_s in (own_s / 4, own_s / 2, own_s):
             if segment_s > _PROBE_S:
-                bench.try_(places[best.device], best, segment_s)
+                bench.try_(places[best.device], best, segment_s, _PATIENCE_S)
         for batch in _BATCHES:
             bench.try_(places[best.device], replace(best, batch_size=batch), own_s)
     finally:
@@ -174,9 +177,12 @@ class _Bench:
         self._costs: dict[str, ModelCost] = {}
         self._models: dict[str, SeparationModel] = {}
 
-    def try_(self, ready: ReadyModel, choice: Choice, segment_s: float) -> None:
-        """Make a trial if there is time and memory for it."""
-        if self._fits(self._need(ready, choice, segment_s), segment_s * choice.batch_size):
+    def try_(
+        self, ready: ReadyModel, choice: Choice, segment_s: float, patience_s: float = 0.0
+    ) -> None:
+        """Make a trial if there is memory for it, and time left, or so many seconds are enough."""
+        need, audio_s = self._need(ready, choice, segment_s), segment_s * choice.batch_size
+        if self._fits(need, audio_s, patience_s):
             self.make(ready, choice, segment_s)
 
     def make(self, ready: ReadyModel, choice: Choice, segment_s: float) -> None:
@@ -202,11 +208,11 @@ class _Bench:
             self._costs[ready.device] = measure_cost(ready, timed=False)
         return self._costs[ready.device]
 
-    def _fits(self, need: float, audio_s: float) -> bool:
+    def _fits(self, need: float, audio_s: float, patience_s: float) -> bool:
         if self._max_bytes is not None and need > self._max_bytes:
             return False
         expected = min(trial.seconds_per_s for trial in self.trials) * audio_s
-        return time.monotonic() + 2 * expected < self._deadline
+        return 2 * expected < max(self._deadline - time.monotonic(), patience_s)
 
 
 def _fastest(model: SeparationModel, batch: int, segment_s: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unbraid.engines.choose import (
     choose,
@@ -19,9 +19,11 @@ from unbraid.models.base import SeparationModel
 from unbraid.models.compose.composite import engines_of
 from unbraid.models.default import DEFAULT_MODEL
 from unbraid.models.registry import composite_class, is_composite
-from unbraid.zoo.download import OnDownload
-from unbraid.zoo.open import card_to_download, open_model
+from unbraid.zoo.open import cards_to_download, open_model
 from unbraid.zoo.stored import StoredModel
+
+if TYPE_CHECKING:
+    from unbraid.zoo.transfer import OnDownload
 
 Load = Callable[[StoredModel], Any]
 
@@ -116,13 +118,13 @@ def load(stored: StoredModel, device: str = "cpu", precision: str = "auto") -> S
 
 
 def _refuse_download(name: str | Path, device: str, precision: str = "auto") -> None:
-    """Refuse a public model that is not here yet and that no engine would run."""
-    card = card_to_download(name)
-    if card is None:
-        return
-    lacking = torch_is_missing(card.architectures, device, precision)
-    if lacking is not None:
-        raise ModelError(f"{name} is not downloaded, as no engine would run it here: {lacking}")
+    """Refuse public models that are not here yet and that no engine would run."""
+    for card in cards_to_download(name):
+        lacking = torch_is_missing(card.architectures, device, precision)
+        if lacking is not None:
+            raise ModelError(
+                f"{card.name} is not downloaded, as no engine would run it here: {lacking}"
+            )
 
 
 def describe_engines(stored: StoredModel, device: str, precision: str) -> str:

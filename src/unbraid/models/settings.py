@@ -61,3 +61,13 @@ class SystemConfig:
     def spec(self) -> ModelSpec:
         """Stems, rate, channels and segment."""
         return spec_of(self, normalize=self.normalize_songs)
+
+
+BASIS_RANGES: Mapping[str, Range] = {
+    "basis": (1, 65_536),
+    "kernel": (1, 65_536),
+    "stride": (1, 65_536),
+    "width": (1, 65_536),
+    "hidden": (1, 65_536),
+}
+"""Of any network that masks a learnt basis."""

@@ -7,6 +7,7 @@ to a new file; no name from the client is used for it.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -28,6 +29,8 @@ _FIELDS, _FIELD_BYTES = 20, 1000
 _WRITE_BYTES = 1 << 20
 _DISK_EVERY = 16 << 20
 _GRACE_S = 10.0
+# What its parser logs of a malformed form went to stderr; the client is told.
+logging.getLogger("python_multipart").addHandler(logging.NullHandler())
 _DRAIN_BYTES, _DRAIN_S = 8 << 20, 2.0
 
 

@@ -6,8 +6,8 @@ If two processes need the same file, one downloads it and the other waits.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from unbraid.atomic import publish
 from unbraid.cache_root import cache_root
@@ -15,8 +15,8 @@ from unbraid.errors import ModelError
 from unbraid.locks import locked
 from unbraid.zoo.hashes import sha256_of
 
-OnDownload = Callable[[str, int, int | None], None]
-"""Called with the file's name, the bytes received so far, and the total, None if unknown."""
+if TYPE_CHECKING:
+    from unbraid.zoo.transfer import OnDownload
 
 
 def cache_dir() -> Path:

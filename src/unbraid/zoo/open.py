@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from unbraid.errors import CheckpointError, ModelError, SettingsError, UnknownModel
 from unbraid.models.compose.bag import BagConfig
@@ -30,7 +31,7 @@ from unbraid.zoo.bags import (
 from unbraid.zoo.cards import ModelCard, bundled_card, bundled_files, bundled_licence, public_card
 from unbraid.zoo.catalog import load_catalog
 from unbraid.zoo.chains import ChainRecipe
-from unbraid.zoo.download import CannotFetch, OnDownload, cache_dir, fetch
+from unbraid.zoo.download import CannotFetch, cache_dir, fetch
 from unbraid.zoo.files import open_file, open_part
 from unbraid.zoo.hashes import Digest
 from unbraid.zoo.header import read_info
@@ -39,9 +40,12 @@ from unbraid.zoo.public.onnx_graph import is_exported
 from unbraid.zoo.public.tf_systems import bundle_index
 from unbraid.zoo.stored import StoredModel
 
+if TYPE_CHECKING:
+    from unbraid.zoo.transfer import OnDownload
+
 __all__ = [
     "ModelCard",
-    "card_to_download",
+    "cards_to_download",
     "find_model",
     "licence_of",
     "list_models",
@@ -244,14 +248,31 @@ def missing_mb(name: str) -> dict[str, float | None]:
     }
 
 
-def card_to_download(name: str | Path) -> ModelCard | None:
-    """The card of a public model that `open_model` would download; None if it would not.
+def cards_to_download(name: str | Path) -> list[ModelCard]:
+    """The cards of public models that `open_model` would download: that model itself, or those that
+    a chain in a file names.
 
     Raises:
         UnknownModel, CheckpointError: as `open_model`.
     """
-    to_download = _local_path(name) is None and missing_mb(str(name))
-    return public_card(str(name)) if to_download else None
+    path = _local_path(name)
+    if path is None:
+        return [public_card(str(name))] if missing_mb(str(name)) else []
+    return _cards_of_links(path, _MOST_NESTED) if path.suffix in _YAML else []
+
+
+def _cards_of_links(path: Path, left: int) -> list[ModelCard]:
+    """Those of the links of a chain; what cannot be opened is told when it is opened."""
+    recipe = read_recipe(path)
+    if not isinstance(recipe, ChainRecipe) or left == 0:
+        return []
+    cards, folder = [], names_in_folder(path.parent)
+    for name in recipe.models:
+        if name not in folder:
+            cards += cards_to_download(name) if load_catalog().members(name) else []
+        elif (there := find_in_folder(path.parent, name)).suffix in _YAML:
+            cards += _cards_of_links(there, left - 1)
+    return cards
 
 
 def _local_path(name: str | Path) -> Path | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-Arrived = Callable[[str, int, int | None], None]
+OnDownload = Callable[[str, int, int | None], None]
 """Called with the file's name, the bytes received so far, and the total, None if unknown."""
 
 MOST_BYTES = 8 << 30
@@ -28,7 +28,7 @@ class Broken(Exception):
 
 
 def request_missing(
-    address: str, part: Path, on_download: Arrived | None, timeout_s: float
+    address: str, part: Path, on_download: OnDownload | None, timeout_s: float
 ) -> None:
     """One attempt: request the missing bytes and append them.
 
@@ -71,7 +71,7 @@ def _save(
     part: Path,
     there: int,
     total: int | None,
-    on_download: Arrived | None,
+    on_download: OnDownload | None,
     timeout_s: float,
 ) -> None:
     name = part.name.lstrip(".").removesuffix(".part")

@@ -16,13 +16,20 @@ _AFTER_GELU = 0.6
 """About what GELU leaves of the size of features."""
 
 
-_PANELS, _LANES = 16, 32
-"""The most panels that go together, and the most tokens in one."""
+MOST_LANES = 32
+"""Tokens in a panel, at most."""
+
+_PANELS = 16  # that go together, at most
+
+
+def in_panels(tokens: int, lanes: int = MOST_LANES) -> int:
+    """Tokens with the empty ones of the last panel."""
+    return -(-tokens // lanes) * lanes
 
 
 def feed_floats(width: int, hidden: int) -> int:
     """Memory of a thread for features that become so many hidden ones, at most."""
-    return _PANELS * _LANES * (4 + width + hidden) + 16 * max(width, hidden)
+    return _PANELS * MOST_LANES * (4 + width + hidden) + 16 * max(width, hidden)
 
 
 class _Projection(Structure):

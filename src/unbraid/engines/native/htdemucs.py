@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unbraid.engines.native.feed import feed_floats
+from unbraid.engines.native.feed import MOST_LANES, feed_floats, in_panels
 from unbraid.engines.native.library import pointer
 from unbraid.engines.native.sheets import Pool, Sheet
 from unbraid.engines.native.spectra import HOPS, Spectra
@@ -21,9 +21,6 @@ from unbraid.threads import get_threads
 
 if TYPE_CHECKING:
     from unbraid.models.htdemucs.config import HTDemucsConfig
-
-_PANEL = 32
-"""The most tokens that a panel holds."""
 
 
 def _tokens(config: HTDemucsConfig, samples: int) -> tuple[int, int]:
@@ -85,7 +82,7 @@ class NativeHTDemucs(TwoBranches):
     def pool_floats(config: HTDemucsConfig, samples: int) -> int:
         """Of the outer levels, and of the transformer between them."""
         samples = max(samples, config.spec.longest_samples or 0)
-        counts = [-(-count // _PANEL) * _PANEL for count in _tokens(config, samples)]
+        counts = [in_panels(count) for count in _tokens(config, samples)]
         # Tokens of both and a copy of one; queries, keys and values, which take most of a layer.
         core = (sum(counts) + 4 * max(counts)) * config.inner_width
         widths = config.spec_widths, config.time_widths
@@ -98,7 +95,8 @@ class NativeHTDemucs(TwoBranches):
         samples = max(samples, config.spec.longest_samples or 0)
         width, hidden = config.inner_width, int(config.inner_width * config.hidden_scale)
         depth = width // config.heads
-        head = (max(_tokens(config, samples)) + 64) * (2 * depth + 32) + 8 * _PANEL * (depth + 32)
+        head = (max(_tokens(config, samples)) + 64) * (2 * depth + 32)
+        head += 8 * MOST_LANES * (depth + 32)
         return get_threads() * max(head, feed_floats(width, hidden))
 
     def core(self, x: Sheet, t: Sheet) -> None:

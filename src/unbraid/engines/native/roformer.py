@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unbraid.engines.native.feed import feed_floats
+from unbraid.engines.native.feed import MOST_LANES, feed_floats, in_panels
 from unbraid.engines.native.grids import (
     AxisLayer,
     BandEmbeddings,
@@ -85,7 +85,7 @@ class NativeRoformer(NativeNetwork):
     def pool_floats(config: RoformerConfig, samples: int) -> int:
         """Spectrum and tokens of all frames, with the empty ones of the last panel; and what some
         of them find, or their masks."""
-        frames = _in_panels(samples // config.hop + 1, kernels().panel)
+        frames = in_panels(samples // config.hop + 1, kernels().panel)
         bands, parts = config.split, 2 * config.audio_channels
         spectrum = parts * (config.n_fft // 2 + 1)
         masked = 0 if len(config.stems) == 1 else frames * spectrum
@@ -97,8 +97,8 @@ class NativeRoformer(NativeNetwork):
     @staticmethod
     def other_floats(config: RoformerConfig, samples: int) -> int:
         """Waves in and out, and what the threads hold."""
-        lanes = 32  # the most that a panel holds
-        frames = _in_panels(samples // config.hop + 1, lanes)
+        lanes = MOST_LANES
+        frames = in_panels(samples // config.hop + 1)
         channels, padded = config.audio_channels, samples + 2 * config.n_fft
         # The song padded, also in float64; later estimates, sums, and in float64 their weights.
         leaving = len(config.stems) * channels * samples + (channels + 3) * padded
@@ -153,8 +153,3 @@ def _found_floats(config: RoformerConfig, panels: int, threads: int) -> int:
     bands = len(config.split)
     most = max(-(-bands // parts) * panels, -(-panels // parts) * bands)
     return most * config.heads * config.head_width * kernels().panel
-
-
-def _in_panels(frames: int, lanes: int) -> int:
-    """Frames with the empty ones of the last panel."""
-    return -(-frames // lanes) * lanes

@@ -7,16 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from unbraid.models.checks import Range
-from unbraid.models.settings import SystemConfig
-
-BASIS_RANGES: Mapping[str, Range] = {
-    "basis": (1, 65_536),
-    "kernel": (1, 65_536),
-    "stride": (1, 65_536),
-    "width": (1, 65_536),
-    "hidden": (1, 65_536),
-}
-"""Of any network that masks a learnt basis."""
+from unbraid.models.settings import BASIS_RANGES, SystemConfig
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from typing import ClassVar
 
 from unbraid.errors import SettingsError
 from unbraid.models.checks import Range
-from unbraid.models.conv_tasnet.config import BASIS_RANGES
-from unbraid.models.settings import SystemConfig
+from unbraid.models.settings import BASIS_RANGES, SystemConfig
 
 
 @dataclass(frozen=True)
