@@ -7,6 +7,8 @@ KERNELS := $(wildcard src/unbraid/engines/native/build.py src/unbraid/engines/na
 COMPILER := $(shell command -v "$$CXX" || command -v g++ || command -v c++ || command -v clang++)
 # A compiler that came after the installation: install once more, with kernels.
 KERNELS_LATER := $(if $(COMPILER),$(if $(wildcard src/unbraid/engines/native/kernels-*),,later))
+# Each worker takes half of the folders, whose fixtures and imports it needs once, and then what the other has left.
+TESTS  := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
 DEMO   := demo/Karissa Hobbs - Lets Go Fishin.ogg
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -42,14 +44,14 @@ demo: $(VENV)/.installed
 	$(BIN)/unbraid separate "$(DEMO)" --out separated --report
 
 test: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+	$(TESTS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+	$(TESTS)
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -38,14 +39,22 @@ def _song(path: Path, seconds: float, seed: int) -> np.ndarray:
     return signal
 
 
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files that the blocks name."""
-    _song(tmp_path / "song.mp3", 2, 0)
+    root = tmp_path_factory.mktemp("named")
+    _song(root / "song.mp3", 1, 0)
     for number, stem in enumerate(("drums", "bass", "other", "vocals")):
-        _song(tmp_path / f"songs/train/one/{stem}.wav", 6, number)
-        _song(tmp_path / f"references/one/{stem}.wav", 2, number)
-        _song(tmp_path / f"estimates/one/{stem}.wav", 2, number + 10)
+        _song(root / f"songs/train/one/{stem}.wav", 5, number)
+        _song(root / f"references/one/{stem}.wav", 2, number)
+        _song(root / f"estimates/one/{stem}.wav", 2, number + 10)
+    return root
+
+
+@pytest.fixture
+def world(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The files, for one page alone."""
+    shutil.copytree(files, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("UNBRAID_CACHE", str(tmp_path / "cache"))
     return tmp_path

@@ -27,7 +27,7 @@ from unbraid.zoo.header import mend_v1
 
 SMALL = {
     "sample_rate": 8000,
-    "segment_s": 0.5,
+    "segment_s": 0.125,
     "width": 4,
     "n_fft": 256,
     "depth": 5,
@@ -37,7 +37,7 @@ SMALL = {
     "lstm_from": 4,
     "attention_from": 4,
 }
-SAMPLES = 4000
+SAMPLES = 1000
 
 
 def hybrid(**changes) -> HybridDemucs:
