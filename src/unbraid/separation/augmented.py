@@ -1,4 +1,4 @@
-"""Test-time augmentation: each segment as it is, with its channels swapped, and upside down.
+"""Test-time augmentation: each segment as it is, with its channels swapped, and inverted.
 
 A network treats left and right, and the two polarities, not quite alike. The mean of what it makes
 of them, each undone, evens that out, at three times the cost:

@@ -51,8 +51,8 @@ class SeparationSettings:
         bigshifts: how many copies of the song, rotated by equal parts of its length, are separated
             and averaged; 0 or 1 for the song as it is. Each costs one more separation.
         tta: test-time augmentation: average over the song, the song with its channels swapped and
-            the song upside down, each undone. Three times the cost; twice for a model of one
-            channel. Both are what Music-Source-Separation-Training calls so.
+            the song with its polarity inverted, each undone. Three times the cost; twice for
+            a model of one channel. Both are what Music-Source-Separation-Training calls so.
         batch_size: segments in one forward pass; more is faster on a GPU and takes more memory.
             None for as many as the model computes side by side (`engines.run.at_once`).
 
