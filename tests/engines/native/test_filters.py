@@ -67,7 +67,7 @@ def test_halving_is_a_convolution_of_stride_two(weights, ins, outs, size):
     assert deviation_db(skip[..., 3:], wanted) < -110
     assert not skip[..., :3].any()
     normed = wanted * norm[0] + norm[1]
-    assert deviation_db(to, np.maximum(normed, 0.2 * normed)) < -110
+    assert deviation_db(to, np.maximum(normed, 0.2 * normed)) < -107  # few results: no average
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -53,6 +53,7 @@ struct Side {
 // Where the points of a quarter lie, and how far tiles are apart there.
 struct Places {
     long first[POINTS], step[POINTS];
+    Places() = default;
     Places(const Side& side, int quarter) {
         for (int i = 0; i < SEEN; ++i)
             for (int j = 0; j < SEEN; ++j)
@@ -260,9 +261,9 @@ void run_batches(const Filters& of, const Image& in, const Tiles& tiles, const E
 template <int taps, class From, class To>
 INLINE void mix_taps(const From& from, const To& to) {
     const Vec a = from(0), b = from(1), c = taps == 3 ? from(taps - 1) : Vec{};
-    const Vec sum = (a + c) * (-1.0f / 6), half = b * (1.0f / 6);
-    const Vec far = a * (1.0f / 24) + c * (1.0f / 6), near = b * (1.0f / 12);
-    to(0, a * 0.25f);
+    const Vec sum = (a + 0.5f * c) * (-2.0f / 3), half = b * (INNER * 2 / 3);
+    const Vec far = (a + 2.0f * c) * (1.0f / 6), near = b * (OUTER / 6);
+    to(0, a);
     to(1, sum - half);
     to(2, sum + half);
     to(3, far + near);
