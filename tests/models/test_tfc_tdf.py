@@ -12,6 +12,7 @@ from unbraid.errors import SettingsError
 from unbraid.models.tfc_tdf.config import TFCTDFConfig
 from unbraid.models.tfc_tdf.network import TFCTDF
 from unbraid.models.tfc_tdf.public import to_config
+from unbraid.models.tfc_tdf.weights import weight_shapes
 
 AUDIO = {"n_fft": 1024, "hop_length": 256, "dim_f": 512, "num_channels": 2}
 MODEL = {
@@ -56,6 +57,15 @@ def test_published_models_have_their_published_sizes():
     for model, parameters in ((voice, 111_990_272), (drums, 109_378_624)):
         assert len(model.state_dict()) == 319
         assert sum(weight.numel() for weight in model.parameters()) == parameters
+
+
+@pytest.mark.parametrize("norm", ["instance", "batch", "group", "none"])
+def test_weights_are_known_without_torch(norm):
+    config = dataclasses.replace(TINY, norm=norm, norm_groups=2, stems=("a", "b", "c"), blocks=2)
+    with torch.device("meta"):
+        state = TFCTDF(config).state_dict()
+    shapes = [(name, tuple(value.shape)) for name, value in state.items()]
+    assert list(weight_shapes(config).items()) == shapes
 
 
 @pytest.mark.parametrize("samples", [1, 47, 48, 49, 112, 1001])

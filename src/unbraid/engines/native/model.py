@@ -22,6 +22,8 @@ from unbraid.zoo.mapped import release
 from unbraid.zoo.stored import StoredModel, StoredTensor
 
 _KINDS = {"F16", "F32", "F64"}
+_COUNTED = "num_batches_tracked"
+"""Of a batch norm, which only training reads."""
 
 
 def why_not_asked(device: str, precision: str) -> str | None:
@@ -44,6 +46,7 @@ _NETWORKS = {
     "bs_roformer": ("roformer", "NativeRoformer"),
     "mel_band_roformer": ("roformer", "NativeRoformer"),
     "scnet": ("scnet", "NativeSCNet"),
+    "tfc_tdf": ("tfc_tdf", "NativeTFCTDF"),
 }
 """Architecture -> module here, and the class in it that runs it."""
 
@@ -65,7 +68,8 @@ def knows(architecture: str) -> bool:
 def why_not(stored: StoredModel) -> str | None:
     """Why the kernels do not run a model; None if they do."""
     fits = knows(stored.architecture) and _network(stored.architecture).fits(stored.config)
-    if not fits or not _KINDS.issuperset(weight.kind for weight in stored.weights.values()):
+    kinds = {w.kind for name, w in stored.weights.items() if not name.endswith(_COUNTED)}
+    if not fits or not kinds <= _KINDS:
         return "the native kernels do not run this model"
     return None
 

@@ -88,6 +88,14 @@ class TFCTDFConfig:
         """Stems, rate, channels and segment."""
         return spec_of(self, normalize=self.normalize)
 
+    def valid_samples(self, samples: int) -> int:
+        """The next length whose frames halve on every level."""
+        multiple = int(self.scale_time**self.scales)
+        frames = -(-(samples // self.hop + 1) // multiple) * multiple
+        exact = (frames - 1) * self.hop
+        # Lengths between two frames have as many frames as the first of them.
+        return exact if exact >= samples else exact + multiple * self.hop
+
     def level_width(self, level: int) -> int:
         """Features of a level, 0 being full resolution."""
         return self.width + level * self.growth

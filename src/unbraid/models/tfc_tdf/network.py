@@ -52,13 +52,8 @@ class TFCTDF(Network):
 
     def valid_samples(self, samples: int) -> int:
         """The next length whose frames halve on every level."""
-        config = self.config
-        multiple = int(config.scale_time**config.scales)
-        frames = -(-(samples // config.hop + 1) // multiple) * multiple
-        exact = (frames - 1) * config.hop
-        # Lengths between two frames have as many frames as the first of them.
-        result: int = exact if exact >= samples else exact + multiple * config.hop
-        return result
+        found: int = self.config.valid_samples(samples)
+        return found
 
     def forward(self, mixture: Mixture) -> Estimates:
         """Separate songs: (batch, channels, samples) -> (batch, stems, channels, samples)."""
@@ -71,7 +66,7 @@ class TFCTDF(Network):
 
     def graph_ends(self, mixture: Tensor) -> GraphEnds:
         """Not yet: its transform has frames that the graph of an export has not."""
-        raise no_graph("a TFC-TDF runs in torch alone so far")
+        raise no_graph("a TFC-TDF runs in unbraid alone so far")
 
     def network(self, x: Float[Tensor, "b p f n"]) -> Float[Tensor, "b s p f n"]:
         """Everything between the STFT and its inverse, in real numbers."""

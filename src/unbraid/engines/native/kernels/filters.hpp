@@ -257,20 +257,6 @@ void run_batches(const Filters& of, const Image& in, const Tiles& tiles, const E
     });
 }
 
-// G g, for g of 3 taps or 2, which are not changed: 6 or 5 values of what `from` gives, to `to`.
-template <int taps, class From, class To>
-INLINE void mix_taps(const From& from, const To& to) {
-    const Vec a = from(0), b = from(1), c = taps == 3 ? from(taps - 1) : Vec{};
-    const Vec sum = (a + 0.5f * c) * (-2.0f / 3), half = b * (INNER * 2 / 3);
-    const Vec far = (a + 2.0f * c) * (1.0f / 6), near = b * (OUTER / 6);
-    to(0, a);
-    to(1, sum - half);
-    to(2, sum + half);
-    to(3, far + near);
-    to(4, far - near);
-    if (taps == 3) to(5, c);
-}
-
 // Mixed weights of `count` features of a quarter in a panel (taps, ins, PANEL), to all its points.
 template <int down, int across, class Number>
 void mix_weights(const Number* panel, long ins, long count, const Places& places, float* mixed) {

@@ -3,6 +3,8 @@
 #include "bands.hpp"
 #include "fourier.hpp"
 #include "grid.hpp"
+#include "map_filters.hpp"
+#include "map_rows.hpp"
 #include "masks.hpp"
 #include "packing.hpp"
 #include "recurrent.hpp"
@@ -331,5 +333,36 @@ void unbraid_mask_bands(const BandMask* bands, long count, const float* tokens, 
 void unbraid_mask_spectrum(const BandPlaces* of, const float* spectrum, const float* masks, long panels,
                            float* out, int threads) {
     mask_spectrum(*of, spectrum, masks, panels, out, threads);
+}
+
+void unbraid_convolve_maps(const MapFilter* of, const Entry* entry, const JoinedMaps* in, float* out, int adding,
+                           double* moments, int threads) {
+    convolve_maps(*of, *entry, *in, out, adding, moments, threads);
+}
+
+void unbraid_multiply_rows(const RowsProduct* of, double* moments, int threads) {
+    multiply_rows(*of, moments, threads);
+}
+
+void unbraid_mix_features(const float* packed, const JoinedMaps* in, float* out, int threads) {
+    mix_features(packed, *in, out, threads);
+}
+
+void unbraid_shrink_map(const Rescaling* of, const Entry* entry, const JoinedMaps* in, float* out, double* moments,
+                        int threads) {
+    shrink_map(*of, *entry, *in, out, moments, threads);
+}
+
+void unbraid_grow_map(const Rescaling* of, const Entry* entry, const JoinedMaps* in, float* out, double* moments,
+                      int threads) {
+    grow_map(*of, *entry, *in, out, moments, threads);
+}
+
+void unbraid_enter_map(const MapEnds* of, const float* spectrum, float* out, double* moments, int threads) {
+    enter_map(*of, spectrum, out, moments, threads);
+}
+
+void unbraid_leave_map(const MapEnds* of, const float* spectrum, const float* x, float* out, int threads) {
+    leave_map(*of, spectrum, x, out, threads);
 }
 }

@@ -40,15 +40,23 @@ INLINE void mix_outputs(Vec* m, int step) {
     m[3 * step] = 0.5f * INNER * b + 2.0f * OUTER * d + last;
 }
 
-// G g, the three values of `g`, `from` vectors apart, into six that are `step` apart.
+// G g, for g of 3 taps or 2, which are not changed: 6 or 5 values of what `from` gives, to `to`.
+template <int taps, class From, class To>
+INLINE void mix_taps(const From& from, const To& to) {
+    const Vec a = from(0), b = from(1), c = taps == 3 ? from(taps - 1) : Vec{};
+    const Vec sum = (a + 0.5f * c) * (-2.0f / 3), half = b * (INNER * 2 / 3);
+    const Vec far = (a + 2.0f * c) * (1.0f / 6), near = b * (OUTER / 6);
+    to(0, a);
+    to(1, sum - half);
+    to(2, sum + half);
+    to(3, far + near);
+    to(4, far - near);
+    if (taps == 3) to(5, c);
+}
+
+// The same for three values `from` vectors apart, into six that are `step` apart.
 INLINE void mix_taps(const Vec* g, int from, Vec* mixed, int step) {
-    const Vec g0 = g[0], g1 = g[from], g2 = g[2 * from];
-    const Vec even = (g0 + g2) * (-1.0f / 6), odd = g1 * (1.0f / 6);
-    const Vec far = g0 * (1.0f / 24) + g2 * (1.0f / 6), near = g1 * (1.0f / 12);
-    mixed[0] = g0 * 0.25f;
-    mixed[step] = even - odd, mixed[2 * step] = even + odd;
-    mixed[3 * step] = far + near, mixed[4 * step] = far - near;
-    mixed[5 * step] = g2;
+    mix_taps<3>([&](int tap) { return g[tap * from]; }, [&](int k, Vec value) { mixed[k * step] = value; });
 }
 
 // Mixed weights of one panel: (ins, PANEL) for each product, so many floats apart. For pairs: sums of products
