@@ -30,8 +30,8 @@ def rotated(blocks: Callable[[], Blocks], samples: int, by: int) -> Iterator[np.
         blocks: gives the song from its start each time it is called, in blocks (..., n).
         samples: length of the song.
 
-    >>> np.concatenate(list(rotated(lambda: [np.array([1, 2]), np.array([3, 4, 5])], 5, 2)))
-    array([4, 5, 1, 2, 3])
+    >>> np.concatenate(list(rotated(lambda: [np.array([1.0, 2]), np.array([3.0, 4, 5])], 5, 2)))
+    array([4., 5., 1., 2., 3.])
     """
     if by == 0:
         yield from blocks()
@@ -53,8 +53,8 @@ def rotated(blocks: Callable[[], Blocks], samples: int, by: int) -> Iterator[np.
 def placed(blocks: Blocks, samples: int, by: int) -> Iterator[tuple[int, np.ndarray]]:
     """Where blocks of the rotated song belong in the song; one that holds its start is cut there.
 
-    >>> [(at, x.tolist()) for at, x in placed([np.array([4, 5, 1]), np.array([2, 3])], 5, 2)]
-    [(3, [4, 5]), (0, [1]), (1, [2, 3])]
+    >>> [(at, x.tolist()) for at, x in placed([np.array([4.0, 5, 1]), np.array([2.0, 3])], 5, 2)]
+    [(3, [4.0, 5.0]), (0, [1.0]), (1, [2.0, 3.0])]
     """
     position = (samples - by) % samples
     for block in blocks:
