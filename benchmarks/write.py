@@ -108,9 +108,7 @@ def _modern(path: Path) -> list[str]:
         "-92 dB from its own forward in float64, and the kernels are at -132; given torch's "
         "transform, the kernels are at -117 from torch at the sizes of this table. A song shorter "
         "than twice the overlap, as the 4 s here, is ended by pymss otherwise than by MSST, whose "
-        "way is ours: on 12 s the BS-RoFormer is at -87 dB. Our peaks of RoFormers and SCNet "
-        "were measured later than their times, in one run each on a busy core, once torch was not "
-        "loaded any more and files left the memory; they were 786, 2,203, 742 and 2,208.",
+        "way is ours: on 12 s the BS-RoFormer is at -87 dB.",
         _table(
             ["model", "seconds of audio", "wall s, theirs", "wall s, ours", "CPU s, theirs",
              "CPU s, ours", "peak MB, theirs", "peak MB, ours", "times as fast", "deviation dB",
