@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sounds import integers, lag, noise
 
+from mounts import mounted
 from unbraid.audio.channels import default_channel_names
 from unbraid.audio.files import probe, read, read_blocks
 from unbraid.audio.levels import dequantize
@@ -218,15 +218,8 @@ def test_a_full_disk_is_one_clear_line(audio_format, samples, capfd):
 @pytest.fixture
 def tiny_disk(tmp_path):
     """A file system of 200 kB."""
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(folder)]
-    try:
-        subprocess.run(mount, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("needs rights to mount")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with mounted(tmp_path / "tiny", "200k") as folder:
+        yield folder
 
 
 @pytest.mark.parametrize("audio_format", ALL, ids=_name)
