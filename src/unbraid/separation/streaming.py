@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -141,7 +141,7 @@ def separate_blocks(
     samples: int,
     scratch_dir: Path | None = None,
     watch: Watch = UNWATCHED,
-) -> Iterator[EstimatesBlock]:
+) -> Generator[EstimatesBlock, None, None]:
     """Separate a song from blocks into blocks: what `apply_model` gives, in constant memory.
 
     The models of a bag, and rotations, run one after the other, each over the whole song; their sum
@@ -160,7 +160,8 @@ def separate_blocks(
         watch: receives progress before the first forward pass and after each, and when the model is
             free; looked at before each forward pass.
     Returns:
-        an iterator of float32 estimates (b, s, c, n), n >= 1, in order, together `samples` long.
+        float32 estimates (b, s, c, n), n >= 1, in order, together `samples` long; `close()` ends
+            them early, and closes what `blocks` has open.
     Raises:
         SettingsError: at the call, if the settings do not fit the model.
         ShapeError: if samples is 0, or, while iterating, if the blocks are not what was announced.
@@ -179,7 +180,14 @@ def separate_blocks(
             yield block if loudness is None else loudness.normalize(block)
 
     separated = _sum_of_passes(bag, passes, normalized, work, scratch_dir, watch.on_free)
-    return separated if loudness is None else map(loudness.restore, separated)
+    return _restored(separated, loudness)
+
+
+def _restored(
+    separated: Iterator[EstimatesBlock], loudness: Loudness | None
+) -> Generator[EstimatesBlock, None, None]:
+    for block in separated:
+        yield block if loudness is None else loudness.restore(block)
 
 
 def _check_block(block: np.ndarray, channels: int, loudness: Loudness | None) -> None:

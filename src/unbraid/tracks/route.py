@@ -6,7 +6,7 @@ source blocks (c n) -> model rate -> groups of channels (b m n)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,7 +135,7 @@ class Route:
         *,
         scratch_dir: Path | None = None,
         watch: Watch = UNWATCHED,
-    ) -> Iterator[EstimatesBlock]:
+    ) -> Generator[EstimatesBlock, None, None]:
         """Blocks (b s m n) as they come from the model.
 
         Args:

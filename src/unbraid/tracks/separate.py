@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -81,8 +82,10 @@ def _stems(decoded: Decoded, route: Route, on_free: Callable[[], None] | None) -
         scratch_dir=decoded.scratch.folder,
         watch=replace(decoded.watch.within(_FIRST, _LAST), on_free=on_free),
     )
-    # Finished samples go to disk while the model runs the next segment.
+    # Finished samples go to disk while the model runs the next segment. What is open of the song is
+    # closed also if that fails: its error holds this frame, and so the song's disk space.
     with (
+        closing(estimates),
         Spool(path, rows) as spool,
         Downstream(write_down, _waiting_blocks(route.channel_map)) as stream,
     ):
