@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -22,8 +23,38 @@ def publish(temporary: Path, final: Path) -> None:
         OSError: if the disk is full or the folder cannot be written; `final` is then untouched.
     """
     fsync_file(temporary)
-    temporary.replace(final)
-    _fsync_folder(final.parent)
+    rename_all({temporary: final})
+
+
+def rename_all(names: Mapping[Path, Path]) -> None:
+    """Move finished files, or folders, under their names, one after the other.
+
+    Args:
+        names: where each is -> the name that it gets; what is in them is on the disk already.
+    Raises:
+        OSError: if a folder cannot be written; some may have their names then.
+    """
+    for temporary, final in names.items():
+        temporary.replace(final)
+    for folder in {final.parent for final in names.values()}:
+        _fsync_folder(folder)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and what is missing above it; they are on the disk before this returns.
+
+    Raises:
+        OSError: if one cannot be made.
+    """
+    if not folder.parent.exists():
+        make_folder(folder.parent)
+    try:
+        folder.mkdir()
+    except OSError:
+        if not folder.is_dir():
+            raise
+        return
+    _fsync_folder(folder.parent)
 
 
 def _fsync_folder(folder: Path) -> None:
