@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -69,6 +70,10 @@ _RECIPES = {
 }
 
 
+_PLAIN = {"pcm_s16le": "<i2", "pcm_f32le": "<f4"}
+"""Codecs that write samples as memory has them -> their type."""
+
+
 class FFmpegEncoder:
     """Any format that FFmpeg encodes and packs."""
 
@@ -108,6 +113,22 @@ class FFmpegEncoder:
         start(self._container, self._stream, tags)
 
     def write(self, block: np.ndarray) -> None:
+        plain = self._recipe.codec in _PLAIN
+        packets = [self._plain(block)] if plain else self._stream.encode(self._frame(block))
+        self._written += block.shape[1]
+        self._container.mux(packets)
+
+    def _plain(self, block: np.ndarray) -> av.Packet[Any]:
+        """What the codec would make of a frame of the block, without its copies."""
+        samples: Any = np.ascontiguousarray(block.T, _PLAIN[self._recipe.codec])
+        packet = av.Packet(samples.data.cast("B"))
+        packet.stream = self._stream
+        packet.pts = packet.dts = self._written
+        packet.duration = block.shape[1]
+        packet.time_base = Fraction(1, self._rate)
+        return packet
+
+    def _frame(self, block: np.ndarray) -> av.AudioFrame:
         samples = np.left_shift(block, 8) if self._shift else block
         if self._recipe.samples.startswith("s16"):
             samples = samples.astype(np.int16)
@@ -118,8 +139,7 @@ class FFmpegEncoder:
             plane.update(np.ascontiguousarray(row).tobytes())
         frame.sample_rate = self._rate
         frame.pts = self._written
-        self._written += block.shape[1]
-        self._container.mux(self._stream.encode(frame))
+        return frame
 
     def finish(self) -> None:
         self._container.mux(self._stream.encode(None))
