@@ -8,6 +8,7 @@ from threading import Event
 
 import pytest
 
+from durable import Disk
 from small_songs import LowHigh, noise, write_song
 from unbraid import AudioWriteError, OutputSettings, Separator
 from unbraid.tracks import write
@@ -164,6 +165,13 @@ def halfway(separator, song, out, monkeypatch):
         assert reached.wait(10)
         yield go
         go.set()
+
+
+def test_a_power_cut_leaves_stems_that_are_whole_and_known(separator, song, out, monkeypatch):
+    disk = Disk(monkeypatch)
+    separator.separate_file(song, out)
+    disk.check("low.wav", "high.wav")
+    assert [path.suffix for path in disk.named] == [".json", ".wav", ".wav"]
 
 
 def test_of_two_runs_at_once_the_last_writes_all_files_and_its_record(
