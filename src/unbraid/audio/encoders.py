@@ -15,7 +15,6 @@ from typing import Any, Protocol
 
 import av
 import numpy as np
-import soundfile
 from av.audio.stream import AudioStream
 
 from unbraid.audio.channels import default_channel_names
@@ -199,6 +198,8 @@ class VorbisEncoder:
     def __init__(
         self, sink: Sink, folder: Path, sample_rate: int, channels: int, tags: Tags | None
     ) -> None:
+        import soundfile  # which nothing else needs
+
         self._sink = sink
         self._tags = tags
         self._order = _VORBIS_ORDER.get(channels, list(range(channels)))

@@ -14,7 +14,6 @@ from unbraid.separation.progress import Progress
 from unbraid.tracks.decode import Decoded
 from unbraid.tracks.encode import Encoded, TrackEncoder
 from unbraid.tracks.failures import naming_the_disk
-from unbraid.tracks.heard import hear
 from unbraid.tracks.names import PROJECT, OutputPlan
 from unbraid.tracks.project import reaper_project
 from unbraid.tracks.records import publishing, save_record
@@ -37,6 +36,8 @@ def write(separated: Separated) -> TrackResult:
     with naming_the_disk(plan):
         encoded = _encode(separated)
         if plan.fields or plan.project is not None:
+            from unbraid.tracks.heard import hear  # which few songs need
+
             plan = plan.named(hear(decoded.sound, info.sample_rate))
         files = {**encoded.files, **_project(decoded, plan)}
     _publish(decoded, plan, files)
