@@ -160,9 +160,7 @@ class StoreWorker(BaseWorker):
             return result
         plan = taken.plan.named(_heard(taken.plan, result))
         try:
-            if self._journal.is_ours(plan.group):
-                self._store.clear_unfinished(plan.everything.values())
-            else:
+            if not self._journal.is_ours(plan.group):
                 self._check_free(plan)
                 self._journal.note_upload(plan.group)
             for part, name in plan.everything.items():

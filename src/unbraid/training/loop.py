@@ -16,7 +16,6 @@ from typing import Any
 
 from torch import Tensor
 
-from unbraid.atomic import append_line
 from unbraid.errors import TrainingError
 from unbraid.training.board import SAMPLE_S
 from unbraid.training.config import Recipe
@@ -108,7 +107,6 @@ def save(run: Run) -> None:
     """Save the state, and the weights as an ordinary model."""
     run.state.position.finished = run.finished
     if run.team.leads:
-        run.log.keep()
         save_state(run.folder / STATE, run.state)
         _save_model(run, LAST, None)
 
@@ -218,7 +216,8 @@ def _record(run: Run, result: StepResult, indices: list[int]) -> None:
     }
     run.log.write("trouble", position.step, **facts)
     if run.team.leads:
-        append_line(run.folder / TROUBLE, json.dumps({"step": position.step, **facts}))
+        with (run.folder / TROUBLE).open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": position.step, **facts}) + "\n")
 
 
 def _go_back(run: Run, result: StepResult) -> None:

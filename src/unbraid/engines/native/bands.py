@@ -157,7 +157,7 @@ class Map3x3:
     ) -> None:
         """Around x there is silence."""
         rows = (pointer(x), x[0].size, pointer(out), out[0].size)
-        kernels().gate_rows(ctypes.byref(self._struct), None, 0, *rows, *x.shape[:2], threads)
+        kernels().refine_maps(ctypes.byref(self._struct), None, 0, *rows, *x.shape[:2], threads)
 
 
 _AT_ONCE = 9

@@ -63,7 +63,7 @@ class Winograd(Structure):
 
 
 class Image(Structure):
-    """`Image` of filters.hpp."""
+    """`Image` of tiles.hpp."""
 
     _fields_ = [("at", c_void_p), *((n, c_long) for n in ("row", "pixel", "rows", "columns"))]
 
@@ -173,7 +173,7 @@ _SIGNATURES = {
     "encode_rows": [POINTER(SpectralEncoder), _P, _L, _L, _P, _L, _L, _L, _L, _I],
     "convolve_rows": [POINTER(SpectralEncoder), _P, _L, _L, _P, _L, _L, _L, _I],
     "refine_rows": [POINTER(SpectralEncoder), _P, _L, _P, _L, _L, _L, _I],
-    "gate_rows": [POINTER(Winograd), _P, _I, _P, _L, _P, _L, _L, _L, _I],
+    "refine_maps": [POINTER(Winograd), _P, _I, _P, _L, _P, _L, _L, _L, _I],
     "gate_steps": [POINTER(Winograd), _P, _P, _L, _I],
     "expand_rows": [POINTER(Expansion), _P, _L, _L, _P, _L, _L, _I],
     "lstm": [POINTER(LstmDirection), POINTER(LstmDirection), POINTER(LstmShape), _I],

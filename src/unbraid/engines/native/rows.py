@@ -195,7 +195,7 @@ class SpecGate:
         first = branches if self._norm is None else (None, 0)
         to = out if self._norm is None else pool.sheet(x.rows, x.steps, 2 * self.width)
         sheets = (x.at(), x.row_stride, to.at(), to.row_stride)
-        kernels().gate_rows(ctypes.byref(self._struct), *first, *sheets, x.rows, x.steps, threads)
+        kernels().refine_maps(ctypes.byref(self._struct), *first, *sheets, x.rows, x.steps, threads)
         if self._norm is not None:
             self._norm.glu(to, out, threads)
             pool.give(to)

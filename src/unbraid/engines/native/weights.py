@@ -83,9 +83,10 @@ class PackedBranch:
         squeeze = weights.stored("squeeze.weight")  # (hidden, width, 3)
         hidden, width, _ = squeeze.shape
         self.width, self.hidden, self.dilation = width, hidden, dilation
-        packed = pack(squeeze.transpose(2, 1, 0), compact=True)
         lanes = kernels().lanes
-        self.stride = -(-hidden // lanes) * lanes
+        narrow = 2 * hidden <= lanes
+        packed = pack(squeeze.transpose(2, 1, 0), compact=not narrow)
+        self.stride = lanes // 2 if narrow else -(-hidden // lanes) * lanes
         expand = weights["expand.weight"][:, :, 0].T  # (hidden, 2 width)
         scale = np.concatenate([weights["scale.scale"], np.ones(width, np.float32)])
         covering = np.zeros((self.stride, self.stride))

@@ -8,13 +8,6 @@
 #pragma once
 #include "winograd.hpp"
 
-// (rows, columns, features); pixels and rows are so many floats apart.
-struct Image {
-    float* at;
-    long row, pixel, rows, columns;
-    INLINE float* of(long r, long c) const { return at + r * row + c * pixel; }
-};
-
 // A layer. Which of its sides has four quarters is its kind; the other has one.
 struct Filters {
     const float* mixed;       // mixed weights, point by point, in panels; null if there are many
@@ -25,42 +18,6 @@ struct Filters {
 
 enum Kind { DOWN, UP, SAME };
 
-constexpr int POINTS = SEEN * SEEN, LAST = SEEN - 1;
-
-constexpr int taps_down(int quarter) { return quarter < 2 ? 3 : 2; }
-constexpr int taps_across(int quarter) { return quarter % 2 ? 2 : 3; }
-constexpr int points_of(int taps) { return taps == 3 ? SEEN : LAST; }
-
-// How many quarters have a product at a point, and the place of one among them.
-constexpr int slots(int i, int j) { return (i < LAST ? 2 : 1) * (j < LAST ? 2 : 1); }
-constexpr int slot(int quarter, int j) { return j < LAST ? quarter : quarter / 2; }
-
-// One side of the products: at each point some tiles, each `width` floats for each quarter there.
-// Points lie a line of the cache further apart than they need to, else many would share a place in it.
-struct Side {
-    int quarters;  // 4 or 1
-    long tiles, width;
-    long floats() const { return tiles * width * (quarters == 4 ? 121 : POINTS) + POINTS * GAP; }
-    long stride(int i, int j) const { return (quarters == 4 ? slots(i, j) : 1) * width; }
-    long at(int i, int j, int quarter = 0) const {
-        const long gaps = (i * SEEN + j) * GAP;
-        if (quarters == 1) return (i * SEEN + j) * tiles * width + gaps;
-        return ((i * 22 + j * (i < LAST ? 4 : 2)) * tiles + slot(quarter, j)) * width + gaps;
-    }
-    static constexpr long GAP = 16;
-};
-
-// Where the points of a quarter lie, and how far tiles are apart there.
-struct Places {
-    long first[POINTS], step[POINTS];
-    Places() = default;
-    Places(const Side& side, int quarter) {
-        for (int i = 0; i < SEEN; ++i)
-            for (int j = 0; j < SEEN; ++j)
-                first[i * SEEN + j] = side.at(i, j, quarter), step[i * SEEN + j] = side.stride(i, j);
-    }
-};
-
 struct Tiles {
     long rows, columns, across, all;
     Tiles(long rows, long columns)
@@ -69,50 +26,6 @@ struct Tiles {
     long row(long tile) const { return tile / across * TILE; }
     long column(long tile) const { return tile % across * TILE; }
 };
-
-// B^T (6x6 pixels, `step` apart) B of a quarter, to its points; beyond the image there is silence.
-template <int down, int across>
-void mix_tile(const Image& in, long row, long column, int step, long features, const Places& places,
-              long tile, float* mixed) {
-    constexpr int high = points_of(down), wide = points_of(across);
-    const long reach = LAST * step;
-    const bool inside =
-        row >= 0 && column >= 0 && row + reach < in.rows && column + reach < in.columns;
-    for (long feature = 0; feature < features; feature += LANES) {
-        const int lanes = int(std::min<long>(LANES, features - feature));
-        const float* from = in.of(row, column) + feature;
-        Vec d[POINTS];
-        for (int j = 0; j < SEEN; ++j, from += step * in.pixel) {
-            Vec v[SEEN];
-            if (inside && lanes == LANES) {
-#pragma GCC unroll 6
-                for (int i = 0; i < SEEN; ++i) v[i] = load(from + i * step * in.row);
-            } else {
-                const long c = column + j * step;
-                for (int i = 0; i < SEEN; ++i) {
-                    const long r = row + i * step;
-                    const bool there = r >= 0 && c >= 0 && r < in.rows && c < in.columns;
-                    v[i] = there ? load_some(from + i * step * in.row, lanes) : Vec{};
-                }
-            }
-            mix_inputs(v, 1);
-#pragma GCC unroll 6
-            for (int i = 0; i < high; ++i) d[i * SEEN + j] = v[i];
-        }
-        float* to = mixed + feature;
-        for (int i = 0; i < high; ++i) {
-            Vec v[SEEN];
-#pragma GCC unroll 6
-            for (int j = 0; j < SEEN; ++j) v[j] = d[i * SEEN + j];
-            mix_inputs(v, 1);
-#pragma GCC unroll 6
-            for (int j = 0; j < wide; ++j) {
-                const int k = i * SEEN + j;
-                store(to + places.first[k] + tile * places.step[k], v[j]);
-            }
-        }
-    }
-}
 
 // The products' left side, for tiles [first, first + count), as its tiles from `begin` on.
 template <Kind kind>
@@ -130,30 +43,6 @@ void mix_tiles(const Filters& of, const Image& in, const Tiles& tiles, long firs
     constexpr std::integral_constant<int, 2> two;
     quarter(three, three);
     if (kind == DOWN) quarter(three, two), quarter(two, three), quarter(two, two);
-}
-
-// One tile of a quarter's products into 4x4 values, which `put` gets with their places.
-template <int down, int across, class Put>
-INLINE void unmix_tile(const float* products, const Places& places, long tile, const Put& put) {
-    Vec m[TILE * SEEN];
-    for (int j = 0; j < points_of(across); ++j) {
-        Vec v[SEEN];
-#pragma GCC unroll 6
-        for (int i = 0; i < SEEN; ++i) {
-            const int k = i * SEEN + j;
-            v[i] = i < points_of(down) ? load(products + places.first[k] + tile * places.step[k]) : Vec{};
-        }
-        mix_outputs(v, 1);
-#pragma GCC unroll 4
-        for (int i = 0; i < TILE; ++i) m[i * SEEN + j] = v[i];
-    }
-    for (int i = 0; i < TILE; ++i) {
-        Vec v[SEEN];
-#pragma GCC unroll 6
-        for (int j = 0; j < SEEN; ++j) v[j] = j < points_of(across) ? m[i * SEEN + j] : Vec{};
-        mix_outputs(v, 1);
-        for (int j = 0; j < TILE; ++j) put(i, j, v[j]);
-    }
 }
 
 // How a layer of the encoder ends: what comes out is kept, and after norm and activation goes on.
@@ -255,21 +144,6 @@ void run_batches(const Filters& of, const Image& in, const Tiles& tiles, const E
         for (int q = 0; q < right.quarters; ++q)
             unmix_quarter<kind>(q, of, tiles, first, count, Places(right, q), products, 0, panels, end);
     });
-}
-
-// Mixed weights of `count` features of a quarter in a panel (taps, ins, PANEL), to all its points.
-template <int down, int across, class Number>
-void mix_weights(const Number* panel, long ins, long count, const Places& places, float* mixed) {
-    for (long at = 0; at < count * PANEL; at += LANES) {
-        Vec rows[3 * SEEN];
-#pragma GCC unroll 3
-        for (int a = 0; a < down; ++a)
-            mix_taps<across>([&](int b) { return load(panel + (a * across + b) * ins * PANEL + at); },
-                             [&](int j, Vec value) { rows[a * SEEN + j] = value; });
-        for (int j = 0; j < points_of(across); ++j)
-            mix_taps<down>([&](int a) { return rows[a * SEEN + j]; },
-                           [&](int i, Vec value) { store(mixed + places.first[i * SEEN + j] + at, value); });
-    }
 }
 
 // Panel by panel over all tiles: weights are mixed when their turn comes, some features at a time,

@@ -23,18 +23,22 @@ class Fourier {
     int place(int k) const { return places_[k]; }
 
     // In place, on (size, 2, LANES): real and imaginary parts. Decimation in frequency.
-    void run(float* data) const {
-        for (int length = size; length > 1; length /= 4) {
-            const int quarter = length / 4, turn = size / length;
-            for (int k = 0; k < quarter; ++k)
-                for (int start = k; start < size; start += length)
-                    butterfly(data, start, quarter, k * turn);
-        }
-    }
+    void run(float* data) const { run_part(data, 0, size); }
 
     const int size;
 
   private:
+    // Numbers [first, first + length): one stage, then the quarters by themselves, which soon fit the first cache.
+    void run_part(float* data, int first, int length) const {
+        const int quarter = length / 4, turn = size / length;
+        for (int k = 0; k < quarter; ++k) butterfly<true>(data, first + k, quarter, k * turn);
+        for (int at = first; at < first + length && quarter > 1; at += quarter)
+            if (quarter > 4)
+                run_part(data, at, quarter);
+            else
+                butterfly<false>(data, at, 1, 0);
+    }
+    template <bool turned>
     INLINE void butterfly(float* data, int start, int quarter, int turn) const {
         float* at[4];
         Vec re[4], im[4];
@@ -44,12 +48,17 @@ class Fourier {
         }
         const Vec ar = re[0] + re[2], ai = im[0] + im[2], br = re[0] - re[2], bi = im[0] - im[2];
         const Vec cr = re[1] + re[3], ci = im[1] + im[3], dr = re[1] - re[3], di = im[1] - im[3];
-        put(at[0], ar + cr, ai + ci, 0);
-        put(at[1], br + di, bi - dr, turn);  // times -i
-        put(at[2], ar - cr, ai - ci, 2 * turn);
-        put(at[3], br - di, bi + dr, 3 * turn);
+        put<false>(at[0], ar + cr, ai + ci, 0);
+        put<turned>(at[1], br + di, bi - dr, turn);  // times -i
+        put<turned>(at[2], ar - cr, ai - ci, 2 * turn);
+        put<turned>(at[3], br - di, bi + dr, 3 * turn);
     }
+    template <bool turned>
     INLINE void put(float* at, Vec re, Vec im, int turn) const {
+        if (!turned) {
+            store(at, re), store(at + LANES, im);
+            return;
+        }
         const float c = twiddles_[2 * turn], s = twiddles_[2 * turn + 1];
         store(at, re * c - im * s);
         store(at + LANES, re * s + im * c);
@@ -151,6 +160,19 @@ inline void gather(const Lanes& of, const float* rows, long row_stride, int size
     }
 }
 
+// to <- to + from, by fours.
+INLINE void add_signals(const float* from, int count, float* to) {
+    using Four = float __attribute__((vector_size(16)));
+    int i = 0;
+    for (; i + 4 <= count; i += 4) {
+        Four a, b;
+        std::memcpy(&a, from + i, sizeof a), std::memcpy(&b, to + i, sizeof b);
+        a += b;
+        std::memcpy(to + i, &a, sizeof a);
+    }
+    for (; i < count; ++i) to[i] += from[i];
+}
+
 // sums (hops * size / 4, signals) <- sums + window * the conjugate of data; frame f begins at hop
 // f - start.
 inline void scatter(const Lanes& of, const Fourier& transform, const float* data,
@@ -166,8 +188,7 @@ inline void scatter(const Lanes& of, const Fourier& transform, const float* data
         if (of.in_order()) {
             float values[2 * LANES];
             store(values, by_turns<0>(a, b)), store(values + LANES, by_turns<1>(a, b));
-            for (int lane = 0; lane < LANES; lane += of.pairs)
-                for (int s = 0; s < signals; ++s) to[lane][step + s] += values[2 * lane + s];
+            for (int lane = 0; lane < LANES; lane += of.pairs) add_signals(values + 2 * lane, signals, to[lane] + step);
         } else {
             for (int lane = 0; lane < of.count; ++lane) {
                 to[lane][step] += a[lane];

@@ -173,8 +173,8 @@ void unbraid_refine_rows(const SpectralEncoder* of, float* x, long x_stride, flo
 }
 
 // The gate, then `count` residual branches of each row.
-void unbraid_gate_rows(const Winograd* of, const Branch* branches, int count, const float* x, long x_stride,
-                       float* out, long out_stride, long rows, long steps, int threads) {
+void unbraid_refine_maps(const Winograd* of, const Branch* branches, int count, const float* x, long x_stride,
+                         float* out, long out_stride, long rows, long steps, int threads) {
     refine_maps(*of, branches, count, Maps{x, x_stride, out, out_stride, rows, steps}, threads);
 }
 

@@ -123,10 +123,9 @@ class EnteredTiles {
 
     // Behind the mixed inputs of `count` tiles: sums of products of their pairs.
     void sum(long count, float* mixed) const {
-        Vec squares{};
         for (int k = 0; PAIRS && k < POINTS; ++k)
             for (int part = 0; part < of_.parts(); ++part)
-                sum_pairs(rows(k, part, mixed), 0, count, sums(k, part, mixed), squares);
+                sum_pairs(rows(k, part, mixed), 0, count, sums(k, part, mixed));
     }
 
     // products <- mixed inputs times a panel of mixed weights.

@@ -7,8 +7,9 @@
 #include "parallel.hpp"
 #include "vectors.hpp"
 
-using Double = double __attribute__((vector_size(LANES / 2 * sizeof(double))));
-using HalfVec = float __attribute__((vector_size(LANES / 2 * sizeof(float))));
+constexpr int HALF = LANES / 2;
+using Double = double __attribute__((vector_size(HALF * sizeof(double))));
+using HalfVec = float __attribute__((vector_size(HALF * sizeof(float))));
 
 struct Moments {
     double sum = 0, squares = 0;

@@ -84,8 +84,9 @@ INLINE void accumulate_pairs(const Rows& a, long row, const float* panel, const 
     }
 }
 
-// sums <- for each row the sum of products of its pairs; the sum of squares of those is added.
-inline void sum_pairs(const Rows& a, long start, long stop, float* sums, Vec& squares) {
+// sums <- for each row the sum of products of its pairs; what `also` gets are the pairs.
+template <class Also>
+inline void sum_pairs(const Rows& a, long start, long stop, float* sums, const Also& also) {
     const long third = a.depth / 3;
     for (long row = start; row < stop; ++row) {
         Vec total{};
@@ -95,11 +96,21 @@ inline void sum_pairs(const Rows& a, long start, long stop, float* sums, Vec& sq
                 const int some = int(std::min<long>(LANES, third - k));
                 const Vec first = load_some(x + k, some), second = load_some(x + third + k, some);
                 total += first * second;
-                squares += first * first + second * second;
+                also(first, second);
             }
         }
         *sums++ = sum(total);
     }
+}
+
+// The same without more.
+inline void sum_pairs(const Rows& a, long start, long stop, float* sums) {
+    sum_pairs(a, start, stop, sums, [](Vec, Vec) {});
+}
+
+// The same; the sum of squares of those is added to `squares`.
+inline void sum_pairs(const Rows& a, long start, long stop, float* sums, Vec& squares) {
+    sum_pairs(a, start, stop, sums, [&](Vec first, Vec second) { squares += first * first + second * second; });
 }
 
 // The power of two that brings `count` weights to the size of rows whose mean square is given, about.

@@ -80,52 +80,73 @@ inline void paired_filter_tile(const Pair& of, long row, const PairedFilter& by,
     if (second) finish(of.after, by.second, by.row_sums[2], *second);
 }
 
-template <class Epilogue>
-void paired_filter(const Pair& of, long count, const float* packed, const float* bias, int panels,
-                   const Epilogue* first, const Epilogue* second) {
-    const int taps = of.middle.taps, depth = of.middle.depth;
-    const long size = long{PANEL} * taps * depth;
-    float *memory = thread_memory(3 * (size + count)), *sums = memory + 3 * size;
-    PairedFilter by{{}, {}, {}, {sums, sums + count, sums + 2 * count}};
-    Vec squares{};
-    sum_pairs(of.middle, 0, count, sums, squares);
-    if (first) sum_pairs(of.before, 0, count, sums + count, squares);
-    if (second) sum_pairs(of.after, 0, count, sums + 2 * count, squares);
-    const float mean_square =
-        sum(squares) / float(2 * (depth / 3) * taps * count * (1 + (first != nullptr) + (second != nullptr)));
-    for (int number = 0; number < panels; ++number) {
-        const float *from = packed + number * 3 * size, *shift = bias + number * PANEL;
-        const float scale = scale_to_rows(from, 3 * size, mean_square);
-        by.sum = scale_panel(from, taps, depth, scale, memory);
-        by.first = scale_panel(from + size, taps, depth, scale, memory + size);
-        by.second = scale_panel(from + 2 * size, taps, depth, scale, memory + 2 * size);
+// Some rows of the three, to be multiplied with one filter after the other.
+class PairProduct {
+  public:
+    // `first`, `second`: whether there are rows before, and after.
+    PairProduct(const Pair& of, long count, bool first, bool second)
+        : of_(of), count_(count), size_(long{PANEL} * of.middle.taps * of.middle.depth),
+          paired_(MAY_PAIR && pays_in_pairs(of.middle, count)) {
+        if (!paired_) return;
+        memory_ = thread_memory(3 * (size_ + count));
+        const Rows* all[] = {&of.middle, first ? &of.before : nullptr, second ? &of.after : nullptr};
+        Vec squares{};
+        for (int i = 0; i < 3; ++i)
+            if (all[i]) sum_pairs(*all[i], 0, count, sums(i), squares);
+        const long numbers = 2L * (of.middle.depth / 3) * of.middle.taps * count;
+        mean_square_ = sum(squares) / float(numbers * (1 + first + second));
+    }
+
+    // Both outputs; null where one is not wanted.
+    template <class Epilogue>
+    void operator()(const float* packed, const float* bias, int panels, const Epilogue* first,
+                    const Epilogue* second) const {
+        if (!first && !second) return;
+        for (int number = 0; number < panels; ++number, packed += 3 * size_, bias += PANEL) {
+            if constexpr (MAY_PAIR)
+                if (paired_) {
+                    in_pairs(packed, bias, number, first, second);
+                    continue;
+                }
+            long row = 0;
+            for (; row + ROWS <= count_; row += ROWS) pair_tile<ROWS>(of_, row, packed, bias, number, first, second);
+            if (row < count_) last_pairs(int(count_ - row), of_, row, packed, bias, number, first, second);
+        }
+    }
+
+  private:
+    float* sums(int i) const { return memory_ + 3 * size_ + i * count_; }
+
+    template <class Epilogue>
+    void in_pairs(const float* panel, const float* bias, int number, const Epilogue* first,
+                  const Epilogue* second) const {
+        const int taps = of_.middle.taps, depth = of_.middle.depth;
+        const float scale = scale_to_rows(panel, 3 * size_, mean_square_);
+        const auto scaled = [&](int i) {
+            return scale_panel(panel + i * size_, taps, depth, scale, memory_ + i * size_);
+        };
+        const PairedFilter by{scaled(0), scaled(1), scaled(2), {sums(0), sums(1), sums(2)}};
         const auto run = [&](auto half, auto rows, long row) {
-            paired_filter_tile<rows, half>(of, row, by, shift, number, first, second);
+            paired_filter_tile<rows, half>(of_, row, by, bias, number, first, second);
         };
         if ((first ? first : second)->half_of(number))
-            in_tiles<2 * ROWS>(0, count, [&](auto rows, long row) { run(std::true_type{}, rows, row); });
+            in_tiles<2 * ROWS>(0, count_, [&](auto rows, long row) { run(std::true_type{}, rows, row); });
         else
-            in_tiles<ROWS>(0, count, [&](auto rows, long row) { run(std::false_type{}, rows, row); });
+            in_tiles<ROWS>(0, count_, [&](auto rows, long row) { run(std::false_type{}, rows, row); });
     }
-}
 
-// Both outputs for rows [0, count); null where one is not wanted.
+    const Pair& of_;
+    const long count_, size_;
+    const bool paired_;
+    float* memory_ = nullptr;  // three scaled panels, then sums of products of pairs of the rows of all three
+    float mean_square_ = 0;
+};
+
+// Both outputs of one filter for rows [0, count); null where one is not wanted.
 template <class Epilogue>
 void pair_product(const Pair& of, long count, const float* packed, const float* bias, int panels,
                   const Epilogue* first, const Epilogue* second) {
-    if (!first && !second) return;
-    if constexpr (MAY_PAIR)
-        if (pays_in_pairs(of.middle, count))
-            return paired_filter(of, count, packed, bias, panels, first, second);
-    const long panel_size = 3L * PANEL * of.middle.taps * of.middle.depth;
-    for (int number = 0; number < panels; ++number) {
-        const float *panel = packed + number * panel_size, *shift = bias + number * PANEL;
-        long row = 0;
-        for (; row + ROWS <= count; row += ROWS)
-            pair_tile<ROWS>(of, row, panel, shift, number, first, second);
-        if (row < count)
-            last_pairs(static_cast<int>(count - row), of, row, panel, shift, number, first, second);
-    }
+    if (count) PairProduct(of, count, first, second)(packed, bias, panels, first, second);
 }
 
 // So many rows of the three that they stay in the second cache while all panels pass.

@@ -9,7 +9,7 @@
 #include "product.hpp"
 
 // Weights of one branch. `stride` is the width of a row of hidden features: `hidden` rounded up to
-// whole vectors, zero beyond. Of the expansion everything is in the order of gated panels.
+// whole vectors, or to half a vector, zero beyond. Of the expansion everything is in the order of gated panels.
 struct Branch {
     const void* squeeze;  // packed, 3 taps, of `squeeze_bytes` a number
     const float* squeeze_bias;
@@ -27,37 +27,40 @@ struct Covariance {
 };
 
 // to (stride, stride) <- sums over steps of rows [row, row + rows) times one vector of columns.
-template <int rows>
+template <class Vector, int rows>
 inline void gram_tile(const float* h, long steps, int stride, int row, int column, double* to) {
-    Vec sums[rows]{};
+    Vector sums[rows]{}, w;
     for (long step = 0; step < steps; ++step, h += stride) {
-        const Vec w = load(h + column);
+        std::memcpy(&w, h + column, sizeof w);
 #pragma GCC unroll 24
         for (int r = 0; r < rows; ++r) sums[r] += h[row + r] * w;
     }
     for (int r = 0; r < rows; ++r)
-        for (int lane = 0; lane < LANES; ++lane) to[(row + r) * stride + column + lane] = sums[r][lane];
+        for (size_t lane = 0; lane < sizeof w / sizeof(float); ++lane)
+            to[(row + r) * stride + column + lane] = sums[r][lane];
 }
 
-template <int rows>
+template <class Vector, int rows = ROWS>
 inline void gram_rows(const float* h, long steps, int hidden, int stride, int row, int column, double* to) {
-    for (; row + rows <= hidden; row += rows) gram_tile<rows>(h, steps, stride, row, column, to);
-    if constexpr (rows > 1) gram_rows<rows / 2>(h, steps, hidden, stride, row, column, to);
+    for (; row + rows <= hidden; row += rows) gram_tile<Vector, rows>(h, steps, stride, row, column, to);
+    if constexpr (rows > 1) gram_rows<Vector, rows / 2>(h, steps, hidden, stride, row, column, to);
 }
 
 // Sums and products of hidden features over some hundred steps.
 inline void covariance_of(const float* h, long steps, int hidden, int stride, Covariance& into) {
-    for (int column = 0; column < stride; column += LANES) {
-        Double sums[2]{};
-        for (long step = 0; step < steps; ++step)
-            for (int half = 0; half < 2; ++half) {
-                HalfVec part;
-                std::memcpy(&part, h + step * stride + column + half * LANES / 2, sizeof part);
-                sums[half] += __builtin_convertvector(part, Double);
-            }
-        std::memcpy(&into.sums[column], sums, sizeof sums);
-        gram_rows<ROWS>(h, steps, hidden, stride, 0, column, into.products.data());
+    for (int column = 0; column < stride; column += HALF) {
+        Double sums{};
+        HalfVec part;
+        for (long step = 0; step < steps; ++step) {
+            std::memcpy(&part, h + step * stride + column, sizeof part);
+            sums += __builtin_convertvector(part, Double);
+        }
+        std::memcpy(&into.sums[column], &sums, sizeof sums);
     }
+    double* products = into.products.data();
+    if (stride < LANES) return gram_rows<HalfVec>(h, steps, hidden, stride, 0, 0, products);
+    for (int column = 0; column < stride; column += LANES)
+        gram_rows<Vec>(h, steps, hidden, stride, 0, column, products);
 }
 
 // Weights that expand, norm and scale at once, for one signal of `steps`.
@@ -94,6 +97,50 @@ inline void fold(const Branch& of, const Covariance& found, double steps, float*
 
 constexpr long RESIDUAL_PIECE = 512;
 
+// Rows of a product with so few columns that half a vector holds them, which takes half of the time.
+template <int rows>
+inline void narrow_tile(const Rows& a, long row, const float* panel, const float* bias, float* out) {
+    constexpr int ahead = 4;
+    HalfVec sums[rows], w[ahead];
+#pragma GCC unroll 24
+    for (int r = 0; r < rows; ++r) std::memcpy(&sums[r], bias, sizeof sums[r]);
+    for (int tap = 0; tap < a.taps; ++tap) {
+        const float* at = a.at[tap] + row * a.stride;
+        int k = 0;
+        for (; k + ahead <= a.depth; k += ahead, panel += ahead * PANEL) {
+#pragma GCC unroll 4
+            for (int i = 0; i < ahead; ++i) std::memcpy(&w[i], panel + i * PANEL, sizeof w[i]);
+#pragma GCC unroll 24
+            for (int r = 0; r < rows; ++r) {
+                const float* x = at + r * a.stride + k;
+#pragma GCC unroll 4
+                for (int i = 0; i < ahead; ++i) sums[r] += x[i] * w[i];
+            }
+        }
+        for (; k < a.depth; ++k, panel += PANEL) {
+            std::memcpy(w, panel, sizeof w[0]);
+#pragma GCC unroll 24
+            for (int r = 0; r < rows; ++r) sums[r] += at[r * a.stride + k] * w[0];
+        }
+    }
+#pragma GCC unroll 24
+    for (int r = 0; r < rows; ++r) std::memcpy(out + (row + r) * HALF, &sums[r], sizeof sums[r]);
+}
+
+// h <- squeeze(y) for steps [start, stop) of y as `seen`.
+inline void squeeze_some(const Branch& of, const Rows& seen, long start, long stop, float* h) {
+    if (of.stride < LANES)
+        return in_tiles<2 * ROWS>(start, stop, [&](auto rows, long row) {
+            narrow_tile<rows>(seen, row, static_cast<const float*>(of.squeeze), of.squeeze_bias, h);
+        });
+    const Write<Identity> to{h, of.stride, of.stride};
+    const int panels = int(ceil_div(of.stride, PANEL));
+    if (of.squeeze_bytes == 2)
+        product(seen, start, stop, static_cast<const uint16_t*>(of.squeeze), of.squeeze_bias, panels, to);
+    else
+        product(seen, start, stop, static_cast<const float*>(of.squeeze), of.squeeze_bias, panels, to);
+}
+
 // h <- GELU(norm(squeeze(y))); y has `dilation` steps of silence around it.
 inline void squeeze(const Branch& of, const float* y, long steps, float* h, int threads) {
     const long pieces = ceil_div(steps, RESIDUAL_PIECE);
@@ -103,30 +150,27 @@ inline void squeeze(const Branch& of, const float* y, long steps, float* h, int 
     for (int tap = 0; tap < 3; ++tap) seen.at[tap] = y + (tap - 1) * long(of.dilation) * of.width;
     in_parallel(pieces, threads, [&](long piece, int) {
         const long start = piece * RESIDUAL_PIECE, stop = std::min(start + RESIDUAL_PIECE, steps);
-        const Write<Identity> to{h, of.stride, of.stride};
-        const int panels = int(ceil_div(of.stride, PANEL));
-        if (of.squeeze_bytes == 2)
-            product(seen, start, stop, static_cast<const uint16_t*>(of.squeeze), of.squeeze_bias,
-                    panels, to);
-        else
-            product(seen, start, stop, static_cast<const float*>(of.squeeze), of.squeeze_bias,
-                    panels, to);
+        squeeze_some(of, seen, start, stop, h);
         found[piece] = moments_of(h + start * of.stride, (stop - start) * of.stride);
     });
     Moments total;
     for (const auto& part : found) total += part;
     const double count = double(steps) * of.hidden, mean = total.mean(count);
     const double rate = 1 / std::sqrt(total.variance(count) + of.squeeze_eps);
-    std::vector<float> gain(of.stride), shift(of.stride);
-    for (int i = 0; i < of.stride; ++i) {
-        gain[i] = float(of.norm_weight[i] * rate);
-        shift[i] = float(of.norm_bias[i] - mean * rate * of.norm_weight[i]);
+    const int period = std::max(of.stride, LANES);  // features of two steps where these are half a vector
+    std::vector<float> gain(period), shift(period);
+    for (int i = 0; i < period; ++i) {
+        const int feature = i % of.stride;
+        gain[i] = float(of.norm_weight[feature] * rate);
+        shift[i] = float(of.norm_bias[feature] - mean * rate * of.norm_weight[feature]);
     }
     in_parallel(pieces, threads, [&](long piece, int) {
         const long start = piece * RESIDUAL_PIECE, stop = std::min(start + RESIDUAL_PIECE, steps);
-        for (float* at = h + start * of.stride; at < h + stop * of.stride; at += of.stride)
-            for (int i = 0; i < of.stride; i += LANES)
-                store(at + i, gelu(load(at + i) * load(&gain[i]) + load(&shift[i])));
+        for (long at = start * of.stride; at < stop * of.stride; at += period)
+            for (int i = 0; i < period; i += LANES) {
+                const int lanes = int(std::min<long>(LANES, stop * of.stride - at - i));
+                store_some(h + at + i, gelu(load_some(h + at + i, lanes) * load(&gain[i]) + load(&shift[i])), lanes);
+            }
     });
 }
 

@@ -126,9 +126,12 @@ inline void encode_rows(const SpectralEncoder& of, const float* in, long in_rows
             product(Rows(y, of.width, of.width), 0, steps, of.gate, of.gate_bias, of.gate_panels,
                     Gated<false>{to, of.width, of.width});
             if (!of.embedding) return;
-            for (long step = 0; step < steps; ++step)
-                for (int c = 0; c < of.width; ++c)
-                    to[step * of.width + c] += of.embedding[row * of.width + c];
+            for (int c = 0; c < of.width; c += LANES) {
+                const int lanes = int(std::min<long>(LANES, of.width - c));
+                const Vec more = load_some(of.embedding + row * of.width + c, lanes);
+                for (float *at = to + c, *end = to + steps * of.width; at < end; at += of.width)
+                    store_some(at, load_some(at, lanes) + more, lanes);
+            }
         });
     });
 }
@@ -188,14 +191,14 @@ void expand_rows(const Expansion& of, const float* in, long rows, long in_stride
         subtract(at(row + 1), at(row), values, after);
         const Pair pair{Rows(at(row), of.width, of.width), Rows(before, of.width, of.width),
                         Rows(after, of.width, of.width)};
+        const PairProduct product(pair, count, true, true);
         for (int j = 0; j < of.stride; ++j) {
             const long to = row * of.stride + j - of.padding, next = to + of.stride;
             float* here = out + to * out_stride + first_step * of.outer;
             const Epilogue first{here, of.outer, of.outer};
             const Epilogue second{here + of.stride * out_stride, of.outer, of.outer};
-            pair_product(pair, count, of.packed + j * size, of.bias, panels,
-                         to >= 0 && to < rows_out ? &first : nullptr,
-                         next >= 0 && next < rows_out ? &second : nullptr);
+            product(of.packed + j * size, of.bias, panels, to >= 0 && to < rows_out ? &first : nullptr,
+                    next >= 0 && next < rows_out ? &second : nullptr);
         }
     });
 }

@@ -8,56 +8,7 @@
 
 #include "parallel.hpp"
 #include "product.hpp"
-
-constexpr int TILE = 4, SEEN = 6;
-
-// Polynomials are evaluated at 0, ±INNER, ±OUTER and infinity, where the two are each other's inverse. At ±1 and ±2, as
-// usual, inputs and products become of so different sizes that it costs a digit.
-constexpr float INNER = 0.70710678f, OUTER = 1.41421356f;
-
-// B^T d, on six values `step` vectors apart.
-INLINE void mix_inputs(Vec* d, int step) {
-    const Vec d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step],
-              d5 = d[5 * step];
-    const Vec even = d4 - 2.0f * d2, odd = INNER * d3 - OUTER * d1;
-    const Vec far = d4 - 0.5f * d2, wide = OUTER * d3 - INNER * d1;
-    d[0] = d0 - 2.5f * d2 + d4;
-    d[step] = even + odd;
-    d[2 * step] = even - odd;
-    d[3 * step] = far + wide;
-    d[4 * step] = far - wide;
-    d[5 * step] = d1 - 2.5f * d3 + d5;
-}
-
-// A^T m, six values into the first four.
-INLINE void mix_outputs(Vec* m, int step) {
-    const Vec a = m[step] + m[2 * step], b = m[step] - m[2 * step];
-    const Vec c = m[3 * step] + m[4 * step], d = m[3 * step] - m[4 * step];
-    const Vec last = m[5 * step];
-    m[0] = m[0] + a + c;
-    m[step] = INNER * b + OUTER * d;
-    m[2 * step] = 0.5f * a + 2.0f * c;
-    m[3 * step] = 0.5f * INNER * b + 2.0f * OUTER * d + last;
-}
-
-// G g, for g of 3 taps or 2, which are not changed: 6 or 5 values of what `from` gives, to `to`.
-template <int taps, class From, class To>
-INLINE void mix_taps(const From& from, const To& to) {
-    const Vec a = from(0), b = from(1), c = taps == 3 ? from(taps - 1) : Vec{};
-    const Vec sum = (a + 0.5f * c) * (-2.0f / 3), half = b * (INNER * 2 / 3);
-    const Vec far = (a + 2.0f * c) * (1.0f / 6), near = b * (OUTER / 6);
-    to(0, a);
-    to(1, sum - half);
-    to(2, sum + half);
-    to(3, far + near);
-    to(4, far - near);
-    if (taps == 3) to(5, c);
-}
-
-// The same for three values `from` vectors apart, into six that are `step` apart.
-INLINE void mix_taps(const Vec* g, int from, Vec* mixed, int step) {
-    mix_taps<3>([&](int tap) { return g[tap * from]; }, [&](int k, Vec value) { mixed[k * step] = value; });
-}
+#include "tiles.hpp"
 
 // Mixed weights of one panel: (ins, PANEL) for each product, so many floats apart. For pairs: sums of products
 // of weights, and what undoes their scale; null without pairs.
@@ -105,8 +56,7 @@ struct Winograd {
 
     // sums (count) <- of each of `count` mixed inputs the sum of products of its pairs, if there are any.
     void sum_inputs(const float* mixed, long padded, long count, float* sums) const {
-        Vec squares{};
-        if (paired()) sum_pairs(Rows(mixed, ins, padded), 0, count, sums, squares);
+        if (paired()) sum_pairs(Rows(mixed, ins, padded), 0, count, sums);
     }
 
     // out (count, PANEL) <- product number k of mixed inputs, which were scaled by `gain`, for one panel.
@@ -143,21 +93,10 @@ struct Winograd {
     // mixed (outs, ins, PANEL) <- the taps of each weight of a panel.
     template <int outs, class Number>
     void mix(const Number* from, float* mixed) const {
-        constexpr int count = outs == SEEN ? 3 : 9, rows = count / 3, across = outs / SEEN;
-        const long size = long{PANEL} * ins;
-        for (long i = 0; i < size; i += LANES) {
-            Vec g[count], m[across * 3], all[outs];
-#pragma GCC unroll 9
-            for (int tap = 0; tap < count; ++tap) g[tap] = load(from + tap * size + i);
-            if constexpr (rows == 1)
-                mix_taps(g, 1, all, 1);
-            else {
-                for (int c = 0; c < 3; ++c) mix_taps(g + c, 3, m + c, 3);
-                for (int r = 0; r < SEEN; ++r) mix_taps(m + 3 * r, 1, all + SEEN * r, 1);
-            }
-#pragma GCC unroll 36
-            for (int k = 0; k < outs; ++k) store(mixed + k * size + i, all[k]);
-        }
+        if constexpr (outs == POINTS)
+            mix_weights<3, 3>(from, ins, ins, Places(Side{1, ins, PANEL, 0}, 0), mixed);
+        else
+            mix_step_weights(from, ins, mixed);
     }
 };
 
@@ -169,82 +108,72 @@ struct Maps {
     long out_stride, rows, steps;
 };
 
-// Some tiles of a row of tiles: their first row, the number of the first tile and how many, of `batch` for which there
-// is memory.
+// Some tiles of a row of tiles: their first row, the number of the first tile and how many.
 struct MapTiles {
-    long row, first, count, batch;
+    long row, first, count;
 };
 
-// mixed (36, batch, padded) <- the 6x6 steps that each tile sees, times `gain`.
-inline void mix_map_tiles(const Maps& maps, const MapTiles& tiles, long ins, float gain, float* mixed) {
-    const long padded = ceil_div(ins, LANES) * LANES;
-    for (long n = 0; n < tiles.count; ++n) {
-        const long step = (tiles.first + n) * TILE - 1;
-        for (long c = 0; c < ins; c += LANES) {
-            const int lanes = int(std::min<long>(LANES, ins - c));
-            Vec d[SEEN * SEEN];
-            for (int i = 0; i < SEEN; ++i)
-                for (int j = 0; j < SEEN; ++j) {
-                    const long r = tiles.row - 1 + i, t = step + j;
-                    const bool there = r >= 0 && r < maps.rows && t >= 0 && t < maps.steps;
-                    d[i * SEEN + j] =
-                        there ? load_some(maps.x + r * maps.x_stride + t * ins + c, lanes) * gain : Vec{};
-                }
-            for (int j = 0; j < SEEN; ++j) mix_inputs(d + j, SEEN);
-            for (int i = 0; i < SEEN; ++i) mix_inputs(d + i * SEEN, 1);
-            for (int k = 0; k < SEEN * SEEN; ++k) store(mixed + (k * tiles.batch + n) * padded + c, d[k]);
+// out <- GLU(conv(x)) for some tiles. Without the gate, `out` is twice as wide.
+class GatedTiles {
+  public:
+    // Tiles `batch` at a time.
+    GatedTiles(const Winograd& of, const Maps& maps, long batch)
+        : of_(of), maps_(maps), gain_(of.gain_of(maps.x, maps.x_stride, maps.rows, maps.steps * of.ins)),
+          batch_(batch), padded_(ceil_div(of.ins, LANES) * LANES), left_{1, batch, padded_},
+          right_{1, batch, PANEL}, to_left_(left_, 0), to_right_(right_, 0) {}
+
+    // Of `run`.
+    long floats() const {
+        return left_.floats() + right_.floats() + POINTS * batch_ + of_.floats(POINTS);
+    }
+
+    void run(const MapTiles& tiles, float* memory) const {
+        float *mixed = memory, *products = mixed + left_.floats(), *sums = products + right_.floats();
+        const Image in{const_cast<float*>(maps_.x), maps_.x_stride, of_.ins, maps_.rows, maps_.steps};
+        for (long n = 0; n < tiles.count; ++n)
+            mix_tile<3, 3, true>(in, tiles.row - 1, (tiles.first + n) * TILE - 1, 1, of_.ins, to_left_, n, mixed, gain_);
+        for (int k = 0; k < POINTS; ++k)
+            of_.sum_inputs(mixed + to_left_.first[k], padded_, tiles.count, sums + k * batch_);
+        // Panel by panel: so products stay in the second cache until they are mixed.
+        for (int panel = 0; panel < of_.gate_panels; ++panel) {
+            const MixedPanel by = of_.panel<POINTS>(panel, sums + POINTS * batch_);
+            for (int k = 0; k < POINTS; ++k)
+                of_.multiply(k, by, mixed + to_left_.first[k], padded_, tiles.count, sums + k * batch_, gain_,
+                             products + to_right_.first[k]);
+            leave(tiles, panel, products);
         }
     }
-}
 
-// Products (36, batch, PANEL) of one panel to where they belong.
-inline void unmix_map_tiles(const Winograd& of, const Maps& maps, const MapTiles& tiles, int panel,
-                            const float* products) {
-    const Vec shift = load(of.bias + panel * PANEL), gate_shift = load(of.bias + panel * PANEL + LANES);
-    const long c = long(panel) * LANES, out_width = of.gated ? of.width : 2 * of.width;
-    const int lanes = int(std::min<long>(LANES, of.width - c));
-    for (long n = 0; n < tiles.count; ++n) {
-        Vec value[SEEN * SEEN], gate[SEEN * SEEN];
-        for (int k = 0; k < SEEN * SEEN; ++k) {
-            const float* at = products + (k * tiles.batch + n) * PANEL;
-            value[k] = load(at), gate[k] = load(at + LANES);
-        }
-        for (int j = 0; j < SEEN; ++j) mix_outputs(value + j, SEEN), mix_outputs(gate + j, SEEN);
-        for (int i = 0; i < std::min<long>(TILE, maps.rows - tiles.row); ++i) {
-            mix_outputs(value + i * SEEN, 1), mix_outputs(gate + i * SEEN, 1);
-            for (int j = 0; j < TILE; ++j) {
-                const long t = (tiles.first + n) * TILE + j;
-                if (t >= maps.steps) break;
-                const Vec v = value[i * SEEN + j] + shift, g = gate[i * SEEN + j] + gate_shift;
-                float* at = maps.out + (tiles.row + i) * maps.out_stride + t * out_width + c;
-                store_some(at, of.gated ? v * sigmoid(g) : v, lanes);
-                if (!of.gated) store_some(at + of.width, g, lanes);
+  private:
+    // Products of one panel to where they belong.
+    void leave(const MapTiles& tiles, int panel, const float* products) const {
+        const Vec shift = load(of_.bias + panel * PANEL), gate_shift = load(of_.bias + panel * PANEL + LANES);
+        const long c = long(panel) * LANES, width = of_.gated ? of_.width : 2 * of_.width;
+        const int lanes = int(std::min<long>(LANES, of_.width - c));
+        for (long n = 0; n < tiles.count; ++n) {
+            const long step = (tiles.first + n) * TILE;
+            Vec values[TILE * TILE], gates[TILE * TILE];
+            unmix_tile<3, 3>(products, to_right_, n, [&](int i, int j, Vec v) { values[i * TILE + j] = v + shift; });
+            unmix_tile<3, 3>(products + LANES, to_right_, n,
+                             [&](int i, int j, Vec v) { gates[i * TILE + j] = v + gate_shift; });
+            for (int i = 0; i < std::min<long>(TILE, maps_.rows - tiles.row); ++i) {
+                float* at = maps_.out + (tiles.row + i) * maps_.out_stride + step * width + c;
+                for (int j = 0; j < std::min<long>(TILE, maps_.steps - step); ++j, at += width) {
+                    const Vec v = values[i * TILE + j], g = gates[i * TILE + j];
+                    store_some(at, of_.gated ? v * sigmoid(g) : v, lanes);
+                    if (!of_.gated) store_some(at + of_.width, g, lanes);
+                }
             }
         }
     }
-}
 
-// out <- GLU(conv(x)) for some tiles. Without the gate, `out` is twice as wide. `memory` is for `map_floats`.
-inline void gate_map_tiles(const Winograd& of, const Maps& maps, const MapTiles& tiles, float gain, float* memory) {
-    constexpr int all = SEEN * SEEN;
-    const long padded = ceil_div(of.ins, LANES) * LANES, batch = tiles.batch;
-    float *mixed = memory, *products = mixed + all * batch * padded, *sums = products + all * batch * PANEL;
-    mix_map_tiles(maps, tiles, of.ins, gain, mixed);
-    for (int k = 0; k < all; ++k) of.sum_inputs(mixed + k * batch * padded, padded, tiles.count, sums + k * batch);
-    // Panel by panel: so products stay in the second cache until they are mixed.
-    for (int panel = 0; panel < of.gate_panels; ++panel) {
-        const MixedPanel by = of.panel<all>(panel, sums + all * batch);
-        for (int k = 0; k < all; ++k)
-            of.multiply(k, by, mixed + k * batch * padded, padded, tiles.count, sums + k * batch, gain,
-                        products + k * batch * PANEL);
-        unmix_map_tiles(of, maps, tiles, panel, products);
-    }
-}
-
-inline long map_floats(const Winograd& of, long batch) {
-    constexpr int all = SEEN * SEEN;
-    return all * batch * (ceil_div(of.ins, LANES) * LANES + PANEL + 1) + of.floats(all);
-}
+    const Winograd& of_;
+    const Maps& maps_;
+    const float gain_;
+    const long batch_, padded_;
+    const Side left_, right_;
+    const Places to_left_, to_right_;
+};
 
 // All tiles. done(row, thread) for each row when it is there, if there are rows enough for all threads: then it is
 // still in the cache. Whether `done` was called.
@@ -253,13 +182,12 @@ bool gate_rows(const Winograd& of, const Maps& maps, int threads, const Done& do
     const long tiles = ceil_div(maps.steps, TILE), rows = ceil_div(maps.rows, TILE);
     const long batch = std::min(tiles, of.ins <= 64 ? 24L : of.ins <= 128 ? 36L : 96L);
     const long parts = ceil_div(tiles, batch), share = rows >= 4 * threads ? parts : 1;
-    const float gain = of.gain_of(maps.x, maps.x_stride, maps.rows, maps.steps * of.ins);
-    auto memory = scratches(threads, map_floats(of, batch));
+    const GatedTiles gate(of, maps, batch);
+    auto memory = scratches(threads, gate.floats());
     in_parallel(rows * parts / share, threads, [&](long number, int thread) {
         const long row = number * share / parts * TILE, first = number * share % parts;
         for (long part = first; part < first + share; ++part) {
-            const MapTiles some{row, part * batch, std::min(batch, tiles - part * batch), batch};
-            gate_map_tiles(of, maps, some, gain, memory[thread].get());
+            gate.run({row, part * batch, std::min(batch, tiles - part * batch)}, memory[thread].get());
         }
         if (share < parts) return;
         for (long r = row; r < std::min(row + TILE, maps.rows); ++r) done(r, thread);
