@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from threading import Thread
 
-from unbraid.locks import is_locked, lock_new, locked, try_lock
+import pytest
+
+from unbraid.locks import locked, try_lock
+
+
+def is_locked(path):
+    lock = try_lock(path)
+    if lock is not None:
+        lock.close()
+    return lock is None
+
 
 HOLD = """
 import sys
@@ -42,10 +53,31 @@ def test_a_lock_goes_with_its_process_also_when_that_is_killed(tmp_path):
         assert not is_locked(tmp_path / "lock")
 
 
-def test_a_new_lock_has_its_name_and_nothing_else_is_left(tmp_path):
-    with lock_new(tmp_path / "lock"):
-        assert is_locked(tmp_path / "lock")
-    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+FORK = """
+import os, sys, time
+from pathlib import Path
+from unbraid.locks import try_lock
+lock = try_lock(Path(sys.argv[1]))
+if os.fork() == 0:
+    os.write(1, b"held\\n")
+    sys.stdin.read()
+    os._exit(0)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not fork")
+def test_the_forks_of_a_killed_process_do_not_keep_its_lock(tmp_path):
+    owner = subprocess.Popen(
+        [sys.executable, "-c", FORK, str(tmp_path / "lock")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with owner:
+        assert owner.stdout is not None and owner.stdout.readline() == b"held\n"
+        owner.kill()
+        owner.wait()
+        assert not is_locked(tmp_path / "lock")
 
 
 def test_those_who_wait_for_a_lock_come_one_after_the_other(tmp_path):

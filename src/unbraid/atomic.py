@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import os
+import re
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
+
+_LEFT_S = 3600.0
+_UNFINISHED = re.compile(r"\..*\.unbraid-[0-9a-f]{8}\.part(\..*)?")
+_LONGEST_START_BYTES = 200  # of 255, which a name may have on most file systems
 
 
 def fsync_file(path: Path) -> None:
     """Wait until the bytes of `path` are on the disk."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
+
+
+def fsync_tree(folder: Path) -> None:
+    """Wait until all files below `folder`, and their names, are on the disk."""
+    for top, _, names in os.walk(folder):
+        for name in names:
+            fsync_file(Path(top, name))
+        _fsync_folder(Path(top))
 
 
 def publish(temporary: Path, final: Path) -> None:
@@ -22,8 +40,38 @@ def publish(temporary: Path, final: Path) -> None:
         OSError: if the disk is full or the folder cannot be written; `final` is then untouched.
     """
     fsync_file(temporary)
-    temporary.replace(final)
-    _fsync_folder(final.parent)
+    rename_all({temporary: final})
+
+
+def rename_all(names: Mapping[Path, Path]) -> None:
+    """Move finished files, or folders, under their names, one after the other.
+
+    Args:
+        names: where each is -> the name that it gets; what is in them is on the disk already.
+    Raises:
+        OSError: if a folder cannot be written; some may have their names then.
+    """
+    for temporary, final in names.items():
+        temporary.replace(final)
+    for folder in {final.parent for final in names.values()}:
+        _fsync_folder(folder)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and what is missing above it; they are on the disk before this returns.
+
+    Raises:
+        OSError: if one cannot be made.
+    """
+    if not folder.parent.exists():
+        make_folder(folder.parent)
+    try:
+        folder.mkdir()
+    except OSError:
+        if not folder.is_dir():
+            raise
+        return
+    _fsync_folder(folder.parent)
 
 
 def _fsync_folder(folder: Path) -> None:
@@ -39,11 +87,61 @@ def _fsync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replace the content of `path`, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+@contextmanager
+def replacing(path: Path, suffix: str = "") -> Iterator[Path]:
+    """The name under which a file is written, and which it loses to become `path` at the end.
+
+    After an error `path` is untouched. What killed processes left of such files in this folder is
+    removed when it is an hour old: no living one writes for so long and changes nothing.
+
+    Args:
+        path: what it will be called.
+        suffix: end of the name, for writers that look at it.
+    Raises:
+        OSError: as `publish`.
+    """
+    _clear_leftovers(path.parent)
+    start = path.name.encode()[:_LONGEST_START_BYTES].decode(errors="ignore")
+    temporary = path.with_name(f".{start}.unbraid-{uuid.uuid4().hex[:8]}.part{suffix}")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        yield temporary
         publish(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace the content of `path`, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file, on the disk before this returns.
+
+    It begins a line of its own also where a process died in the middle of the one before.
+    """
+    with path.open("a+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        if end:
+            file.seek(end - 1)
+            if file.read(1) != b"\n":
+                line = f"\n{line}"
+        file.write(f"{line}\n".encode())
+        file.flush()
+        os.fsync(file.fileno())
+    if not end:
+        _fsync_folder(path.parent)
+
+
+@lru_cache(maxsize=1024)  # once in each folder: it may hold a million files
+def _clear_leftovers(folder: Path) -> None:
+    with suppress(OSError):
+        for path in filter(is_leftover, folder.iterdir()):
+            if time.time() - path.stat().st_mtime > _LEFT_S:
+                path.unlink()
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether a file is unfinished, by its name: `replacing` gives such."""
+    return _UNFINISHED.fullmatch(path.name) is not None

@@ -5,7 +5,6 @@ File systems without locks get a marker file instead (see the package `filelock`
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,31 +58,6 @@ def locked(path: Path) -> Iterator[None]:
     """
     with _lock_of(path).acquire(poll_interval=_POLL_S):
         yield
-
-
-def lock_new(path: Path) -> HeldLock:
-    """Make a lock file that is locked from the moment it has its name.
-
-    So another process never meets it unlocked while its owner lives.
-
-    Raises:
-        OSError: if the file cannot be made.
-    """
-    # Windows renames no open file. It does not remove one either, which protects it well enough.
-    unnamed = path if os.name == "nt" else path.with_name(f"{path.name}.new")
-    lock = _lock_of(unnamed, timeout_s=0)
-    lock.acquire()
-    if unnamed != path:
-        unnamed.rename(path)
-    return HeldLock(lock)
-
-
-def is_locked(path: Path) -> bool:
-    """Whether a living process holds the lock of a file that is there."""
-    lock = try_lock(path)
-    if lock is not None:
-        lock.close()
-    return lock is None
 
 
 def _lock_of(path: Path, timeout_s: float = -1) -> FileLock:

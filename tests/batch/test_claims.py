@@ -129,3 +129,15 @@ def test_the_song_of_a_killed_worker_is_free_after_the_lease(tmp_path: Path) -> 
             time.sleep(0.2)
         assert claim is not None
         assert owners(tmp_path, 1) == [other.owner]
+
+
+def test_what_the_dead_left_while_they_claimed_is_cleared(tmp_path: Path) -> None:
+    with Claims(tmp_path, lease_s=30) as claims:
+        assert claims.take("song") is not None
+        for name in (".dead.draft", ".dead.now", ".living.draft"):
+            (tmp_path / name).touch()
+        os.utime(tmp_path / ".dead.draft", (0, 0))
+        os.utime(tmp_path / ".dead.now", (0, 0))
+        claims.clear(set())
+        assert {path.suffix for path in tmp_path.iterdir()} == {".claim", ".draft"}
+        assert (tmp_path / ".living.draft").exists()

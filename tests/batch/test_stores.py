@@ -101,6 +101,22 @@ def test_an_upload_that_fails_leaves_no_object_under_its_name(memory, tmp_path, 
     assert not store.exists("x.wav")
 
 
+def test_what_a_dead_worker_left_unfinished_is_deleted_and_never_read(memory, tmp_path):
+    out = tmp_path / "out"
+    work(memory, f"file://{out}", output=OutputSettings(bit_depth="16"))
+    journal = out / ".unbraid" / "batch" / "journal"
+    (journal / ".dead-0001.jsonl.1234.part").write_bytes(next(journal.iterdir()).read_bytes())
+    half = out / "album 0" / "0" / ".low.wav.1234.part"
+    other = half.with_name(".mine.wav.1234.part")
+    for path in (half, other):
+        path.write_bytes(b"half")
+    before = len(StoreJournal(Store(f"file://{out}")).lines())
+    assert before == 5
+    work(memory, f"file://{out}", output=OutputSettings(bit_depth="24"))
+    assert not half.exists()
+    assert other.exists()
+
+
 def test_objects_of_others_are_not_replaced(memory):
     out = f"{memory}/stems"
     Store(out).write("album 0/0/low.wav", b"mine")

@@ -154,7 +154,7 @@ def _full(*_: object, **__: object) -> None:
 @pytest.mark.parametrize(
     "place",
     [
-        "unbraid.tracks.write.publish",
+        "unbraid.tracks.write.rename_all",
         "unbraid.tracks.write.save_record",
         "unbraid.tracks.spool.Spool.append",
         "unbraid.batch.claims.Claims._make",

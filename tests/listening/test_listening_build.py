@@ -9,9 +9,11 @@ import pytest
 import soundfile
 from small_studies import LEAKS, small_study, write_systems
 
+from durable import Disk
 from unbraid.audio.files import read
 from unbraid.audio.loudness import integrated_loudness
 from unbraid.errors import SettingsError
+from unbraid.listening import build
 from unbraid.listening.playlists import side_by_side_playlists, single_playlists
 from unbraid.listening.stimuli import (
     SAMPLE_RATE,
@@ -193,3 +195,20 @@ def test_what_cannot_be_a_study_is_told(tmp_path):
     (tmp_path / "study.json").write_text(json.dumps({"unbraid_listening": 99}))
     with pytest.raises(SettingsError, match="not a study of this version"):
         load_study(tmp_path)
+
+
+def test_a_study_appears_when_it_is_whole(tmp_path, monkeypatch):
+    def die(names):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(build, "rename_all", die)
+        with pytest.raises(KeyboardInterrupt):
+            small_study(tmp_path / "new")
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {"systems"}
+    disk = Disk(monkeypatch)
+    (tmp_path / "again" / "study").mkdir(parents=True)  # empty
+    study, folder = small_study(tmp_path / "again")
+    disk.check("study")
+    assert load_study(folder) == study
+    assert (folder / "public" / "index.html").is_file()

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from data.datasets import signal_of
+from durable import Disk
 from unbraid.data.index import build_index
 from unbraid.errors import SettingsError
-from unbraid.songs import dataset, soundfont
+from unbraid.songs import dataset, dataset_writer, soundfont
 from unbraid.songs.dataset import SongsRequest, make_dataset
 from unbraid.songs.dataset_writer import write_track
 from unbraid.songs.deep_bass import LINES
@@ -112,6 +113,27 @@ def test_of_two_runs_that_make_the_same_track_the_first_counts(tmp_path):
     shutil.rmtree(folder)
     write_track(folder, stems, 44100, {"by": 4}, "wav")
     assert {path.name for path in folder.parent.iterdir()} == {"a", "b"}
+
+
+def test_a_track_that_another_run_finishes_meanwhile_counts(tmp_path, monkeypatch):
+    folder, stems = tmp_path / "a", {n: np.zeros((2, 100), np.float32) for n in ("drums", "bass")}
+    real = dataset_writer.AudioWriter
+
+    def meanwhile(path, *how):
+        monkeypatch.undo()
+        write_track(folder, stems, 44100, {"by": 1}, "wav")  # and removes the part of this one
+        return real(path, *how)
+
+    monkeypatch.setattr(dataset_writer, "AudioWriter", meanwhile)
+    (tmp_path / ".a.77.part").mkdir()
+    assert write_track(folder, stems, 44100, {"by": 2}, "wav")["by"] == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_power_cut_leaves_whole_tracks(tmp_path, monkeypatch):
+    disk = Disk(monkeypatch)
+    write_track(tmp_path / "a", {"drums": np.zeros((2, 9), np.float32)}, 44100, {}, "wav")
+    disk.check("a")
 
 
 def test_a_share_of_the_songs_for_training_is_a_low_end_and_others_stay_as_they_were(tmp_path):

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor, wait
+from threading import Event
 
 import pytest
 
+from durable import Disk
 from small_songs import LowHigh, noise, write_song
 from unbraid import AudioWriteError, OutputSettings, Separator
+from unbraid.tracks import write
 from unbraid.tracks.names import InputTrack
 from unbraid.tracks.records import load_record
 
 SKIP = OutputSettings(skip_existing=True)
+HIGHER = OutputSettings(bit_depth="24")
 
 
 @pytest.fixture
@@ -116,25 +121,81 @@ def test_a_link_out_of_the_root_is_not_followed(separator, song, out, tmp_path):
     assert not any((tmp_path / "outside").iterdir())
 
 
-def test_files_of_a_run_that_died_between_two_of_them_are_known_as_ours(
-    separator, song, out, monkeypatch
+@pytest.fixture
+def died(separator, song, out, monkeypatch):
+    """Stems are there, and a run died that was about to replace them; gives the first."""
+    path = separator.separate_file(song, out).outputs["low"]
+    with monkeypatch.context() as patch:
+        patch.setattr(write, "rename_all", die)
+        with pytest.raises(KeyboardInterrupt):
+            separator.separate_file(song, out, HIGHER)
+    return path
+
+
+def die(names):
+    raise KeyboardInterrupt
+
+
+def test_files_that_a_run_did_not_come_to_replace_are_still_ours(separator, song, out, died):
+    assert separator.separate_file(song, out, SKIP).status == "skipped"
+    assert separator.separate_file(song, out, HIGHER).status == "done"
+
+
+def test_files_changed_after_a_run_died_are_not_ours(separator, song, out, died):
+    died.write_bytes(b"my work")
+    with pytest.raises(AudioWriteError, match="--overwrite"):
+        separator.separate_file(song, out, HIGHER)
+    assert died.read_bytes() == b"my work"
+
+
+@pytest.fixture
+def halfway(separator, song, out, monkeypatch):
+    """A run that is about to give its files their names, until the event is set."""
+    reached, go, real = Event(), Event(), write.rename_all
+
+    def hold(names):
+        monkeypatch.setattr(write, "rename_all", real)
+        reached.set()
+        go.wait(10)
+        real(names)
+
+    monkeypatch.setattr(write, "rename_all", hold)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(separator.separate_file, song, out)
+        assert reached.wait(10)
+        yield go
+        go.set()
+
+
+def test_a_power_cut_leaves_stems_that_are_whole_and_known(separator, song, out, monkeypatch):
+    disk = Disk(monkeypatch)
+    separator.separate_file(song, out)
+    disk.check("low.wav", "high.wav")
+    assert [path.suffix for path in disk.named] == [".json", ".wav", ".wav"]
+
+
+def test_of_two_runs_at_once_the_last_writes_all_files_and_its_record(
+    separator, song, out, halfway
 ):
-    from unbraid.tracks import write
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(separator.separate_file, song, out, HIGHER)
+        assert not wait([second], 0.3).done  # the first is not through
+        halfway.set()
+        assert second.result().status == "done"
+    again = OutputSettings(skip_existing=True, bit_depth="24")
+    assert separator.separate_file(song, out, again).status == "skipped"
 
-    real, calls = write.publish, []
 
-    def dies_at_the_second(temporary, final):
-        calls.append(final)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        real(temporary, final)
-
-    monkeypatch.setattr(write, "publish", dies_at_the_second)
-    with pytest.raises(KeyboardInterrupt):
-        separator.separate_file(song, out)
-    monkeypatch.undo()
-    assert [path.name for path in (out / "a").iterdir()] == ["low.wav"]
-    assert separator.separate_file(song, out, SKIP).status == "done"
+def test_a_song_does_not_replace_what_another_of_its_name_writes_meanwhile(
+    separator, out, tmp_path, halfway
+):
+    other = write_song(tmp_path / "elsewhere" / "a.wav", noise(0.2, seed=1))
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(separator.separate_file, other, out)
+        wait([second], 0.3)
+        halfway.set()
+        with pytest.raises(AudioWriteError, match="another song"):
+            second.result()
 
 
 @pytest.mark.parametrize("damage", ["", "{", '{"version": 9}', '{"version": 1, "files": {"x": 1}}'])

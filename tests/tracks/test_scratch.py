@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 from contextlib import ExitStack
 
 import numpy as np
 import pytest
 
+from unbraid.tracks import scratch
 from unbraid.tracks.scratch import Scratch, sweep
 from unbraid.tracks.spool import Spool
 
@@ -47,18 +48,35 @@ def test_a_folder_that_was_there_stays(tmp_path):
 
 
 def test_the_living_are_left_alone_and_the_dead_are_swept(tmp_path):
-    dead, newborn = tmp_path / ".unbraid-1-dead", tmp_path / ".unbraid-2-newborn"
-    dead.mkdir()
-    (dead / "lock").touch()
-    newborn.mkdir()
+    for dead in (".unbraid-1-dead", ".unbraid-2-dead-before-it-had-a-lock"):
+        (tmp_path / dead).mkdir()
+    (tmp_path / ".unbraid-1-dead" / "lock").touch()
     (tmp_path / ".unbraid").mkdir()
     with Scratch(tmp_path) as living:
         sweep(tmp_path)
-        assert {path.name for path in tmp_path.iterdir()} == {
-            living.folder.name,
-            newborn.name,
-            ".unbraid",
-        }
-    os.utime(newborn, (0, 0))
-    sweep(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [".unbraid"]
+        assert {path.name for path in tmp_path.iterdir()} == {living.folder.name, ".unbraid"}
+
+
+@pytest.mark.parametrize("moment", ["before it has a lock", "at its lock", "under its lock"])
+def test_a_newborn_that_is_swept_is_made_again(tmp_path, monkeypatch, moment):
+    real, born = scratch.try_lock, []
+
+    def sweep_the_first(path):
+        born.append(path)
+        if len(born) > 1 or moment == "before it has a lock":
+            if len(born) == 1:
+                path.parent.rmdir()
+            return real(path)
+        lock = real(path)
+        shutil.rmtree(path.parent)
+        if moment == "under its lock":
+            return lock
+        lock.close()
+        return None
+
+    monkeypatch.setattr(scratch, "try_lock", sweep_the_first)
+    with Scratch(tmp_path) as made:
+        monkeypatch.undo()
+        sweep(tmp_path)
+        assert [path.name for path in made.folder.iterdir()] == ["lock"]
+    assert not any(tmp_path.iterdir())

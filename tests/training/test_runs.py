@@ -93,6 +93,27 @@ def test_a_run_in_pieces_is_a_run_in_one(tmp_path, small_recipe, small_data):
     assert all(torch.equal(a[key], b[key]) for key in a)
 
 
+def test_a_power_cut_leaves_all_rows_of_the_log_that_the_state_has_seen(
+    tmp_path, small_recipe, small_data, monkeypatch
+):
+    synced = []
+    keep, save = loop.RunLog.keep, loop.save_state
+
+    def kept(log):
+        keep(log)
+        synced.append((tmp_path / "run" / "log.jsonl").read_text().count("\n"))
+
+    def saved(path, state):
+        there = [row for row in read_log(path.with_name("log.jsonl")) if row["kind"] != "note"]
+        assert not there or synced[-1] == len(read_log(path.with_name("log.jsonl")))
+        save(path, state)
+
+    monkeypatch.setattr(loop.RunLog, "keep", kept)
+    monkeypatch.setattr(loop, "save_state", saved)
+    assert train(small_recipe, "--data", small_data, "--run", tmp_path / "run") == 0
+    assert synced
+
+
 def test_a_run_goes_on_with_its_own_tracks_wherever_they_are(
     tmp_path, small_recipe, small_data, capsys
 ):

@@ -171,6 +171,10 @@ def test_the_database_is_in_wal_mode(store, tmp_path):
     other.close()
 
 
+def test_a_job_is_on_the_disk_when_it_is_said_to_be(store):
+    assert store._db.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL
+
+
 def test_facts_add_up_and_those_of_another_version_are_ignored(store):
     add(store, "a")
     store.learn("a", SongFacts(samples=5, parts=("drums", "bass")))

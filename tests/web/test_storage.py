@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from durable import Disk
 from unbraid.errors import SettingsError
 from unbraid.web.storage import Storage, known_suffix, new_id
 
@@ -44,6 +45,12 @@ def test_only_ids_become_paths(storage, id):
 @pytest.mark.parametrize("name", ["a.mp3/../b", "a.exe", "a", ".", "a.mp3\0", "a.{stem}", "a. wav"])
 def test_suffixes_are_known_ones_or_none(name):
     assert known_suffix(name) == ""
+
+
+def test_a_power_cut_takes_no_upload(storage, monkeypatch):
+    disk = Disk(monkeypatch)
+    storage.take(new_id(), arrived(storage), ".mp3")
+    disk.check("original.mp3")
 
 
 def test_what_no_job_knows_is_swept_away(storage):

@@ -9,12 +9,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
 import av
 import numpy as np
-import soundfile
 from av.audio.stream import AudioStream
 
 from unbraid.audio.channels import default_channel_names
@@ -69,6 +69,10 @@ _RECIPES = {
 }
 
 
+_PLAIN = {"pcm_s16le": "<i2", "pcm_f32le": "<f4"}
+"""Codecs that write samples as memory has them -> their type."""
+
+
 class FFmpegEncoder:
     """Any format that FFmpeg encodes and packs."""
 
@@ -108,6 +112,22 @@ class FFmpegEncoder:
         start(self._container, self._stream, tags)
 
     def write(self, block: np.ndarray) -> None:
+        plain = self._recipe.codec in _PLAIN
+        packets = [self._plain(block)] if plain else self._stream.encode(self._frame(block))
+        self._written += block.shape[1]
+        self._container.mux(packets)
+
+    def _plain(self, block: np.ndarray) -> av.Packet[Any]:
+        """What the codec would make of a frame of the block, without its copies."""
+        samples: Any = np.ascontiguousarray(block.T, _PLAIN[self._recipe.codec])
+        packet = av.Packet(samples.data.cast("B"))
+        packet.stream = self._stream
+        packet.pts = packet.dts = self._written
+        packet.duration = block.shape[1]
+        packet.time_base = Fraction(1, self._rate)
+        return packet
+
+    def _frame(self, block: np.ndarray) -> av.AudioFrame:
         samples = np.left_shift(block, 8) if self._shift else block
         if self._recipe.samples.startswith("s16"):
             samples = samples.astype(np.int16)
@@ -118,8 +138,7 @@ class FFmpegEncoder:
             plane.update(np.ascontiguousarray(row).tobytes())
         frame.sample_rate = self._rate
         frame.pts = self._written
-        self._written += block.shape[1]
-        self._container.mux(self._stream.encode(frame))
+        return frame
 
     def finish(self) -> None:
         self._container.mux(self._stream.encode(None))
@@ -179,6 +198,8 @@ class VorbisEncoder:
     def __init__(
         self, sink: Sink, folder: Path, sample_rate: int, channels: int, tags: Tags | None
     ) -> None:
+        import soundfile  # which nothing else needs
+
         self._sink = sink
         self._tags = tags
         self._order = _VORBIS_ORDER.get(channels, list(range(channels)))

@@ -25,6 +25,7 @@ from unbraid.locks import locked
 
 LEASE_S = 60.0
 """A claim that was not renewed for so long belongs to a worker that died."""
+_DRAFT, _PROBE = ".draft", ".now"
 
 
 class Claim(Closing):
@@ -119,15 +120,17 @@ class Claims(Closing):
     def clear(self, keys: Collection[str]) -> None:
         """Remove what dead workers have left of songs that are settled, so that nobody took it."""
         now = _now(self._folder)
-        for path in self._folder.glob("*.claim"):
-            key = (_read(path) or "").partition("\n")[2]
+        for path in self._folder.iterdir():
+            is_theirs = path.suffix in (_DRAFT, _PROBE)
+            if path.suffix == ".claim":
+                is_theirs = (_read(path) or "").partition("\n")[2] in keys
             with suppress(OSError):
-                if key in keys and _is_over(path.stat().st_mtime_ns, now, self._lease_s):
+                if is_theirs and _is_over(path.stat().st_mtime_ns, now, self._lease_s):
                     path.unlink()
 
     def _make(self, path: Path, key: str) -> bool:
         """Make a claim in one step: the file has its content when it gets its name."""
-        draft = self._folder / f".{uuid.uuid4().hex}.draft"
+        draft = self._folder / f".{uuid.uuid4().hex}{_DRAFT}"
         draft.write_text(f"{self.owner}\n{key}", "utf-8")
         try:
             os.link(draft, path)
@@ -190,7 +193,7 @@ def _is_over(touched_ns: int, now: float, lease_s: float) -> bool:
 
 def _now(folder: Path) -> float:
     """The time as the file system has it, or ours if nothing can be written there."""
-    probe = folder / f".{uuid.uuid4().hex}.now"
+    probe = folder / f".{uuid.uuid4().hex}{_PROBE}"
     try:
         probe.touch()
         now = probe.stat().st_mtime

@@ -7,7 +7,6 @@ a crash costs at most the line that was being written.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -15,6 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from unbraid.atomic import append_line
 from unbraid.audio.container import shown
 from unbraid.errors import DiskFull, UnbraidError
 from unbraid.locks import locked
@@ -77,18 +77,14 @@ class Journal:
         Raises:
             UnbraidError: if the file cannot be written.
         """
-        line = json.dumps(asdict(entry)).encode() + b"\n"
+        line = json.dumps(asdict(entry))
         with naming_state(self.path):
             self._lock.parent.mkdir(parents=True, exist_ok=True)
             self._append(line)
 
-    def _append(self, line: bytes) -> None:
-        with locked(self._lock), self.path.open("ab") as file:
-            if not _ends_with_a_line(self.path):
-                line = b"\n" + line  # a writer died in the middle of a line
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+    def _append(self, line: str) -> None:
+        with locked(self._lock):
+            append_line(self.path, line)
 
     def last(self, key: str, request: str) -> Entry | None:
         """The last attempt at a song with these settings."""
@@ -140,14 +136,6 @@ def naming_state(path: Path) -> Iterator[None]:
             f"the batch cannot write {shown(path)}: {(error.strerror or str(error)).lower()}; all "
             "stems that are done stay, and the same command resumes"
         ) from error
-
-
-def _ends_with_a_line(path: Path) -> bool:
-    with path.open("rb") as file:
-        if file.seek(0, os.SEEK_END) == 0:
-            return True
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) == b"\n"
 
 
 def parse_lines(data: bytes) -> Iterator[Entry]:

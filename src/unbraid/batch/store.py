@@ -7,7 +7,7 @@ complete; on everything else it is uploaded under another name and then moved.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -98,7 +98,23 @@ class Store:
         return bool(self._fs.exists(self._path(name)))
 
     def names(self, folder: str) -> Iterator[tuple[str, int]]:
-        """Name and size of the objects in a folder, by name."""
+        """Name and size of the objects in a folder, by name; unfinished ones are left out."""
+        for name, size in self._files(folder):
+            if not name.startswith("."):
+                yield f"{folder}/{name}", size
+
+    def clear_unfinished(self, names: Iterable[str]) -> None:
+        """Delete what those have left who died while they wrote these objects."""
+        if self._is_atomic:
+            return
+        places = [name.rpartition("/") for name in names]
+        for folder in {folder for folder, _, _ in places}:
+            starts = tuple(f".{last}." for above, _, last in places if above == folder)
+            for name, _ in list(self._files(folder)):
+                if name.startswith(starts) and name.endswith(".part"):
+                    self.delete(f"{folder}/{name}")
+
+    def _files(self, folder: str) -> Iterator[tuple[str, int]]:
         self._fs.invalidate_cache()
         try:
             found = self._fs.ls(self._path(folder), detail=True)
@@ -106,8 +122,7 @@ class Store:
             return
         for info in sorted(found, key=lambda info: str(info["name"])):
             if info["type"] == "file":
-                name = str(info["name"]).rstrip("/").rpartition("/")[2]
-                yield f"{folder}/{name}", int(info["size"] or 0)
+                yield str(info["name"]).rstrip("/").rpartition("/")[2], int(info["size"] or 0)
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"

@@ -160,7 +160,9 @@ class StoreWorker(BaseWorker):
             return result
         plan = taken.plan.named(_heard(taken.plan, result))
         try:
-            if not self._journal.is_ours(plan.group):
+            if self._journal.is_ours(plan.group):
+                self._store.clear_unfinished(plan.everything.values())
+            else:
                 self._check_free(plan)
                 self._journal.note_upload(plan.group)
             for part, name in plan.everything.items():

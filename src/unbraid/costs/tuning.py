@@ -12,7 +12,6 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from unbraid.atomic import write_text
@@ -154,6 +153,9 @@ def load_choice(fingerprint: Callable[[], str]) -> Choice | None:
 
 def _version(package: str) -> str:
     """The version of a package; "" if it is not installed."""
+    # Where nothing was ever chosen, which is usual, nobody asks.
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(package)
     except PackageNotFoundError:

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from unbraid.atomic import publish
+from unbraid.atomic import replacing
 from unbraid.audio.signal import Signal
 from unbraid.cache_root import cache_root
 from unbraid.data.sound_files import (
@@ -146,21 +146,16 @@ class SampleCache:
         frames = np.ascontiguousarray(signal.T)
         if exact:
             frames = (frames * np.float32(2**15)).astype(np.int16)
-        temporary = path.with_name(f"{path.stem}.{os.getpid()}.part")
         try:
             with locked(self.folder / "lock"):
                 if path.exists():
                     return True
                 if not self._make_room(frames.nbytes):
                     return False
-                with temporary.open("wb") as out:
+                with replacing(path) as temporary, temporary.open("wb") as out:
                     np.save(out, frames)
-                publish(temporary, path)
         except OSError:  # the disk is full before the limit is reached
             return False
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
         return True
 
     def _has_room(self, needed: int) -> bool:

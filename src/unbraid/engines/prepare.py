@@ -8,7 +8,6 @@ from pathlib import Path
 from unbraid.arrays import is_module
 from unbraid.engines.devices import check_precision, choose_device
 from unbraid.engines.load import load_to_run
-from unbraid.engines.onnx.run import OnnxModel
 from unbraid.engines.ready import as_model
 from unbraid.errors import ModelError, SettingsError
 from unbraid.models.base import SeparationModel, TensorModel
@@ -69,7 +68,7 @@ def prepare_model(
         if exported and precision not in ("auto", "fp32"):
             raise SettingsError(f"an exported model computes in fp32, not in {precision}")
         loaded = as_model(load_to_run(model, place, precision, config=config), precision)
-        licence = loaded.licence if isinstance(loaded, OnnxModel) else _licence(model)
+        licence = _licence_of_export(loaded) if exported else _licence(model)
         return ReadyModel(loaded, _short_name(model), place, precision, licence)
     if is_module(model) and device != "auto":
         model.to(choose_device(device))  # type: ignore[union-attr]
@@ -82,6 +81,12 @@ def prepare_model(
 def _short_name(name: str | Path) -> str:
     path = Path(name)
     return path.stem if path.is_file() else str(name)
+
+
+def _licence_of_export(loaded: SeparationModel) -> str:
+    from unbraid.engines.onnx.run import OnnxModel  # which few models need
+
+    return loaded.licence if isinstance(loaded, OnnxModel) else ""
 
 
 def _licence(name: str | Path) -> str:

@@ -1,11 +1,7 @@
-"""Processes that score tracks in parallel. Imports nothing heavy: see `settle`."""
+"""Processes that score tracks in parallel. Imports nothing heavy: see `pool.settle`."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -13,27 +9,9 @@ from typing import Any, TypeVar
 
 from unbraid.closing import Closing
 from unbraid.errors import EvaluationError
+from unbraid.pool import abandon, new_pool
 
 Result = TypeVar("Result")
-
-
-def settle() -> None:
-    """Make a fresh process a good neighbour.
-
-    One thread each, since there are many; this has to be said before numpy is imported. Ctrl-C is
-    for the parent, and when that has gone, however it went, so does this process.
-    """
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = "1"
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: Any) -> None:
-    parent.join()
-    os._exit(1)
 
 
 class Workers(Closing):
@@ -51,9 +29,7 @@ class Workers(Closing):
     def abort(self) -> None:
         """End what has begun."""
         if self._pool is not None:
-            for process in multiprocessing.active_children():
-                process.terminate()
-        self.close()
+            abandon(self._pool)
 
     def submit(
         self, function: Callable[..., Result], *arguments: Any, **named: Any
@@ -85,6 +61,5 @@ class Workers(Closing):
 
     def _running(self) -> ProcessPoolExecutor:
         if self._pool is None:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.count, context, initializer=settle)
+            self._pool = new_pool(self.count)
         return self._pool

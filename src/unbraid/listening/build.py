@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unbraid.atomic import write_text
+from unbraid.atomic import fsync_tree, rename_all
 from unbraid.audio.formats import AudioFormat
 from unbraid.audio.levels import quantize
 from unbraid.audio.signal import Signal
@@ -41,6 +41,7 @@ from unbraid.listening.study import (
     Trial,
     save_study,
 )
+from unbraid.tracks.scratch import Scratch
 
 _DAY = 86_400  # every file gets this time, so that none shows when it was made
 _FORMAT = AudioFormat("flac", "16")
@@ -56,7 +57,7 @@ def build_study(
     tracks: Sequence[str] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Study:
-    """Make the folder of a study.
+    """Make the folder of a study, whole or not at all.
 
     Args:
         out: a new or empty folder.
@@ -69,6 +70,7 @@ def build_study(
     Raises:
         SettingsError: if the folder is not empty, names clash, or nothing is there to compare.
         AudioError: if a sound cannot be read or written.
+        OSError: if the disk is full or cannot be written.
     """
     names = [references.name, *(system.name for system in systems)]
     _check(out, names, settings)
@@ -83,26 +85,39 @@ def build_study(
         items = pool_of(items, max(size, settings.samples), rng)  # so that a rater meets none twice
     trials = _draw(items, names, settings, rng)
     used = sorted({item for playlist in trials for item, _ in playlist} | set(practice))
-    (out / "public" / "audio").mkdir(parents=True)
-    maker = _Maker(out, references, systems, settings, rng)
-    for number, item in enumerate(used):
-        maker.make(item)
-        if on_progress:
-            on_progress(number + 1, len(used))
-    study = Study(
-        id=secrets.token_hex(8),
-        settings=settings,
-        systems=tuple(names) + ((ANCHOR,) if settings.mode == "mushra" else ()),
-        reference=references.name,
-        stems=tuple(stems),
-        sounds=dict(sorted(maker.sounds.items())),
-        playlists=[
-            _screens(maker, playlist, practice, references.name, names, rng) for playlist in trials
-        ],
-    )
-    save_study(study, out)
-    write_text(out / "public" / "index.html", study_page(study).render())
+    with Scratch(out.absolute().parent) as scratch:
+        folder = scratch.folder / "study"
+        maker = _Maker(folder, references, systems, settings, rng)
+        maker.make_all(used, on_progress)
+        study = Study(
+            id=secrets.token_hex(8),
+            settings=settings,
+            systems=tuple(names) + ((ANCHOR,) if settings.mode == "mushra" else ()),
+            reference=references.name,
+            stems=tuple(stems),
+            sounds=dict(sorted(maker.sounds.items())),
+            playlists=[
+                _screens(maker, playlist, practice, references.name, names, rng)
+                for playlist in trials
+            ],
+        )
+        (folder / "public" / "index.html").write_text(study_page(study).render(), "utf-8")
+        save_study(study, folder)
+        _put(folder, out)
     return study
+
+
+def _put(folder: Path, out: Path) -> None:
+    """Give a folder its name, once all of it is on the disk."""
+    fsync_tree(folder)
+    try:
+        if out.exists():  # and is empty
+            out.rmdir()
+        rename_all({folder: out})
+    except OSError as error:
+        raise SettingsError(
+            f"{str(out)!r} cannot become a study: {error.strerror}; choose another --out"
+        ) from error
 
 
 class _Maker:
@@ -127,7 +142,17 @@ class _Maker:
         self.sounds: dict[str, Sound] = {}
         self.by_item: dict[Item, dict[str, str]] = {}
 
-    def make(self, item: Item) -> None:
+    def make_all(
+        self, items: Sequence[Item], on_progress: Callable[[int, int], None] | None
+    ) -> None:
+        """All sounds of all excerpts."""
+        self._folder.mkdir(parents=True)
+        for number, item in enumerate(items):
+            self._make(item)
+            if on_progress:
+                on_progress(number + 1, len(items))
+
+    def _make(self, item: Item) -> None:
         """All sounds of one excerpt: every system's, the mixture, and what MUSHRA needs."""
         track, stem, _ = item
         seconds = self._settings.excerpt_s

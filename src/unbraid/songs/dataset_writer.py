@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import glob
 import json
-import multiprocessing
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +19,10 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from unbraid.atomic import fsync_file, write_text
+from unbraid.atomic import fsync_tree, is_leftover, make_folder, rename_all, write_text
 from unbraid.audio.write import AudioFormat, AudioWriter
 from unbraid.errors import AudioWriteError, SettingsError, UnbraidError
+from unbraid.pool import abandon, new_pool
 
 FACTS = "track.json"
 """The description in each track of a generated dataset."""
@@ -70,7 +70,7 @@ def begin(out: Path, manifest: str, content: dict[str, Any]) -> None:
         old = json.loads(path.read_text(encoding="utf-8"))
         there = {name: old.get(name) for name in content}
     except FileNotFoundError:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if out.exists() and not (out.is_dir() and all(map(is_leftover, out.iterdir()))):
             raise SettingsError(
                 f"{str(out)!r} is there and was not begun by this command; give a new folder"
             ) from None
@@ -86,9 +86,10 @@ def begin(out: Path, manifest: str, content: dict[str, Any]) -> None:
             "give the same, or another folder"
         )
     try:
-        (out / "train").mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         if there is None:
             write_text(path, json.dumps(content, indent=1) + "\n")
+        make_folder(out / "train")
     except OSError as error:
         raise AudioWriteError(f"{str(out)!r} cannot be written: {error.strerror}") from error
 
@@ -155,20 +156,21 @@ def run_jobs(
         for job in jobs:
             yield job, make(job)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(jobs)), context, _one_thread) as pool:
+    pool = new_pool(min(workers, len(jobs)))
+    try:
         waiting = {pool.submit(make, job): job for job in jobs}
-        try:
-            for future in as_completed(waiting):
-                yield waiting[future], future.result()
-        except BrokenProcessPool as error:
-            raise UnbraidError(
-                "a process was ended from outside, perhaps for want of memory; "
-                "start again, with fewer workers: what is done is kept"
-            ) from error
-        finally:
-            for future in waiting:
-                future.cancel()
+        for future in as_completed(waiting):
+            yield waiting[future], future.result()
+    except BrokenProcessPool as error:
+        raise UnbraidError(
+            "a process was ended from outside, perhaps for want of memory; "
+            "start again, with fewer workers: what is done is kept"
+        ) from error
+    except (KeyboardInterrupt, GeneratorExit):
+        abandon(pool)
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def write_track(
@@ -196,25 +198,28 @@ def write_track(
     channels, samples = next(iter(stems.values())).shape
     facts = {**facts, "samples": samples, "sample_rate": sample_rate, "rms_db": {}, "silent": []}
     try:
+        make_folder(folder.parent)
         shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
+        part.mkdir()
         for stem, signal in stems.items():
             integers = np.clip(np.rint(signal * np.float32(2**15)), -(2**15), 2**15 - 1)
             path = part / f"{stem}.{format}"
             with AudioWriter(path, AudioFormat(format, str(_BITS)), sample_rate, channels) as file:
                 file.write(np.ascontiguousarray(integers.astype(np.int32)))
-            fsync_file(path)
             power = float(np.mean(np.square(integers / 2**15)))
             if power > 0:
                 facts["rms_db"][stem] = round(10 * float(np.log10(power)), 1)
             else:
                 facts["silent"].append(stem)
-        write_text(part / FACTS, json.dumps(facts, indent=1) + "\n")
-        part.replace(folder)
-    except OSError as error:
+        (part / FACTS).write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+        fsync_tree(part)
+        rename_all({part: folder})
+    except (OSError, AudioWriteError) as error:
         there = read_facts(folder)
-        if there is not None:  # another run on the same set was first
+        if there is not None:  # another run on the same set was first, and removed this part
             return there
+        if isinstance(error, AudioWriteError):
+            raise
         raise AudioWriteError(f"{str(folder)!r} cannot be written: {error.strerror}") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -230,8 +235,3 @@ def read_facts(folder: Path) -> dict[str, Any] | None:
         return facts if isinstance(facts, dict) else None
     except (OSError, ValueError):
         return None
-
-
-def _one_thread() -> None:
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = "1"

@@ -135,8 +135,9 @@ class TrackEncoder:
         files = PartFiles(
             folder, parts, self._output, self._format, self._sample_rate, self._info, tags
         )
-        with files, ThreadPoolExecutor(len(parts.stems)) as self._threads:
-            for source, stems in self._pairs(watch.cancel):
+        pairs = ahead(self._pairs(watch.cancel), depth=2)
+        with closing(pairs), files, ThreadPoolExecutor(len(parts.stems)) as self._threads:
+            for source, stems in pairs:
                 self._tell(source.shape[1], watch)
                 written = self._finish(source, stems, gain)
                 if parts.complete and not self._format.is_lossy:
@@ -214,7 +215,7 @@ class TrackEncoder:
 
     def _finish(self, source: np.ndarray, stems: np.ndarray, gain: float) -> list[np.ndarray]:
         """The samples of every part, as the writers take them."""
-        scaled = stems * np.float32(gain)
+        scaled = stems if gain == 1.0 else stems * np.float32(gain)
         if self._steps is not None:
             return self._finish_integers(source, scaled, self._steps)
         if self._clip_mode == "clamp":

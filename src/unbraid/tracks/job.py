@@ -16,7 +16,8 @@ from unbraid.tracks.names import OutputPlan
 from unbraid.tracks.parts import Parts, choose_parts
 from unbraid.tracks.records import SourceContent, check_free, load_record
 from unbraid.tracks.route import ChannelMap, map_channels
-from unbraid.tracks.settings import OutputSettings, choose_format, choose_rate
+from unbraid.tracks.settings import OutputSettings
+from unbraid.tracks.source_format import choose_format, choose_rate
 from unbraid.tracks.spool import SpoolView
 
 STEMS_REVISION = 2

@@ -9,7 +9,6 @@ from pathlib import Path
 from markupsafe import Markup
 
 from unbraid.audio.files import probe
-from unbraid.pages.previews import MIME_TYPE, choose_preview, encode_file
 
 _BUDGET_BYTES = 8 << 20  # of all players together: the notebook file holds them
 _ROWS = """\
@@ -36,14 +35,16 @@ def players(files: Mapping[str, Path]) -> dict[str, Markup]:
     Raises:
         AudioReadError: if a file is gone or cannot be read.
     """
+    from unbraid.pages.previews import MIME_TYPE, choose_preview, encode_file
+
     infos = [probe(path) for path in files.values()]
     seconds = max((info.duration_s or 0.0 for info in infos), default=0.0)
     channels = max((info.channels for info in infos), default=1)
     preview = choose_preview(seconds, len(files), channels, _BUDGET_BYTES)
-    return {name: _player(encode_file(path, preview)) for name, path in files.items()}
+    return {name: _player(encode_file(path, preview), MIME_TYPE) for name, path in files.items()}
 
 
-def _player(preview: bytes) -> Markup:
+def _player(preview: bytes, kind: str) -> Markup:
     data = base64.b64encode(preview).decode("ascii")
-    source = f"data:{MIME_TYPE};base64,{data}"
+    source = f"data:{kind};base64,{data}"
     return Markup('<audio controls preload="none" src="{}"></audio>').format(source)

@@ -11,13 +11,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from unbraid.atomic import write_text
+from unbraid.atomic import make_folder, publish
 from unbraid.audio.container import shown
 from unbraid.errors import AudioWriteError
+from unbraid.locks import locked
 from unbraid.tracks.names import OutputPlan
 
 FOLDER = Path(".unbraid") / "records"
@@ -52,6 +54,11 @@ class WrittenFile:
     request: str
     source: SourceContent
 
+    @property
+    def stamp(self) -> tuple[int, int]:
+        """As `stamp_of` gives it."""
+        return self.size, self.mtime_ns
+
 
 @dataclass(frozen=True)
 class Record:
@@ -60,15 +67,24 @@ class Record:
     Attributes:
         files: by relative path.
         heard: what was heard in the song and is part of its names, see `names.HEARD`.
+        replaced: files of ours that those of the same paths were to replace. They are still there
+            if the run died before it came to them.
     """
 
     files: Mapping[str, WrittenFile] = field(default_factory=dict)
     heard: Mapping[str, str] = field(default_factory=dict)
+    replaced: Mapping[str, WrittenFile] = field(default_factory=dict)
 
-    def is_ours(self, plan: OutputPlan, part: str) -> bool:
-        """Whether the file of `part` is as we wrote it."""
-        written = self.files.get(plan.everything[part])
-        return written is not None and stamp_of(plan.path(part)) == (written.size, written.mtime_ns)
+    def of(self, plan: OutputPlan, part: str) -> WrittenFile | None:
+        """What we know of the file of `part`, if it is as we wrote it."""
+        name, stamp = plan.everything[part], stamp_of(plan.path(part))
+        known = (self.files.get(name), self.replaced.get(name))
+        return next((file for file in known if file is not None and file.stamp == stamp), None)
+
+    def stamps(self) -> Iterator[tuple[int, int]]:
+        """Those of all files, as `stamp_of` gives them."""
+        for file in (*self.files.values(), *self.replaced.values()):
+            yield file.stamp
 
 
 def stamp_of(path: Path) -> tuple[int, int] | None:
@@ -97,35 +113,57 @@ def written_stamps(root: Path) -> set[tuple[int, int]]:
 
     They identify our files under any name: a rename changes neither.
     """
-    return {
-        (written.size, written.mtime_ns)
-        for path in (root / FOLDER).glob("*.json")
-        for written in _read(path).files.values()
-    }
+    return {stamp for path in (root / FOLDER).glob("*.json") for stamp in _read(path).stamps()}
+
+
+@contextmanager
+def publishing(root: Path) -> Iterator[None]:
+    """Files below `root` get their names here, those of one song at a time.
+
+    So the record of a song and its files belong together, also if two runs separate it at once.
+
+    Raises:
+        OSError: if nothing can be written below `root`.
+    """
+    make_folder(root / FOLDER)
+    with locked(root / FOLDER / "lock"):
+        yield
 
 
 def save_record(
-    plan: OutputPlan, finished: Mapping[str, Path], request: str, source: SourceContent
+    plan: OutputPlan,
+    finished: Mapping[str, Path],
+    request: str,
+    source: SourceContent,
+    draft: Path,
 ) -> None:
     """Note finished files, which still have their temporary names, before they get their own.
+
+    Call it while `publishing`.
 
     Args:
         plan: where they go.
         finished: part to its finished file; a rename keeps its size and time.
         request: fingerprint of the request.
         source: of which content they are.
+        draft: a name for the unfinished record.
     """
-    files = dict(load_record(plan).files)
+    record = load_record(plan)
+    files, replaced = dict(record.files), dict(record.replaced)
     for part, path in finished.items():
+        name, there = plan.everything[part], record.of(plan, part)
+        replaced.pop(name, None)
+        if there is not None:
+            replaced[name] = there
         size, mtime_ns = stamp_of(path) or (0, 0)
-        files[plan.everything[part]] = WrittenFile(size, mtime_ns, request, source)
-    path = _record_path(plan.root, plan.group)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    entries = {name: asdict(written) for name, written in sorted(files.items())}
-    content = {"version": _VERSION, "files": entries}
+        files[name] = WrittenFile(size, mtime_ns, request, source)
+    content = {"version": _VERSION, "files": _plain(files)}
+    if replaced:
+        content["replaced"] = _plain(replaced)
     if plan.heard:
         content["heard"] = dict(plan.heard)
-    write_text(path, json.dumps(content, indent=1))
+    draft.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    publish(draft, _record_path(plan.root, plan.group))
 
 
 def look_at_source(path: Path, record: Record) -> SourceContent:
@@ -156,9 +194,9 @@ def look_at_source(path: Path, record: Record) -> SourceContent:
 
 def is_done(plan: OutputPlan, record: Record, request: str, source: SourceContent) -> bool:
     """Whether all files of the plan are there, untouched, of this content and this request."""
-    for part, name in plan.everything.items():
-        written = record.files.get(name)
-        if written is None or written.request != request or not record.is_ours(plan, part):
+    for part in plan.everything:
+        written = record.of(plan, part)
+        if written is None or written.request != request:
             return False
         if written.source.sha256 != source.sha256:
             return False
@@ -183,7 +221,7 @@ def check_free(
             another song, or is an input; or if a link leads out of the output root.
     """
     root = plan.root.resolve()
-    for part, name in plan.everything.items():
+    for part in plan.everything:
         path = plan.path(part)
         if not path.parent.resolve().is_relative_to(root):
             raise AudioWriteError(
@@ -200,12 +238,13 @@ def check_free(
             )
         if overwrite:
             continue
-        if not record.is_ours(plan, part):
+        written = record.of(plan, part)
+        if written is None:
             raise AudioWriteError(
                 f"{shown(path)} exists and was not written by unbraid, or was changed since; "
                 "use --overwrite to replace it"
             )
-        earlier = record.files[name].source
+        earlier = written.source
         if earlier.path != source.path and earlier.sha256 != source.sha256:
             raise AudioWriteError(
                 f"{shown(path)} holds a stem of another song, {shown(Path(earlier.path))}; "
@@ -222,11 +261,19 @@ def _read(path: Path) -> Record:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
         if content["version"] != _VERSION:
             return Record()
-        files = {
-            str(name): WrittenFile(**{**entry, "source": SourceContent(**entry["source"])})
-            for name, entry in content["files"].items()
-        }
+        files, replaced = (_written(content.get(kind, {})) for kind in ("files", "replaced"))
         heard = {str(name): str(value) for name, value in content.get("heard", {}).items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return Record()  # without a record nothing is ours: nothing is replaced unasked
-    return Record(files, heard)
+    return Record(files, heard, replaced)
+
+
+def _plain(files: Mapping[str, WrittenFile]) -> dict[str, Any]:
+    return {name: asdict(written) for name, written in sorted(files.items())}
+
+
+def _written(files: Mapping[str, Any]) -> dict[str, WrittenFile]:
+    return {
+        str(name): WrittenFile(**{**entry, "source": SourceContent(**entry["source"])})
+        for name, entry in files.items()
+    }

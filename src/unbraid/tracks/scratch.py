@@ -1,7 +1,8 @@
 """A hidden folder below the output root for what is not finished yet.
 
 Its owner holds a lock on a file in it, which the operating system releases when the process ends,
-however it ends. So the next run knows what a dead one has left, and removes it.
+however it ends. So the next run knows what a dead one has left, and removes it. Who removes a
+folder holds its lock as well: an owner that had just made it, and not locked it yet, makes another.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
+from unbraid.atomic import make_folder
 from unbraid.closing import Closing
-from unbraid.locks import is_locked, lock_new
+from unbraid.locks import HeldLock, try_lock
 
 _PREFIX = ".unbraid-"
 _LOCK = "lock"
-_NEWBORN_S = 60.0
 _SWEEP_S = 60.0
 """Sweeping lists all of `root`, which may hold a million songs: not for every one of them."""
 
@@ -48,8 +49,7 @@ class Scratch(Closing):
         try:
             if is_due:
                 sweep(root)
-            self.folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=root))
-            self._lock = lock_new(self.folder / _LOCK)
+            self.folder, self._lock = _make(root)
         except BaseException:
             _leave(root)
             raise
@@ -59,18 +59,36 @@ class Scratch(Closing):
         if self._closed:
             return
         self._closed = True
-        if os.name == "nt":
-            self._lock.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self._lock.close()
+        _remove(self.folder, self._lock)
         _leave(self._root)
 
 
 def sweep(root: Path) -> None:
     """Remove the hidden folders below `root` if their owners are dead."""
     for folder in root.glob(f"{_PREFIX}*"):
-        if not _is_alive(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            lock = try_lock(folder / _LOCK)
+            if lock is not None:
+                _remove(folder, lock)
+
+
+def _make(root: Path) -> tuple[Path, HeldLock]:
+    """A new folder, and its lock."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=root))
+        with suppress(FileNotFoundError):
+            lock = try_lock(folder / _LOCK)
+            if lock is not None:
+                if (folder / _LOCK).exists():
+                    return folder, lock
+                lock.close()
+
+
+def _remove(folder: Path, lock: HeldLock) -> None:
+    if os.name == "nt":  # where no open file can be removed
+        lock.close()
+    shutil.rmtree(folder, ignore_errors=True)
+    lock.close()
 
 
 def _enter(root: Path) -> bool:
@@ -108,17 +126,5 @@ def _make_folders(root: Path) -> list[Path]:
     while not folder.exists() and folder != folder.parent:
         missing.append(folder)
         folder = folder.parent
-    root.mkdir(parents=True, exist_ok=True)
+    make_folder(root)
     return missing
-
-
-def _is_alive(folder: Path) -> bool:
-    lock = folder / _LOCK
-    try:
-        if not lock.exists():  # its owner may be about to lock it
-            return time.time() - folder.stat().st_mtime < _NEWBORN_S
-        return is_locked(lock)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True

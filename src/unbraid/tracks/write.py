@@ -7,17 +7,16 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from unbraid.atomic import publish
+from unbraid.atomic import fsync_file, make_folder, rename_all
 from unbraid.audio.files import AudioInfo
 from unbraid.audio.tags import read_tags
 from unbraid.separation.progress import Progress
 from unbraid.tracks.decode import Decoded
 from unbraid.tracks.encode import Encoded, TrackEncoder
 from unbraid.tracks.failures import naming_the_disk
-from unbraid.tracks.heard import hear
 from unbraid.tracks.names import PROJECT, OutputPlan
 from unbraid.tracks.project import reaper_project
-from unbraid.tracks.records import save_record
+from unbraid.tracks.records import publishing, save_record
 from unbraid.tracks.result import TrackResult, peak_rss_mb
 from unbraid.tracks.separate import Separated
 
@@ -37,9 +36,10 @@ def write(separated: Separated) -> TrackResult:
     with naming_the_disk(plan):
         encoded = _encode(separated)
         if plan.fields or plan.project is not None:
+            from unbraid.tracks.heard import hear  # which few songs need
+
             plan = plan.named(hear(decoded.sound, info.sample_rate))
         files = {**encoded.files, **_project(decoded, plan)}
-    decoded.job.check_free(plan, decoded.content)
     _publish(decoded, plan, files)
     return TrackResult(
         input=str(plan.track.path),
@@ -96,12 +96,16 @@ def _encode(separated: Separated) -> Encoded:
 
 def _publish(decoded: Decoded, plan: OutputPlan, files: Mapping[str, Path]) -> None:
     """Give all files their names; the record first, so that they are ours whatever happens."""
-    for part in files:
-        plan.path(part).parent.mkdir(parents=True, exist_ok=True)
+    for path in files.values():  # while nobody waits for it
+        fsync_file(path)
     request = plan.track.request(decoded.job.request)
-    save_record(plan, files, request, decoded.content)
-    for part, path in files.items():
-        publish(path, plan.path(part))
+    with publishing(plan.root):
+        decoded.job.check_free(plan, decoded.content)
+        for part in files:
+            make_folder(plan.path(part).parent)
+        draft = decoded.scratch.folder / "record.json"
+        save_record(plan, files, request, decoded.content, draft)
+        rename_all({path: plan.path(part) for part, path in files.items()})
 
 
 def _notes(decoded: Decoded, encoded: Encoded) -> list[str]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from torch import Tensor
 
+from unbraid.atomic import append_line
 from unbraid.errors import TrainingError
 from unbraid.training.board import SAMPLE_S
 from unbraid.training.config import Recipe
@@ -107,6 +108,7 @@ def save(run: Run) -> None:
     """Save the state, and the weights as an ordinary model."""
     run.state.position.finished = run.finished
     if run.team.leads:
+        run.log.keep()
         save_state(run.folder / STATE, run.state)
         _save_model(run, LAST, None)
 
@@ -216,8 +218,7 @@ def _record(run: Run, result: StepResult, indices: list[int]) -> None:
     }
     run.log.write("trouble", position.step, **facts)
     if run.team.leads:
-        with (run.folder / TROUBLE).open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": position.step, **facts}) + "\n")
+        append_line(run.folder / TROUBLE, json.dumps({"step": position.step, **facts}))
 
 
 def _go_back(run: Run, result: StepResult) -> None:

@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from unbraid.atomic import write_text
+from unbraid.atomic import fsync_file, write_text
 from unbraid.training.board import Board
 
 Row = dict[str, Any]
@@ -64,6 +64,11 @@ class RunLog:
             self.board.numbers(kind, step, flat(facts))
         for listener in self._listeners:
             listener(row)
+
+    def keep(self) -> None:
+        """Wait until all rows are on the disk: a state that is saved later lacks none."""
+        if self._folder is not None and self._path.exists():
+            fsync_file(self._path)
 
     def close(self) -> None:
         """Let TensorBoard write its waiting events."""

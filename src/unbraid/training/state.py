@@ -7,7 +7,6 @@ generators, which nothing should use, are saved as well.
 
 from __future__ import annotations
 
-import os
 import pickle
 import zipfile
 from collections.abc import Collection, Mapping
@@ -18,7 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from unbraid.atomic import publish
+from unbraid.atomic import replacing
 from unbraid.errors import CheckpointError
 from unbraid.training.config import EmaRecipe
 from unbraid.training.ema import Ema
@@ -113,14 +112,11 @@ def save_state(path: Path, state: RunState) -> None:
     Raises:
         CheckpointError: if the disk is full or the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        torch.save(state.plain(), temporary)
-        publish(temporary, path)
+        with replacing(path) as temporary:
+            torch.save(state.plain(), temporary)
     except (OSError, RuntimeError) as error:  # torch has its own error for a full disk
         raise CheckpointError(f"{str(path)!r} cannot be written: {error!s:.200}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_state(path: Path) -> dict[str, Any]:

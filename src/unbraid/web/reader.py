@@ -28,7 +28,8 @@ from unbraid.audio.tags import Tags, read_tags
 from unbraid.audio.write import AudioFormat, AudioWriter
 from unbraid.errors import AudioError, UnbraidError
 from unbraid.music.facts import key_of, tempo_bpm
-from unbraid.tracks.settings import OutputSettings, choose_format, choose_rate
+from unbraid.tracks.settings import OutputSettings
+from unbraid.tracks.source_format import choose_format, choose_rate
 from unbraid.web.covers import keep_cover
 from unbraid.web.messages import (
     Learned,

@@ -15,6 +15,7 @@
 
 A song's folder is created before its row in the database and deleted after it, so that a crash can
 leave folders without rows, but never rows without folders; the next start removes such folders.
+What is in it is on the disk before the row says so, and the row before a client is told.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
+from unbraid.atomic import fsync_tree, make_folder, publish
 from unbraid.audio.suffixes import EXTENSIONS
 from unbraid.errors import SettingsError
 from unbraid.locks import HeldLock, try_lock
@@ -113,17 +115,18 @@ class Storage:
 
     def take(self, id: str, arrived: Path, suffix: str) -> None:
         """Move a complete upload into the folder of a new song."""
-        self.song(id).mkdir()
-        arrived.replace(self.original(id, suffix))
+        make_folder(self.song(id))
+        publish(arrived, self.original(id, suffix))
 
     def share(self, old: str, new: str, suffix: str) -> None:
         """Give a new song the upload of another, without taking its space twice."""
-        self.song(new).mkdir()
+        make_folder(self.song(new))
         source, target = self.original(old, suffix), self.original(new, suffix)
         try:
             os.link(source, target)
         except OSError:  # a file system without links
             shutil.copyfile(source, target)
+        fsync_tree(target.parent)
 
     def used_bytes(self, id: str) -> int:
         """Disk space of a song."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -94,7 +95,7 @@ async def _receive(body: _Body, form: _Form, limits: Limits, free_bytes: Callabl
         if len(form.buffer) >= _WRITE_BYTES:
             await to_thread.run_sync(form.write)
     form.finish()
-    await to_thread.run_sync(form.write)
+    await to_thread.run_sync(form.keep)
 
 
 class _Body:
@@ -196,6 +197,14 @@ class _Form:
         finally:
             rest.release()
         self.buffer = bytearray()
+
+    def keep(self) -> None:
+        """Write the rest of the file, and wait until all of it is on the disk."""
+        self.write()
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise Refusal(507, "disk_full", "The disk of this server is full.") from error
 
     def result(self, path: Path) -> Upload:
         if self._name is None:

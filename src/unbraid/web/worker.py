@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, cast
 
+from unbraid.atomic import fsync_tree
 from unbraid.errors import Cancelled, UnbraidError
 from unbraid.models.default import DEFAULT_MODEL
 from unbraid.separation.progress import CancelToken
@@ -100,6 +101,7 @@ class Worker:
     def _work(self, order: Order) -> tuple[End, str | None]:
         try:
             self._separate(order, self._cancel[order.id])
+            fsync_tree(Path(order.song))  # copies for the mixer, cover and excerpt as well
             return "succeeded", None
         except Cancelled:
             return "canceled", None

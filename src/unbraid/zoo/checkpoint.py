@@ -10,14 +10,13 @@ name in `models.registry`.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unbraid.atomic import publish
+from unbraid.atomic import replacing
 from unbraid.models.registry import (
     architecture_of,
     describe_model,
@@ -102,12 +101,8 @@ def _header(config: Any, licence: str, provenance: Mapping[str, Any]) -> dict[st
 
 
 def _write(path: Path, write: Callable[[Path], None]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with replacing(path) as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode
         write(temporary)
         temporary.chmod(mode)  # safetensors lets only the owner read it
-        publish(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

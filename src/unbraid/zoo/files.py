@@ -13,8 +13,6 @@ from unbraid.zoo.catalog import load_catalog
 from unbraid.zoo.hashes import Digest
 from unbraid.zoo.header import read_info, read_metadata, stored_tensors
 from unbraid.zoo.public.hdf5 import SIGNATURE
-from unbraid.zoo.public.keras_wavenet import open_keras
-from unbraid.zoo.public.mdx_onnx import open_graph
 from unbraid.zoo.public.onnx_graph import ONNX_SUFFIX
 from unbraid.zoo.public.package import naming
 from unbraid.zoo.public.quantized_demucs import is_compressed, open_compressed
@@ -50,6 +48,8 @@ def open_file(path: Path, config: Path | None = None) -> StoredModel:
 def open_part(path: Path, config: Path | None = None) -> StoredModel:
     """As `open_file`; but the mixer of a KUIELAB-MDX-Net, too, for `join_models`."""
     if path.suffix == ONNX_SUFFIX:
+        from unbraid.zoo.public.mdx_onnx import open_graph
+
         return open_graph(path, config)
     if (index := bundle_index(path)) is not None:
         return open_bundle(index)
@@ -76,6 +76,8 @@ def open_part(path: Path, config: Path | None = None) -> StoredModel:
             return read_public_safetensors(path).stored()
         return _open_weights(path, stored_tensors(path), config)
     if start.startswith(SIGNATURE):
+        from unbraid.zoo.public.keras_wavenet import open_keras
+
         return open_keras(path)
     if start.startswith(b"\x80"):
         raise CheckpointError(f"{path}: a bare pickle, which is not a model file; it was not read")

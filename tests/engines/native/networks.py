@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from deviation import deviation_db
 from unbraid.engines.native import build, library
 from unbraid.engines.native.model import _network
 from unbraid.engines.native.network import NativeNetwork
@@ -93,13 +96,30 @@ def check_bits(model: Any, songs: np.ndarray, before: int) -> None:
         assert np.array_equal(run(songs[number : number + 1])[0], alone[number])
 
 
-def use_vectors_of(lanes: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> library.Kernels:
-    """Compile and use kernels with vectors of so many floats: the compiler makes wider ones of
-    narrower ones, so that any machine can try them all."""
-    path = folder / "kernels.so"
-    if not build.compile_to(path, "-march=native", f"-DUNBRAID_LANES={lanes}", "-Wno-psabi"):
+def use_vectors_of(lanes: int, monkeypatch: pytest.MonkeyPatch) -> library.Kernels:
+    """Use kernels with vectors of so many floats.
+
+    The compiler makes wider ones of narrower ones, so that any machine can try them all.
+    """
+    other = _compiled(lanes)
+    if other is None:
         pytest.skip("no C++ compiler")
-    other = library.Kernels(path)
     assert other.lanes == lanes
     monkeypatch.setattr(library, "_open", lambda: other)
     return other
+
+
+@cache  # which takes 20 seconds
+def _compiled(lanes: int) -> library.Kernels | None:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        path = Path(folder) / "kernels.so"
+        options = ("-march=native", f"-DUNBRAID_LANES={lanes}", "-Wno-psabi")
+        return library.Kernels(path) if build.compile_to(path, *options) else None
+
+
+def check_forward(models: Iterable[Any], samples: int, most_db: float = -110.0) -> None:
+    """On two threads, each model gives what its readable forward gives of noise of this length."""
+    for model in models:
+        song = make_song(samples, model.config.audio_channels)
+        deviation = deviation_db(ready(model, 2)(song), wanted_of(model, song))
+        assert deviation < most_db, model.config

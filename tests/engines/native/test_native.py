@@ -12,6 +12,7 @@ import torch
 from deviation import deviation_db
 from engines.native.networks import (
     check_bits,
+    check_forward,
     check_half_precision,
     check_memory,
     make_song,
@@ -166,15 +167,11 @@ def test_a_model_that_the_kernels_do_not_run_is_left_to_torch(settings: dict[str
 @pytest.mark.slow
 @pytest.mark.parametrize("lanes", [4, 16])
 def test_vectors_of_another_processor_give_the_same(
-    lanes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lanes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use_vectors_of(lanes, tmp_path, monkeypatch)
-    for settings in CONFIGS.values():
-        model = make_model(**settings)
-        found, wanted = both(model, make_song(30_000, model.config.audio_channels), threads=2)
-        assert deviation_db(found, wanted) < -110
-    found, wanted = both(make_model(), make_song(1024 * 230))
-    assert deviation_db(found, wanted) < -110
+    use_vectors_of(lanes, monkeypatch)
+    check_forward((make_model(**settings) for settings in CONFIGS.values()), 30_000)
+    check_forward([make_model()], 1024 * 230)
 
 
 def test_a_library_built_from_other_sources_is_not_used(

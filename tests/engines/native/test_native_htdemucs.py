@@ -11,10 +11,12 @@ import torch
 from deviation import deviation_db
 from engines.native.networks import (
     check_bits,
+    check_forward,
     check_half_precision,
     check_memory,
     make_song,
     ready,
+    use_vectors_of,
     vary,
     wanted_of,
 )
@@ -66,6 +68,15 @@ def test_kernels_give_what_the_forward_gives(name: str) -> None:
         assert found.shape == wanted.shape
         assert deviation_db(found, wanted) < -110
     check_memory(run, 22_050)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lanes", [4, 16])
+def test_vectors_of_another_processor_give_the_same(
+    lanes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_vectors_of(lanes, monkeypatch)
+    check_forward((make_model(**settings) for settings in CONFIGS.values()), 9_001)
 
 
 def test_threads_batches_and_what_was_before_do_not_change_a_bit() -> None:

@@ -137,6 +137,8 @@ def compile_to(path: Path, *options: str) -> bool:
     ways = [[*_STATIC, *options], [*options]] if sys.platform == "linux" else [[*options]]
     for way in ways:
         if subprocess.run(command_line(command, way, scratch), check=False).returncode == 0:
+            with scratch.open("rb") as file:
+                os.fsync(file.fileno())
             scratch.replace(path)
             return True
     scratch.unlink(missing_ok=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.util
 import logging
 import math
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unbraid.atomic import publish
+from unbraid.atomic import replacing
 from unbraid.engines.onnx.graph import METADATA_KEY, GraphInfo
 from unbraid.engines.onnx.run import OnnxModel
 from unbraid.errors import ModelError, SettingsError
@@ -69,8 +68,7 @@ def export_onnx(
     member, parts = network.graph_parts(_example(network, segment_s))
     info = GraphInfo(member.architecture, member.config, licence)
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    try:
+    with replacing(path, path.suffix) as temporary:
         _write(network, parts, info, temporary)
         error_db = measure_error(network, OnnxModel(temporary))
         if not error_db <= LARGEST_ERROR_DB:
@@ -78,9 +76,6 @@ def export_onnx(
                 f"the exported graph gives other stems than the model ({error_db:.0f} dB on "
                 f"noise, {LARGEST_ERROR_DB:g} dB are allowed); nothing was written"
             )
-        publish(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return Exported(info, error_db)
 
 

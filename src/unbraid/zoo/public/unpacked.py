@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
-from unbraid.atomic import publish
+from unbraid.atomic import replacing
 from unbraid.cache_root import cache_root
 from unbraid.errors import CheckpointError
 from unbraid.zoo.hashes import sha256_of
@@ -65,22 +63,17 @@ def _unpacked(path: Path, digest: str, packed_bytes: int, blocks: Iterator[bytes
     target = folder / f"{digest}.th"
     if target.is_file():
         return target
-    part = folder / f".{digest}.{os.getpid()}.part"
     most = min(MOST_BYTES, MOST_RATIO * packed_bytes)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        with replacing(target) as part, part.open("wb") as file:
             for block in blocks:
                 if file.tell() + len(block) > most:
                     raise CheckpointError(f"{path}: refused: it unpacks to more than {most} bytes")
                 file.write(block)
-        publish(part, target)
     except (OSError, EOFError, zlib.error) as error:
         raise CheckpointError(
             f"{path}: cannot be unpacked into {folder} ({error!s:.200}); get the file again, or "
             "make room"
         ) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
     return target
