@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from threading import Thread
@@ -27,6 +26,17 @@ lock = try_lock(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()
 """
+FORK = """
+import os, sys, time
+from pathlib import Path
+from unbraid.locks import try_lock
+lock = try_lock(Path(sys.argv[1]))
+if os.name == "nt" or os.fork() == 0:
+    os.write(1, b"held\\n")
+    sys.stdin.read()
+    os._exit(0)
+time.sleep(60)
+"""
 
 
 def test_a_lock_is_held_once_and_free_again_when_closed_by_any_thread(tmp_path):
@@ -39,42 +49,16 @@ def test_a_lock_is_held_once_and_free_again_when_closed_by_any_thread(tmp_path):
     assert not is_locked(tmp_path / "lock")
 
 
-def test_a_lock_goes_with_its_process_also_when_that_is_killed(tmp_path):
+@pytest.mark.parametrize("program", [HOLD, FORK], ids=["alone", "with a fork that lives on"])
+def test_a_lock_goes_with_its_process_also_when_that_is_killed(tmp_path, program):
     owner = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path / "lock")],
+        [sys.executable, "-c", program, str(tmp_path / "lock")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
     with owner:
         assert owner.stdout is not None and owner.stdout.readline() == b"held\n"
         assert is_locked(tmp_path / "lock")
-        owner.kill()
-        owner.wait()
-        assert not is_locked(tmp_path / "lock")
-
-
-FORK = """
-import os, sys, time
-from pathlib import Path
-from unbraid.locks import try_lock
-lock = try_lock(Path(sys.argv[1]))
-if os.fork() == 0:
-    os.write(1, b"held\\n")
-    sys.stdin.read()
-    os._exit(0)
-time.sleep(60)
-"""
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows does not fork")
-def test_the_forks_of_a_killed_process_do_not_keep_its_lock(tmp_path):
-    owner = subprocess.Popen(
-        [sys.executable, "-c", FORK, str(tmp_path / "lock")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    with owner:
-        assert owner.stdout is not None and owner.stdout.readline() == b"held\n"
         owner.kill()
         owner.wait()
         assert not is_locked(tmp_path / "lock")

@@ -14,10 +14,12 @@ import pytest
 import torch
 
 from deviation import deviation_db
+from unbraid.api import Separator
 from unbraid.engines.native import build, library
 from unbraid.engines.native.model import _network
 from unbraid.engines.native.network import NativeNetwork
 from unbraid.models.registry import architecture_of
+from unbraid.zoo.checkpoint import save_checkpoint
 
 
 def weights_of(model: torch.nn.Module) -> dict[str, np.ndarray]:
@@ -72,6 +74,33 @@ def check_memory(run: NativeNetwork, samples: int) -> None:
     assert 4 * run._copies[0]._pool.floats <= run.memory_bytes(run.config, samples)
 
 
+def check_passes(model: Any, lengths: Iterable[int], most_db: float = -110.0) -> NativeNetwork:
+    """On two threads the kernels give what the readable forward gives of noise of these lengths.
+
+    Returns the kernels.
+    """
+    run = ready(model, 2)
+    for samples in lengths:
+        song = make_song(samples, model.config.audio_channels)
+        found, wanted = run(song), wanted_of(model, song)
+        assert found.shape == wanted.shape
+        assert deviation_db(found, wanted) < most_db, (model.config, samples)
+    return run
+
+
+def check_song(model: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A whole song comes out alike by the kernels and by torch."""
+    save_checkpoint(folder / "model.safetensors", model)
+    song, found = make_song(20_000)[0], {}
+    for runtime, engine in (("native", "native kernels"), ("torch", "torch")):
+        monkeypatch.setenv("UNBRAID_RUNTIME", runtime)
+        separator = Separator(model=folder / "model.safetensors", device="cpu")
+        assert engine in separator.model.engine
+        stems = separator.separate(song, model.config.spec.sample_rate)
+        found[runtime] = np.stack([np.asarray(stem) for stem in stems.values()])
+    assert deviation_db(found["native"], found["torch"]) < -110
+
+
 def check_half_precision(model: Any, song: np.ndarray) -> None:
     """Weights in float16 give the same as in float32, to the bit."""
     model = model.half().float()
@@ -115,11 +144,3 @@ def _compiled(lanes: int) -> library.Kernels | None:
         path = Path(folder) / "kernels.so"
         options = ("-march=native", f"-DUNBRAID_LANES={lanes}", "-Wno-psabi")
         return library.Kernels(path) if build.compile_to(path, *options) else None
-
-
-def check_forward(models: Iterable[Any], samples: int, most_db: float = -110.0) -> None:
-    """On two threads, each model gives what its readable forward gives of noise of this length."""
-    for model in models:
-        song = make_song(samples, model.config.audio_channels)
-        deviation = deviation_db(ready(model, 2)(song), wanted_of(model, song))
-        assert deviation < most_db, model.config

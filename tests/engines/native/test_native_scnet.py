@@ -12,9 +12,10 @@ import torch
 from deviation import deviation_db
 from engines.native.networks import (
     check_bits,
-    check_forward,
     check_half_precision,
     check_memory,
+    check_passes,
+    check_song,
     make_song,
     peak_of,
     ready,
@@ -25,13 +26,11 @@ from engines.native.networks import (
 )
 from models.test_scnet import CASES, public_model
 from reference.modern_systems import check_output, filled
-from unbraid.api import Separator
 from unbraid.engines.native import library
 from unbraid.engines.native.paths import SideBySide
 from unbraid.engines.native.scnet import NativeSCNet
 from unbraid.engines.native.weights import Weights
 from unbraid.models.scnet.network import SCNet, SCNetConfig
-from unbraid.zoo.checkpoint import save_checkpoint
 
 pytestmark = pytest.mark.skipif(library.find() is not None, reason=str(library.find()))
 
@@ -74,11 +73,7 @@ def make_model(**settings: Any) -> SCNet:
 def test_kernels_give_what_the_forward_gives(name: str) -> None:
     model = make_model(**CONFIGS[name])
     assert NativeSCNet.fits(model.config)
-    run = ready(model, threads=2)
-    for samples in (20_000, 9_001):
-        song = make_song(samples, model.config.audio_channels)
-        assert deviation_db(run(song), wanted_of(model, song)) < -115
-    check_memory(run, 20_000)
+    check_memory(check_passes(model, (20_000, 9_001), most_db=-115), 20_000)
 
 
 def test_memory_counts_waves_and_estimates() -> None:
@@ -97,23 +92,13 @@ def test_output_is_that_of_the_public_implementation(case: str) -> None:
 def test_a_whole_song_is_the_same_by_kernels_and_torch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save_checkpoint(tmp_path / "model.safetensors", make_model(segment_s=0.3))
-    song, found = make_song(20_000)[0], {}
-    for runtime, engine in (("native", "native kernels"), ("torch", "torch")):
-        monkeypatch.setenv("UNBRAID_RUNTIME", runtime)
-        separator = Separator(model=tmp_path / "model.safetensors", device="cpu")
-        assert engine in separator.model.engine
-        stems = separator.separate(song, 44_100)
-        found[runtime] = np.stack([np.asarray(stem) for stem in stems.values()])
-    assert deviation_db(found["native"], found["torch"]) < -110
+    check_song(make_model(segment_s=0.3), tmp_path, monkeypatch)
 
 
 @pytest.mark.slow
 def test_a_model_of_published_size_gives_what_the_forward_gives() -> None:
     torch.manual_seed(0)
-    model = SCNet(SCNetConfig()).eval()
-    song = make_song(485_100)
-    assert deviation_db(ready(model, 2)(song), wanted_of(model, song)) < -110
+    check_passes(SCNet(SCNetConfig()).eval(), [485_100])
 
 
 @pytest.mark.parametrize("samples", [1, 2, 255, 256, 700, 1023, 1025, 30_001])
@@ -187,7 +172,8 @@ def test_vectors_of_another_processor_give_the_same(
     lanes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_vectors_of(lanes, monkeypatch)
-    check_forward((make_model(**settings) for settings in CONFIGS.values()), 9_001)
+    for settings in CONFIGS.values():
+        check_passes(make_model(**settings), [9_001])
 
 
 @pytest.mark.parametrize(
