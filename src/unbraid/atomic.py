@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import time
@@ -67,10 +68,13 @@ def make_folder(folder: Path) -> None:
         make_folder(folder.parent)
     try:
         folder.mkdir()
-    except OSError:
-        if not folder.is_dir():
-            raise
-        return
+    except OSError as error:
+        if folder.is_dir():
+            return
+        if isinstance(error, FileExistsError):
+            text = "Is a file, not a folder"
+            raise FileExistsError(errno.EEXIST, text, str(folder)) from None
+        raise
     _fsync_folder(folder.parent)
 
 

@@ -16,7 +16,8 @@
     └── Cancelled            the caller asked to stop
 
 A message says what was wrong, what came and what would do, in one line. The command line prints it
-as it is; any other exception is a bug of ours and keeps its traceback.
+as it is, and in one line what the system refuses to do with a file; any other exception is a bug of
+ours and keeps its traceback.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from small_songs import noise, write_song
 from unbraid.batch.journal import Journal
 from unbraid.batch.request import BatchRequest
 from unbraid.batch.supervisor import WorkerOrder
@@ -155,6 +156,10 @@ def test_status_says_how_far_it_is(library: Path, tmp_path: Path) -> None:
     ("arguments", "hint"),
     [
         (["song.wav"], "-o DIR"),
+        (["nowhere", "-o", "out"], "'nowhere' does not exist"),
+        (["*.mp3", "nowhere", "-o", "out"], "'*.mp3' matches no file; 'nowhere' does not exist"),
+        ([".", "-o", "file"], "is a file, not a folder"),
+        ([".", "-o", "file/out"], "not a directory"),
         (["status"], "one output folder"),
         (["status", "nowhere"], "holds no batch"),
         (["song.wav", "-o", "out", "--model", "no-such-model"], "no-such-model"),
@@ -169,7 +174,22 @@ def test_a_wrong_request_is_refused(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    for name in ("song.wav", "file"):
+        Path(name).touch()
     assert main(["batch", *arguments]) == 2
     error = capfd.readouterr().err  # its workers' words too
     assert hint in error
     assert "Traceback" not in error
+
+
+def test_a_mistyped_input_is_told_at_once_and_the_others_are_separated(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    song = write_song(tmp_path / "song.wav", noise(0.3))
+    out = tmp_path / "out"
+    command = ["batch", str(tmp_path / "sogn.wav"), str(song), "-o", str(out)]
+    assert main(command) == 1
+    error = capfd.readouterr().err
+    assert "sogn.wav' does not exist\n" in error
+    assert "tried again" not in error
+    assert [entry.status for entry in Journal(out).entries()] == ["done"]

@@ -62,3 +62,8 @@ def test_a_card_is_shown(capsys):
 def test_a_wrong_request_is_told(arguments, capsys):
     assert main(["models", *arguments]) == 2
     assert capsys.readouterr().err.startswith("unbraid: ")
+
+
+def test_a_typing_error_is_answered_with_the_nearest_name(capsys):
+    assert main(["models", "show", "smal"]) == 2
+    assert "'smal' (did you mean 'small'?)" in capsys.readouterr().err

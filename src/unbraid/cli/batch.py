@@ -11,10 +11,13 @@ unbraid batch status stems                  show the progress
 from __future__ import annotations
 
 import argparse
+import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unbraid.atomic import make_folder
 from unbraid.cli import separate, types
 from unbraid.errors import SettingsError
 
@@ -65,8 +68,14 @@ def run(options: argparse.Namespace) -> int:
     from unbraid.cli.batch_progress import BatchProgress
 
     request = _request(options)
+    lacking = _lacking(request)
+    if len(lacking) == len(request.inputs):
+        raise SettingsError("; ".join(lacking.values()))
+    for problem in lacking.values():
+        print(f"unbraid: {problem}", file=sys.stderr)
+    request = replace(request, inputs=tuple(i for i in request.inputs if i not in lacking))
     if not request.has_urls:
-        request.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(request.folder)
     with BatchProgress(
         _journal(request),
         request.retries,
@@ -75,7 +84,17 @@ def run(options: argparse.Namespace) -> int:
         as_json=options.json,
     ) as progress:
         _work(request, options, progress)
-    return 1 if progress.failed else 0
+    return 1 if progress.failed or lacking else 0
+
+
+def _lacking(request: BatchRequest) -> dict[str, str]:
+    """Inputs that mean nothing, and why: a mistyped name is never tried again."""
+    from unbraid.tracks.inputs import why_nothing
+
+    if request.watch or request.has_urls:
+        return {}
+    reasons = {argument: why_nothing(argument) for argument in request.inputs}
+    return {argument: reason for argument, reason in reasons.items() if reason is not None}
 
 
 def _work(request: BatchRequest, options: argparse.Namespace, progress: BatchProgress) -> None:

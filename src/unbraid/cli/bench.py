@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     """Measure, store and show; returns the exit code."""
     from unbraid.costs.model_cost import segment_seconds
     from unbraid.costs.sizes import parse_bytes
-    from unbraid.costs.tuning import choose, hardware, measure, save_choice
+    from unbraid.costs.tuning import choose, hardware, make_place, measure, save_choice
     from unbraid.engines.devices import candidate_devices
     from unbraid.engines.prepare import prepare_model
     from unbraid.errors import SettingsError
@@ -47,6 +47,7 @@ def run(options: argparse.Namespace) -> int:
     if not 0 < options.seconds < 1e6:
         raise SettingsError(f"--seconds is more than 0, got {options.seconds:g}")
     limit = None if options.max_memory is None else parse_bytes(options.max_memory)
+    make_place()
     trials = measure(
         lambda device: prepare_model(options.model, device),
         candidate_devices(options.device),

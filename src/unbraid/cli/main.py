@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import glob
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -60,6 +61,12 @@ def _run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("unbraid: interrupted", file=sys.stderr)
         return INTERRUPTED
+    except OSError as error:
+        if error.filename is None or os.environ.get("UNBRAID_DEBUG"):
+            raise
+        reason = (error.strerror or str(error)).lower()
+        print(f"unbraid: {str(error.filename)!r}: {reason}", file=sys.stderr)
+        return WRONG_REQUEST
     except ModuleNotFoundError as error:
         if error.name not in _EXTRAS:
             raise

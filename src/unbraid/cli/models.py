@@ -61,11 +61,13 @@ def run(options: argparse.Namespace) -> int:
 
 def _show(name: str | None, as_json: bool) -> int:
     from unbraid.errors import UnknownModel
+    from unbraid.models.registry import did_you_mean
     from unbraid.zoo.open import list_models
 
     cards = {card.name: card for card in list_models()}
     if name is not None and name not in cards:
-        raise UnknownModel(f"no model of the name {name!r}; known are {', '.join(cards)}")
+        near = did_you_mean(name, set(cards))
+        raise UnknownModel(f"no model of the name {name!r}{near}; unbraid models list has all")
     if name is None and not as_json:
         print(_which(cards.values()))
     for card in cards.values() if name is None else [cards[name]]:

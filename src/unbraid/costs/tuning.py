@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from unbraid.atomic import write_text
-from unbraid.cache_root import cache_root
+from unbraid.cache_root import cache_root, is_there
 from unbraid.costs.model_cost import (
     ModelCost,
     measure_cost,
@@ -126,10 +126,19 @@ def choose(trials: Sequence[Trial]) -> Choice:
     return best.choice
 
 
+def make_place() -> None:
+    """Make the folder in which choices are kept, before time is spent on measuring.
+
+    Raises:
+        OSError: if it cannot be made.
+    """
+    _folder().mkdir(parents=True, exist_ok=True)
+
+
 def save_choice(choice: Choice, fingerprint: str) -> Path:
     """Keep what was chosen for a model, known by its fingerprint, on this machine."""
     path = _path(fingerprint)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_place()
     write_text(path, json.dumps(asdict(choice)) + "\n")
     return path
 
@@ -140,7 +149,7 @@ def load_choice(fingerprint: Callable[[], str]) -> Choice | None:
     Args:
         fingerprint: of the model; not called where nothing was ever chosen, as it may take a while.
     """
-    if not _folder().is_dir():
+    if not is_there(_folder()):
         return None
     try:
         found = Choice(**json.loads(_path(fingerprint()).read_text()))

@@ -88,10 +88,24 @@ def _tracks_of(argument: str, root: Path) -> Iterator[InputTrack]:
         yield from _tracks_at(Path(match), root)
 
 
+def why_nothing(argument: str) -> str | None:
+    """Why an argument of `find_inputs` means nothing that is there; None if it means something.
+
+    >>> why_nothing("no such file"), why_nothing("no-such-*.mp3"), why_nothing("-")
+    ("'no such file' does not exist", "'no-such-*.mp3' matches no file", None)
+    """
+    if argument == "-" or _exists(Path(argument)):
+        return None
+    if not glob.has_magic(argument):
+        return f"{argument!r} does not exist"
+    found = next(glob.iglob(argument, recursive=True), None)  # noqa: PTH207
+    return f"{argument!r} matches no file" if found is None else None
+
+
 def _exists(path: Path) -> bool:
     try:
         return os.path.lexists(path)
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import shorten
 
+from unbraid.cache_root import is_there
 from unbraid.models.base import ModelSpec
 from unbraid.models.compose.chain import ChainConfig
 from unbraid.models.default import DEFAULT_MODEL
@@ -151,7 +152,7 @@ def public_card(name: str) -> ModelCard:
     bag = catalog.bags.get(name)
     targets = [folder / member.file_name for member in members]
     sizes = [
-        target.stat().st_size / 1e6 if target.exists() else member.size_mb
+        target.stat().st_size / 1e6 if is_there(target) else member.size_mb
         for member, target in zip(members, targets, strict=True)
     ]
     card = ModelCard(
@@ -165,7 +166,7 @@ def public_card(name: str) -> ModelCard:
         work=bag.work if bag else members[0].work,
         text="",
         size_mb=None if None in sizes else sum(size for size in sizes if size is not None),
-        local=all(target.exists() for target in targets),
+        local=all(is_there(target) for target in targets),
         kind="bag" if bag else "single",
         trained_on="; ".join(dict.fromkeys(member.trained_on for member in members)),
         musdb_test_seen=_any_seen(members),

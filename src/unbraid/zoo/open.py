@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unbraid.cache_root import is_there
 from unbraid.errors import CheckpointError, ModelError, SettingsError, UnknownModel
 from unbraid.models.compose.bag import BagConfig
 from unbraid.models.compose.chain import ChainConfig
@@ -224,13 +225,13 @@ def pull(name: str, *, on_download: OnDownload | None = None) -> list[Path]:
         raise UnknownModel(_unknown(name))
     targets = [cache_dir() / member.file_name for member in members]
     for member, target in zip(members, targets, strict=True):
-        if target.exists():
+        if is_there(target):
             continue
         _log.warning("fetching %s for %s into %s", member.address, name, target.parent)
         try:
             fetch(member.address, target, member.known_hash, on_download=on_download)
         except CannotFetch as error:
-            missing = [m.address for m, t in zip(members, targets, strict=True) if not t.exists()]
+            missing = [m.address for m, t in zip(members, targets, strict=True) if not is_there(t)]
             raise ModelError(
                 f"{name} is not complete on this machine: {error}; fetch {' '.join(missing)} "
                 f"by other means and put it into {target.parent}"
@@ -244,7 +245,7 @@ def missing_mb(name: str) -> dict[str, float | None]:
     return {
         member.file_name: member.size_mb
         for member in load_catalog().members(name)
-        if not (folder / member.file_name).exists()
+        if not is_there(folder / member.file_name)
     }
 
 
