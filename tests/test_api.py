@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,6 +28,7 @@ from unbraid import (
 )
 from unbraid.audio.files import read
 from unbraid.audio.write import AudioFormat, AudioWriter
+from unbraid.errors import CheckpointError
 from unbraid.threads import get_threads
 from unbraid.tracks import line
 from unbraid.tracks.inputs import find_inputs
@@ -414,6 +416,7 @@ for wrong, said in (
     ({"model": b"mini"}, "got bytes"),
     ({"segment_s": "2"}, "segment_s is a number of seconds, or None, got '2'"),
     ({"overlap": None}, "overlap is a number, got None"),
+    ({"seed": None}, "seed is a whole number, got None"),
     ({"shifts": 1.5}, "shifts is a whole number, got 1.5"),
     ({"batch_size": "x"}, "batch_size is a whole number, or None, got 'x'"),
 ):
@@ -423,6 +426,13 @@ for wrong, said in (
     except unbraid.UnbraidError as error:
         assert said in str(error), (wrong, str(error))
 output = unbraid.OutputSettings
+for wrong in ({"residual": "yes"}, {"two_stems": 3}, {"loudness_lufs": "a"}, {"filename": 3}):
+    try:
+        output(**wrong)
+    except unbraid.errors.SettingsError as error:
+        assert "got" in str(error)
+    else:
+        raise AssertionError(wrong)
 plain = output(stems="low", bit_depth=24, only=["low"])
 assert plain == output(stems=("low",), bit_depth="24", only=("low",)), plain
 """
@@ -546,6 +556,19 @@ def test_many_files_are_separated_by_their_paths(separator, tmp_path):
     plans = separator.plan(songs, tmp_path / "out")
     with pytest.raises(SettingsError, match="some of both"):
         list(separator.separate_many([*plans, "c.wav"]))
+    with pytest.raises(SettingsError, match="a list of paths, got"):
+        list(separator.separate_many("c.wav"))
+
+
+def test_help_says_what_every_public_name_of_a_separator_is():
+    public = {name: getattr(Separator, name) for name in dir(Separator) if name[0] != "_"}
+    borrowed = property(attrgetter("any")).__doc__
+    assert [name for name, what in public.items() if what.__doc__ in (None, borrowed)] == []
+
+
+def test_settings_of_a_model_that_are_no_file_are_refused():
+    with pytest.raises(CheckpointError, match="the settings of the model, is not a file"):
+        Separator("mini", model_config="no.yaml")
 
 
 def test_a_separator_says_what_it_is(separator):

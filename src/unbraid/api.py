@@ -316,11 +316,14 @@ class Separator:
         return self._job([], output).request
 
     # Names of version 0.1, which stay.
-    model_name = property(attrgetter("model.name"))
-    model_licence = property(attrgetter("model.licence"))
-    device = property(attrgetter("model.device"))
-    engine = property(attrgetter("model.engine"))
-    segment_s = property(lambda self: segment_seconds(self.model.model, self.settings))
+    model_name = property(attrgetter("model.name"), doc="Name of the model.")
+    model_licence = property(attrgetter("model.licence"), doc="Licence of its weights.")
+    device = property(attrgetter("model.device"), doc="Where it runs, such as `cpu`.")
+    engine = property(attrgetter("model.engine"), doc="What runs it: `native`, `torch` or `onnx`.")
+    segment_s = property(
+        lambda self: segment_seconds(self.model.model, self.settings),
+        doc="Seconds of audio in one pass of the model.",
+    )
 
     def attempt(self, plan: OutputPlan, *how: Any, **named: Any) -> TrackResult:
         """As `attempt_all` for one song."""
@@ -371,6 +374,8 @@ class Separator:
     def _plans(
         self, songs: Iterable[Song], out: str | os.PathLike[str], output: OutputSettings
     ) -> list[OutputPlan]:
+        if isinstance(songs, str):  # which would be the songs of its letters
+            raise SettingsError(f"songs are a list of paths, got {songs!r}; use separate_file")
         given = list(songs)
         plans = [song for song in given if isinstance(song, OutputPlan)]
         if given and len(plans) == len(given):

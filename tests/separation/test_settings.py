@@ -22,6 +22,8 @@ from unbraid.separation.shifts import lane_starts
         ({"overlap": float("nan")}, "below 1"),
         ({"transition_power": 0.5}, "1 or more, got 0.5"),
         ({"shifts": -1}, "got -1"),
+        ({"shifts": 1001}, "at most 1000, got 1001"),
+        ({"bigshifts": 10**9}, "at most 1000"),
         ({"batch_size": 0}, "got 0"),
         ({"shift_offsets": [3, -4]}, "got -4"),
     ],

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import Any
 
 from unbraid.errors import SettingsError
 
@@ -13,17 +14,33 @@ LONGEST_SEGMENT_S = 3600.0
 """No machine takes more in one pass; `split=False` puts a whole song through, however long."""
 
 
+MOST_RUNS = 1000
+"""Shifted or rotated copies of a song; all are planned before the first is separated."""
+
 WINDOWS = ("triangle", "flat", "even")
 
 _KINDS = (
     ("segment_s", (Real, type(None)), "a number of seconds, or None"),
     ("overlap", Real, "a number"),
     ("shifts", Integral, "a whole number"),
+    ("seed", Integral, "a whole number"),
     ("transition_power", Real, "a number"),
     ("batch_size", (Integral, type(None)), "a whole number, or None"),
     ("bigshifts", Integral, "a whole number"),
     ("tta", bool, "True or False"),
 )
+
+
+def check_kinds(settings: object, kinds: Sequence[tuple[str, Any, str]]) -> None:
+    """Whether the fields of settings are of their types: rows of name, types and these in words.
+
+    Raises:
+        SettingsError: for the first that is not.
+    """
+    for name, kind, words in kinds:
+        value = getattr(settings, name)
+        if not isinstance(value, kind):
+            raise SettingsError(f"{name} is {words}, got {value!r}")
 
 
 @dataclass(frozen=True)
@@ -35,7 +52,7 @@ class SeparationSettings:
             model's own length.
         overlap: share of a segment that the next one covers again, in [0, 1).
         shifts: how many randomly shifted copies of the song are separated and averaged; 0 for none,
-            which is the song unshifted. Each costs one more separation.
+            which is the song unshifted, to `MOST_RUNS`. Each costs one more separation.
         seed: of the random offsets; the same seed gives the same estimates.
         transition_power: exponent, at least 1, of the triangle that fades segments into each other.
         split: False puts the whole song through the model in one pass; memory then grows with it.
@@ -49,7 +66,8 @@ class SeparationSettings:
             Music-Source-Separation-Training does, and scores its models with: "even" for HT
             Demucs, "flat" for all others. Neither has shifts.
         bigshifts: how many copies of the song, rotated by equal parts of its length, are separated
-            and averaged; 0 or 1 for the song as it is. Each costs one more separation.
+            and averaged; 0 or 1 for the song as it is, to `MOST_RUNS`. Each costs one more
+            separation.
         tta: test-time augmentation: average over the song, the song with its channels swapped and
             the song with its polarity inverted, each undone. Three times the cost; twice for
             a model of one channel. Both are what Music-Source-Separation-Training calls so.
@@ -76,10 +94,7 @@ class SeparationSettings:
     tta: bool = False
 
     def __post_init__(self) -> None:
-        for name, kind, words in _KINDS:
-            value = getattr(self, name)
-            if not isinstance(value, kind):
-                raise SettingsError(f"{name} is {words}, got {value!r}")
+        check_kinds(self, _KINDS)
         if self.segment_s is not None and not (0 < self.segment_s <= LONGEST_SEGMENT_S):
             raise SettingsError(
                 f"a segment is longer than 0 seconds and at most {LONGEST_SEGMENT_S:g}, "
@@ -94,6 +109,8 @@ class SeparationSettings:
         for name in ("shifts", "bigshifts"):
             if getattr(self, name) < 0:
                 raise SettingsError(f"{name} is 0 (none) or more, got {getattr(self, name)}")
+            if getattr(self, name) > MOST_RUNS:
+                raise SettingsError(f"{name} is at most {MOST_RUNS}, got {getattr(self, name)}")
         if self.batch_size is not None and self.batch_size < 1:
             raise SettingsError(f"batch_size is 1 or more, got {self.batch_size}")
         if self.windows not in WINDOWS:

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from unbraid.audio.formats import AudioFormat
 from unbraid.errors import SettingsError
+from unbraid.separation.settings import check_kinds
 from unbraid.tracks.choices import CLIP_MODES, LOSSLESS, LOUDNESS_OF
 from unbraid.tracks.safe_names import check_template
 
 SAMPLE_RATES_HZ = (1, 768_000)
+
+
+_KINDS = (
+    ("two_stems", (str, type(None)), "the name of a stem, or None"),
+    ("filename", str, "a template, a text"),
+    ("loudness_lufs", (Real, type(None)), "a number of LUFS, or None"),
+    ("residual", bool, "True or False"),
+    ("overwrite", bool, "True or False"),
+    ("skip_existing", bool, "True or False"),
+    ("project", bool, "True or False"),
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +78,7 @@ class OutputSettings:
     project: bool = False
 
     def __post_init__(self) -> None:
+        check_kinds(self, _KINDS)
         if isinstance(self.bit_depth, int):
             object.__setattr__(self, "bit_depth", str(self.bit_depth))
         for name in ("stems", "only"):

@@ -88,6 +88,8 @@ def open_model(
         ModelError: if a public model cannot be downloaded; names the files and addresses.
         CheckpointError: if its file is damaged, altered or refused.
     """
+    if config is not None and not Path(config).is_file():
+        raise CheckpointError(f"{str(config)!r}, the settings of the model, is not a file")
     path = _local_path(name)
     if path is None:
         return _open_public(str(name), on_download)
