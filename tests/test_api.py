@@ -597,3 +597,8 @@ def test_progress_is_drawn_on_stderr(tmp_path, capsys):
     drawn = capsys.readouterr()
     assert drawn.out == "" and "separating" in drawn.err
     assert drawn.err.rstrip(" \n").endswith("100%")
+
+
+def test_numbers_beyond_32_bit_floats_are_refused_without_a_warning(separator):
+    with pytest.raises(AudioError, match="beyond 32-bit floats"):
+        separator.separate(np.full((2, 100), 1e300), SAMPLE_RATE)

@@ -77,3 +77,14 @@ class TrainingError(UnbraidError):
 
 class Cancelled(UnbraidError):
     """The caller asked to stop."""
+
+
+def how_to_install(extra: str) -> str:
+    """What installs an extra, in the words of messages.
+
+    >>> how_to_install("web")
+    "pip install 'unbraid[web]', or in a copy of the repository pip install '.[web]'"
+    """
+    return (
+        f"pip install 'unbraid[{extra}]', or in a copy of the repository pip install '.[{extra}]'"
+    )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from unbraid.audio.suffixes import EXTENSIONS
-from unbraid.errors import SettingsError, UnbraidError
+from unbraid.errors import SettingsError, UnbraidError, how_to_install
 
 _ATOMIC = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"}
 _SINGLE = {"http", "https"}  # servers that list no folders
@@ -219,8 +219,8 @@ def _opened(url: str) -> tuple[Any, str]:
         from fsspec.core import url_to_fs
     except ImportError:
         raise SettingsError(
-            "URLs need more packages: pip install 'unbraid[stores]', and s3fs, gcsfs or another "
-            "one for the kind of store"
+            "URLs need more packages, and s3fs, gcsfs or another one for the kind of store: "
+            f"{how_to_install('stores')}"
         ) from None
     try:
         fs, path = url_to_fs(url)

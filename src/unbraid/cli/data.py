@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from unbraid.cli.types import count, positive, share, span
 from unbraid.errors import SettingsError
@@ -38,18 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
-    try:
-        return _ACTIONS[options.action][1](options)
-    except ModuleNotFoundError as error:
-        _lacks(error)
-
-
-def _lacks(error: ModuleNotFoundError) -> NoReturn:
-    if error.name is None or error.name.partition(".")[0] not in ("scipy", "mido", "librosa"):
-        raise error
-    raise SettingsError(
-        f"this needs {error.name.partition('.')[0]}: pip install 'unbraid[songs]'"
-    ) from error
+    return _ACTIONS[options.action][1](options)
 
 
 def _add_songs(parser: argparse.ArgumentParser) -> None:

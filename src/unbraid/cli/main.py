@@ -28,7 +28,7 @@ from unbraid.cli.commands import (
 from unbraid.cli.defaults import with_defaults
 from unbraid.cli.memory import use_large_pages
 from unbraid.cli.streams import keep_streams, lost_output
-from unbraid.errors import SettingsError, UnbraidError
+from unbraid.errors import SettingsError, UnbraidError, how_to_install
 from unbraid.version import __version__
 
 OK, SOME_FAILED, INTERRUPTED = 0, 1, 130
@@ -68,9 +68,10 @@ def _run(arguments: list[str]) -> int:
         print(f"unbraid: {str(error.filename)!r}: {reason}", file=sys.stderr)
         return WRONG_REQUEST
     except ModuleNotFoundError as error:
-        if error.name not in _EXTRAS:
+        package = (error.name or "").partition(".")[0]
+        if package not in _EXTRAS:
             raise
-        print(f"unbraid: {_missing(error.name, arguments)}", file=sys.stderr)
+        print(f"unbraid: {_missing(package, arguments)}", file=sys.stderr)
         return WRONG_REQUEST
 
 
@@ -102,10 +103,7 @@ def _missing(package: str, arguments: Sequence[str]) -> str:
     """The sentence about an optional package that is not installed."""
     command = next(iter(arguments), "")
     extra = _EXTRA_OF_COMMAND.get(command, _EXTRAS[package])
-    return (
-        f"this needs {package}, which is not installed: pip install 'unbraid[{extra}]', or in a "
-        f"copy of the repository pip install '.[{extra}]'"
-    )
+    return f"this needs {package}, which is not installed: {how_to_install(extra)}"
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -19,6 +19,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from unbraid.errors import how_to_install
+
 if TYPE_CHECKING:
     from unbraid.zoo.cards import ModelCard
 
@@ -106,11 +108,11 @@ def _which(cards: Iterable[ModelCard]) -> str:
 
 def _needs_torch(names: list[str]) -> list[str]:
     """
-    >>> _needs_torch(["mdx"])
-    ["Need torch, which is not installed (pip install 'unbraid[torch]'): mdx."]
+    >>> _needs_torch(["mdx"])[0]
+    "Need torch, which is not installed: mdx (pip install 'unbraid[torch]', or in a"
     """
-    text = "Need torch, which is not installed (pip install 'unbraid[torch]'): "
-    return textwrap.wrap(f"{text}{', '.join(names)}.", 80) if names else []
+    text = f"Need torch, which is not installed: {', '.join(names)} ({how_to_install('torch')})."
+    return textwrap.wrap(text, 80) if names else []
 
 
 def _roughly(seconds: float) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from unbraid.cli.commands import add_model
 from unbraid.cli.types import thread_count
-from unbraid.errors import SettingsError
+from unbraid.errors import SettingsError, how_to_install
 
 if TYPE_CHECKING:
     from unbraid.web.serve import ServerSettings
@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
         from unbraid.web.serve import Site
     except ModuleNotFoundError as error:
         raise SettingsError(
-            f"serving needs more packages ({error.name}): pip install 'unbraid[web]'"
+            f"serving needs more packages ({error.name}): {how_to_install('web')}"
         ) from None
 
     settings = _settings(options)

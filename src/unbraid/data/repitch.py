@@ -21,7 +21,7 @@ import numpy as np
 import soundfile
 
 from unbraid.audio.signal import OtherSignal, Signal
-from unbraid.errors import SettingsError
+from unbraid.errors import SettingsError, how_to_install
 from unbraid.shapes import Float32
 
 _CLAMP = np.float32(0.99)
@@ -84,7 +84,7 @@ class RepitchSettings:
             )
         if self.backend == "stretch" and importlib.util.find_spec("python_stretch") is None:
             raise SettingsError(
-                "changing pitch and tempo needs python-stretch: pip install 'unbraid[train]'"
+                f"changing pitch and tempo needs python-stretch: {how_to_install('train')}"
             )
 
 
@@ -192,7 +192,7 @@ def _stretch(
         from python_stretch.Signalsmith import Stretch
     except ImportError as error:
         raise SettingsError(
-            "changing pitch and tempo needs python-stretch: pip install 'unbraid[train]'"
+            f"changing pitch and tempo needs python-stretch: {how_to_install('train')}"
         ) from error
     stretch = Stretch(0)
     channels = signal.shape[0]

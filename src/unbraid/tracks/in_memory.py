@@ -115,9 +115,12 @@ def as_source(signal: Any) -> np.ndarray:
     array = as_array(signal)
     if not np.issubdtype(array.dtype, np.floating):
         raise ShapeError(f"{wanted}, got {signal.dtype}; divide integers by their full scale")
-    source = np.array(array, np.float32)
+    with np.errstate(over="ignore"):  # too large for float32, and told below
+        source = np.array(array, np.float32)
     if not np.isfinite(source).all():
-        raise AudioError("the signal holds NaN or Inf; repair it first")
+        raise AudioError(
+            "the signal holds NaN or Inf, or numbers beyond 32-bit floats; repair it first"
+        )
     return source
 
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from unbraid.atomic import replacing
 from unbraid.engines.onnx.graph import METADATA_KEY, GraphInfo
 from unbraid.engines.onnx.run import OnnxModel
-from unbraid.errors import ModelError, SettingsError
+from unbraid.errors import ModelError, SettingsError, how_to_install
 from unbraid.models.base import SeparationModel
 from unbraid.models.compose.bag import Bag
 from unbraid.models.network import GraphPart, Network
@@ -94,7 +94,7 @@ def _check_packages() -> None:
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise SettingsError(
-            f"exporting takes {', '.join(missing)}, not installed: pip install 'unbraid[onnx]'"
+            f"exporting takes {', '.join(missing)}, not installed: {how_to_install('onnx')}"
         )
 
 

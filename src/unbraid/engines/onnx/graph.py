@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from unbraid.errors import CheckpointError, SettingsError, ShapeError
+from unbraid.errors import CheckpointError, SettingsError, ShapeError, how_to_install
 from unbraid.models.exported.config import ExportedConfig
 from unbraid.models.registry import composite_class, is_composite, make_config, plain_config
 from unbraid.zoo.hashes import sha256_of
@@ -279,7 +279,7 @@ def _open_session(path: Path, threads: int | None, device: str) -> Any:
         import onnxruntime
     except ImportError as error:
         raise SettingsError(
-            f"{path.name} takes onnxruntime, which is not installed: pip install 'unbraid[onnx]'"
+            f"{path.name} takes onnxruntime, which is not installed: {how_to_install('onnx')}"
         ) from error
     kind, _, index = device.partition(":")
     providers: list[Any] = ["CPUExecutionProvider"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 
+from unbraid.errors import how_to_install
 from unbraid.models.base import SeparationModel
 from unbraid.zoo.stored import StoredModel
 
@@ -20,7 +21,7 @@ def reason_not(stored: StoredModel, device: str, precision: str) -> str | None:
 def is_missing() -> str | None:
     """How to install torch; None if it is installed."""
     if importlib.util.find_spec("torch") is None:
-        return "torch is not installed: pip install 'unbraid[torch]'"
+        return f"torch is not installed: {how_to_install('torch')}"
     return None
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unbraid.arrays import alike, is_tensor
-from unbraid.errors import ModelError, SettingsError
+from unbraid.errors import ModelError, SettingsError, how_to_install
 from unbraid.models.checks import check_fields
 from unbraid.models.compose.composite import Composite, OneModelConfig
 
@@ -68,7 +68,7 @@ class Wiener(Composite):
     def join(self, mixture: Any, estimates: Mapping[str, Any]) -> Any:
         """(b c t) and (b s c t) -> (b s c t)."""
         if importlib.util.find_spec("torch") is None:
-            raise ModelError("a Wiener filter needs torch; pip install unbraid[torch]")
+            raise ModelError(f"a Wiener filter needs torch: {how_to_install('torch')}")
         import torch
 
         from unbraid.models.layers.plain_stft import PlainSTFT
