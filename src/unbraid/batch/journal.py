@@ -80,8 +80,11 @@ class Journal:
         line = json.dumps(asdict(entry))
         with naming_state(self.path):
             self._lock.parent.mkdir(parents=True, exist_ok=True)
-            with locked(self._lock):
-                append_line(self.path, line)
+            self._append(line)
+
+    def _append(self, line: str) -> None:
+        with locked(self._lock):
+            append_line(self.path, line)
 
     def last(self, key: str, request: str) -> Entry | None:
         """The last attempt at a song with these settings."""
