@@ -41,16 +41,17 @@ INLINE void add_triple(Vec& to, const float& w0, const float& w1, const float& w
 
 // Pairs are the features k and k + depth / 3 of each tap; what is beyond the second third, and what is left
 // over, is multiplied plainly. left, right <- so many rows times a panel, less `sums` of the rows' products
-// of pairs, and those of the panel, `products`; more than they are already if `more`. Only left if `half`.
+// of pairs, and those of the panel, `products`; more than `before` (left, then right) if there is any. Only left if
+// `half`.
 template <int rows, bool half, bool more = false>
-INLINE void accumulate_pairs(const Rows& a, long row, const float* panel, const Vec* products,
-                                                const float* sums, Vec* to_left, Vec* to_right) {
+INLINE void accumulate_pairs(const Rows& a, long row, const float* panel, const Vec* products, const float* sums,
+                             const Vec* before, Vec* to_left, Vec* to_right) {
     Vec left[rows], right[rows];
 #pragma GCC unroll 24
     for (int r = 0; r < rows; ++r) {
         const Vec sum = all(-sums[r]);
-        left[r] = more ? to_left[r] + (sum - products[0]) : sum - products[0];
-        if (!half) right[r] = more ? to_right[r] + (sum - products[1]) : sum - products[1];
+        left[r] = more ? before[r] + (sum - products[0]) : sum - products[0];
+        if (!half) right[r] = more ? before[rows + r] + (sum - products[1]) : sum - products[1];
     }
     const long third = a.depth / 3, apart = third * PANEL, stride = a.stride;
     for (int tap = 0; tap < a.taps; ++tap) {
@@ -153,7 +154,7 @@ template <int rows, bool half, class Epilogue>
 __attribute__((noinline)) void paired_tile(const Rows& a, long row, const PairedPanel& panel, const float* sums, const float* bias,
                         int number, const Epilogue& epilogue) {
     Vec left[rows], right[rows]{};
-    accumulate_pairs<rows, half>(a, row, panel.at, panel.products, sums, left, right);
+    accumulate_pairs<rows, half>(a, row, panel.at, panel.products, sums, nullptr, left, right);
     const Vec b0 = bias ? load(bias) : Vec{}, b1 = bias ? load(bias + LANES) : Vec{};
 #pragma GCC unroll 24
     for (int r = 0; r < rows; ++r)
@@ -217,5 +218,5 @@ void paired_product(const Rows& a, long start, long stop, const Number* packed, 
 
 // Whether pairs are faster for such a product: there is more to be scaled and summed before.
 inline bool pays_in_pairs(const Rows& a, long rows) {
-    return PAIRS && rows >= 2 * ROWS && a.depth >= 12 && a.taps * a.depth >= 48;
+    return PAIRS && rows >= 2 * ROWS && a.depth >= 12 && a.taps * a.depth >= 24;
 }

@@ -54,27 +54,25 @@ struct PairedFilter {
 };
 
 // A function of its own, as the one for whole tiles is in paired.hpp: three products and their ends in one would
-// leave gcc without registers.
+// leave gcc without registers. `before`, `to`: left, then right.
 template <int rows, bool half, bool more = false>
 __attribute__((noinline)) void accumulate_part(const Rows& a, long row, const PairedPanel& panel, const float* sums,
-                                               Vec* left, Vec* right) {
-    accumulate_pairs<rows, half, more>(a, row, panel.at, panel.products, sums + row, left, right);
+                                               const Vec* before, Vec* to) {
+    accumulate_pairs<rows, half, more>(a, row, panel.at, panel.products, sums + row, before, to, to + rows);
 }
 
 template <int rows, bool half, class Epilogue>
 inline void paired_filter_tile(const Pair& of, long row, const PairedFilter& by, const float* bias, int number,
                                const Epilogue* first, const Epilogue* second) {
-    Vec kept[2][rows]{}, left[rows], right[rows]{};
+    Vec kept[2 * rows], found[2 * rows];
     const Vec b0 = load(bias), b1 = load(bias + LANES);
     const float undo = by.sum.undo;
-    accumulate_part<rows, half>(of.middle, row, by.sum, by.row_sums[0], kept[0], kept[1]);
+    accumulate_part<rows, half>(of.middle, row, by.sum, by.row_sums[0], nullptr, kept);
     const auto finish = [&](const Rows& x, const PairedPanel& panel, const float* sums, const Epilogue& epilogue) {
-#pragma GCC unroll 24
-        for (int r = 0; r < rows; ++r) left[r] = kept[0][r], right[r] = kept[1][r];
-        accumulate_part<rows, half, true>(x, row, panel, sums, left, right);
+        accumulate_part<rows, half, true>(x, row, panel, sums, kept, found);
 #pragma GCC unroll 24
         for (int r = 0; r < rows; ++r)
-            epilogue(row + r, number, left[r] * undo + b0, half ? b1 : right[r] * undo + b1);
+            epilogue(row + r, number, found[r] * undo + b0, half ? b1 : found[rows + r] * undo + b1);
     };
     if (first) finish(of.before, by.first, by.row_sums[1], *first);
     if (second) finish(of.after, by.second, by.row_sums[2], *second);

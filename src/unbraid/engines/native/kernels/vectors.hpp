@@ -74,14 +74,27 @@ INLINE Vec all(float value) { return value - Vec{}; }
 // The first `count` lanes, zero in the others.
 INLINE Vec load_some(const float* at, int count) {
     if (count >= LANES) return load(at);
+#if UNBRAID_LANES == 16 && defined(__AVX512F__)
+    return _mm512_maskz_loadu_ps(__mmask16((1u << count) - 1), at);
+#else
     Vec value{};
     std::memcpy(&value, at, count * sizeof(float));
     return value;
+#endif
+}
+
+// A function of its own, so that no vector has to lie in memory for it where whole ones are stored.
+__attribute__((noinline, cold)) inline void store_first(float* at, Vec value, int count) {
+    std::memcpy(at, &value, count * sizeof(float));
 }
 
 INLINE void store_some(float* at, Vec value, int count) {
     if (count >= LANES) return store(at, value);
-    std::memcpy(at, &value, count * sizeof(float));
+#if UNBRAID_LANES == 16 && defined(__AVX512F__)
+    _mm512_mask_storeu_ps(at, __mmask16((1u << count) - 1), value);
+#else
+    store_first(at, value, count);
+#endif
 }
 
 // Lanes of a and, from LANES on, of b, as `pick` says for each lane.
