@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from training.tones import STEMS, a_batch, bf16_error
+from unbraid.errors import SettingsError
 from unbraid.models.registry import build_model
+from unbraid.training.config import ModelRecipe
 from unbraid.training.recipes import read_recipe
+from unbraid.training.start import new_model, start_from
 from unbraid.zoo.checkpoint import save_checkpoint
 from unbraid.zoo.open import open_model
 
@@ -80,3 +85,34 @@ def test_bf16_changes_estimates_little(architecture):
     torch.manual_seed(0)
     model = build_model(architecture, {"stems": STEMS, **TINY[architecture]})
     assert bf16_error(model) < 0.1
+
+
+@pytest.mark.parametrize("architecture", TINY)
+@pytest.mark.parametrize("stems", [("voice", "piano"), ("voice", "piano", "bells")])
+def test_other_stems_start_from_new_last_layers(architecture, stems, tmp_path):
+    path = tmp_path / "parent.safetensors"
+    parent = build_model(architecture, {"stems": STEMS, **TINY[architecture]})
+    save_checkpoint(path, parent)
+    names = ", ".join(f'"{stem}"' for stem in stems)
+    settings = [f"model.architecture={architecture}", f"model.stems=[{names}]", "seed=3"]
+    model, line = start_from(read_recipe("base", settings), str(path))
+    assert f"start from new weights for {', '.join(stems)}" in line
+    there, here = parent.state_dict(), model.state_dict()
+    # Biases and norms may start equal; weights of layers are drawn.
+    drawn = [key for key, value in here.items() if value.ndim > 1]
+    kept = {key for key in drawn if key in there and torch.equal(here[key], there[key])}
+    heads = ("mask_estimators.", "final_conv.", "decoder.1.1.", "spec_decoder.1.conv.")
+    assert kept and not any(key.startswith(heads) for key in kept)
+    assert any(key.startswith(heads) for key in drawn)
+
+
+def test_settings_of_the_start_that_an_architecture_lacks_are_refused(tmp_path):
+    path = tmp_path / "parent.safetensors"
+    save_checkpoint(path, build_model("scnet", {"stems": STEMS, **TINY["scnet"]}))
+    with pytest.raises(SettingsError, match="the scnet has none"):
+        start_from(read_recipe("scnet", ["start.widen=true"]), str(path))
+    with pytest.raises(SettingsError, match="the scnet has none"):
+        start_from(read_recipe("hybrid", ["start.widen=true"]), str(path))
+    recipe = read_recipe("mdx23c", ["start.output_scale=0.1"])
+    with pytest.raises(SettingsError, match="output_scale is for networks"):
+        new_model(replace(recipe, model=ModelRecipe("tfc_tdf", TINY["tfc_tdf"])))

@@ -20,6 +20,8 @@ from unbraid.training.widen import widen
 
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d)
 _DECODERS = ("spec_decoder", "time_decoder", "decoder")
+_HEADS = ("mask_estimators", "final_conv", "mask_layer")
+"""Modules that make the stems where it is not transposed convolutions that do."""
 
 
 def new_model(recipe: Recipe) -> nn.Module:
@@ -65,16 +67,17 @@ def start_from(recipe: Recipe, name: str) -> tuple[nn.Module, str]:
         mine.load_state_dict(theirs.state_dict())
         return model, f"weights of {name}, all of them{grown}"
     fresh = mine.state_dict()
-    head = tuple(f"{output}." for output in _output_names(mine))
+    head = tuple(f"{output}." for output in (*_output_names(mine), *_HEADS))
     kept = {
         key: value
         for key, value in theirs.state_dict().items()
         if not key.startswith(head) and value.shape == fresh[key].shape
     }
     mine.load_state_dict({**fresh, **kept})
+    how = "start from new weights" if len(kept) < len(fresh) else "keep their weights"
     return model, (
-        f"weights of {name}{grown}; its last layers made {', '.join(before)} and start from new "
-        f"weights for {', '.join(wanted)}"
+        f"weights of {name}{grown}; its last layers made {', '.join(before)} and {how} for "
+        f"{', '.join(wanted)}"
     )
 
 
@@ -119,7 +122,8 @@ def _adapted(recipe: Recipe, there: Network, name: str) -> Recipe:
         "segment_s": wanted.segment_samples / wanted.sample_rate,
     }
     if recipe.start.widen:
-        changes["width"] = _unmasked(mine).config.width
+        changes["width"] = _width(_unmasked(mine).config)
+        _width(core)
     member = Member(architecture_of(core), replace_settings(core, **changes))
     if mine.architecture == "ratio_masks":  # they divide the mixture, so not all stems fit
         member = Member("ratio_masks", replace(mine.config, model=member))
@@ -128,6 +132,16 @@ def _adapted(recipe: Recipe, there: Network, name: str) -> Recipe:
 
 def _unmasked(member: Member) -> Member:
     return _unmasked(member.config.model) if member.architecture == "ratio_masks" else member
+
+
+def _width(config: Any) -> int:
+    width = getattr(config, "width", None)
+    if not isinstance(width, int):
+        raise SettingsError(
+            f"start.widen needs models of one width, and the {architecture_of(config)} has none; "
+            "leave start.widen out"
+        )
+    return width
 
 
 def as_separation_model(model: nn.Module) -> TensorModel:
@@ -153,7 +167,13 @@ def _output_names(model: nn.Module) -> list[str]:
 @torch.no_grad()
 def _scale_output(model: nn.Module, factor: float) -> None:
     """Start near silence, in place: random estimates would have to be unlearnt first."""
-    for name in _output_names(model):
+    names = _output_names(model)
+    if not names:
+        raise SettingsError(
+            "start.output_scale is for networks that end in transposed convolutions, such as the "
+            "Demucs family and SCNet; leave it out"
+        )
+    for name in names:
         module = model.get_submodule(name)
         assert isinstance(module, _TRANSPOSED)
         module.weight.mul_(factor)
