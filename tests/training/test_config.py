@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
 from unbraid.errors import SettingsError
 from unbraid.models.registry import build_model
-from unbraid.training.config import Recipe
+from unbraid.training.config import Recipe, model_member
 from unbraid.training.recipes import (
     find_recipes,
     read_recipe,
@@ -31,6 +34,33 @@ def test_every_recipe_that_ships_makes_a_model_and_reads_back_as_written(name, t
     path = tmp_path / "again.toml"
     path.write_text(write_recipe(recipe), encoding="utf-8")
     assert plain_recipe(read_recipe(path)) == plain_recipe(recipe)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_no_segment_is_far_beyond_the_excerpts_that_a_recipe_trains_on(name):
+    recipe = read_recipe(name)
+    spec = model_member(recipe).config.spec
+    assert spec.segment_samples / spec.sample_rate <= 4.001 * recipe.excerpts.excerpt_s
+
+
+def test_the_page_on_training_names_every_recipe():
+    page = (Path(__file__).parents[2] / "docs/training.md").read_text(encoding="utf-8")
+    parts = {"base", "svd", "small-system"}  # what other recipes share
+    alone = [name for name in recipe_names() if "/" not in name and name not in parts]
+    assert [name for name in alone if f"`{name}`" not in page] == []
+
+
+@pytest.mark.parametrize(
+    "name", ["htdemucs", "bs-roformer", "mel-band-roformer", "scnet", "mdx23c"]
+)
+def test_the_page_on_training_has_settings_that_make_a_recipe_small(name):
+    page = (Path(__file__).parents[2] / "docs/training.md").read_text(encoding="utf-8")
+    section = page.split("### Newer architectures")[1].split("## Recipes")[0]
+    rows = [line for line in section.splitlines() if line.startswith("|") and f"`{name}`" in line]
+    row = rows[0] if rows else section.split(f"unbraid train {name}")[2].split("\n\n")[0]
+    settings = re.findall(r"model\.\w+=(?:\[[^]]*\]|[\w.]+)", row)
+    model = new_model(read_recipe(name, [*settings, "model.segment_s=2"]))
+    assert len(settings) >= 2 and sum(p.numel() for p in model.parameters()) < 10e6
 
 
 def test_every_ablation_that_is_named_ships():
