@@ -49,10 +49,19 @@ inline void slice_values(const float* values, long stride, long panels, int dept
 // of pairs (tokens); groups reach as far as the panels.
 inline void slice_keys(const float* keys, long stride, long panels, int depth, float gain, float* slices,
                        float* products) {
-    for (long t = 0; t < panels * PANEL; ++t) {
-        const float* from = keys + t / PANEL * stride + t % PANEL;
-        float* to = slices + t / SLICE * depth * SLICE + t % SLICE;
-        for (int d = 0; d < depth; ++d) to[d * SLICE] = from[d * PANEL] * gain;
+    const long tokens = panels * PANEL;
+    const auto at = [&](long token) { return keys + token / PANEL * stride + token % PANEL; };
+    for (long first = 0; first < tokens; first += SLICE) {
+        float* to = slices + first * depth;
+        if (first % PANEL + SLICE <= PANEL) {  // in one panel: all keys of the slice at once
+            for (int d = 0; d < depth; ++d) {
+                const Vec row = load_some(at(first) + d * PANEL, SLICE) * gain;
+                std::memcpy(to + d * SLICE, &row, SLICE * sizeof(float));
+            }
+            continue;
+        }
+        for (long t = first; t < std::min(first + SLICE, tokens); ++t)
+            for (int d = 0; d < depth; ++d) to[d * SLICE + t - first] = at(t)[d * PANEL] * gain;
     }
     for (long first = 0; first < panels * PANEL; first += LANES) {
         const float* from = keys + first / PANEL * stride + first % PANEL;
@@ -60,6 +69,18 @@ inline void slice_keys(const float* keys, long stride, long panels, int depth, f
         for (int d = 0; d + 3 <= depth; d += 3) sum += load(from + d * PANEL) * load(from + (d + 1) * PANEL);
         store(products + first, sum * (gain * gain));
     }
+}
+
+// The mean square of a quarter of such numbers: enough to know how large they are.
+inline float mean_square_of_some(const float* panels, long stride, long count, long size) {
+    Vec squares{};
+    long seen = 0;
+    for (long panel = 0; panel < count; ++panel)
+        for (long i = panel % 4 * LANES; i < size; i += 4 * LANES, seen += LANES) {
+            const Vec value = load(panels + panel * stride + i);
+            squares += value * value;
+        }
+    return sum(squares) / float(seen);
 }
 
 // A power of two near x, if there is one.
@@ -190,13 +211,8 @@ struct HeadMemory {
     // Values (panels, depth, PANEL), every panel `stride` floats apart, to slices.
     void enter_values(const float* from, long stride) {
         if (paired) {
-            Vec squares{};
-            for (long panel = 0; panel < panels; ++panel)
-                for (long i = 0; i < long{PANEL} * depth; i += LANES) {
-                    const Vec value = load(from + panel * stride + i);
-                    squares += value * value;
-                }
-            value_gain = power_near(std::sqrt(float(panels * PANEL * depth) / std::max(sum(squares), 1e-30f)));
+            const float mean_square = mean_square_of_some(from, stride, panels, long{PANEL} * depth);
+            value_gain = power_near(std::sqrt(1 / std::max(mean_square, 1e-30f)));
         }
         slice_values(from, stride, panels, depth, value_gain, values);
         if (paired) sum_value_products();

@@ -11,6 +11,17 @@ constexpr int HALF = LANES / 2;
 using Double = double __attribute__((vector_size(HALF * sizeof(double))));
 using HalfVec = float __attribute__((vector_size(HALF * sizeof(float))));
 
+// Half a vector of floats in double, and back.
+INLINE Double doubles(const float* at) {
+    HalfVec floats;
+    std::memcpy(&floats, at, sizeof floats);
+    return __builtin_convertvector(floats, Double);
+}
+INLINE void store_floats(float* at, Double values) {
+    const HalfVec floats = __builtin_convertvector(values, HalfVec);
+    std::memcpy(at, &floats, sizeof floats);
+}
+
 struct Moments {
     double sum = 0, squares = 0;
     void operator+=(const Moments& other) { sum += other.sum, squares += other.squares; }
@@ -26,9 +37,7 @@ inline Moments moments_of(const float* at, long count) {
     long i = 0;
     for (; i + LANES <= count; i += LANES) {
         for (int half = 0; half < 2; ++half) {
-            HalfVec part;
-            std::memcpy(&part, at + i + half * LANES / 2, sizeof part);
-            const Double value = __builtin_convertvector(part, Double);
+            const Double value = doubles(at + i + half * HALF);
             sums[half] += value;
             squares[half] += value * value;
         }
@@ -66,9 +75,7 @@ inline void moments_of_features(const float* x, long steps, long width, Moments*
     for (; c + half <= width; c += half) {
         Double sums{}, squares{};
         for (long step = 0; step < steps; ++step) {
-            HalfVec part;
-            std::memcpy(&part, x + step * width + c, sizeof part);
-            const Double value = __builtin_convertvector(part, Double);
+            const Double value = doubles(x + step * width + c);
             sums += value;
             squares += value * value;
         }

@@ -119,7 +119,8 @@ template <class Number>
 inline float scale_to_rows(const Number* weights, long count, float mean_square) {
     Vec squares{};
     long seen = 0;
-    for (long i = 0; i + LANES <= count; i += 5 * LANES, seen += LANES) squares += load(weights + i) * load(weights + i);
+    for (long i = 0; i + LANES <= count; i += 5 * LANES, seen += LANES)
+        squares += load(weights + i) * load(weights + i);
     const float ratio = mean_square * float(seen) / std::max(sum(squares), 1e-30f);
     return std::exp2(std::round(0.5f * std::log2(std::clamp(ratio, 1e-20f, 1e20f))));
 }
@@ -151,8 +152,8 @@ inline PairedPanel scale_panel(const Number* panel, int taps, int depth, float s
 }
 
 template <int rows, bool half, class Epilogue>
-__attribute__((noinline)) void paired_tile(const Rows& a, long row, const PairedPanel& panel, const float* sums, const float* bias,
-                        int number, const Epilogue& epilogue) {
+__attribute__((noinline)) void paired_tile(const Rows& a, long row, const PairedPanel& panel, const float* sums,
+                                           const float* bias, int number, const Epilogue& epilogue) {
     Vec left[rows], right[rows]{};
     accumulate_pairs<rows, half>(a, row, panel.at, panel.products, sums, nullptr, left, right);
     const Vec b0 = bias ? load(bias) : Vec{}, b1 = bias ? load(bias + LANES) : Vec{};

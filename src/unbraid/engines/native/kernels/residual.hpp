@@ -50,11 +50,7 @@ inline void gram_rows(const float* h, long steps, int hidden, int stride, int ro
 inline void covariance_of(const float* h, long steps, int hidden, int stride, Covariance& into) {
     for (int column = 0; column < stride; column += HALF) {
         Double sums{};
-        HalfVec part;
-        for (long step = 0; step < steps; ++step) {
-            std::memcpy(&part, h + step * stride + column, sizeof part);
-            sums += __builtin_convertvector(part, Double);
-        }
+        for (long step = 0; step < steps; ++step) sums += doubles(h + step * stride + column);
         std::memcpy(&into.sums[column], &sums, sizeof sums);
     }
     double* products = into.products.data();
@@ -74,24 +70,25 @@ inline void fold(const Branch& of, const Covariance& found, double steps, float*
         for (int j = 0; j < of.hidden; ++j)
             within += (found.products[i * stride + j] / steps - mean[i] * mean[j]) *
                       of.covering[i * stride + j];
-    for (int column = 0; column < columns; ++column) {
+    for (int column = 0; column < columns; column += HALF) {
         const float* w = of.expand + long(column / PANEL) * of.hidden * PANEL + column % PANEL;
-        centre[column] = of.expand_bias[column];
-        for (int i = 0; i < of.hidden; ++i) centre[column] += mean[i] * w[i * PANEL];
-        total += centre[column];
+        Double sum = doubles(of.expand_bias + column);
+        for (int i = 0; i < of.hidden; ++i) sum += mean[i] * doubles(w + i * PANEL);
+        std::memcpy(&centre[column], &sum, sizeof sum);
     }
+    for (double value : centre) total += value;
     const double features = 2.0 * of.width, overall = total / features;
     // Columns that only fill the last panel are zero: their deviation is taken back.
     for (double value : centre) squares += (value - overall) * (value - overall);
     squares -= (columns - features) * overall * overall;
     const double variance = std::max(0.0, within) / features + std::max(0.0, squares) / features;
     const double rate = 1 / std::sqrt(variance + of.expand_eps);
-    for (int column = 0; column < columns; ++column) {
-        const double scale = rate * of.gain[column];
+    for (int column = 0; column < columns; column += HALF) {
+        const Double scale = rate * doubles(of.gain + column);
         const long at = long(column / PANEL) * of.hidden * PANEL + column % PANEL;
         for (int i = 0; i < of.hidden; ++i)
-            weight[at + i * PANEL] = float(of.expand[at + i * PANEL] * scale);
-        bias[column] = float((of.expand_bias[column] - overall) * scale + of.offset[column]);
+            store_floats(weight + at + i * PANEL, doubles(of.expand + at + i * PANEL) * scale);
+        store_floats(bias + column, (doubles(of.expand_bias + column) - overall) * scale + doubles(of.offset + column));
     }
 }
 

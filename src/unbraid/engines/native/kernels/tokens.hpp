@@ -195,11 +195,7 @@ inline void attend_head(const TokenAttention& of, int head, long first, long end
     const int depth = of.depth;
     const long size = long{PANEL} * depth, at = head * size, panels = of.key_panels();
     HeadMemory in(panels, of.keys, depth, of.paired, memory + of.query_floats());
-    Vec squares{};
-    for (long panel = 0; panel < panels; ++panel)
-        for (const float* key = of.k + panel * of.kv_stride + at, *stop = key + size; key < stop; key += LANES)
-            squares += load(key) * load(key);
-    const float key_size = std::max(std::sqrt(sum(squares) / (panels * size)), 1e-15f);
+    const float key_size = std::max(std::sqrt(mean_square_of_some(of.k + at, of.kv_stride, panels, size)), 1e-15f);
     slice_keys(of.k + at, of.kv_stride, panels, depth, 1.0f, in.keys, in.products);
     in.enter_values(of.v + at, of.kv_stride);
     const Vec scale = all(LOG2_E / std::sqrt(float(depth)));
