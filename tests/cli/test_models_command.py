@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,19 @@ def test_the_rate_of_this_processor_is_that_of_a_product():
 def test_models_are_listed_as_json(capsys):
     assert main(["models", "list", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["stems"] == ["drums", "vocals"]
+
+
+@pytest.mark.parametrize("name", ["mini", "quartet"])
+def test_a_bundled_model_needs_no_download(name, capsys):
+    assert main(["models", "pull", name]) == 0
+    path, licence = capsys.readouterr().out.splitlines()
+    assert Path(path).is_file() and licence.startswith("licence of the weights: ")
+
+
+def test_a_file_is_not_downloaded(tmp_path, capsys):
+    (tmp_path / "own.ckpt").touch()
+    assert main(["models", "pull", str(tmp_path / "own.ckpt")]) == 2
+    assert "there is nothing to download" in capsys.readouterr().err
 
 
 def test_a_card_is_shown(capsys):

@@ -64,6 +64,17 @@ def test_the_parents_config_holds_whatever_the_recipe_says(small_recipe, parent)
     assert model.config.width == 4
 
 
+def test_another_network_is_named_before_the_keys_that_follow_from_it(
+    tmp_path, small_recipe, small_data, capsys
+):
+    run = tmp_path / "run"
+    assert train(small_recipe, "--data", small_data, "--run", run, "--max-steps", "1") == 0
+    assert train("scnet", "--run", run) == 2
+    said = capsys.readouterr().err
+    assert "model.architecture = 'hybrid_demucs', now it is 'scnet'" in said
+    assert f"unbraid train --run {run}" in said
+
+
 def test_output_scale_starts_near_silence(small_recipe):
     quiet = new_model(read_recipe(small_recipe, ["start.output_scale=0.001"]))
     loud = new_model(read_recipe(small_recipe))

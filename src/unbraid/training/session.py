@@ -204,12 +204,14 @@ def settle(request: RunRequest) -> tuple[Recipe, dict[str, Any]]:
 def _check_same(asked: Recipe, kept: Recipe, folder: Path) -> None:
     """A run resumes with the settings it was started with."""
     new, old = _flat(plain_recipe(asked)), _flat(plain_recipe(kept))
-    for key in sorted(new.keys() | old.keys()):
+    first = "model.architecture"  # another network tells more than the keys that follow from it
+    for key in sorted(new.keys() | old.keys(), key=lambda key: (key != first, key)):
         free = any(key == name or key.startswith(f"{name}.") for name in _FREE)
         if not free and new.get(key) != old.get(key):
             raise SettingsError(
                 f"{str(folder)!r} holds a run with {key} = {old.get(key)!r}, now it is "
-                f"{new.get(key)!r}; give another --run, or leave it as it was"
+                f"{new.get(key)!r}; give another --run, or resume it without RECIPE and --set: "
+                f"unbraid train --run {folder}"
             )
 
 

@@ -93,7 +93,7 @@ def recipe_on(recipe: Recipe, name: str) -> Recipe:
 def _network(name: str) -> Network:
     there: object = load_model(name)
     if not isinstance(there, Network):
-        raise SettingsError(f"{name} is a bag of models; start from one of them")
+        raise SettingsError(f"{name} is made of several models; start from one of them")
     return there
 
 

@@ -216,13 +216,19 @@ def licence_of(name: str | Path) -> str:
 
 
 def pull(name: str, *, on_download: OnDownload | None = None) -> list[Path]:
-    """Download the missing files of a public model or bag into the cache.
+    """Download the missing files of a public model or bag into the cache; a bundled one has none.
 
     Raises:
         UnknownModel: if the catalog does not know the name.
         ModelError: if a download fails; names the files and addresses in one line.
     """
+    if name in bundled_files():
+        return [bundled_files()[name]]
     members = load_catalog().members(name)
+    if not members and Path(name).exists():
+        raise UnknownModel(
+            f"{name} is on this machine, there is nothing to download; pull takes names"
+        )
     if not members:
         raise UnknownModel(_unknown(name))
     targets = [cache_dir() / member.file_name for member in members]

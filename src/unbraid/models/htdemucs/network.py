@@ -93,7 +93,7 @@ class HTDemucs(TwoBranches):
 
     def graph_ends(self, mixture: Tensor) -> GraphEnds:
         """Not supported yet: exporting its transformer is untested."""
-        raise no_graph("an HT Demucs runs in torch alone so far")
+        raise no_graph("an HT Demucs runs in unbraid alone so far")
 
     def core(
         self, x: Float[Tensor, "b c f n"], t: Float[Tensor, "b c2 m"]

@@ -62,7 +62,7 @@ class Roformer(Network):
 
     def graph_ends(self, mixture: Tensor) -> GraphEnds:
         """Not yet: its transform has frames that the graph of an export has not."""
-        raise no_graph("a RoFormer is not exported so far")
+        raise no_graph("a RoFormer runs in unbraid alone so far")
 
     def _attend(self, x: Grid) -> Grid:
         """All blocks, alternating between the axes."""

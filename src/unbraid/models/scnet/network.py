@@ -101,7 +101,7 @@ class SCNet(Network):
 
     def graph_ends(self, mixture: Tensor) -> GraphEnds:
         """Not yet: its transform has a window that the graph of an export has not."""
-        raise no_graph("an SCNet runs in torch alone so far")
+        raise no_graph("an SCNet runs in unbraid alone so far")
 
     def _missing(self, samples: int) -> int:
         """Zeros that make the number of frames even; at least one."""
