@@ -75,6 +75,18 @@ def test_another_network_is_named_before_the_keys_that_follow_from_it(
     assert f"unbraid train --run {run}" in said
 
 
+def test_a_setting_that_the_parent_decides_is_refused(
+    tmp_path, small_recipe, small_data, parent, capsys
+):
+    def start(run, setting):
+        more = ("--start-from", parent, "--set", setting, "--max-steps", "1")
+        return train(small_recipe, "--data", small_data, "--run", tmp_path / run, *more)
+
+    assert start("a", "model.width=8") == 2
+    assert "model.width is that of" in capsys.readouterr().err
+    assert start("b", "model.width=4") == start("c", "model.segment_s=0.5") == 0
+
+
 def test_output_scale_starts_near_silence(small_recipe):
     quiet = new_model(read_recipe(small_recipe, ["start.output_scale=0.001"]))
     loud = new_model(read_recipe(small_recipe))

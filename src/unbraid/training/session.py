@@ -186,7 +186,8 @@ def settle(request: RunRequest) -> tuple[Recipe, dict[str, Any]]:
             kept = read_recipe(folder / RECIPE)
             recipe = dataclasses.replace(recipe, model=kept.model)
         else:
-            recipe = recipe_on(recipe, start)
+            asked, recipe = recipe, recipe_on(recipe, start)
+            _check_kept(request.settings, asked, recipe)
     if about:
         _check_same(recipe, read_recipe(folder / RECIPE), folder)
     data = [str(Path(root).absolute()) for root in request.data] or about.get("data", [])
@@ -199,6 +200,18 @@ def settle(request: RunRequest) -> tuple[Recipe, dict[str, Any]]:
             f"they are {weights}; give another --run, or leave them out"
         )
     return recipe, {**about, "data": data, "data_weights": weights, "start": start}
+
+
+def _check_kept(settings: Sequence[str], asked: Recipe, adapted: Recipe) -> None:
+    """No setting of the command line is lost to the model that a run starts from."""
+    new, old = _flat(plain_recipe(adapted)), _flat(plain_recipe(asked))
+    for setting in settings:
+        key = setting.partition("=")[0].strip()
+        if key.startswith("model.") and new.get(key) != old.get(key):
+            raise SettingsError(
+                f"{key} is that of {adapted.start.model}, which the run starts from: "
+                f"{new.get(key)!r}, not {old.get(key)!r}; leave it out"
+            )
 
 
 def _check_same(asked: Recipe, kept: Recipe, folder: Path) -> None:
