@@ -54,10 +54,12 @@ inline void slice_keys(const float* keys, long stride, long panels, int depth, f
     for (long first = 0; first < tokens; first += SLICE) {
         float* to = slices + first * depth;
         if (first % PANEL + SLICE <= PANEL) {  // in one panel: all keys of the slice at once
-            for (int d = 0; d < depth; ++d) {
-                const Vec row = load_some(at(first) + d * PANEL, SLICE) * gain;
-                std::memcpy(to + d * SLICE, &row, SLICE * sizeof(float));
-            }
+            for (int d = 0; d < depth; ++d)
+                for (int i = 0; i < SLICE; i += LANES) {
+                    const int some = std::min(LANES, SLICE - i);
+                    const Vec row = load_some(at(first) + d * PANEL + i, some) * gain;
+                    std::memcpy(to + d * SLICE + i, &row, some * sizeof(float));
+                }
             continue;
         }
         for (long t = first; t < std::min(first + SLICE, tokens); ++t)
