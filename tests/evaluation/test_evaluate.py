@@ -251,7 +251,18 @@ def test_nothing_to_compare_is_a_wrong_request(tmp_path):
 def test_a_file_that_is_no_scores_is_an_error(tmp_path):
     path = tmp_path / "x.json"
     path.write_text('{"a": 1}')
-    with pytest.raises(EvaluationError, match="not a file of scores"):
+    with pytest.raises(EvaluationError, match=r"not a file of scores.*it has no 'targets'$"):
+        load_track(path)
+    path.write_text("[1]")
+    with pytest.raises(EvaluationError, match=r"not a file of scores.*it is made otherwise"):
         load_track(path)
     with pytest.raises(EvaluationError, match="holds no evaluation"):
         load_summary(tmp_path / "none")
+
+
+def test_a_folder_of_stems_is_no_evaluation_whatever_lies_hidden_in_it(tmp_path):
+    record = tmp_path / ".unbraid" / "records" / "x.json"
+    record.parent.mkdir(parents=True)
+    record.write_text('{"version": 1}')
+    with pytest.raises(EvaluationError, match="holds no evaluation; make one with"):
+        load_summary(tmp_path)

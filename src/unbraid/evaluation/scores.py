@@ -116,8 +116,17 @@ def load_track(path: Path, name: str | None = None) -> TrackScores:
         return _from_json(content, name or path.stem)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise EvaluationError(
-            f"{str(path)!r} is not a file of scores in museval's format: {error!r}"
+            f"{str(path)!r} is not a file of scores in museval's format: {reason(error)}"
         ) from error
+
+
+def reason(error: Exception) -> str:
+    """What is wrong with a JSON file, in words, of what reading it raised."""
+    if isinstance(error, KeyError):
+        return f"it has no {error}"
+    if isinstance(error, (TypeError, AttributeError)):
+        return f"it is made otherwise ({error})"
+    return str(error)
 
 
 def is_ours(path: Path) -> bool:

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from unbraid.errors import EvaluationError
 from unbraid.evaluation.comparison import Difference
 from unbraid.evaluation.evaluate import Evaluation
 from unbraid.evaluation.figures import Figure, aggregate, stem_names
-from unbraid.evaluation.scores import FRAMED, WHOLE_SONG, TrackScores, load_track, rounded
+from unbraid.evaluation.scores import FRAMED, WHOLE_SONG, TrackScores, load_track, reason, rounded
 from unbraid.version import __version__
 
 SUMMARY = "summary.json"
@@ -109,7 +109,7 @@ def load_summary(out: Path) -> Summary:
         EvaluationError: if it is neither.
     """
     if not (out / SUMMARY).exists():
-        tracks = [load_track(path) for path in sorted(out.rglob("*.json"))]
+        tracks = [load_track(path) for path in sorted(_files_of_scores(out))]
         if not tracks:
             raise EvaluationError(
                 f"{str(out)!r} holds no evaluation; make one with unbraid evaluate --out DIR"
@@ -134,7 +134,14 @@ def load_summary(out: Path) -> Summary:
             comparison=content.get("comparison"),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EvaluationError(f"{str(out / SUMMARY)!r} cannot be read: {error!r}") from error
+        raise EvaluationError(f"{str(out / SUMMARY)!r} cannot be read: {reason(error)}") from error
+
+
+def _files_of_scores(folder: Path) -> Iterator[Path]:
+    """All JSON files but hidden ones, such as the records of separated stems."""
+    for path in folder.rglob("*.json"):
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts):
+            yield path
 
 
 def csv_text(summary: Summary) -> str:
