@@ -158,6 +158,9 @@ def test_status_says_how_far_it_is(library: Path, tmp_path: Path) -> None:
         (["song.wav"], "-o DIR"),
         (["nowhere", "-o", "out"], "'nowhere' does not exist"),
         (["*.mp3", "nowhere", "-o", "out"], "'*.mp3' matches no file; 'nowhere' does not exist"),
+        (["empty", "-o", "out"], "'empty' holds no sound files"),
+        (["broken link", "e*", "-o", "out"], "'broken link' does not exist; 'empty' holds no"),
+        (["", "-o", "out"], "'' is not a file name"),
         ([".", "-o", "file"], "is a file, not a folder"),
         ([".", "-o", "file/out"], "not a directory"),
         (["status"], "one output folder"),
@@ -176,10 +179,13 @@ def test_a_wrong_request_is_refused(
     monkeypatch.chdir(tmp_path)
     for name in ("song.wav", "file"):
         Path(name).touch()
+    Path("empty").mkdir()
+    Path("broken link").symlink_to("nowhere")
     assert main(["batch", *arguments]) == 2
     error = capfd.readouterr().err  # its workers' words too
     assert hint in error
     assert "Traceback" not in error
+    assert "tried again" not in error
 
 
 def test_a_mistyped_input_is_told_at_once_and_the_others_are_separated(
@@ -187,9 +193,13 @@ def test_a_mistyped_input_is_told_at_once_and_the_others_are_separated(
 ) -> None:
     song = write_song(tmp_path / "song.wav", noise(0.3))
     out = tmp_path / "out"
-    command = ["batch", str(tmp_path / "sogn.wav"), str(song), "-o", str(out)]
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    command = ["batch", str(tmp_path / "sogn.wav"), str(song), str(empty), "-o", str(out)]
     assert main(command) == 1
     error = capfd.readouterr().err
     assert "sogn.wav' does not exist\n" in error
+    assert "empty' holds no sound files\n" in error
+    assert "1 done in this run, 0 failed" in error
     assert "tried again" not in error
     assert [entry.status for entry in Journal(out).entries()] == ["done"]

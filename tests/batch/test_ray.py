@@ -83,6 +83,7 @@ def test_a_song_is_not_taken_for_an_address(wrong):
 
 def test_without_ray_one_line_says_what_to_install(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ray", None)
+    (tmp_path / "song.wav").touch()
     assert main(["batch", str(tmp_path), "-o", str(tmp_path / "out"), "--ray"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1

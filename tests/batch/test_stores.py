@@ -21,6 +21,7 @@ from unbraid.batch.request import BatchRequest  # noqa: E402
 from unbraid.batch.store import Store, find_songs  # noqa: E402
 from unbraid.batch.store_state import StoreClaims, StoreJournal  # noqa: E402
 from unbraid.batch.store_worker import StoreWorker  # noqa: E402
+from unbraid.cli.main import main  # noqa: E402
 
 
 def write_songs(folder: Path, count: int = 3) -> None:
@@ -188,6 +189,14 @@ def test_a_wrong_request_is_refused(memory, change, hint):
     out = change.pop("out", f"{memory}/stems")
     with pytest.raises(SettingsError, match=hint):
         work(memory, out, **change)
+
+
+@pytest.mark.parametrize("place", ["{memory}/empty", "{folder}", "{folder}/nowhere"])
+def test_a_place_without_songs_is_told_at_once(memory, tmp_path, place, capsys):
+    place = place.format(memory=memory, folder=tmp_path / "empty")
+    (tmp_path / "empty").mkdir()
+    assert main(["batch", place, "-o", f"{memory}/stems"]) == 2
+    assert capsys.readouterr().err == f"unbraid: there are no songs at {place!r}\n"
 
 
 @pytest.mark.slow

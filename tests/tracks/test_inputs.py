@@ -76,7 +76,7 @@ def test_links_in_a_circle_end(music):
     assert len(found("music")) == 4
 
 
-@pytest.mark.parametrize("argument", ["nope/*.mp3", "", "a\0b", "empty"])
+@pytest.mark.parametrize("argument", ["nope/*.mp3", "", "a\0b", "empty", "nope", "music/b.mp3/x"])
 def test_what_is_not_there_is_a_problem_of_its_own(music, argument):
     Path("empty").mkdir()
     tracks = find_inputs([argument, "music/b.mp3"], Path("out"))

@@ -210,7 +210,7 @@ def _below(fs: Any, root: str) -> Iterator[tuple[str, tuple[str, ...]]]:
             hidden = any(part.startswith(".") for part in (*folders, name))
             if not hidden and name.rpartition(".")[2].lower() in EXTENSIONS:
                 yield str(path), tuple(folders)
-    else:
+    elif fs.exists(root):
         yield root, ()
 
 

@@ -93,8 +93,8 @@ class Worker(BaseWorker):
         begun = time.monotonic()
         request = self._request
         tracks = find_inputs(list(request.inputs), request.folder, stream=request.stream)
-        if request.watch:  # what is not there may come
-            tracks = [track for track in tracks if track.problem is None]
+        tracks = [track for track in tracks if track.problem is None]  # no song, so no attempt
+        if request.watch:
             resting = self._settled.among({track.path: stamp_of(track.path) for track in tracks})
             tracks = [track for track in tracks if track.path in resting]
         self._inputs = identities(tracks)

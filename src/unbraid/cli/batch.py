@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,33 +66,39 @@ def run(options: argparse.Namespace) -> int:
     from unbraid.cli.batch_progress import BatchProgress
 
     request = _request(options)
-    lacking = _lacking(request)
-    if len(lacking) == len(request.inputs):
-        raise SettingsError("; ".join(lacking.values()))
-    for problem in lacking.values():
+    total, problems = _songs(request)
+    if problems and not total:
+        raise SettingsError("; ".join(problems))
+    for problem in problems:
         print(f"unbraid: {problem}", file=sys.stderr)
-    request = replace(request, inputs=tuple(i for i in request.inputs if i not in lacking))
     if not request.has_urls:
         make_folder(request.folder)
+    part, parts = request.shard
     with BatchProgress(
         _journal(request),
         request.retries,
-        partial(_count, request),
+        None if total is None else len(range(total)[part - 1 :: parts]),
         quiet=options.quiet,
         as_json=options.json,
     ) as progress:
         _work(request, options, progress)
-    return 1 if progress.failed or lacking else 0
+    return 1 if progress.failed or problems else 0
 
 
-def _lacking(request: BatchRequest) -> dict[str, str]:
-    """Inputs that mean nothing, and why: a mistyped name is never tried again."""
-    from unbraid.tracks.inputs import why_nothing
+def _songs(request: BatchRequest) -> tuple[int | None, list[str]]:
+    """How many songs the inputs mean, None if more may come; and why some of them mean nothing."""
+    from unbraid.batch.store import find_songs
+    from unbraid.tracks.inputs import find_inputs
 
-    if request.watch or request.has_urls:
-        return {}
-    reasons = {argument: why_nothing(argument) for argument in request.inputs}
-    return {argument: reason for argument, reason in reasons.items() if reason is not None}
+    if request.watch:
+        return None, []
+    if request.has_urls:
+        found = {place: find_songs((place,), str(request.out)) for place in request.inputs}
+        songs = {song.url for several in found.values() for song in several}
+        return len(songs), [f"there are no songs at {p!r}" for p, s in found.items() if not s]
+    tracks = find_inputs(list(request.inputs), request.folder)
+    problems = [track.problem for track in tracks if track.problem is not None]
+    return len(tracks) - len(problems), problems
 
 
 def _work(request: BatchRequest, options: argparse.Namespace, progress: BatchProgress) -> None:
@@ -139,21 +143,6 @@ def _journal(request: BatchRequest) -> Journal | StoreJournal:
     from unbraid.batch.store_state import StoreJournal
 
     return StoreJournal(Store(str(request.out))) if request.has_urls else Journal(request.folder)
-
-
-def _count(request: BatchRequest) -> int | None:
-    """How many songs the batch is about; None if more may come."""
-    from unbraid.batch.store import find_songs
-    from unbraid.tracks.inputs import find_inputs
-
-    if request.watch:
-        return None
-    if request.has_urls:
-        found = len(find_songs(request.inputs, str(request.out)))
-    else:
-        found = len(find_inputs(list(request.inputs), request.folder))
-    part, parts = request.shard
-    return len(range(found)[part - 1 :: parts])
 
 
 def _status(options: argparse.Namespace) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -23,7 +22,7 @@ class BatchProgress:
     Args:
         journal: of the batch.
         retries: as in the request.
-        songs: counts the songs of the batch; called only for a bar. None if nobody can know.
+        total: number of songs of the batch; None if nobody can know.
         quiet: show nothing.
         as_json: print the line of each song on stdout.
     """
@@ -32,7 +31,7 @@ class BatchProgress:
         self,
         journal: Journal | StoreJournal,
         retries: int,
-        songs: Callable[[], int | None],
+        total: int | None,
         *,
         quiet: bool,
         as_json: bool,
@@ -48,7 +47,7 @@ class BatchProgress:
         self._bar = None
         if not quiet and sys.stderr.isatty():
             self._bar = make_bars(self._console)
-            self._total = songs()
+            self._total = total
             self._task = self._bar.add_task("", total=self._total, name="all songs", left="")
 
     def __enter__(self) -> BatchProgress:

@@ -88,20 +88,6 @@ def _tracks_of(argument: str, root: Path) -> Iterator[InputTrack]:
         yield from _tracks_at(Path(match), root)
 
 
-def why_nothing(argument: str) -> str | None:
-    """Why an argument of `find_inputs` means nothing that is there; None if it means something.
-
-    >>> why_nothing("no such file"), why_nothing("no-such-*.mp3"), why_nothing("-")
-    ("'no such file' does not exist", "'no-such-*.mp3' matches no file", None)
-    """
-    if argument == "-" or _exists(Path(argument)):
-        return None
-    if not glob.has_magic(argument):
-        return f"{argument!r} does not exist"
-    found = next(glob.iglob(argument, recursive=True), None)  # noqa: PTH207
-    return f"{argument!r} matches no file" if found is None else None
-
-
 def _exists(path: Path) -> bool:
     try:
         return os.path.lexists(path)
@@ -109,7 +95,20 @@ def _exists(path: Path) -> bool:
         return False
 
 
+def _is_missing(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):  # reading it will say why
+        return False
+    return False
+
+
 def _tracks_at(path: Path, root: Path) -> Iterator[InputTrack]:
+    if _is_missing(path):
+        yield InputTrack(path, problem=f"{str(path)!r} does not exist")
+        return
     if not path.is_dir():
         yield InputTrack(path)
         return
