@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import socket
 import subprocess
@@ -34,7 +35,12 @@ def said(capsys, *arguments: str) -> str:
         (["--key-file", "/nowhere"], "the key cannot be read"),
         (["--model", "nonesuch"], "nonesuch"),
         (["--port", "99999"], "try another --port"),
-        (["--host", "no.such.host.invalid"], "try another --port"),
+        (
+            ["--host", "no.such.host.invalid"],
+            "no computer called 'no.such.host.invalid'; --host is",
+        ),
+        (["--host", "a..b"], "no computer called 'a..b'"),
+        (["--host", "192.0.2.1"], "192.0.2.1 is not an address of this computer; --host is 127"),
         (["--public-url", "example.org/stems"], "--public-url is an address"),
         (["--public-url", "ftp://example.org/"], "--public-url is an address"),
         (["--public-url", "https://["], "--public-url is an address"),
@@ -48,7 +54,30 @@ def test_what_cannot_be_is_said_in_one_line(capsys, tmp_path, arguments, words):
 def test_a_port_that_is_taken_is_said(capsys, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        assert "in use" in said(capsys, "--data", str(tmp_path), "--port", port)
+        words = said(capsys, "--data", str(tmp_path), "--port", port)
+    assert f"port {port} of 127.0.0.1 is in use by another program" in words
+    assert "try another --port" in words
+    assert "Errno" not in words
+
+
+def test_a_port_is_taken_before_its_server_answers(tmp_path):
+    from unbraid.errors import SettingsError
+    from unbraid.web.ports import listening_socket
+
+    with listening_socket("localhost", 0) as first, pytest.raises(SettingsError, match="in use"):
+        listening_socket("localhost", first.getsockname()[1])
+
+
+@pytest.mark.parametrize(("port", "words"), [(80, "such as 8080"), (8000, "permission denied")])
+def test_a_port_that_the_system_refuses_is_said(port, words, capsys, monkeypatch):
+    def refuse(self, address):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    told = said(capsys, "--port", str(port))
+    assert f"port {port} of 127.0.0.1" in told
+    assert words in told
+    assert "Errno" not in told
 
 
 def url_of(**settings) -> str:

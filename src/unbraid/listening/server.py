@@ -15,7 +15,6 @@ logged: the ratings are the log, and addresses of raters are not kept.
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,11 +24,11 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.responses import FileResponse, Response
 
 from unbraid.closing import Closing
-from unbraid.errors import SettingsError
 from unbraid.listening.page import POLICY
 from unbraid.listening.store import FILE, Rating, Store
 from unbraid.listening.study import Study, load_study
 from unbraid.web.http_rules import HttpRules
+from unbraid.web.ports import listening_socket
 from unbraid.web.refusals import Refusal, answer_refusals, not_found
 from unbraid.web.security import Guard, Keys, host_names
 
@@ -65,12 +64,7 @@ class ListeningServer(Closing):
         )
         answer_refusals(app)
         app.include_router(_routes(self.study, self.public, self.store))
-        try:
-            self._socket = socket.create_server((host.strip("[]"), port), family=_family(host))
-        except (OSError, OverflowError) as error:
-            raise SettingsError(
-                f"cannot listen on {host}:{port}: {error}; try another --port"
-            ) from None
+        self._socket = listening_socket(host, port)
         self.server_address = self._socket.getsockname()[:2]
         self._server = uvicorn.Server(
             uvicorn.Config(
@@ -101,10 +95,6 @@ class ListeningServer(Closing):
     def close(self) -> None:
         """Give the port back."""
         self._socket.close()
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 async def _small_body(request: Request) -> dict[str, Any]:

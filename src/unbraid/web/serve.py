@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from unbraid.web.demo import add_demo
 from unbraid.web.http_rules import error_body
 from unbraid.web.limits import Limits
 from unbraid.web.offers import Offers
+from unbraid.web.ports import listening_socket
 from unbraid.web.security import HEADERS, host_names, is_loopback
 from unbraid.web.service import Service
 from unbraid.web.shelf import Downloaders, Shelf
@@ -91,7 +92,7 @@ class Site:
         rate = multiply_adds_per_s()  # before workers take the processor
         shelf = Shelf(settings.downloads, settings.limits.free_bytes, models.refresh, rate)
         with ExitStack() as held:
-            self._socket = held.enter_context(_bind(settings.host, settings.port))
+            self._socket = held.enter_context(listening_socket(settings.host, settings.port))
             storage = Storage(settings.data if settings.data is not None else data_root())
             held.callback(storage.close)
             self.service = Service(
@@ -271,22 +272,3 @@ class _Protocol(H11Protocol):
         if self._header_timer is not None:
             self._header_timer.cancel()
             self._header_timer = None
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    if not 0 <= port <= 65535:
-        raise SettingsError(f"a port is a number from 0 to 65535, got {port}; try another --port")
-    try:
-        family, kind, protocol, _, address = _addresses(host, port)[0]
-        bound = socket.socket(family, kind, protocol)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-    except (OSError, OverflowError, UnicodeError) as error:
-        raise SettingsError(
-            f"cannot listen on {host}:{port}: {error}; try another --port"
-        ) from None
-    return bound
-
-
-def _addresses(host: str, port: int) -> Sequence[Any]:
-    return socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
