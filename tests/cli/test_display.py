@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from unbraid.api import TrackResult
-from unbraid.cli.display import LiveDisplay, PlainDisplay, clock, endings, summary_table
+from unbraid.cli.display import LiveDisplay, PlainDisplay, clock, endings
 from unbraid.separation.progress import Progress
 
 
@@ -48,10 +48,15 @@ def test_several_songs_share_one_line():
     assert list(endings([TrackResult("c.mp3", "failed")], [], advice=True)) == []
 
 
-def test_after_the_table_of_several_songs_stands_why_some_failed(capsys):
+def test_the_reason_of_a_failure_is_told_once(capsys):
     wrong = TrackResult("c.mp3", "failed", error="'c.mp3' is empty")
-    PlainDisplay(2).summary([done("a.mp3", "out/a"), wrong])
-    assert "failed: 'c.mp3' is empty" in capsys.readouterr().err.splitlines()
+    for others in ([done("a.mp3", "out/a")], [], [wrong]):
+        display = PlainDisplay(2)
+        display.end(wrong)
+        display.summary([*others, wrong])
+        told = capsys.readouterr().err
+        assert told.count("is empty") == 1
+        assert ("result" in told) == (others == [done("a.mp3", "out/a")])
 
 
 @pytest.mark.parametrize(("report", "last"), [(False, 1.0), (True, pytest.approx(0.4))])
@@ -81,11 +86,15 @@ def test_an_exact_null_test_says_so(capsys):
 
 
 @pytest.mark.parametrize("columns", [30, 80, 120])
-def test_no_row_is_wider_than_the_terminal(monkeypatch, capsys, columns):
+def test_the_table_breaks_no_path(monkeypatch, capsys, columns):
     monkeypatch.setenv("COLUMNS", str(columns))
-    display = PlainDisplay(1)
-    display.console.print(summary_table([done("x" * 200 + ".mp3", "out/x")]), soft_wrap=False)
-    assert all(len(line) <= columns for line in capsys.readouterr().err.splitlines())
+    songs = ["x/" * 100 + "long name [live].mp3", "c.mp3"]
+    PlainDisplay(2).summary([done(songs[0], "out/x"), TrackResult(songs[1], "failed")])
+    head, *rows = capsys.readouterr().err.splitlines()[:3]
+    start = head.index("song")
+    assert [row[start:] for row in rows] == songs
+    assert head.split() == ["result", "length", "time", "speed", "gain", "null", "test", "song"]
+    assert rows[0].split()[:6] == ["done", "2:12", "10.0", "s", "13.3x", "0.0"]
 
 
 def test_a_length_is_what_players_show():

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-from rich.table import Table
 from rich.text import Text
 
 from unbraid.closing import Closing
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 _STAGES = {"read": "reading", "separate": "separating", "write": "writing", "report": "report"}
 _LONGEST_NAME = 48
-_MOST_REASONS = 10
 
 
 class Display(Closing):
@@ -65,7 +63,7 @@ class Display(Closing):
 
 
 class PlainDisplay(Display):
-    """A line for each song, and a table."""
+    """A line for each song, and a table at the end."""
 
     _advises = False
 
@@ -81,14 +79,8 @@ class PlainDisplay(Display):
 
     def summary(self, results: Sequence[TrackResult]) -> None:
         self.close()
-        if results:
-            self.console.print(summary_table(results), soft_wrap=False)
-        failed = [result for result in results if result.status == "failed"]
-        if len(results) > 1:  # the only song's reason is right above
-            for result in failed[:_MOST_REASONS]:
-                self.line(f"failed: {_with_name(result)}")
-            if len(failed) > _MOST_REASONS:
-                self.line(f"failed: {len(failed) - _MOST_REASONS} more, see above")
+        for row in summary_table(results):
+            self.console.print(row)
         counts = {s: sum(r.status == s for r in results) for s in dict.fromkeys(_COLOURS)}
         told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
         self.line(f"{told or 'nothing to do'} in {clock(time.monotonic() - self.begun)}")
@@ -224,21 +216,27 @@ def _common(folders: set[Path]) -> str:
     return printable(f"{Path(os.path.commonpath(folders))}{os.sep}")
 
 
-def summary_table(results: Sequence[TrackResult]) -> Table:
-    """The results of all songs."""
+def summary_table(results: Sequence[TrackResult]) -> list[Text]:
+    """The results of all songs, in lines that the terminal may wrap but that break no path.
+
+    There is none if all songs failed: the reason of each has been told, with its name.
+    """
+    if all(result.status == "failed" for result in results):
+        return []
     planned = any(result.status == "planned" for result in results)
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("song", overflow="fold", max_width=_LONGEST_NAME)
-    for name in ("result", "length", "time", "speed"):
-        table.add_column(name, justify="left" if name == "result" else "right")
-    for name in ("memory", "disk") if planned else ("gain", "null test"):
-        table.add_column(name, justify="right")
+    last = ("memory", "disk") if planned else ("gain", "null test")
+    rows = [("result", "length", "time", "speed", *last)]
     for result in results:
-        cells = [shorten(printable(result.input)), *_times(result)]
-        cells += _costs(result) if planned else _levels(result)
-        status = Text(result.status, style=_COLOURS[result.status])
-        table.add_row(Text(cells[0]), status, *(Text(cell) for cell in cells[1:]))
-    return table
+        rows.append((result.status, *_times(result), *(_costs if planned else _levels)(result)))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    names = ["song", *(printable(result.input) for result in results)]
+    styles = [("bold", "bold"), *((_COLOURS[result.status], "") for result in results)]
+    lines = []
+    for row, name, (of_status, of_rest) in zip(rows, names, styles, strict=True):
+        figures = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        told = "  ".join(["", *figures, name])
+        lines.append(Text.assemble((row[0].ljust(widths[0]), of_status), (told, of_rest)))
+    return lines
 
 
 def describe(result: TrackResult) -> str:
