@@ -246,6 +246,40 @@ def test_a_report_is_named_after_its_song_where_songs_share_a_folder(unbraid_mai
     assert {"a-report.html", "b-report.html"} <= set(files(Path("separated")))
 
 
+def test_a_current_report_of_skipped_songs_is_left_alone(unbraid_main, song):
+    command = ("song.wav", "--skip-existing", "--report", "-v")
+    page = Path("separated/song/report.html")
+    assert unbraid_main(*command)[0] == 0
+    first = page.stat()
+    code, _, err = unbraid_main(*command)
+    assert (code, page.stat().st_mtime_ns) == (0, first.st_mtime_ns)
+    assert "1 skipped" in err
+    assert f"report: {page}" in err
+
+
+@pytest.mark.parametrize("change", ["no page", "another page", "moved song", "other stems"])
+def test_a_report_that_is_not_current_is_written_again(unbraid_main, song, change):
+    page = Path("separated/song/report.html")
+    assert unbraid_main("song.wav", "--report")[0] == 0
+    name = "song.wav"
+    if change == "no page":
+        page.unlink()
+    elif change == "another page":
+        page.write_text(page.read_text().replace("unbraid-about", "unbraid-of-old"))
+    elif change == "moved song":
+        name = "elsewhere/song.wav"
+        Path("elsewhere").mkdir()
+        Path("song.wav").rename(name)
+    else:
+        assert unbraid_main(name, "--overwrite", "--shifts", "1")[0] == 0
+    before = page.stat() if page.exists() else None
+    settings = ("--shifts", "1") if change == "other stems" else ()
+    code, _, err = unbraid_main(name, "--skip-existing", "--report", *settings)
+    assert code == 0
+    assert "1 skipped" in err
+    assert before is None or page.stat().st_mtime_ns > before.st_mtime_ns
+
+
 def test_a_page_of_someone_else_is_kept(unbraid_main, song):
     Path("separated/song").mkdir(parents=True)
     Path("separated/song/report.html").write_text("mine")

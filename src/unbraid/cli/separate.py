@@ -224,24 +224,28 @@ def _with_report(
     output: OutputSettings,
     display: Display,
 ) -> TrackResult:
-    """Write the page; stems without a page count as a failure."""
+    """Write the page, unless skipped stems have it; stems without a page count as a failure."""
     from unbraid.separation.progress import Watch
-    from unbraid.song_page.report import write_song_report
+    from unbraid.song_page.report import report_is_current, write_song_report
     from unbraid.tracks.pipes import plain_mixture
 
+    page = plan.root / plan.page
     try:
         with plain_mixture(plan.track) as mixture:
-            write_song_report(
-                replace(result, input=str(mixture)),
-                plan.root / plan.page,
-                separator=separator,
-                output=output,
-                overwrite=output.overwrite,
-                watch=Watch(partial(display.progress, song=str(plan.track.path))),
-            )
+            told = replace(result, input=str(mixture))
+            is_there = report_is_current(told, page, separator=separator, output=output)
+            if result.status != "skipped" or not is_there:
+                write_song_report(
+                    told,
+                    page,
+                    separator=separator,
+                    output=output,
+                    overwrite=output.overwrite,
+                    watch=Watch(partial(display.progress, song=str(plan.track.path))),
+                )
     except (UnbraidError, OSError) as error:
         return replace(result, status="failed", error=f"the report was not written: {error}")
-    display.page(plan.root / plan.page)
+    display.page(page)
     return result
 
 

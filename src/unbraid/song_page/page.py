@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import os
 import urllib.parse
@@ -11,6 +13,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from unbraid.audio.files import probe
 from unbraid.pages.page import Page, plain, readable
 from unbraid.pages.pictures import colour_of, loudest_db, png, spectrogram, waveform
@@ -19,10 +23,12 @@ from unbraid.pages.soundprint import Soundprint, soundprint
 from unbraid.separation.progress import UNWATCHED, Progress, Watch
 from unbraid.song_page.hints import SongHints, measured_correlations
 from unbraid.threads import processors
+from unbraid.tracks.records import stamp_of
 from unbraid.tracks.result import is_exact
 from unbraid.version import __version__
 
 RANGE_DB = 72
+_ABOUT = '<meta name="unbraid-about" content="'
 _TICKS_HZ = (100, 1000, 10_000)
 
 _RESULT_ROWS = (
@@ -70,6 +76,11 @@ class SongReport:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def sounds(self) -> dict[str, Path]:
+        """The mixture and all parts."""
+        return {"mixture": self.mixture, **self.parts}
+
 
 @dataclass(frozen=True)
 class _Lane:
@@ -106,6 +117,31 @@ def write_report(
     song_page(report, path.parent, watch).write(path, overwrite=overwrite)
 
 
+def is_current(report: SongReport, path: Path) -> bool:
+    """Whether a page there is about these very files and settings, by this version of unbraid.
+
+    What is measured (`result`, `hints`, `notes`) is not compared: it follows from them.
+    """
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return f'{_ABOUT}{fingerprint(report, path.parent)}">' in file.read(4096)
+    except OSError:
+        return False
+
+
+def fingerprint(report: SongReport, folder: Path) -> str:
+    """SHA-256 of what a page in `folder` is about: its files, their places, how they were made."""
+    about = {
+        "version": __version__,
+        "title": report.title,
+        "settings": dict(report.settings),
+        "provenance": dict(report.provenance),
+        "addresses": _addresses(report, folder),
+        "files": {name: stamp_of(path) for name, path in report.sounds.items()},
+    }
+    return hashlib.sha256(json.dumps(about, default=str).encode()).hexdigest()
+
+
 def render_report(report: SongReport, folder: Path) -> str:
     """The HTML of the page, to be put in `folder`."""
     return song_page(report, folder).render()
@@ -113,7 +149,8 @@ def render_report(report: SongReport, folder: Path) -> str:
 
 def song_page(report: SongReport, folder: Path, watch: Watch = UNWATCHED) -> Page:
     """The page, to be put in `folder`: links to the files are relative to it."""
-    sounds = {"mixture": report.mixture, **report.parts}
+    sounds = report.sounds
+    about = fingerprint(report, folder)
     preview = choose_preview(
         max(file_seconds(path) for path in sounds.values()),
         len(sounds),
@@ -145,7 +182,7 @@ def song_page(report: SongReport, folder: Path, watch: Watch = UNWATCHED) -> Pag
         }
     )
     top_db = loudest_db(prints["mixture"])
-    hrefs = {name: _relative(path, folder) for name, path in sounds.items()} | {**report.links}
+    hrefs = _addresses(report, folder)
     lanes = [
         _lane(name, index, print_, top_db, encoded[name], hrefs[name])
         for index, (name, print_) in enumerate(prints.items())
@@ -158,6 +195,7 @@ def song_page(report: SongReport, folder: Path, watch: Watch = UNWATCHED) -> Pag
         scripts=("player.js",),
         styles=("page.css", "player.css"),
         values={
+            "about": Markup(f'{_ABOUT}{about}">'),
             "lanes": lanes,
             "result_rows": _RESULT_ROWS,
             "is_exact": is_exact(report.result.get("null_test_db")),
@@ -215,6 +253,12 @@ def _hz_marks(print_: Soundprint) -> list[tuple[str, float]]:
 
 def _minutes(seconds: float) -> str:
     return f"{int(seconds // 60)}:{int(seconds % 60):02d}"
+
+
+def _addresses(report: SongReport, folder: Path) -> dict[str, str]:
+    """Where the page finds the mixture and the parts."""
+    own = {name: _relative(path, folder) for name, path in report.sounds.items()}
+    return own | {**report.links}
 
 
 def _relative(path: Path, folder: Path) -> str:

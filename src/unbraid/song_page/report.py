@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from unbraid.errors import SettingsError
 from unbraid.separation.progress import UNWATCHED, Progress, Watch
 from unbraid.song_page.hints import SongHints, hints_of_files
-from unbraid.song_page.page import SongReport, write_report
+from unbraid.song_page.page import SongReport, is_current, write_report
 from unbraid.song_page.second_look import second_look
 from unbraid.version import __version__
 
@@ -58,25 +58,55 @@ def write_song_report(
         UnbraidError: if there are no stems, a file cannot be read, or a foreign file is in the way.
         OSError: if the disk is full.
     """
+    report = _about(result, separator, output, title, links)
+    path = path or _usual_place(result)
+    hints = song_hints(report.mixture, result, separator, watch.within(0.0, _HINTS))
+    report = replace(report, hints=hints)
+    write_report(report, path, overwrite=overwrite, watch=watch.within(_HINTS, 1.0))
+    return path
+
+
+def report_is_current(
+    result: TrackResult,
+    path: Path | None = None,
+    *,
+    separator: Separator | None = None,
+    output: OutputSettings | None = None,
+) -> bool:
+    """Whether the page that `write_song_report` would write with these arguments is there.
+
+    Raises:
+        SettingsError: if there are no stems.
+    """
+    report = _about(result, separator, output)
+    return is_current(report, path or _usual_place(result))
+
+
+def _about(
+    result: TrackResult,
+    separator: Separator | None,
+    output: OutputSettings | None,
+    title: str | None = None,
+    links: Mapping[str, str] | None = None,
+) -> SongReport:
+    """The report, without its hints."""
     if not result.outputs:
         raise SettingsError(f"{result.input!r} has no stems on disk to report on")
     mixture = Path(result.input)
-    if path is None:
-        path = Path(os.path.commonpath([part.parent for part in result.outputs.values()]))
-        path /= FILENAME
-    report = SongReport(
+    return SongReport(
         title=title or mixture.name,
         mixture=mixture,
         parts=result.outputs,
         result=_measured(result),
-        hints=song_hints(mixture, result, separator, watch.within(0.0, _HINTS)),
         notes=result.notes,
         settings=_settings(separator, output),
         provenance=_provenance(separator),
         links=links or {},
     )
-    write_report(report, path, overwrite=overwrite, watch=watch.within(_HINTS, 1.0))
-    return path
+
+
+def _usual_place(result: TrackResult) -> Path:
+    return Path(os.path.commonpath([p.parent for p in result.outputs.values()]), FILENAME)
 
 
 def song_hints(
