@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from contextlib import ExitStack
 
 import numpy as np
@@ -55,6 +58,28 @@ def test_the_living_are_left_alone_and_the_dead_are_swept(tmp_path):
     with Scratch(tmp_path) as living:
         sweep(tmp_path)
         assert {path.name for path in tmp_path.iterdir()} == {living.folder.name, ".unbraid"}
+
+
+def test_what_a_killed_process_left_in_the_temporary_folder_goes_with_the_next(tmp_path):
+    begin = "import os; from unbraid.tracks.scratch import temporary; made = temporary(); "
+    die = "os.kill(os.getpid(), 9)"
+    for end, left in ((die, 1), (die, 1), ("made.close()", 0)):
+        code = begin + end
+        environment = {**os.environ, "TMPDIR": str(tmp_path)}
+        subprocess.run([sys.executable, "-c", code], env=environment, check=False)
+        assert len([*tmp_path.iterdir()]) == left
+
+
+@pytest.mark.skipif(os.name == "nt", reason="each user has a temporary folder there")
+def test_folders_of_other_users_and_links_are_left_alone(tmp_path, monkeypatch):
+    (tmp_path / "private").mkdir()
+    (tmp_path / ".unbraid-1-link").symlink_to("private", target_is_directory=True)
+    sweep(tmp_path)
+    (tmp_path / ".unbraid-2-foreign").mkdir()
+    monkeypatch.setattr(os, "getuid", lambda: tmp_path.stat().st_uid + 1)
+    sweep(tmp_path)
+    found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
+    assert found == {"private", ".unbraid-1-link", ".unbraid-2-foreign"}
 
 
 @pytest.mark.parametrize("moment", ["before it has a lock", "at its lock", "under its lock"])

@@ -6,7 +6,6 @@ while one song is separated, the next few are claimed and downloaded, and the la
 
 from __future__ import annotations
 
-import tempfile
 import time
 import uuid
 from collections import deque
@@ -29,6 +28,7 @@ from unbraid.tracks.failures import is_disk_full
 from unbraid.tracks.names import InputTrack, OutputPlan
 from unbraid.tracks.records import load_record
 from unbraid.tracks.result import TrackResult, failed
+from unbraid.tracks.scratch import temporary
 
 _AHEAD = 2
 """Songs that are downloaded while others are separated."""
@@ -66,11 +66,11 @@ class StoreWorker(BaseWorker):
         """
         with (
             StoreClaims(self._store, self._name, self._request.lease_s) as claims,
-            tempfile.TemporaryDirectory(prefix="unbraid-batch-") as folder,
+            temporary() as scratch,
         ):
             claims.look()
             self._forget(self._journal)
-            songs = self._songs(Path(folder))
+            songs = self._songs(scratch.folder)
             self._bury(songs, claims)
             while True:
                 self._run(self._claimed(songs, claims, again=False), claims)

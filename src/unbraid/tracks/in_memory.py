@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -18,6 +16,7 @@ from unbraid.errors import AudioError, ShapeError
 from unbraid.separation.progress import UNWATCHED, Watch
 from unbraid.separation.settings import SeparationSettings
 from unbraid.tracks.route import Route, map_channels, meter_blocks
+from unbraid.tracks.scratch import temporary
 from unbraid.tracks.settings import whole_rate
 from unbraid.tracks.spool import Spool
 
@@ -80,8 +79,8 @@ def separate_stream(
         raise ShapeError("a stream takes at least one block, (channels, samples), got none")
     channels = len(as_source(first))
     route = _route(ready, settings, channels, rate)
-    with tempfile.TemporaryDirectory(prefix="unbraid-") as folder:
-        with Spool(Path(folder, "source.f32"), channels) as sound:
+    with temporary() as scratch:
+        with Spool(scratch.folder / "source.f32", channels) as sound:
             loudness = meter_blocks(
                 _spooled(chain([first], given), sound),
                 route.channel_map,
@@ -89,7 +88,7 @@ def separate_stream(
                 route.model.spec.sample_rate,
             )
         estimates = route.estimates(
-            sound.blocks, loudness, sound.samples, scratch_dir=Path(folder), watch=watch
+            sound.blocks, loudness, sound.samples, scratch_dir=scratch.folder, watch=watch
         )
         for block in route.outgoing(estimates, sound.samples):
             yield _by_stem(route, first, block)

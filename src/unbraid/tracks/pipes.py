@@ -9,7 +9,6 @@ import os
 import shutil
 import stat
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,6 +19,7 @@ from unbraid.audio.files import probe, read_blocks
 from unbraid.audio.formats import AudioFormat
 from unbraid.audio.write import AudioWriter
 from unbraid.tracks.names import InputTrack
+from unbraid.tracks.scratch import temporary
 
 STANDARD_INPUT = Path("-")
 _PIECE = 1 << 20
@@ -35,9 +35,9 @@ def copied_pipes(tracks: Sequence[InputTrack]) -> Iterator[list[InputTrack]]:
     if not any(_is_pipe(track) for track in tracks):
         yield list(tracks)
         return
-    with tempfile.TemporaryDirectory(prefix="unbraid-") as folder:
+    with temporary() as scratch:
         yield [
-            _copied(track, Path(folder, str(number))) if _is_pipe(track) else track
+            _copied(track, scratch.folder / str(number)) if _is_pipe(track) else track
             for number, track in enumerate(tracks)
         ]
 
@@ -90,8 +90,10 @@ def plain_mixture(track: InputTrack) -> Iterator[Path]:
         yield track.file
         return
     info = probe(track.file, stream=track.stream)
-    with tempfile.TemporaryDirectory(prefix="unbraid-") as folder:
-        path = Path(folder, track.path.name)
+    with temporary() as scratch:
+        folder = scratch.folder / "song"
+        folder.mkdir()
+        path = folder / track.path.name
         sound = AudioFormat("wav", "32f")
         with AudioWriter(path, sound, info.sample_rate, info.channels) as writer:
             for block in read_blocks(track.file, stream=track.stream):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 import time
 from contextlib import suppress
@@ -63,13 +64,30 @@ class Scratch(Closing):
         _leave(self._root)
 
 
+def temporary() -> Scratch:
+    """A hidden folder in the system's temporary folder.
+
+    Raises:
+        OSError: if there is none, or it cannot be written.
+    """
+    return Scratch(Path(tempfile.gettempdir()))
+
+
 def sweep(root: Path) -> None:
-    """Remove the hidden folders below `root` if their owners are dead."""
+    """Remove the hidden folders below `root` that this user made, if their owners are dead."""
     for folder in root.glob(f"{_PREFIX}*"):
         with suppress(OSError):
+            if not _is_own(folder):
+                continue
             lock = try_lock(folder / _LOCK)
             if lock is not None:
                 _remove(folder, lock)
+
+
+def _is_own(folder: Path) -> bool:
+    """In the temporary folder, others may put what they like under such a name."""
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and (os.name == "nt" or found.st_uid == os.getuid())
 
 
 def _make(root: Path) -> tuple[Path, HeldLock]:
