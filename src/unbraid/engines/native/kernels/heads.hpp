@@ -65,8 +65,8 @@ inline void slice_keys(const float* keys, long stride, long panels, int depth, f
         for (long t = first; t < std::min(first + SLICE, tokens); ++t)
             for (int d = 0; d < depth; ++d) to[d * SLICE + t - first] = at(t)[d * PANEL] * gain;
     }
-    for (long first = 0; first < panels * PANEL; first += LANES) {
-        const float* from = keys + first / PANEL * stride + first % PANEL;
+    for (long first = 0; first < tokens; first += LANES) {
+        const float* from = at(first);
         Vec sum{};
         for (int d = 0; d + 3 <= depth; d += 3) sum += load(from + d * PANEL) * load(from + (d + 1) * PANEL);
         store(products + first, sum * (gain * gain));

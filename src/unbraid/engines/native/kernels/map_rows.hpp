@@ -50,12 +50,10 @@ struct IntoMap {
         }
     }
     static INLINE void add_half(Vec value, int half, double* to) {
-        HalfVec part;
-        std::memcpy(&part, reinterpret_cast<const float*>(&value) + half * LANES / 2, sizeof part);
         Double total;
-        std::memcpy(&total, to + half * LANES / 2, sizeof total);
-        total += __builtin_convertvector(part, Double);
-        std::memcpy(to + half * LANES / 2, &total, sizeof total);
+        std::memcpy(&total, to + half * HALF, sizeof total);
+        total += doubles(reinterpret_cast<const float*>(&value) + half * HALF);
+        std::memcpy(to + half * HALF, &total, sizeof total);
     }
 };
 

@@ -70,16 +70,15 @@ struct Sheet {
 
 // Moments of each feature over some steps.
 inline void moments_of_features(const float* x, long steps, long width, Moments* found) {
-    constexpr int half = LANES / 2;
     long c = 0;
-    for (; c + half <= width; c += half) {
+    for (; c + HALF <= width; c += HALF) {
         Double sums{}, squares{};
         for (long step = 0; step < steps; ++step) {
             const Double value = doubles(x + step * width + c);
             sums += value;
             squares += value * value;
         }
-        for (int lane = 0; lane < half; ++lane) found[c + lane] += {sums[lane], squares[lane]};
+        for (int lane = 0; lane < HALF; ++lane) found[c + lane] += {sums[lane], squares[lane]};
     }
     for (; c < width; ++c)
         for (long step = 0; step < steps; ++step) {
