@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from evaluation.folders import make_tracks, sound, write
 from small_songs import SAMPLE_RATE
+from unbraid.evaluation.baselines import BASELINES
 
 
 def words_of_folders(folders, out, *more):
@@ -126,3 +128,38 @@ def test_the_catalog_knows_who_has_seen_the_test_set():
     assert seen
     assert all(known_leak(name) is not None for name in seen)
     assert known_leak("mini") is None
+
+
+def test_the_table_has_what_needs_no_model_and_says_where_it_is_better(unbraid_main, tmp_path):
+    folders = make_tracks(tmp_path)
+    for track in ("A", "B"):
+        write(folders[1] / track / "drums.wav", sound(5))
+    code, text, _ = unbraid_main(*words_of_folders(folders, tmp_path / "out"))
+    assert code == 0
+    rows = [line.split("  ")[0] for line in text.splitlines()]
+    assert [row for row in rows if row in (*BASELINES, "estimates")] == [
+        *("mixture", "signal processing", "estimates", "ideal ratio mask"),
+    ]
+    assert "\ndrums: no better than " in text
+    assert "\nbass: no better" not in text
+    code, text, _ = unbraid_main(*words_of_folders(folders, tmp_path / "none", "--no-baselines"))
+    assert "signal processing" not in text
+    assert json.loads((tmp_path / "none" / "summary.json").read_text())["baselines"] == {}
+
+
+def test_scores_by_unstable_filters_are_called_so(unbraid_main, tmp_path):
+    folders = make_tracks(tmp_path, ("A",))
+    words = [word for word in words_of_folders(folders, tmp_path / "out") if word != "nsdr"]
+    words[words.index("--metrics") : words.index("--metrics") + 1] = []
+    _, text, err = unbraid_main(*words)
+    assert "say nothing" not in text + err
+    for number, stem in enumerate(("bass", "drums")):
+        low = np.fft.rfft(sound(number, channels=1))
+        low[:, low.shape[1] // 3 :] = 0  # nothing in the upper two thirds of the band
+        signal = np.fft.irfft(low)
+        write(folders[0] / "A" / f"{stem}.wav", signal, subtype="FLOAT")
+        noisy = signal + 0.2 * sound(20 + number)[:, : signal.shape[1]]
+        write(folders[1] / "A" / f"{stem}.wav", noisy, subtype="FLOAT")
+    _, text, err = unbraid_main(*words)
+    assert "note: A: ISR, SIR and SAR of bass, drums say nothing" in err
+    assert "ISR, SIR and SAR say nothing on 1 of 1 tracks" in text

@@ -14,6 +14,7 @@ from figures import check_figures, embedded_data
 from unbraid.cli.main import main
 from unbraid.errors import AudioWriteError
 from unbraid.evaluation import page_data
+from unbraid.evaluation.baselines import BASELINES
 from unbraid.evaluation.page import render_scores
 from unbraid.evaluation.page_data import load_evaluation
 from unbraid.pages.charts import Row, box_of, chart
@@ -98,6 +99,7 @@ def test_every_figure_of_an_evaluation_is_in_its_files(evaluations, scores_page)
         assert system["name"] == summary["system"]
         assert system["leaked"] == summary["leaked"]
         assert system["figures"] == summary["figures"]
+        assert system["baselines"] == summary["baselines"]
         for track, stems in summary["per_track"].items():
             for stem, scores in stems.items():
                 shown = system["tracks"][track]["stems"][stem]
@@ -126,6 +128,14 @@ def test_a_leaked_model_is_marked_wherever_its_scores_stand(scores_page):
     assert "these scores say nothing" in scores_page
     assert scores_page.count("theirs (has seen these songs)") >= 4
     assert scores_page.count("ours (has seen these songs)") == 0
+
+
+def test_baselines_stand_around_the_system_that_has_them(scores_page):
+    (ours, theirs) = embedded_data(scores_page)["systems"]
+    assert (list(ours["baselines"]), theirs["baselines"]) == (list(BASELINES), {})
+    assert scores_page.count(">signal processing</th>") == 2  # uSDR and cSDR
+    assert [one["stem"] for one in ours["unbeaten"]] == ["vocals"]
+    assert scores_page.count("is no better than") == 1
 
 
 def test_worst_excerpts_have_players_where_files_are(scores_page):

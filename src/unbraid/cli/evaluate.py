@@ -38,6 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--stems", metavar="A,B", help="score only the estimates of these stems")
     add("--compare", metavar="DIR", help="another evaluation, to compare this one with")
     add("--name", metavar="TEXT", help="name of this system (its folder or model)")
+    none = "do not measure what needs no model: the mixture, signal processing, ideal masks"
+    add("--no-baselines", action="store_true", help=none)
     add("--leaked", metavar="TEXT", help="why the scores are leaked; added to every output")
     add("--workers", metavar="N", type=count, help="processes that score (cores, 8 at most)")
     add("--json", action="store_true", help="the summary on stdout, as JSON")
@@ -66,6 +68,7 @@ def run(options: argparse.Namespace) -> int:
         metrics=_words(options.metrics) or (),
         stems=_words(options.stems),
         leaked=options.leaked,
+        baselines=not options.no_baselines,
     )
     summary = _of_model(options, settings) if options.model else _of_folders(options, settings)
     if other is not None and summary.tracks:

@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from unbraid.cli.display import shorten
+from unbraid.evaluation.baseline_figures import unbeaten
+from unbraid.evaluation.baselines import BASELINES, IDEAL
 from unbraid.evaluation.figures import ALL
+from unbraid.evaluation.score_track import UNSTABLE
 from unbraid.evaluation.scores import TrackScores
 from unbraid.evaluation.summary import Summary
 
@@ -39,6 +42,9 @@ def summary_text(summary: Summary) -> str:
     lines += _columns(rows)
     lines.append("uSDR: mean over songs of whole-song nSDR. cSDR: median over songs of the median")
     lines.append("over frames (BSSEval v4). The two cannot be compared with each other.")
+    unstable = sum(any(n.startswith(UNSTABLE) for n in t.notes) for t in summary.tracks)
+    if unstable:
+        lines.append(f"{UNSTABLE} say nothing on {unstable} of {count} tracks: see their notes")
     silent = [
         f"{stem} of {track.name}"
         for track in summary.tracks
@@ -47,9 +53,34 @@ def summary_text(summary: Summary) -> str:
     ]
     if silent:
         lines.append(f"silent references, left out of all figures: {', '.join(silent)}")
+    if summary.baselines:
+        lines += ["", *_baselines(summary)]
     if summary.comparison is not None:
         lines += ["", *_comparison(summary.comparison)]
     return "\n".join(lines)
+
+
+def _baselines(summary: Summary) -> list[str]:
+    """uSDR of the system between that of what needs no model and that of ideal masks."""
+    rows = {name: summary.baselines[name] for name in BASELINES if name in summary.baselines}
+    ideal = {name: rows.pop(name) for name in (IDEAL,) if name in rows}
+    rows |= {summary.system: summary.figures} | ideal
+    stems = _stems(summary.figures)
+    lines = [["uSDR", *stems]]
+    for name, figures in rows.items():
+        found = figures["uSDR"]
+        cells = [decibel(found[stem].value) if stem in found else "" for stem in stems]
+        lines.append([name, *cells])
+    text = _columns(lines)
+    measured = sum(bool(track.baselines) for track in summary.tracks)
+    if measured < len(summary.tracks):
+        text.append(f"baselines: on {measured} of {len(summary.tracks)} tracks")
+    for stem in unbeaten(summary.figures, summary.baselines):
+        text.append(
+            f"{stem.stem}: no better than {stem.baseline} "
+            f"({decibel(stem.value)}, {decibel(stem.rival)} dB)"
+        )
+    return text
 
 
 def decibel(value: float | None) -> str:

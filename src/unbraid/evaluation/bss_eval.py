@@ -74,7 +74,7 @@ def bss_eval_v4(
     meter = CorrelationMeter(sources * channels, sources * channels, channels)
     table = _first_pass(blocks, targets, window, hop, meter)
     sdr = sdr_of(table)
-    others = filtered_scores(blocks, meter.finish(), targets, table.unscored(), window, hop)
+    others, _ = filtered_scores(blocks, meter.finish(), targets, table.unscored(), window, hop)
     return {"SDR": sdr, **others}
 
 
@@ -110,7 +110,7 @@ def filtered_scores(
     unscored: np.ndarray,
     window: float,
     hop: float,
-) -> dict[str, np.ndarray]:
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """ISR, SIR and SAR, in a second pass over the song.
 
     Args:
@@ -119,20 +119,25 @@ def filtered_scores(
         targets: for each estimate, which reference is its own.
         unscored: frames to leave out, (frames,).
     Returns:
-        for each metric (estimates, frames), NaN in the frames left out.
+        for each metric (estimates, frames), NaN in the frames left out; and the energy of the
+        filtered references over that of the estimate, (estimates,). It is at most 1 but for the
+        ends of frames: where it is far above, filters cancel each other by large numbers, and the
+        scores say nothing.
     """
     filters = solve_filters(correlations, targets)
     longest = min(window, float(_BLOCK_SAMPLES))
     projector = Projector(filters, targets, correlations.channels, longest)
     scores = {name: np.full((len(targets), len(unscored)), np.nan) for name in METRICS[1:]}
+    totals = np.zeros((2, len(targets)))
     for number, (references, estimates) in enumerate(cut_frames(blocks, window, hop)):
         if not unscored[number]:
             parts = projector.energies(references, estimates)
-            reference, spatial, target, interference, projection, artifacts = parts
+            reference, spatial, target, interference, projection, artifacts, estimate = parts
+            totals += [projection, estimate]
             scores["ISR"][:, number] = decibels(reference, spatial)
             scores["SIR"][:, number] = decibels(target, interference)
             scores["SAR"][:, number] = decibels(projection, artifacts)
-    return scores
+    return scores, totals[0] / np.maximum(totals[1], np.finfo(np.float64).tiny)
 
 
 def cut_frames(blocks: Blocks, window: float, hop: float) -> Iterator[Pair]:

@@ -40,6 +40,7 @@ class EvaluationSettings:
         window_s: length of the frames in seconds.
         leaked: why the scores are leaked, such as training on the test set; added to every
             output.
+        baselines: also score what needs no model, to compare with (`baselines`).
     Raises:
         SettingsError: for an unknown metric, or an invalid window.
     """
@@ -48,6 +49,7 @@ class EvaluationSettings:
     stems: tuple[str, ...] | None = None
     window_s: float = 1.0
     leaked: str | None = None
+    baselines: bool = True
 
     def __post_init__(self) -> None:
         for metric in self.metrics:
@@ -209,6 +211,7 @@ class _Run:
             pair,
             bsseval="bsseval4" in self._settings.metrics,
             window_s=self._settings.window_s,
+            baselines=self._settings.baselines,
         )
         self._pending[future] = (job, inputs)
 
@@ -248,7 +251,8 @@ class _Run:
             scores = load_track(self._path(name))
         except EvaluationError:
             return None
-        return scores if scores.inputs == inputs else None
+        complete = scores.baselines is not None or not self._settings.baselines
+        return scores if complete and scores.inputs == inputs else None
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.json"

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unbraid.evaluation.baselines import IDEAL, TRIVIAL
 from unbraid.evaluation.figures import ALL
 from unbraid.evaluation.page_data import BOXED, page_data
 from unbraid.evaluation.published import sdr_table
@@ -91,6 +92,8 @@ def scores_page(systems: Sequence[Summary], title: str = "Evaluation") -> Page:
             "song_heads": [f"{score} {stem}" for score in BOXED for stem in data["stems"]],
             "notes": [_notes(system) for system in data["systems"]],
             "all": ALL,
+            "trivial": TRIVIAL,
+            "ideal": IDEAL,
             "musdb_tracks": _MUSDB_TRACKS,
         },
     )

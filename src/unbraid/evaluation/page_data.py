@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from unbraid.evaluation.baseline_figures import unbeaten
 from unbraid.evaluation.comparison import common_tracks, compare
-from unbraid.evaluation.figures import score_table, stem_names
+from unbraid.evaluation.figures import Figure, score_table, stem_names
 from unbraid.evaluation.scores import TrackScores
 from unbraid.evaluation.summary import SUMMARY, Summary, load_summary
 from unbraid.pages.charts import box_of
@@ -65,10 +66,9 @@ def _system(system: Summary) -> dict[str, Any]:
         "provenance": system.provenance,
         "notes": system.notes,
         "failed": system.failed,
-        "figures": {
-            name: {stem: asdict(figure) for stem, figure in stems.items()}
-            for name, stems in system.figures.items()
-        },
+        "figures": _figures(system.figures),
+        "baselines": {name: _figures(found) for name, found in system.baselines.items()},
+        "unbeaten": [asdict(stem) for stem in unbeaten(system.figures, system.baselines)],
         "boxes": {score: _boxes(system.tracks, score) for score in BOXED},
         "tracks": {
             track.name: {
@@ -81,6 +81,13 @@ def _system(system: Summary) -> dict[str, Any]:
             }
             for track in system.tracks
         },
+    }
+
+
+def _figures(figures: Mapping[str, Mapping[str, Figure]]) -> dict[str, Any]:
+    return {
+        name: {stem: asdict(figure) for stem, figure in stems.items()}
+        for name, stems in figures.items()
     }
 
 

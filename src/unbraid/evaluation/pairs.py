@@ -18,7 +18,7 @@ import numpy as np
 from unbraid.audio.files import AudioInfo, probe, read_blocks
 from unbraid.audio.resample import resample_blocks
 from unbraid.data.tracks import Track, part_name
-from unbraid.errors import EvaluationError, SettingsError
+from unbraid.errors import AudioReadError, EvaluationError, SettingsError
 from unbraid.evaluation.frames import Pair
 
 _BLOCK_SAMPLES = 1 << 16
@@ -32,6 +32,7 @@ class TrackPair:
         name: of the track.
         references: stem to file, all that the track has.
         estimates: stem to file, only stems that have a reference.
+        mixture: its file, if there is one.
         notes: what a reader of the scores should know, in sentences.
         problem: why it cannot be scored; None for all others.
     """
@@ -39,6 +40,7 @@ class TrackPair:
     name: str
     references: dict[str, Path]
     estimates: dict[str, Path] = field(default_factory=dict)
+    mixture: Path | None = None
     notes: tuple[str, ...] = ()
     problem: str | None = None
 
@@ -100,7 +102,7 @@ def _pair(reference: Track, estimate: Track | None, stems: Sequence[str] | None)
     extra = [stem for stem in estimate.stems if stem not in reference.stems]
     notes = (f"no reference for the estimate of {', '.join(extra)}; left out",) if extra else ()
     chosen = {stem: estimate.stems[stem] for stem in reference.stems if stem in wanted}
-    return TrackPair(pair.name, pair.references, chosen, notes)
+    return TrackPair(pair.name, pair.references, chosen, reference.mixture, notes)
 
 
 class PairReader:
@@ -178,6 +180,41 @@ class PairReader:
                     f"the estimate of {stem} is {-more} samples shorter than its reference; "
                     "followed by zeros"
                 )
+
+
+class MixtureReader:
+    """The mixture of a track, at the same time as the blocks of its `PairReader`.
+
+    Attributes:
+        problem: why there is no mixture, None if there is.
+    """
+
+    def __init__(self, pair: TrackPair, reader: PairReader) -> None:
+        self._stream: _Stream | None = None
+        self.problem: str | None = None
+        if pair.mixture is None:
+            if len(pair.references) == 1:
+                self.problem = "there is neither a mixture nor a second reference"
+            return
+        try:
+            info = probe(pair.mixture)
+        except AudioReadError as error:
+            self.problem = f"the mixture cannot be read: {error}"
+            return
+        if info.channels in (1, reader.channels):
+            self._stream = _Stream(info, reader)
+        else:
+            self.problem = f"the mixture has {info.channels} channels, stems {reader.channels}"
+
+    def take(self, references: np.ndarray) -> np.ndarray:
+        """The mixture (channels, samples) of a block of references; their sum without a file."""
+        mixture: np.ndarray = references.sum(axis=0)
+        if self._stream is not None:
+            try:
+                (mixture,) = _stacked([self._stream.take(mixture.shape[-1])], mixture.shape[-1])
+            except AudioReadError as error:
+                self.problem = f"the mixture cannot be read: {error}"
+        return mixture
 
 
 class _Stream:

@@ -47,10 +47,10 @@ class Projector:
         Args:
             references, estimates: the frame, (sources, channels, samples).
         Returns:
-            (6, estimates): of reference, spatial distortion, target (the sum of these two),
-            interference, projection (target plus interference), artifacts.
+            (7, estimates): of reference, spatial distortion, target (the sum of these two),
+            interference, projection (target plus interference), artifacts, estimate.
         """
-        total = np.zeros((6, len(estimates)))
+        total = np.zeros((7, len(estimates)))
         step = self._size - self._tail
         for start in range(0, references.shape[-1] + self._tail, step):
             total += self._piece(references, estimates, start, start + step)
@@ -77,6 +77,7 @@ class Projector:
                 energies(every - target),
                 energies(every),
                 energies(here - every),
+                energies(here),
             ]
         )
 

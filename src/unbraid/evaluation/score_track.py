@@ -17,12 +17,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from unbraid.errors import EvaluationError
+from unbraid.evaluation.baselines import BASELINES, Baselines, Estimates, stems_of
 from unbraid.evaluation.bss_eval import METRICS, filtered_scores, sdr_of
 from unbraid.evaluation.correlations import CorrelationMeter
 from unbraid.evaluation.frames import FrameMeter, Frames, FrameTable, Pair
 from unbraid.evaluation.metrics import SongMeter
-from unbraid.evaluation.pairs import PairReader, TrackPair
-from unbraid.evaluation.scores import StemScores, TrackScores
+from unbraid.evaluation.pairs import MixtureReader, PairReader, TrackPair
+from unbraid.evaluation.scores import StemScores, TrackScores, median
+
+UNSTABLE = "ISR, SIR and SAR"
+"""How a note about scores begins that say nothing."""
+_AT_MOST = 2.0
+"""Energy of the filtered references over that of an estimate; beyond, its scores say nothing."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +40,16 @@ class _Song:
     table: FrameTable
 
 
-def score_track(pair: TrackPair, *, bsseval: bool = True, window_s: float = 1.0) -> TrackScores:
+def score_track(
+    pair: TrackPair, *, bsseval: bool = True, window_s: float = 1.0, baselines: bool = False
+) -> TrackScores:
     """Score the estimates of one track.
 
     Args:
         pair: its files.
         bsseval: also ISR, SIR and SAR, which take most of the time; SDR in frames comes anyhow.
         window_s: length of a frame in seconds; frames do not overlap.
+        baselines: also score what needs no model (`baselines`).
     Raises:
         AudioReadError: if a file cannot be read.
         EvaluationError: if they do not fit together.
@@ -51,7 +60,8 @@ def score_track(pair: TrackPair, *, bsseval: bool = True, window_s: float = 1.0)
     window = window_s * reader.sample_rate
     stems = list(pair.references)
     targets = tuple(stems.index(stem) for stem in pair.estimates)
-    song = _first_pass(reader, targets, window, bsseval)
+    rivals = _Rivals(pair, reader, targets, window) if baselines else None
+    song = _first_pass(reader, targets, window, bsseval, rivals)
     frames, notes = _frame_scores(song, reader, list(pair.estimates), stems, window)
     nsdr, si_sdr, silent = song.meter.nsdr(), song.meter.si_sdr(), song.meter.silent
     scores = {
@@ -74,14 +84,98 @@ def score_track(pair: TrackPair, *, bsseval: bool = True, window_s: float = 1.0)
             "references": {stem: str(path.absolute()) for stem, path in pair.references.items()},
             "estimates": {stem: str(path.absolute()) for stem, path in pair.estimates.items()},
         },
-        notes=(*pair.notes, *reader.notes, *notes),
+        notes=(*pair.notes, *reader.notes, *notes, *(rivals.notes() if rivals else ())),
+        baselines=rivals.scores() if rivals else None,
     )
 
 
+class _Meters:
+    """Whole-song sums and frame energies of a song that comes in blocks.
+
+    Args:
+        targets: for each estimate, which reference is its own.
+        window: samples in a frame.
+    """
+
+    def __init__(self, targets: Sequence[int], window: float) -> None:
+        self._targets = list(targets)
+        self._frames, self._table = Frames(window, window), FrameMeter(tuple(targets))
+        self._song = SongMeter()
+
+    def push(self, references: np.ndarray, estimates: np.ndarray) -> None:
+        """Take the next samples."""
+        self._song.push(references[self._targets], estimates)
+        for frame in self._frames.push(references, estimates):
+            self._table.add(*frame)
+
+    def finish(self, correlations: CorrelationMeter | None = None) -> _Song:
+        """What was found."""
+        for frame in self._frames.finish():
+            self._table.add(*frame)
+        return _Song(self._song, correlations, self._table.finish())
+
+
+class _Rivals:
+    """Scores of all baselines on a track, measured along with those of its estimates."""
+
+    def __init__(
+        self, pair: TrackPair, reader: PairReader, targets: tuple[int, ...], window: float
+    ) -> None:
+        self._reader, self._window = reader, window
+        self._stems, self._estimated = list(pair.references), list(pair.estimates)
+        self._mixture = MixtureReader(pair, reader)
+        self._signals = Baselines(self._stems, self._estimated, reader.sample_rate, reader.channels)
+        self._meters = {
+            name: _Meters([self._stems.index(stem) for stem in stems], window)
+            for name in BASELINES
+            if (stems := stems_of(name, self._estimated))
+        }
+
+    def push(self, references: np.ndarray, estimates: np.ndarray) -> None:
+        """Take the next samples."""
+        if self._mixture.problem is None:
+            mixture = self._mixture.take(references)
+            self._measure(self._signals.push(references, estimates, mixture))
+
+    def notes(self) -> list[str]:
+        """Why there are no baselines."""
+        problem = self._mixture.problem
+        return [] if problem is None else [f"no baselines: {problem}"]
+
+    def scores(self) -> dict[str, dict[str, dict[str, float]]]:
+        """Baseline -> stem -> score -> dB."""
+        if self._mixture.problem is not None:
+            return {}
+        self._measure(self._signals.finish())
+        return {name: self._scores(name, meters.finish()) for name, meters in self._meters.items()}
+
+    def _measure(self, found: Iterator[tuple[np.ndarray, Estimates]]) -> None:
+        for references, estimates in found:
+            for name, meters in self._meters.items():
+                meters.push(references, estimates[name])
+
+    def _scores(self, name: str, song: _Song) -> dict[str, dict[str, float]]:
+        stems = stems_of(name, self._estimated)
+        frames, _ = _frame_scores(song, self._reader, stems, self._stems, self._window)
+        nsdr, si_sdr = song.meter.nsdr(), song.meter.si_sdr()
+        return {
+            stem: {
+                "nSDR": float(nsdr[row]),
+                "SI-SDR": float(si_sdr[row]),
+                "cSDR": median(frames["SDR"][row]),
+            }
+            for row, stem in enumerate(stems)
+        }
+
+
 def _first_pass(
-    reader: PairReader, targets: tuple[int, ...], window: float, bsseval: bool
+    reader: PairReader,
+    targets: tuple[int, ...],
+    window: float,
+    bsseval: bool,
+    rivals: _Rivals | None,
 ) -> _Song:
-    frames, table, song = Frames(window, window), FrameMeter(targets), SongMeter()
+    song = _Meters(targets, window)
     rows: CorrelationMeter | None = None
     for references, estimates in reader.blocks():
         if bsseval:
@@ -89,12 +183,10 @@ def _first_pass(
                 len(references) * reader.channels, len(estimates) * reader.channels, reader.channels
             )
             rows.push(references, estimates)
-        song.push(references[list(targets)], estimates)
-        for frame in frames.push(references, estimates):
-            table.add(*frame)
-    for frame in frames.finish():
-        table.add(*frame)
-    return _Song(song, rows, table.finish())
+        song.push(references, estimates)
+        if rivals is not None:
+            rivals.push(references, estimates)
+    return song.finish(rows)
 
 
 def _frame_scores(
@@ -134,7 +226,7 @@ def _frame_scores(
     if song.correlations is not None:
         targets = tuple(heard.index(own[row]) for row in scored)
         correlations = song.correlations.finish().subset(heard, scored)
-        found |= filtered_scores(
+        filtered, energy = filtered_scores(
             lambda: _chosen(reader, heard, scored),
             correlations,
             targets,
@@ -142,9 +234,22 @@ def _frame_scores(
             window,
             window,
         )
+        found |= filtered
+        notes += _doubts([estimated[row] for row in scored], energy)
     for name, values in found.items():
         scores[name][scored] = values
     return scores, notes
+
+
+def _doubts(stems: Sequence[str], energy: np.ndarray) -> list[str]:
+    """What to know where the filtered references are much louder than what they come near to."""
+    named = ", ".join(stem for stem, ratio in zip(stems, energy, strict=True) if ratio > _AT_MOST)
+    if not named:
+        return []
+    return [
+        f"{UNSTABLE} of {named} say nothing: BSSEval has no stable filters for references "
+        "that are nearly mono, nearly filtered versions of each other, or empty in some band"
+    ]
 
 
 def _chosen(reader: PairReader, heard: list[int], scored: list[int]) -> Iterator[Pair]:

@@ -27,6 +27,8 @@ WHOLE_SONG = ("nSDR", "SI-SDR")
 """Scores with one figure a song."""
 FRAMED = {"cSDR": "SDR", "cISR": "ISR", "cSIR": "SIR", "cSAR": "SAR"}
 """Median over a song's frames -> the metric of the frames."""
+BASELINE_SCORES = ("nSDR", "SI-SDR", "cSDR")
+"""What baselines are scored by: all that needs no filters."""
 _DECIMALS = 6
 
 
@@ -71,6 +73,7 @@ class TrackScores:
         files: "references" and "estimates": stem to path, so that the excerpts can be played.
         notes: what a reader should know, in sentences.
         leaked: why these scores say nothing; None if they do.
+        baselines: baseline -> stem -> `BASELINE_SCORES`, dB; None if not measured.
     """
 
     name: str
@@ -84,6 +87,22 @@ class TrackScores:
     files: dict[str, dict[str, str]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     leaked: str | None = None
+    baselines: Mapping[str, Mapping[str, Mapping[str, float]]] | None = None
+
+    def of_baseline(self, name: str) -> TrackScores:
+        """The scores of one of the `baselines` on this track."""
+        found = (self.baselines or {}).get(name, {})
+        stems = {
+            stem: StemScores(
+                nsdr=values["nSDR"],
+                si_sdr=values["SI-SDR"],
+                frames={"SDR": np.array([values["cSDR"]])},  # the median of one is that one
+                silent_reference=self.stems[stem].silent_reference,
+            )
+            for stem, values in found.items()
+            if stem in self.stems
+        }
+        return TrackScores(self.name, stems)
 
 
 def median(values: np.ndarray) -> float:
@@ -161,6 +180,7 @@ def _as_json(scores: TrackScores) -> dict[str, Any]:
             "inputs": scores.inputs,
             "files": scores.files,
             "notes": list(scores.notes),
+            **({} if scores.baselines is None else {"baselines": _rounded(scores.baselines)}),
         },
     }
 
@@ -168,6 +188,16 @@ def _as_json(scores: TrackScores) -> dict[str, Any]:
 def _stem(values: StemScores) -> dict[str, Any]:
     figures = {name: rounded(values.value(name)) for name in (*WHOLE_SONG, *FRAMED)}
     return {**figures, "silent_reference": values.silent_reference}
+
+
+def _rounded(baselines: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, Any]:
+    return {
+        name: {
+            stem: {key: rounded(value) for key, value in values.items()}
+            for stem, values in stems.items()
+        }
+        for name, stems in baselines.items()
+    }
 
 
 def _frames(values: StemScores, scores: TrackScores) -> list[dict[str, Any]]:
@@ -213,7 +243,20 @@ def _from_json(content: Mapping[str, Any], name: str) -> TrackScores:
         files=dict(ours.get("files", {})),
         notes=tuple(ours.get("notes", ())),
         leaked=ours.get("leaked"),
+        baselines=_baselines(ours.get("baselines")),
     )
+
+
+def _baselines(found: Any) -> dict[str, dict[str, dict[str, float]]] | None:
+    if found is None:
+        return None
+    return {
+        name: {
+            stem: {score: _number(values[score]) for score in BASELINE_SCORES}
+            for stem, values in stems.items()
+        }
+        for name, stems in found.items()
+    }
 
 
 def _number(value: Any) -> float:

@@ -13,6 +13,7 @@ from typing import Any
 
 from unbraid.atomic import write_text
 from unbraid.errors import EvaluationError
+from unbraid.evaluation.baseline_figures import baseline_figures
 from unbraid.evaluation.comparison import Difference
 from unbraid.evaluation.evaluate import Evaluation
 from unbraid.evaluation.figures import Figure, aggregate, stem_names
@@ -54,6 +55,8 @@ class Summary:
         notes: what does not belong to one track.
         split: folder of the tracks' files.
         comparison: with another system, as `comparison_json` gives it.
+        baselines: baseline -> name -> stem or "all" -> figure, on the tracks that have them; see
+            `baselines`.
     """
 
     system: str
@@ -66,6 +69,7 @@ class Summary:
     notes: list[str] = field(default_factory=list)
     split: str = "test"
     comparison: dict[str, Any] | None = None
+    baselines: dict[str, dict[str, dict[str, Figure]]] = field(default_factory=dict)
 
 
 def summarize(
@@ -87,6 +91,7 @@ def summarize(
         settings=done.tracks[0].settings if done.tracks else {},
         notes=done.notes,
         split=split,
+        baselines=baseline_figures(done.tracks),
     )
 
 
@@ -120,10 +125,7 @@ def load_summary(out: Path) -> Summary:
         paths = [out / content["split"] / f"{name}.json" for name in content["per_track"]]
         return Summary(
             system=content["system"],
-            figures={
-                name: {stem: Figure(**_numbers(figure)) for stem, figure in stems.items()}
-                for name, stems in content["figures"].items()
-            },
+            figures=_figures(content["figures"]),
             tracks=[load_track(path) for path in paths],
             failed=content["failed"],
             leaked=content["leaked"],
@@ -132,6 +134,7 @@ def load_summary(out: Path) -> Summary:
             notes=content["notes"],
             split=content["split"],
             comparison=content.get("comparison"),
+            baselines={n: _figures(found) for n, found in content.get("baselines", {}).items()},
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EvaluationError(f"{str(out / SUMMARY)!r} cannot be read: {reason(error)}") from error
@@ -201,10 +204,8 @@ def _as_json(summary: Summary) -> dict[str, Any]:
         "split": summary.split,
         "tracks": len(summary.tracks),
         "stems": stem_names(summary.tracks),
-        "figures": {
-            name: {stem: _plain(vars(figure)) for stem, figure in stems.items()}
-            for name, stems in summary.figures.items()
-        },
+        "figures": _plain_figures(summary.figures),
+        "baselines": {n: _plain_figures(found) for n, found in summary.baselines.items()},
         "meaning": {name: MEANING[name] for name in summary.figures},
         "per_track": {
             track.name: {
@@ -222,6 +223,20 @@ def _as_json(summary: Summary) -> dict[str, Any]:
         "provenance": summary.provenance,
     }
     return content if summary.comparison is None else {**content, "comparison": summary.comparison}
+
+
+def _plain_figures(figures: Mapping[str, Mapping[str, Figure]]) -> dict[str, Any]:
+    return {
+        name: {stem: _plain(vars(figure)) for stem, figure in stems.items()}
+        for name, stems in figures.items()
+    }
+
+
+def _figures(content: Mapping[str, Any]) -> dict[str, dict[str, Figure]]:
+    return {
+        name: {stem: Figure(**_numbers(figure)) for stem, figure in stems.items()}
+        for name, stems in content.items()
+    }
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
