@@ -6,8 +6,8 @@ signal processing   drums, bass, other and vocals by median filters, a low-pass 
 ideal ratio mask    the mixture shared out by the magnitudes of the true stems: about the best that
                     masks of positive numbers can do
 
-A system that does not beat the first two on a stem is no use for it. Silence needs no row: its nSDR
-is 0 dB.
+On a stem where a system does not beat the first two, it is of no use. Silence needs no row:
+its nSDR is 0 dB.
 
 Frames of 93 ms (4096 samples at 44.1 kHz), half overlapping, sine window. Drums are what median
 filters along frequency keep and those along time do not (Fitzgerald, DAFx 2010); bass is what is

@@ -120,7 +120,7 @@ def filtered_scores(
         unscored: frames to leave out, (frames,).
     Returns:
         for each metric (estimates, frames), NaN in the frames left out; and the energy of the
-        filtered references over that of the estimate, (estimates,). It is at most 1 but for the
+        filtered references over that of the estimate, (estimates,). It is at most 1, except for the
         ends of frames: where it is far above, filters cancel each other by large numbers, and the
         scores say nothing.
     """
