@@ -10,6 +10,7 @@ import soundfile
 import torch
 
 from training.small_runs import STEMS, write_dataset
+from unbraid.evaluation.baselines import by_signal_processing
 from unbraid.evaluation.metrics import nsdr
 from unbraid.pages.charts import Curve, curves_chart
 from unbraid.training.board import Board, spectrogram_picture
@@ -116,6 +117,18 @@ def test_validation_is_normalized_as_training_is_and_scores_are_those_of_the_tra
     _, quiet = validate(model, {"weights": None, "zeros": zeros}, data, recipe, Team())
     loss = float(sources.abs().mean())
     assert quiet.loss == pytest.approx(loss, rel=0.05)  # l1 of silence: what there was
+
+
+def test_signal_processing_is_scored_as_a_candidate_is(data, recipe):
+    [score] = validate(new_model(recipe), {}, data, recipe, Team(), processing=True)
+    own = []
+    for track in data.validation:
+        mixture, sources = read_validation(track, data, recipe)
+        estimates = by_signal_processing(mixture[0].numpy(), data.stems, data.sample_rate)
+        own.append(nsdr(sources[0].numpy(), estimates))
+    assert score.name == "signal processing"
+    assert list(score.stems.values()) == pytest.approx(np.mean(own, axis=0).tolist(), abs=1e-6)
+    assert np.isfinite(score.loss)
 
 
 def test_a_silent_reference_has_no_part_in_the_choice(tmp_path, small_recipe):

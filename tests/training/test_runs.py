@@ -67,6 +67,15 @@ def test_every_candidate_is_validated_and_the_best_is_chosen(done):
     assert read_info(done / "checkpoints/best.safetensors").provenance["best"]["loss"] == best
 
 
+def test_signal_processing_is_measured_once_and_shown_with_the_best(done):
+    [baseline] = rows(done, "baseline")
+    assert baseline["step"] == rows(done, "epoch")[0]["step"]
+    assert set(baseline["stems"]) == set(STEMS)
+    page = (done / "report.html").read_text(encoding="utf-8")
+    assert ">signal processing</th>" in page
+    assert f"{baseline['stems']['bass']:.2f}".replace("-", "−") + " dB" in page
+
+
 def test_the_report_is_one_page_that_fetches_nothing(done):
     page = (done / "report.html").read_text(encoding="utf-8")
     assert page.count("<svg") >= 4 and "default-src 'none'" in page

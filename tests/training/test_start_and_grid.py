@@ -135,10 +135,13 @@ def test_a_grid_runs_all_its_recipes_and_compares_them(tmp_path, small_data, cap
     assert train(*command) == 0
     table = (tmp_path / "run/comparison.csv").read_text()
     rows = list(csv.DictReader(io.StringIO(table)))
-    assert [row["recipe"] for row in rows] == ["a", "b"]
+    assert [row["recipe"] for row in rows] == ["a", "b", "(signal processing)"]
+    assert float(rows[2]["nsdr"]) == pytest.approx(
+        (float(rows[2]["stems.bass"]) + float(rows[2]["stems.drums"])) / 2
+    )
     assert rows[1]["candidate"] == "weights" and float(rows[0]["stems.bass"])
     text = (tmp_path / "run/comparison.md").read_text()
-    assert "| recipe |" in text and text.count("\n| ") == 3
+    assert "| recipe |" in text and text.count("\n| ") == 4
     assert train(*command) == 0  # all done: nothing changes
     assert (tmp_path / "run/comparison.csv").read_text() == table
 
@@ -162,7 +165,7 @@ def test_a_recipe_that_fails_costs_the_others_nothing(tmp_path, small_data, caps
     assert "unbraid: b failed: ValueError: batch of one in a norm\n" in capsys.readouterr().err
     rows = list(csv.DictReader(io.StringIO((run / "comparison.csv").read_text())))
     assert [(row["recipe"], row["steps"], bool(row["note"])) for row in rows] == [
-        ("a", "1", False), ("b", "0", True), ("c", "1", False),
+        ("a", "1", False), ("b", "0", True), ("c", "1", False), ("(signal processing)", "", False),
     ]  # fmt: skip
     assert "in broken" in (run / "b/error.txt").read_text()
     monkeypatch.setattr(grid, "run_training", real)

@@ -50,6 +50,8 @@ class PlainTrainDisplay(TrainDisplay):
         elif row["kind"] == "epoch":
             self.best = best_text(row)
             self.line(epoch_text(row))
+        elif row["kind"] == "baseline":
+            self.line(baseline_text(row))
         elif row["kind"] == "note":
             self.line(str(row["text"]))
 
@@ -130,12 +132,22 @@ def best_text(row: dict[str, Any]) -> str:
     return f"best {best['nsdr']:.2f} dB" if "nsdr" in best else ""
 
 
+def baseline_text(row: dict[str, Any]) -> str:
+    """What no model at all scores on the validation tracks."""
+    return f"without a model, {row['name']}: nSDR {scores_text(row)}"
+
+
+def scores_text(row: dict[str, Any]) -> str:
+    """Mean nSDR and that of each stem."""
+    stems = ", ".join(f"{stem} {value:.2f}" for stem, value in row["stems"].items())
+    return f"{row['nsdr']:.2f} dB ({stems})"
+
+
 def epoch_text(row: dict[str, Any]) -> str:
     """The results of an epoch."""
     part = "" if row.get("whole", True) else " (a part of it)"
     text = f"epoch {row['epoch']}{part}, step {row['step']}"
     if "nsdr" in row:
-        stems = ", ".join(f"{stem} {value:.2f}" for stem, value in row["stems"].items())
-        text += f": loss {row['loss']:.4g}, nSDR {row['nsdr']:.2f} dB ({stems}), {row['chosen']}"
+        text += f": loss {row['loss']:.4g}, nSDR {scores_text(row)}, {row['chosen']}"
     best = best_text(row)
     return f"{text}; {best} in epoch {row['best']['epoch']}" if best else text

@@ -74,16 +74,12 @@ class Baselines:
     def __init__(
         self, references: Sequence[str], estimates: Sequence[str], sample_rate: int, channels: int
     ) -> None:
-        self.n_fft = 1 << round(np.log2(_WINDOW_S * sample_rate))
-        self.hop = self.n_fft // 2
         self._references, self._estimates = list(references), list(estimates)
         self._own = [self._references.index(stem) for stem in self._estimates]
         self._takes_vocals = "vocals" in estimates and not {*_SPLIT}.isdisjoint(estimates)
-        self._low = _low_pass(self.n_fft, sample_rate)
+        self._sample_rate, self._n_fft = sample_rate, _frame_length(sample_rate)
         rows = len(self._references) + 1 + self._takes_vocals
-        self._held = np.zeros((rows, channels, _MARGIN * self.hop), np.float32)
-        self._samples = 0
-        self._given = 0
+        self._chunks = _Chunks(rows, channels, self._n_fft // 2)
 
     def push(
         self, references: np.ndarray, estimates: np.ndarray, mixture: np.ndarray
@@ -96,48 +92,30 @@ class Baselines:
         rows = [*references, mixture]
         if self._takes_vocals:
             rows.append(estimates[self._estimates.index("vocals")])
-        self._samples += mixture.shape[-1]
-        self._held = np.concatenate([self._held, np.stack(rows).astype(np.float32)], axis=-1)
-        while self._held.shape[-1] >= (_CHUNK + 2 * _MARGIN) * self.hop:
-            yield self._next()
+        yield from map(self._made, self._chunks.push(np.stack(rows)))
 
     def finish(self) -> Iterator[tuple[np.ndarray, Estimates]]:
         """What is left, at the end of the song."""
-        while self._given < self._samples:
-            missing = (_CHUNK + 2 * _MARGIN) * self.hop - self._held.shape[-1]
-            self._held = np.pad(self._held, ((0, 0), (0, 0), (0, missing)))
-            yield self._next()
+        yield from map(self._made, self._chunks.finish())
 
-    def _next(self) -> tuple[np.ndarray, Estimates]:
-        """The chunk whose surroundings are all held."""
-        around = self._held[..., : (_CHUNK + 2 * _MARGIN) * self.hop]
-        count = min(_CHUNK * self.hop, self._samples - self._given)
-        middle = slice(_MARGIN * self.hop, _MARGIN * self.hop + count)
-        references = around[: len(self._references), :, middle]
-        mixture = around[len(self._references), :, middle]
+    def _made(self, chunk: _Chunk) -> tuple[np.ndarray, Estimates]:
+        around, middle = chunk
+        count = len(self._references)
+        mixture = around[count, :, middle]
         unchanged = np.broadcast_to(mixture, (len(self._own), *mixture.shape))
-        spectra = _stft(around, self.n_fft)
+        spectra = _stft(around, self._n_fft)
+        processed = _processed(
+            spectra[count],
+            spectra[-1] if self._takes_vocals else None,
+            self._sample_rate,
+            self._references,
+        )
+        wanted = [processed[stem] for stem in stems_of(PROCESSING, self._estimates)]
         found = {MIXTURE: unchanged}
-        for name, made in ((PROCESSING, self._processed(spectra)), (IDEAL, self._shared(spectra))):
-            signals = [_istft(spectrum, self.n_fft)[:, middle] for spectrum in made]
+        for name, made in ((PROCESSING, wanted), (IDEAL, self._shared(spectra))):
+            signals = [_istft(spectrum, self._n_fft)[:, middle] for spectrum in made]
             found[name] = np.stack(signals) if signals else unchanged[:0]
-        self._held = self._held[..., _CHUNK * self.hop :]
-        self._given += count
-        return references, found
-
-    def _processed(self, spectra: np.ndarray) -> list[np.ndarray]:
-        """Spectra by signal processing of the stems that it has."""
-        mixture = spectra[len(self._references)]
-        if "vocals" not in self._references:
-            vocals = np.zeros_like(mixture)
-        else:
-            vocals = mixture * _in_both(mixture) * (1 - self._low)
-        rest = mixture - (spectra[-1] if self._takes_vocals else vocals)
-        parts = _struck_and_low(rest, self._low) if {*_SPLIT} & {*self._references} else {}
-        parts = {stem: part for stem, part in parts.items() if stem in self._references}
-        left = rest - sum(parts.values(), np.zeros_like(rest))
-        parts |= {"vocals": vocals, **dict.fromkeys(_REST, left)}
-        return [parts[stem] for stem in stems_of(PROCESSING, self._estimates)]
+        return around[:count, :, middle], found
 
     def _shared(self, spectra: np.ndarray) -> list[np.ndarray]:
         """Spectra by ideal ratio masks of all stems that are scored."""
@@ -147,6 +125,85 @@ class Baselines:
         # What is in the mixture and in no stem takes its share.
         total = sizes.sum(axis=0) + np.abs(mixture - stems.sum(axis=0)) + _TINY
         return [mixture * (sizes[row] / total) for row in self._own]
+
+
+def by_signal_processing(
+    mixture: Float32[np.ndarray, "c t"], stems: Sequence[str], sample_rate: int
+) -> Float32[np.ndarray, "s c t"]:
+    """Estimates of a whole song by signal processing, without anybody's vocals.
+
+    Args:
+        mixture: (channels, samples).
+        stems: names of the estimates; those that signal processing does not know stay silent.
+        sample_rate: in Hz.
+    """
+    estimates = np.zeros((len(stems), *mixture.shape), np.float32)
+    known, n_fft = stems_of(PROCESSING, stems), _frame_length(sample_rate)
+    chunks = _Chunks(1, len(mixture), n_fft // 2)
+    start = 0
+    for around, middle in [*chunks.push(mixture[None]), *chunks.finish()]:
+        made = _processed(_stft(around, n_fft)[0], None, sample_rate, stems)
+        stop = start + middle.stop - middle.start
+        for stem in known:
+            estimates[stems.index(stem), :, start:stop] = _istft(made[stem], n_fft)[:, middle]
+        start = stop
+    return estimates
+
+
+_Chunk = tuple[np.ndarray, slice]
+"""Signals (rows, channels, samples), and which of the samples are new."""
+
+
+class _Chunks:
+    """Cuts a stream into chunks that overlap by all that their new samples depend on."""
+
+    def __init__(self, rows: int, channels: int, hop: int) -> None:
+        self._margin, self._new = _MARGIN * hop, _CHUNK * hop
+        self._held = np.zeros((rows, channels, self._margin), np.float32)
+        self._left = 0  # samples that no chunk had as new ones
+
+    def push(self, signals: np.ndarray) -> Iterator[_Chunk]:
+        """Take the next samples, (rows, channels, samples)."""
+        self._left += signals.shape[-1]
+        self._held = np.concatenate([self._held, signals.astype(np.float32)], axis=-1)
+        while self._held.shape[-1] >= self._new + 2 * self._margin:
+            yield self._next()
+
+    def finish(self) -> Iterator[_Chunk]:
+        """The end, followed by silence."""
+        while self._left > 0:
+            missing = self._new + 2 * self._margin - self._held.shape[-1]
+            self._held = np.pad(self._held, ((0, 0), (0, 0), (0, max(missing, 0))))
+            yield self._next()
+
+    def _next(self) -> _Chunk:
+        around = self._held[..., : self._new + 2 * self._margin]
+        count = min(self._new, self._left)
+        self._held = self._held[..., self._new :]
+        self._left -= count
+        return around, slice(self._margin, self._margin + count)
+
+
+def _processed(
+    mixture: Complex64[np.ndarray, "c n f"],
+    own_vocals: Complex64[np.ndarray, "c n f"] | None,
+    sample_rate: int,
+    references: Sequence[str],
+) -> dict[str, np.ndarray]:
+    """Spectra by signal processing of a song of these stems, by name.
+
+    Args:
+        own_vocals: those that a system found, to start the other stems from.
+    """
+    low = _low_pass(2 * (mixture.shape[-1] - 1), sample_rate)
+    vocals = mixture * (_in_both(mixture) * (1 - low))
+    if "vocals" not in references:
+        vocals[:] = 0
+    rest = mixture - (vocals if own_vocals is None else own_vocals)
+    parts = _struck_and_low(rest, low) if not {*_SPLIT}.isdisjoint(references) else {}
+    parts = {stem: part for stem, part in parts.items() if stem in references}
+    left = rest - sum(parts.values(), np.zeros_like(rest))
+    return {**parts, "vocals": vocals, **dict.fromkeys(_REST, left)}
 
 
 def _struck_and_low(
@@ -194,11 +251,17 @@ def _istft(spectrum: Complex64[np.ndarray, "c n f"], n_fft: int) -> Float32[np.n
     return halves.reshape(channels, -1)
 
 
+def _frame_length(sample_rate: int) -> int:
+    """The power of two nearest to 93 ms."""
+    return int(1 << round(np.log2(_WINDOW_S * sample_rate)))
+
+
 @functools.lru_cache(maxsize=2)
 def _window(n_fft: int) -> Float32[np.ndarray, " w"]:
     return np.sin(np.pi * (np.arange(n_fft) + 0.5) / n_fft).astype(np.float32)
 
 
+@functools.lru_cache(maxsize=2)
 def _low_pass(n_fft: int, sample_rate: int) -> Float32[np.ndarray, " f"]:
     """Gains of a Butterworth filter's square of order 6."""
     hz = np.fft.rfftfreq(n_fft, 1 / sample_rate)

@@ -94,6 +94,7 @@ def write_comparison(
         for name in names
         if (folder / name / "run.json").exists() or name in (failed or {})
     ]
+    rows += _baselines([folder / name for name in names])
     columns = list(dict.fromkeys(column for row in rows for column in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
@@ -125,6 +126,17 @@ def _result(folder: Path, failure: str | None) -> Row:
     }
 
 
+def _baselines(folders: Sequence[Path]) -> list[Row]:
+    """What needs no model on the validation tracks; several if recipes read them differently."""
+    found: list[Row] = []
+    for folder in folders:
+        for row in read_log(folder / "log.jsonl"):
+            if row["kind"] == "baseline":
+                scores = flat({key: row[key] for key in ("nsdr", "stems")})
+                found.append({"recipe": f"({row['name']})", **scores})
+    return [row for number, row in enumerate(found) if row not in found[:number]]
+
+
 def _markdown(rows: Sequence[Row], columns: Sequence[str]) -> str:
     def cell(value: Any) -> str:
         if isinstance(value, float):
@@ -135,7 +147,7 @@ def _markdown(rows: Sequence[Row], columns: Sequence[str]) -> str:
     lines = [
         "# Comparison\n",
         "nSDR and the columns of stems in dB, means over the validation tracks of the best "
-        "candidate of the best epoch.\n",
+        "candidate of the best epoch. In brackets: what needs no model.\n",
         "| " + " | ".join(heads) + " |",
         "|" + "|".join("---" if column in ("recipe",) else "--:" for column in columns) + "|",
     ]

@@ -276,13 +276,17 @@ def _choose(run: Run) -> tuple[list[CandidateScore], CandidateScore]:
         pieces = (track, sources[..., cut].clone(), estimates[..., cut].clone())
         shown.setdefault(name, []).append(pieces)
 
+    position = state.position
+    first = position.best is None
     scores = validate(
         state.model, state.candidates(), run.data, run.recipe, run.team,
         stop_asked=run.stop.asked, on_track=run.on_validation,
         keep=keep if run.log.board is not None else None,
+        processing=first,
     )  # fmt: skip
+    if first:
+        run.log.write("baseline", position.step, **scores.pop().plain())
     chosen = best_candidate(scores, metric)
-    position = state.position
     if run.log.board is not None:
         for track, sources, estimates in shown.get(chosen.name, ()):
             run.log.board.estimates(

@@ -62,6 +62,7 @@ def _page_data(name: str, rows: Sequence[Row], about: Mapping[str, Any]) -> dict
     waiting = [row["waiting"] for row in steps if row.get("waiting") is not None]
     speeds = [row["audio_s_per_s"] for row in steps if row.get("audio_s_per_s") is not None]
     best = next((row["best"] for row in reversed(epochs) if row.get("best")), None)
+    baseline = next(iter(_of_kind(rows, "baseline")), None)
     data: dict[str, Any] = plain(
         {
             "name": name,
@@ -72,6 +73,7 @@ def _page_data(name: str, rows: Sequence[Row], about: Mapping[str, Any]) -> dict
             "audio_s_per_s": sorted(speeds)[len(speeds) // 2] if speeds else None,
             "trouble": len(_of_kind(rows, "trouble")),
             "best": best,
+            "baseline": baseline,
             "origin": about.get("origin", ""),
             "data": {**about["summary"], "roots": about["data"]},
             "environment": about["environment"],
@@ -100,6 +102,9 @@ def _validation_curves(rows: Sequence[Row]) -> dict[str, Markup]:
             Curve(name, tuple((row["step"], _candidate(row, name, key)) for row in epochs))
             for name in names
         ]
+        for row in _of_kind(rows, "baseline"):  # a straight line
+            value = _number(row, (key,))
+            curves.append(Curve(row["name"], ((row["step"], value), (epochs[-1]["step"], value))))
         charts[key] = curves_chart(curves, f"{unit} of all candidates by step", unit)
     curves = [_curve(epochs, stem, ("stems", stem)) for stem in epochs[-1]["stems"]]
     charts["stems"] = curves_chart(curves, "nSDR of each stem by step", "nSDR, dB")

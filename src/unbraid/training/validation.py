@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from unbraid.data.indexed_track import IndexedTrack
 from unbraid.data.whole_tracks import read_mixture, read_sources
+from unbraid.evaluation.baselines import PROCESSING, by_signal_processing
 from unbraid.evaluation.metrics import nsdr
 from unbraid.separation.engine import apply_model
 from unbraid.separation.settings import SeparationSettings
@@ -73,11 +74,14 @@ def validate(
     stop_asked: Callable[[], bool] = lambda: False,
     on_track: Callable[[int, int], None] = lambda done, total: None,
     keep: KeepEstimates | None = None,
+    processing: bool = False,
 ) -> list[CandidateScore]:
     """Score every candidate on all validation tracks, divided among the team.
 
+    Args:
+        processing: also score signal processing, which needs no model.
     Returns:
-        in the order of `candidates`; the same in every process.
+        in the order of `candidates`, then signal processing; the same in every process.
     Raises:
         Interrupted: in every process, if one of them has to stop.
     """
@@ -95,6 +99,8 @@ def validate(
             rows[number].append(_score(estimates, sources, recipe, data.stems))
             if keep is not None and number < recipe.validation.samples:
                 keep(name, track.name, sources, estimates)
+        if processing:
+            rows[number].append(_score(_processed(mixture, data), sources, recipe, data.stems))
         on_track(done + 1, len(mine))
     gathered = team.gather((rows, len(rows) < len(mine)))
     if any(stopped for _, stopped in gathered):
@@ -104,7 +110,7 @@ def validate(
     table = np.asarray([everything[number] for number in sorted(everything)], np.float64)
     return [
         _candidate_score(name, table[:, number], data.stems)
-        for number, name in enumerate(candidates)
+        for number, name in enumerate([*candidates, *[PROCESSING] * processing])
     ]
 
 
@@ -143,6 +149,12 @@ def _separate(model: nn.Module, mixture: Mixture, recipe: ValidationRecipe) -> S
         segment_s=recipe.segment_s or None, overlap=recipe.overlap, shifts=recipe.shifts
     )
     return apply_model(as_separation_model(model), mixture, settings)
+
+
+def _processed(mixture: Mixture, data: RunData) -> Sources:
+    """What a model should at least be better than; silence for stems that it has no idea of."""
+    estimates = by_signal_processing(mixture[0].numpy(), data.stems, data.sample_rate)
+    return torch.from_numpy(estimates)[None]
 
 
 def _score(
