@@ -100,6 +100,14 @@ def test_the_penalty_of_the_released_models_is_that_of_the_reference():
         ({"optimizer": {"learning_rate": 1}}, "optimizer.learning_rate"),
         ({"loss": {"domain": "bands"}}, "loss.kind"),
         ({"loss": {"domain": "bands", "kind": "log", "angle": 1.0}}, "loss.angle needs waveforms"),
+        ({"validation": {"shifts": 5000}}, "validation: shifts"),
+        (
+            {
+                "validation": {"segment_s": 8},
+                "model": {"architecture": "htdemucs", "segment_s": 6.0},
+            },
+            "validation: a segment of 8 s is longer than the 6 s that the model can take",
+        ),
         ({"optimzer": {}}, "did you mean 'optimizer'"),
         ({"lr": 1e-3}, "did you mean 'optimizer.lr'"),
         ({"model": {"widht": 8}}, "did you mean 'width'"),

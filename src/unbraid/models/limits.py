@@ -11,7 +11,8 @@ import math
 from collections.abc import Collection
 from typing import Any
 
-from unbraid.errors import SettingsError
+from unbraid.errors import SegmentTooLong, SettingsError
+from unbraid.models.base import ModelSpec
 
 LIMITS: dict[str, tuple[float, float]] = {
     "sample_rate": (1, 1_000_000),
@@ -61,6 +62,15 @@ def check_limits(config: Any, skip: Collection[str] = ()) -> None:
                 _check_number(field.name, "float", item)
         elif not (value is None and "None" in str(field.type)):
             _check_number(field.name, str(field.type), value)
+
+
+def check_segment(samples: int, spec: ModelSpec, instead: str) -> None:
+    """Raise `SegmentTooLong` if a model cannot take `samples` at once; `instead` is the advice."""
+    if spec.longest_samples is not None and samples > spec.longest_samples:
+        raise SegmentTooLong(
+            f"a segment of {samples / spec.sample_rate:g} s is longer than the "
+            f"{spec.longest_samples / spec.sample_rate:g} s that the model can take; {instead}"
+        )
 
 
 def check_widths(widths: list[int]) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from unbraid.errors import SegmentTooLong, SettingsError
+from unbraid.errors import SettingsError
 from unbraid.models.base import ModelSpec
 from unbraid.models.compose.bag import Bag
+from unbraid.models.limits import check_segment
 from unbraid.separation.augmented import count_variants
 from unbraid.separation.overlap_add import FlatWeights, SegmentWeights
 from unbraid.separation.rotated import rotations
@@ -118,10 +119,6 @@ def _segment_samples(
             f"a segment of {settings.segment_s:g} s has not one sample at {spec.sample_rate} Hz; "
             f"the model's own is {own_samples / spec.sample_rate:g} s"
         )
-    if spec.longest_samples is not None and length > spec.longest_samples:
-        raise SegmentTooLong(
-            f"a segment of {length / spec.sample_rate:g} s is longer than the "
-            f"{spec.longest_samples / spec.sample_rate:g} s that the model can take; use less, "
-            f"or leave {'segment_s' if settings.split else 'split=False'} out for the model's own"
-        )
+    left_out = "segment_s" if settings.split else "split=False"
+    check_segment(length, spec, f"use less, or leave {left_out} out for the model's own")
     return length

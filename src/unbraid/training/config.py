@@ -21,6 +21,7 @@ from unbraid.models.registry import (
     plain_config,
     replace_settings,
 )
+from unbraid.separation.settings import SeparationSettings
 from unbraid.zoo.header import mend_v1
 
 SHARED = ("stems", "segment_s")
@@ -187,6 +188,13 @@ class ValidationRecipe:
     segment_s: float = 0.0
     longest_s: float = 0.0
     samples: int = 1
+
+    @property
+    def separation(self) -> SeparationSettings:
+        """How tracks are separated."""
+        return SeparationSettings(
+            segment_s=self.segment_s or None, overlap=self.overlap, shifts=self.shifts
+        )
 
 
 @dataclass(frozen=True)

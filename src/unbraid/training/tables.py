@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from unbraid.errors import SettingsError
+from unbraid.models.base import ModelSpec
+from unbraid.models.limits import check_segment
 from unbraid.models.registry import (
     architectures,
     config_class,
     did_you_mean,
     is_composite,
 )
-from unbraid.training.config import SHARED, ModelRecipe, Recipe, model_member
+from unbraid.training.config import SHARED, ModelRecipe, Recipe, ValidationRecipe, model_member
 
 
 def recipe_from(table: Mapping[str, Any]) -> Recipe:
@@ -218,7 +220,9 @@ def _check(recipe: Recipe) -> None:
             value = getattr(value, step)
         if not holds(value):
             raise SettingsError(f"{path} is {range}, got {value!r:.80}")
-    stems = model_member(recipe).config.spec.stems
+    spec = model_member(recipe).config.spec
+    _check_validation(recipe.validation, spec)
+    stems = spec.stems
     for name, table in _by_stem(recipe).items():
         for stem in table:
             if stem not in stems:
@@ -227,6 +231,15 @@ def _check(recipe: Recipe) -> None:
     _check_bands(recipe)
     if all(recipe.loss.weights.get(stem, 1.0) == 0 for stem in stems):
         raise SettingsError("loss.weights: at least one stem weighs more than 0")
+
+
+def _check_validation(recipe: ValidationRecipe, spec: ModelSpec) -> None:
+    """What would end a run at its first validation, perhaps hours after its start."""
+    try:
+        samples = int((recipe.separation.segment_s or 0) * spec.sample_rate)
+        check_segment(samples, spec, "use less, or 0 for the model's own")
+    except SettingsError as error:
+        raise SettingsError(f"validation: {error}") from error
 
 
 def _check_bands(recipe: Recipe) -> None:

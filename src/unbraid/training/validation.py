@@ -15,7 +15,6 @@ from unbraid.data.whole_tracks import read_mixture, read_sources
 from unbraid.evaluation.baselines import PROCESSING, by_signal_processing
 from unbraid.evaluation.metrics import nsdr
 from unbraid.separation.engine import apply_model
-from unbraid.separation.settings import SeparationSettings
 from unbraid.shapes import Float, Mixture, Sources
 from unbraid.training.config import Recipe, ValidationRecipe
 from unbraid.training.datasets import RunData
@@ -145,10 +144,7 @@ def best_candidate(scores: Sequence[CandidateScore], metric: str) -> CandidateSc
 
 
 def _separate(model: nn.Module, mixture: Mixture, recipe: ValidationRecipe) -> Sources:
-    settings = SeparationSettings(
-        segment_s=recipe.segment_s or None, overlap=recipe.overlap, shifts=recipe.shifts
-    )
-    return apply_model(as_separation_model(model), mixture, settings)
+    return apply_model(as_separation_model(model), mixture, recipe.separation)
 
 
 def _processed(mixture: Mixture, data: RunData) -> Sources:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from separation.stand_ins import SAMPLE_RATE, Identity, Splitter, noise, spec_of
-from unbraid.errors import ModelError
+from unbraid.errors import ModelError, SegmentTooLong
 from unbraid.models.base import ModelSpec, SeparationModel
 from unbraid.models.compose.bag import Bag
 from unbraid.separation.engine import apply_model
@@ -48,12 +48,14 @@ def test_a_bag_hands_out_its_models_and_their_weights():
     assert bag.weights == ((1.0, 2.0), (3.0, 4.0))
 
 
-def test_a_bag_states_the_least_limit_and_its_segment_keeps_it():
+def test_a_bag_states_the_least_limit_and_refuses_a_longer_segment():
     models = [Identity(spec_of(segment=10, longest=50)), Identity(spec_of(segment=20, longest=30))]
     assert Bag(models).spec.longest_samples == 30
     assert Bag(models).segments == (10, 20)
     assert Bag(models, segment_samples=25).segments == (25, 25)
-    assert Bag(models, segment_samples=40).spec.segment_samples == 30
+    said = r"segment of 2 s is longer than the 1.5 s that the model can take.*leave it out"
+    with pytest.raises(SegmentTooLong, match=said):
+        Bag(models, segment_samples=40)
 
 
 @pytest.mark.parametrize(

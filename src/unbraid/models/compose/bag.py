@@ -11,6 +11,7 @@ from unbraid.errors import ModelError
 from unbraid.models.base import ModelSpec, SeparationModel, TensorModel
 from unbraid.models.compose.composite import ManyModelsConfig, digest_of, engines_of
 from unbraid.models.compose.namespace import namespace
+from unbraid.models.limits import check_segment
 from unbraid.shapes import Estimates, Mixture
 
 Rows = tuple[tuple[float, ...], ...]
@@ -24,7 +25,8 @@ class BagConfig(ManyModelsConfig):
     Attributes:
         models: its members.
         weights: models x stems; None for equal ones.
-        segment_s: the members' segment instead of their own, in seconds.
+        segment_s: the members' segment instead of their own, in seconds; no longer than each of
+            them can take.
     """
 
     weights: Rows | None = None
@@ -65,14 +67,14 @@ class Bag:
             comes and released after it, so a sequence that loads them from disk needs memory for
             one.
         weights: models x stems, finite and not negative; None for equal ones.
-        segment_samples: the members' segment instead of their own, as public bags state it; never
-            longer than the longest that each of them can take.
+        segment_samples: the members' segment instead of their own, as public bags state it.
         spec: what all members are, or what each of them is; None to look at them now.
         device, engine: where and by what the members run; None to look at them when asked.
         fingerprint: computes the digest of the members' weights; None to ask them.
     Raises:
         ModelError: if the bag is empty, its members differ in stems, sample rate or channels, or
             the weights do not fit or give a stem to no model.
+        SegmentTooLong: if the segment is longer than one of the members can take.
     """
 
     def __init__(
@@ -268,6 +270,9 @@ class _Kept:
             raise ModelError(f"a bag's segment is 1 sample or longer, got {segment_samples}")
         for index, other in enumerate(specs):
             _check_kin(specs[0], other, index)
+            check_segment(
+                segment_samples or 0, other, "give the bag a shorter segment, or leave it out"
+            )
         limits = [other.longest_samples for other in specs if other.longest_samples is not None]
         longest = min(limits, default=None)
         self.segments = tuple(
