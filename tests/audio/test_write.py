@@ -167,7 +167,7 @@ def test_what_a_format_cannot_hold_is_refused_with_what_would_do(tmp_path):
         AudioWriter(path, AudioFormat("mp3"), 44100, 6)
     with pytest.raises(AudioWriteError, match="mp3 would do with 48000 Hz"):
         AudioWriter(path, AudioFormat("mp3"), 96000, 2)
-    with pytest.raises(AudioWriteError, match="2 channels need as many names, got 1"):
+    with pytest.raises(AudioWriteError, match="2 channels takes as many names, got 1"):
         AudioWriter(path, FLOAT, 44100, 2, channel_names=["FL"])
     assert not path.exists()
 

@@ -81,7 +81,7 @@ def test_two_evaluations_are_compared_on_what_they_share(unbraid_main, tmp_path)
     out = tmp_path / "new"
     code, text, _ = unbraid_main(*words_of_folders(folders, out, "--compare", tmp_path / "old"))
     assert code == 0
-    assert "minus old, on the 3 tracks of both" in text
+    assert "minus old, on what both have (3 tracks)" in text
     assert "LEAKED: old: seen the test" in text
     found = json.loads((out / "summary.json").read_text())["comparison"]
     drums = found["differences"]["uSDR"]["drums"]
@@ -162,4 +162,4 @@ def test_scores_by_unstable_filters_are_called_so(unbraid_main, tmp_path):
         write(folders[1] / "A" / f"{stem}.wav", noisy, subtype="FLOAT")
     _, text, err = unbraid_main(*words)
     assert "note: A: ISR, SIR and SAR of bass, drums say nothing" in err
-    assert "ISR, SIR and SAR say nothing on 1 of 1 tracks" in text
+    assert "ISR, SIR and SAR say nothing on 1 of 1 track" in text

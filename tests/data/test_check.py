@@ -89,7 +89,7 @@ def test_the_whole_dataset_is_looked_over(tmp_path):
     ]
     said = "\n".join(found.notes)
     assert "8000, 9000 Hz" in said
-    assert "1 of 3 tracks have no drums" in said
+    assert "without drums: 1 of 3 tracks" in said
     assert "A is in train and in valid" in said
     assert found.stems == ("drums", "bass")
     assert len(check_dataset(root, ["valid"]).tracks) == 1

@@ -113,7 +113,9 @@ def test_several_roots_and_their_weights(tmp_path):
     index = build_index([one, two], "train", STEMS, weights=[1, 3])
     assert [(t.root, t.name) for t in index.tracks] == [(0, "A"), (1, "A"), (1, "B")]
     assert [t.name for t in build_index([one, two], "valid", STEMS).tracks] == ["V"]
-    with pytest.raises(SettingsError, match="as many weights"):
+    with pytest.raises(
+        SettingsError, match=r"one weight for each dataset, or none: 2 datasets, 1 weight$"
+    ):
         build_index([one, two], "train", STEMS, weights=[1])
     with pytest.raises(SettingsError, match="above 0"):
         build_index([one, two], "train", STEMS, weights=[1, 0])

@@ -31,7 +31,7 @@ def folder(tmp_path_factory):
 
 def test_the_papers_means_come_back_from_twenty_raters(folder, capsys):
     assert main(["listen", "analyse", str(folder)]) == 0
-    assert "18 of 20 raters count" in capsys.readouterr().out
+    assert "counted: 18 of 20 raters" in capsys.readouterr().out
     analysis = json.loads((folder / "results" / "analysis.json").read_text())
     assert list(analysis["excluded"]) == ["r19", "r20"]
     for question, systems in human_study()["questions"].items():

@@ -16,6 +16,7 @@ from av.stream import Discard, Disposition
 
 from unbraid.audio.container import shown
 from unbraid.errors import AudioReadError
+from unbraid.words import counted
 
 _IMPAIRED = Disposition.visual_impaired | Disposition.hearing_impaired | Disposition.comment
 _NOT_A_FILM = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
@@ -38,7 +39,7 @@ def candidates(container: InputContainer, number: int | None, path: Path) -> lis
     if number is not None:
         if not 1 <= number <= len(streams):
             raise AudioReadError(
-                f"{shown(path)} has {_counted(len(streams))}, no number {number}; "
+                f"{shown(path)} has {counted(len(streams), 'audio stream')}, no number {number}; "
                 f"streams are counted from 1"
             )
         return [streams[number - 1]]
@@ -49,10 +50,6 @@ def candidates(container: InputContainer, number: int | None, path: Path) -> lis
 def _rank(stream: AudioStream) -> tuple[bool, bool, int]:
     is_default = bool(stream.disposition & Disposition.default)
     return not is_default, bool(stream.disposition & _IMPAIRED), stream.index
-
-
-def _counted(count: int) -> str:
-    return "1 audio stream" if count == 1 else f"{count} audio streams"
 
 
 def keep_only(container: InputContainer, stream: AudioStream) -> None:

@@ -20,6 +20,7 @@ from unbraid.audio.muxer import Sink
 from unbraid.audio.tags import Tags
 from unbraid.closing import Closing
 from unbraid.errors import AudioWriteError, ShapeError
+from unbraid.words import counted
 
 __all__ = ["AudioFormat", "AudioWriter"]
 
@@ -62,7 +63,9 @@ class AudioWriter(Closing):
         self._check(format, sample_rate, channels)
         names = tuple(channel_names or default_channel_names(channels))
         if len(names) != channels:
-            raise AudioWriteError(f"{channels} channels need as many names, got {len(names)}")
+            raise AudioWriteError(
+                f"a file of {counted(channels, 'channel')} takes as many names, got {len(names)}"
+            )
         try:
             # Unbuffered, so that a full disk is noticed with the write and not after closing.
             self._file = self._path.open("w+b", buffering=0)

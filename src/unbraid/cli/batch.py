@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from unbraid.atomic import make_folder
 from unbraid.cli import separate, types
 from unbraid.errors import SettingsError
+from unbraid.words import counted
 
 if TYPE_CHECKING:
     from unbraid.batch.journal import Entry, Journal
@@ -152,7 +153,8 @@ def _status(options: argparse.Namespace) -> int:
     failed = [entry for entry in entries if entry.status == "failed"]
     hours = sum(entry.seconds_audio or 0 for entry in entries if entry.status == "done") / 3600
     print(f"{len(entries) - len(failed)} done ({hours:.2f} hours of audio), {len(failed)} failed")
-    print(f"{len(working)} songs in progress, by {len(set(working))} workers")
+    workers = counted(len(set(working)), "worker")
+    print(f"{counted(len(working), 'song')} in progress, by {workers}")
     for entry in failed:
         print(f"failed after attempt {entry.attempt}: {entry.song}: {entry.error}")
     return 1 if failed else 0

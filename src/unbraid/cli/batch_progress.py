@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from unbraid.cli.display import make_bars, make_console, printable, time_left
+from unbraid.words import counted
 
 if TYPE_CHECKING:
     from unbraid.batch.journal import Entry, Journal
@@ -109,7 +110,8 @@ class BatchProgress:
             before = settled - len(self._ended)
             share = len(self._ended) / max(1, self._total - before)
             left = time_left(time.monotonic() - self._begun, share)
-        name = f"{settled} of {self._total} songs" if self._total else f"{settled} songs"
+        done_of = f"{settled} of " if self._total else ""
+        name = done_of + counted(self._total or settled, "song")
         self._bar.update(self._task, completed=settled, name=name, left=left)
 
     def _line(self, entry: Entry) -> str:

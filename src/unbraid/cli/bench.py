@@ -18,6 +18,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from unbraid.cli.commands import add_model
+from unbraid.words import counted
 
 if TYPE_CHECKING:
     from unbraid.costs.tuning import Choice, Trial
@@ -85,6 +86,5 @@ def _table(trials: Sequence[Trial], choice: Choice) -> str:
 
 
 def _shown(choice: Choice) -> str:
-    threads = "1 thread" if choice.threads == 1 else f"{choice.threads} threads"
     batch = f", {choice.batch_size} segments at once" if choice.batch_size > 1 else ""
-    return f"{choice.device} with {threads}{batch}"
+    return f"{choice.device} with {counted(choice.threads, 'thread')}{batch}"

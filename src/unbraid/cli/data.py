@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from unbraid.cli.types import count, positive, share, span
 from unbraid.errors import SettingsError
+from unbraid.words import counted
 
 if TYPE_CHECKING:
     from unbraid.data.check import DatasetCheck
@@ -91,7 +92,7 @@ def _songs(options: argparse.Namespace) -> int:
     )
     seconds = sum(song.facts["samples"] / song.facts["sample_rate"] for song in done)
     made = sum(song.made for song in done)
-    print(f"{out}: {len(done)} songs, {seconds / 60:.1f} min; {made} of them made now")
+    print(f"{out}: {counted(len(done), 'song')}, {seconds / 60:.1f} min; {made} made now")
     return 0
 
 
@@ -146,8 +147,7 @@ def _check_text(found: DatasetCheck) -> str:
     for split in dict.fromkeys(track.split for track in found.tracks):
         of = [track for track in found.tracks if track.split == split]
         minutes = sum(track.duration_s for track in of) / 60
-        word = "track" if len(of) == 1 else "tracks"
-        lines.append(f"{split}: {len(of)} {word}, {minutes:.1f} min")
+        lines.append(f"{split}: {counted(len(of), 'track')}, {minutes:.1f} min")
     rows = [["", "LUFS", "peak dBFS", "silent %", "clipped", "alike"]]
     for name in (*found.stems, "mixture"):
         parts = [t.mixture if name == "mixture" else t.stems.get(name) for t in found.tracks]
@@ -179,7 +179,8 @@ def _check_text(found: DatasetCheck) -> str:
     lines.append("medians over tracks; clipped: samples in all; alike: greatest correlation")
     lines += [f"note: {note}" for note in found.notes]
     if found.problems:
-        lines.append(f"{found.problems} of {len(found.tracks)} tracks cannot be used for training:")
+        total = counted(len(found.tracks), "track")
+        lines.append(f"not fit for training: {found.problems} of {total}:")
         lines += [f"  {t.split}/{t.name}: {t.problem}" for t in found.tracks if t.problem]
     return "\n".join(printable(line) for line in lines)
 
@@ -232,8 +233,8 @@ def _automix(options: argparse.Namespace) -> int:
     made = sum(mix.made for mix in done)
     seconds = sum(mix.facts["samples"] / mix.facts["sample_rate"] for mix in done)
     print(
-        f"{out}: {len(done)} mixes, {seconds / 60:.1f} min, {copied} of them plain copies; "
-        f"{made} made now"
+        f"{out}: {counted(len(done), 'mix', 'mixes')}, {seconds / 60:.1f} min, "
+        f"{counted(copied, 'plain copy', 'plain copies')}; {made} made now"
     )
     return 0
 
@@ -274,8 +275,9 @@ def _bench(options: argparse.Namespace) -> int:
         folder=options.cache,
     ):
         print(f"{speed.name:16}{speed.items_per_s:10.1f}{speed.audio_per_s:12.0f}", flush=True)
-    count = f"{len(index.tracks)} tracks, {len(index.stems)} stems of {options.excerpt:g} s"
-    print(f"{count}; {options.workers or 'no'} worker processes")
+    tracks, stems = counted(len(index.tracks), "track"), counted(len(index.stems), "stem")
+    workers = counted(max(0, options.workers), "worker process", "worker processes")
+    print(f"{tracks}, {stems} of {options.excerpt:g} s; {workers}")
     return 0
 
 

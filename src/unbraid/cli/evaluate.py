@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from unbraid.cli.types import count, segment
 from unbraid.errors import EvaluationError, SettingsError
+from unbraid.words import counted
 
 if TYPE_CHECKING:
     from unbraid.evaluation.evaluate import Evaluation, EvaluationSettings
@@ -258,7 +259,8 @@ def _tell(summary: Summary, options: argparse.Namespace) -> None:
         print(summary_text(summary))
     if summary.failed and not options.quiet:
         total = len(summary.failed) + len(summary.tracks)
-        print(f"unbraid: {len(summary.failed)} of {total} tracks failed", file=sys.stderr)
+        failed = f"{len(summary.failed)} of {counted(total, 'track')} failed"
+        print(f"unbraid: {failed}", file=sys.stderr)
 
 
 def _words(text: str | None) -> tuple[str, ...] | None:

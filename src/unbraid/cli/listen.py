@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unbraid.cli.types import named_folder
+from unbraid.words import counted
 
 if TYPE_CHECKING:
     from unbraid.listening.stimuli import Mixtures, ModelSystem
@@ -168,7 +169,7 @@ def _analyse(options: argparse.Namespace) -> int:
     analysis = analyse(study, answers)
     out = Path(options.out) if options.out else folder / "results"
     paths = write_results(analysis, answers, out, overwrite=options.overwrite)
-    print(f"{analysis['raters_kept']} of {analysis['raters']} raters count")
+    print(f"counted: {analysis['raters_kept']} of {counted(analysis['raters'], 'rater')}")
     for question, systems in analysis["means"].items():
         for system, stems in systems.items():
             cell = stems[ALL]

@@ -13,6 +13,7 @@ from unbraid.evaluation.figures import ALL
 from unbraid.evaluation.score_track import UNSTABLE
 from unbraid.evaluation.scores import TrackScores
 from unbraid.evaluation.summary import Summary
+from unbraid.words import counted
 
 _SHOWN = ("uSDR", "cSDR", "cISR", "cSIR", "cSAR", "SI-SDR")
 
@@ -33,8 +34,7 @@ def summary_text(summary: Summary) -> str:
         lines += [f"LEAKED: {summary.leaked}. These scores say nothing about new songs.", ""]
     names = [name for name in _SHOWN if name in summary.figures]
     count = len(summary.tracks)
-    word = "track" if count == 1 else "tracks"
-    lines.append(f"{summary.system}: {count} {word}, dB [95 % interval over tracks]")
+    lines.append(f"{summary.system}: {counted(count, 'track')}, dB [95 % interval over tracks]")
     rows = [["", *names]]
     for stem in _stems(summary.figures):
         cells = [summary.figures[name].get(stem) for name in names]
@@ -44,7 +44,9 @@ def summary_text(summary: Summary) -> str:
     lines.append("over frames (BSSEval v4). The two cannot be compared with each other.")
     unstable = sum(any(n.startswith(UNSTABLE) for n in t.notes) for t in summary.tracks)
     if unstable:
-        lines.append(f"{UNSTABLE} say nothing on {unstable} of {count} tracks: see their notes")
+        lines.append(
+            f"{UNSTABLE} say nothing on {unstable} of {counted(count, 'track')}: see their notes"
+        )
     silent = [
         f"{stem} of {track.name}"
         for track in summary.tracks
@@ -74,7 +76,7 @@ def _baselines(summary: Summary) -> list[str]:
     text = _columns(lines)
     measured = sum(bool(track.baselines) for track in summary.tracks)
     if measured < len(summary.tracks):
-        text.append(f"baselines: on {measured} of {len(summary.tracks)} tracks")
+        text.append(f"baselines: on {measured} of {counted(len(summary.tracks), 'track')}")
     for stem in unbeaten(summary.figures, summary.baselines):
         text.append(
             f"{stem.stem}: no better than {stem.baseline} "
@@ -94,7 +96,7 @@ def decibel(value: float | None) -> str:
 def _comparison(found: Mapping[str, Any]) -> list[str]:
     differences = found["differences"]
     names = [name for name in _SHOWN if name in differences]
-    head = f"minus {found['with']}, on the {len(found['tracks'])} tracks of both"
+    head = f"minus {found['with']}, on what both have ({counted(len(found['tracks']), 'track')})"
     leak = [f"LEAKED: {found['with']}: {found['leaked']}."] if found["leaked"] else []
     rows = [["", *names]]
     for stem in _stems(differences):

@@ -23,6 +23,7 @@ from unbraid.data.part_check import PartCheck, PartMeter
 from unbraid.data.sound_files import with_channels
 from unbraid.data.tracks import SPLITS, Track, dataset_tracks
 from unbraid.errors import SettingsError, UnbraidError
+from unbraid.words import counted
 
 MIXTURE = "mixture"
 _BLOCK_SAMPLES = 1 << 18
@@ -255,8 +256,8 @@ def _notes_of_all(tracks: Sequence[TrackCheck]) -> Iterator[str]:
         lacking = sum(name not in track.stems for track in whole)
         if lacking:
             yield (
-                f"{lacking} of {len(whole)} tracks have no {name}; a recipe that trains it needs "
-                'data.missing = "silence"'
+                f"without {name}: {lacking} of {counted(len(whole), 'track')}; a recipe that "
+                'trains it needs data.missing = "silence"'
             )
     seen: dict[str, str] = {}
     for track in whole:

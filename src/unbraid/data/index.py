@@ -27,6 +27,7 @@ from unbraid.data.kept_index import KeptIndex
 from unbraid.data.sound_files import SoundFile
 from unbraid.data.tracks import Track, dataset_tracks, part_name
 from unbraid.errors import AudioReadError, SettingsError
+from unbraid.words import counted
 
 Missing = Literal["error", "silence"]
 OnTrack = Callable[[int, int], None]
@@ -150,7 +151,10 @@ def _check_roots(roots: Sequence[Path], weights: Sequence[float] | None) -> None
     if weights is None:
         return
     if len(weights) != len(roots):
-        raise SettingsError(f"{len(roots)} datasets need as many weights, got {len(weights)}")
+        raise SettingsError(
+            f"give one weight for each dataset, or none: {counted(len(roots), 'dataset')}, "
+            f"{counted(len(weights), 'weight')}"
+        )
     if not all(math.isfinite(weight) and weight > 0 for weight in weights):
         raise SettingsError(f"weights of datasets are above 0, got {list(weights)}")
 

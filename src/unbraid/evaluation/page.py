@@ -16,6 +16,7 @@ from unbraid.evaluation.worst_excerpts import Excerpt, excerpt_sounds, worst_exc
 from unbraid.pages.charts import Box, Row, chart
 from unbraid.pages.page import Page, plain
 from unbraid.version import __version__
+from unbraid.words import counted
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -118,7 +119,7 @@ def _boxes(data: Mapping[str, Any], score: str, text: str) -> Markup | None:
             box = Box(**{**found, "outliers": tuple(found["outliers"])})
             text_of_box = (
                 f"{name}, {stem}: median {box.median:.2f} dB, quartiles {box.low:.2f} and "
-                f"{box.high:.2f}, {box.count} songs"
+                f"{box.high:.2f}, {counted(box.count, 'song')}"
             )
             rows.append(box.row(name, text_of_box, number, group))
     return chart(rows, "dB", text) if any(row.middle is not None for row in rows) else None

@@ -20,6 +20,7 @@ from unbraid.audio.resample import resample_blocks
 from unbraid.data.tracks import Track, part_name
 from unbraid.errors import AudioReadError, EvaluationError, SettingsError
 from unbraid.evaluation.frames import Pair
+from unbraid.words import counted
 
 _BLOCK_SAMPLES = 1 << 16
 
@@ -204,7 +205,8 @@ class MixtureReader:
         if info.channels in (1, reader.channels):
             self._stream = _Stream(info, reader)
         else:
-            self.problem = f"the mixture has {info.channels} channels, stems {reader.channels}"
+            found = counted(info.channels, "channel")
+            self.problem = f"the mixture has {found}, stems {reader.channels}"
 
     def take(self, references: np.ndarray) -> np.ndarray:
         """The mixture (channels, samples) of a block of references; their sum without a file."""

@@ -27,6 +27,7 @@ from unbraid.listening.statistics import (
     wilcoxon_signed_rank,
 )
 from unbraid.listening.study import Study
+from unbraid.words import counted
 
 ALL = "All"
 LIKERT_LOW_SHARE = 0.25
@@ -97,7 +98,8 @@ def analyse(study: Study, answers: Sequence[Answer], *, seed: int = 0) -> dict[s
     kept = [answer for answer in answers if answer.rater not in excluded]
     if not kept:
         raise SettingsError(
-            f"all {len(excluded)} raters fail the hidden reference; nothing is left to analyse"
+            f"no rater recognised the hidden reference ({counted(len(excluded), 'rater')}); "
+            "nothing is left to analyse"
         )
     rng = np.random.default_rng(seed)
     raters = list(dict.fromkeys(answer.rater for answer in answers))
@@ -133,7 +135,7 @@ def _failing(study: Study, reference: Sequence[float], others: Sequence[float]) 
         return None
     low = sum(value <= 2 for value in reference)
     if low > LIKERT_LOW_SHARE * len(reference):
-        return f"hidden reference at 1 or 2 in {low} of {len(reference)} answers"
+        return f"hidden reference at 1 or 2 in {low} of {counted(len(reference), 'answer')}"
     if others and np.mean(reference) <= np.mean(others):
         return (
             f"hidden reference rated {np.mean(reference):.2f} on average, "

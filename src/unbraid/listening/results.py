@@ -16,6 +16,7 @@ from unbraid.listening.analysis import ALL
 from unbraid.listening.ratings import Answer
 from unbraid.pages.charts import Row, chart
 from unbraid.pages.page import Page, plain
+from unbraid.words import counted
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -91,7 +92,7 @@ def _row(cell: Mapping[str, Any] | None, system: str, stem: str, number: int) ->
         return Row(system, f"{system}, {stem}: no answers", number, None, group=group)
     text = f"{system}, {stem}: {cell['mean']:.2f}"
     if cell["low"] is not None:
-        text += f" ({cell['low']:.2f} to {cell['high']:.2f}), {cell['answers']} answers"
+        text += f" ({cell['low']:.2f} to {cell['high']:.2f}), {counted(cell['answers'], 'answer')}"
     return Row(system, text, number, cell["mean"], cell["low"], cell["high"], group=group)
 
 

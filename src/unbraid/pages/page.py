@@ -26,6 +26,7 @@ from markupsafe import Markup, escape
 from unbraid.atomic import write_text
 from unbraid.errors import AudioWriteError
 from unbraid.version import __version__
+from unbraid.words import counted
 
 _HERE = "unbraid.pages"
 MARK = '<meta name="generator" content="unbraid'
@@ -175,7 +176,7 @@ def environment(package: str) -> Environment:
     environment.globals.update(
         at=pointer, embedded=embedded, generator=Markup(f'{MARK} {__version__}">')
     )
-    environment.filters["base64"] = _base64
+    environment.filters.update(base64=_base64, counted=counted)
     return environment
 
 

@@ -12,6 +12,7 @@ import random
 
 from unbraid.errors import SettingsError
 from unbraid.separation.settings import SeparationSettings
+from unbraid.words import counted
 
 
 def shift_reach(sample_rate: int) -> int:
@@ -68,5 +69,5 @@ def _explicit_offsets(
         f"{shifts}" if members == 1 else f"{shifts}, or {shifts * members} for {members} models"
     )
     raise SettingsError(
-        f"{shifts} shifts take as many shift_offsets ({wanted}), got {len(offsets)}"
+        f"{counted(shifts, 'shift')}: give as many shift_offsets ({wanted}), got {len(offsets)}"
     )

@@ -38,6 +38,7 @@ from unbraid.songs.multitracks import (
     multitrack_stems,
 )
 from unbraid.songs.song import STEMS, SongSettings
+from unbraid.words import counted
 
 MANIFEST = "songs.json"
 
@@ -74,7 +75,8 @@ class SongsRequest:
             raise SettingsError(f"songs is 1 or more, got {self.songs}")
         if not 0 <= self.valid < self.songs:
             raise SettingsError(
-                f"of {self.songs} songs 0 to {self.songs - 1} are for validation, got {self.valid}"
+                f"of {counted(self.songs, 'song')} 0 to {self.songs - 1} are for validation, "
+                f"got {self.valid}"
             )
         if not 0 <= self.low_end <= 1:
             raise SettingsError(f"a share of songs lies within 0 and 1, got {self.low_end:g}")

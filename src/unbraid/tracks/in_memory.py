@@ -19,6 +19,7 @@ from unbraid.tracks.route import Route, map_channels, meter_blocks
 from unbraid.tracks.scratch import temporary
 from unbraid.tracks.settings import whole_rate
 from unbraid.tracks.spool import Spool
+from unbraid.words import counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -109,7 +110,8 @@ def as_source(signal: Any) -> np.ndarray:
         raise ShapeError(f"{wanted}, got {kind} of shape {tuple(signal.shape)}{hint}")
     if signal.shape[0] > _MOST_CHANNELS:
         raise ShapeError(
-            f"{wanted}, got {signal.shape[0]} channels; transpose it if it is (samples, channels)"
+            f"{wanted}, got {counted(signal.shape[0], 'channel')}; transpose it if it is "
+            "(samples, channels)"
         )
     array = as_array(signal)
     if not np.issubdtype(array.dtype, np.floating):
@@ -147,7 +149,7 @@ def _spooled(blocks: Iterable[Signal], sound: Spool) -> Iterator[np.ndarray]:
         source = as_source(block)
         if len(source) != sound.rows:
             raise ShapeError(
-                f"all blocks of a stream have {sound.rows} channels as the first one, "
+                f"all blocks of a stream have {counted(sound.rows, 'channel')} as the first one, "
                 f"got {len(source)}"
             )
         sound.append(source)

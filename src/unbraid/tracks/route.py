@@ -25,6 +25,7 @@ from unbraid.separation.streaming import (
     separate_blocks,
 )
 from unbraid.shapes import Float, Float32
+from unbraid.words import counted
 
 Block = Float32[np.ndarray, "c n"]
 StemBlock = Float32[np.ndarray, "s c n"]
@@ -85,7 +86,8 @@ def map_channels(channel_names: Sequence[str], model_channels: int) -> ChannelMa
     if len(channel_names) in (1, model_channels):
         return ChannelMap((everything,), model_channels)
     raise ShapeError(
-        f"this model takes {model_channels} channels, the source has {len(channel_names)}"
+        f"this model takes {counted(model_channels, 'channel')}, "
+        f"the source has {len(channel_names)}"
     )
 
 

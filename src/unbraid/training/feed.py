@@ -28,6 +28,7 @@ from unbraid.side_by_side import ahead
 from unbraid.training.config import Recipe
 from unbraid.training.distributed import Team
 from unbraid.training.seeds import generator_of
+from unbraid.words import counted
 
 _MOST_WORKERS = 8
 
@@ -67,8 +68,8 @@ class Feed:
         self.batches_per_epoch = len(excerpts) // self._batch_size
         if self.batches_per_epoch == 0:
             raise SettingsError(
-                f"the training set has {len(excerpts)} excerpts, fewer than optimizer.batch_size "
-                f"{self._batch_size}; make it or excerpts.stride_s smaller"
+                f"the training set has {counted(len(excerpts), 'excerpt')}, fewer than "
+                f"optimizer.batch_size {self._batch_size}; make it or excerpts.stride_s smaller"
             )
         self._workers = worker_count(recipe.data.workers, team.size)
         self._resident = Resident(excerpts, team.device) if recipe.data.resident else None
@@ -139,7 +140,8 @@ def check_shares(recipe: Recipe, processes: int) -> None:
     share = math.lcm(recipe.optimizer.accumulate, group)
     if size % (processes * share):
         raise SettingsError(
-            f"optimizer.batch_size {size} is divided among {processes} processes, in "
+            f"optimizer.batch_size {size} is divided among "
+            f"{counted(processes, 'process', 'processes')}, in "
             f"optimizer.accumulate {recipe.optimizer.accumulate} parts, and mixed in groups of "
             f"augment.remix_group {recipe.augment.remix_group}; make it a multiple of "
             f"{processes * share}"

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from unbraid.training.config import GuardRecipe
+from unbraid.words import counted
 
 _ENOUGH = 10  # losses needed for a useful median
 
@@ -51,8 +52,8 @@ class Guard:
             median = statistics.median(self._losses)
             if loss > self._recipe.factor * median > 0:
                 return (
-                    f"the loss exploded: {loss:.4g}, the median of the last {len(self._losses)} "
-                    f"steps is {median:.4g}"
+                    f"the loss exploded: {loss:.4g}, the median of the last "
+                    f"{counted(len(self._losses), 'step')} is {median:.4g}"
                 )
         return None
 

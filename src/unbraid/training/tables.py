@@ -19,6 +19,7 @@ from unbraid.models.registry import (
     is_composite,
 )
 from unbraid.training.config import SHARED, ModelRecipe, Recipe, ValidationRecipe, model_member
+from unbraid.words import counted
 
 
 def recipe_from(table: Mapping[str, Any]) -> Recipe:
@@ -134,7 +135,9 @@ def _value(hint: Any, value: Any, name: str) -> Any:
         items = _wanted(value, (list, tuple), name, "a list")
         kinds = [inner[0]] * len(items) if inner[1:] == (...,) else list(inner)
         if len(kinds) != len(items):
-            raise SettingsError(f"{name} is a list of {len(kinds)} values, got {list(items)!r:.80}")
+            raise SettingsError(
+                f"{name} is a list of {counted(len(kinds), 'value')}, got {list(items)!r:.80}"
+            )
         return tuple(_value(kind, item, name) for kind, item in zip(kinds, items, strict=True))
     if isinstance(origin, type) and issubclass(origin, Mapping):
         table = _wanted(value, Mapping, name, "a table")

@@ -24,6 +24,7 @@ from unbraid.web.shown import new_name
 from unbraid.web.storage import ID, Storage, new_id
 from unbraid.web.upload import Upload
 from unbraid.web.workers import Workers
+from unbraid.words import counted
 
 _SWEEP_S = 600.0
 
@@ -279,7 +280,8 @@ class Service:
         return Refusal(
             429,
             "queue_full",
-            f"{self.limits.queue} songs wait already; try again when some are done.",
+            f"the queue is full ({counted(self.limits.queue, 'song')}); "
+            "try again when some are done.",
             {"Retry-After": "60"},
         )
 

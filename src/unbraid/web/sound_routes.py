@@ -25,6 +25,7 @@ from unbraid.web.pcm import ORIGINAL, as_wav
 from unbraid.web.refusals import Refusal, not_found
 from unbraid.web.service import Service
 from unbraid.web.shown import split_suffix
+from unbraid.words import counted
 
 _MEDIA = {
     "wav": "audio/wav",
@@ -168,7 +169,7 @@ def add_downloads(app: FastAPI, service: Service) -> None:
             folders.append(unlike(_bare_name(job), folders))
             for name, path in _files(service, job).items():
                 files[f"{folders[-1]}/{name}"] = path
-        return _zip(f"{len(folders)} songs (stems).zip", files)
+        return _zip(f"{counted(len(folders), 'song')} (stems).zip", files)
 
 
 def _files(service: Service, job: Job) -> dict[str, Path]:

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from unbraid.errors import CheckpointError, ModelError
+from unbraid.words import counted
 from unbraid.zoo.chains import NAME, ChainRecipe, chain_recipe
 from unbraid.zoo.joined import JoinedRecipe, joined_recipe
 from unbraid.zoo.public.systems import stem_in
@@ -192,6 +193,6 @@ def only_in_folder(folder: Path) -> str:
     if len(_bags_in(folder)) == 1 or len(names) == 1:
         return names[0]
     raise ModelError(
-        f"{folder}: a folder with {len(names)} models; say which, as {folder}/NAME: "
+        f"{folder}: a folder with {counted(len(names), 'model')}; say which, as {folder}/NAME: "
         f"{', '.join(names) or '(none found)'}"
     )

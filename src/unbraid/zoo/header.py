@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 
 from unbraid.errors import CheckpointError, SettingsError
 from unbraid.models.registry import make_config, plain_config
+from unbraid.words import counted
 from unbraid.zoo.mapped import MappedFile
 from unbraid.zoo.stored import KINDS, StoredTensor, values_of
 
@@ -196,6 +197,7 @@ def check_shapes(
     if wrong:
         key = wrong[0]
         raise CheckpointError(
-            f"{path}: {len(wrong)} weights do not fit the config, such as {key}: the file has "
+            f"{path}: not fitting the config: {counted(len(wrong), 'weight')}, such as {key}: the "
+            "file has "
             f"{found.get(key)}, the model {wanted.get(key)}"
         )

@@ -39,7 +39,7 @@
       }
       say("All answers are kept.");
     } catch {
-      say(`${state.waiting.length} answers are not kept yet; trying again.`, true);
+      say(`Answers not kept yet: ${state.waiting.length}; trying again.`, true);
       setTimeout(send, 3000);
     } finally { sending = false; }
     farewell();

@@ -13,6 +13,7 @@ from unbraid.models.compose.composite import ManyModelsConfig, digest_of, engine
 from unbraid.models.compose.namespace import namespace
 from unbraid.models.limits import check_segment
 from unbraid.shapes import Estimates, Mixture
+from unbraid.words import counted
 
 Rows = tuple[tuple[float, ...], ...]
 """Weights, models x stems."""
@@ -293,7 +294,9 @@ def _specs(
         return [model.spec for model in models]
     specs = [spec] * len(models) if isinstance(spec, ModelSpec) else list(spec)
     if len(specs) != len(models):
-        raise ModelError(f"a bag of {len(models)} models takes as many specs, got {len(specs)}")
+        raise ModelError(
+            f"a bag of {counted(len(models), 'model')} takes as many specs, got {len(specs)}"
+        )
     return specs
 
 
@@ -314,8 +317,9 @@ def _checked_weights(
         return tuple((1.0,) * len(stems) for _ in range(members))
     if len(weights) != members or any(len(row) != len(stems) for row in weights):
         raise ModelError(
-            f"a bag of {members} models with {len(stems)} stems takes {members} rows of "
-            f"{len(stems)} weights, got rows of {[len(row) for row in weights]}"
+            f"a bag of {counted(members, 'model')} with {counted(len(stems), 'stem')} takes "
+            f"{counted(members, 'row')} of {counted(len(stems), 'weight')}, "
+            f"got rows of {[len(row) for row in weights]}"
         )
     rows = tuple(tuple(float(weight) for weight in row) for row in weights)
     if not all(0 <= weight < math.inf for row in rows for weight in row):

@@ -25,6 +25,7 @@ from unbraid.errors import ModelError, SettingsError
 from unbraid.models.compose.composite import Composite, ManyModelsConfig
 from unbraid.models.compose.namespace import namespace
 from unbraid.shapes import Complex64, Float32
+from unbraid.words import counted
 
 ALGORITHMS = (
     "avg_wave", "median_wave", "min_wave", "max_wave",
@@ -77,8 +78,9 @@ class EnsembleConfig(ManyModelsConfig):
             fit = len(rows) == len(self.models) and all(len(row) == len(stems) for row in rows)
             if not fit or not all(0 <= w < math.inf for row in rows for w in row):
                 raise ModelError(
-                    f"the weights of an ensemble are {len(self.models)} rows of {len(stems)} "
-                    f"numbers, 0 or more ({', '.join(stems)}); got {rows!r:.80}"
+                    f"the weights of an ensemble are {counted(len(self.models), 'row')} of "
+                    f"{counted(len(stems), 'number')}, 0 or more ({', '.join(stems)}); "
+                    f"got {rows!r:.80}"
                 )
         for stem in stems:
             if not self.weights_of(stem):

@@ -55,7 +55,7 @@ class MDXNetConfig(SystemConfig):
         super().__post_init__()
         if len(self.n_ffts) != len(self.stems):
             raise SettingsError(
-                f"n_ffts has an STFT size for each of {len(self.stems)} stems, got {self.n_ffts}"
+                f"n_ffts has an STFT size for each stem ({len(self.stems)}), got {self.n_ffts}"
             )
         if any(size % 2 or size // 2 + 1 < self.bins for size in self.n_ffts):
             raise SettingsError(

@@ -10,6 +10,7 @@ from unbraid.models.base import ModelSpec
 from unbraid.models.checks import check_fields
 from unbraid.models.roformer.bands import BS_BANDS, Bands, mel_bands, side_by_side
 from unbraid.models.settings import spec_of
+from unbraid.words import counted
 
 _RANGES: dict[str, tuple[float, float]] = {
     "time_layers": (0, 64),
@@ -84,7 +85,9 @@ class RoformerConfig:
             )
         bands = self.split
         if sum(count for _, count in bands) * len(self.stems) > 1 << 22:
-            raise SettingsError(f"{len(bands)} bands and {len(self.stems)} stems are too many")
+            raise SettingsError(
+                f"{counted(len(bands), 'band')} and {counted(len(self.stems), 'stem')} are too many"
+            )
 
     @property
     def spec(self) -> ModelSpec:
@@ -108,7 +111,7 @@ class BSRoformerConfig(RoformerConfig):
         if sum(self.bands) != self.n_fft // 2 + 1:
             raise SettingsError(
                 f"the bands hold all {self.n_fft // 2 + 1} bins of n_fft {self.n_fft}, got "
-                f"{len(self.bands)} bands of {sum(self.bands)} bins"
+                f"{counted(len(self.bands), 'band')} of {sum(self.bands)} bins"
             )
 
     @property

@@ -1,7 +1,7 @@
 // Settings for new songs: model, stems, format, quality, preview. Remembered in this browser.
 import { keep, recall } from "./kept.js";
 import { byId, h } from "./dom.js";
-import { partClass, partName } from "./format.js";
+import { counted, partClass, partName } from "./format.js";
 
 const KEPT = "unbraid.choices";
 const FORMATS = {
@@ -106,7 +106,7 @@ export class Choices {
     byId("residual-choice").hidden = split === "two";
     const parts = split === "two" ? `${two} and no_${two}`
       : split === "some" ? some.join(", ") : this.model.stems.join(", ");
-    const care = shifts === "0" ? [] : [`${shifts} passes`];
+    const care = shifts === "0" ? [] : [counted(Number(shifts), "pass", "passes")];
     byId("options-told").textContent = [this.model.name, parts, format.toUpperCase(), ...care].join(" · ");
   }
 

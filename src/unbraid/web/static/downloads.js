@@ -3,7 +3,7 @@ import { at } from "./api.js";
 import { formatName } from "./choices.js";
 import { byId, h, setText } from "./dom.js";
 import { icon } from "./icons.js";
-import { clock, decibels, fileSize, partClass, partName, shapeOf } from "./format.js";
+import { clock, counted, decibels, fileSize, partClass, partName, shapeOf } from "./format.js";
 
 const LONG = 60; // letters: more get a row of their own
 
@@ -60,7 +60,7 @@ export function showAbout(job, models) {
   const rows = [
     ["Model", settings.model],
     ["Licence of the model", model?.licence],
-    ["Quality", Number(settings.shifts) ? `${settings.shifts} passes` : "One pass"],
+    ["Quality", Number(settings.shifts) ? counted(Number(settings.shifts), "pass", "passes") : "One pass"],
     ["File format", formatName(settings.format)],
     ["On disk", fileSize(job.bytes)],
     ["Null test (stems − original)", nullTest(job)],

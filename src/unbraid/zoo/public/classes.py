@@ -16,6 +16,7 @@ from unbraid.errors import CheckpointError
 from unbraid.models.demucs import public as public_demucs
 from unbraid.models.htdemucs import public as public_htdemucs
 from unbraid.models.hybrid_demucs import public as public_hdemucs
+from unbraid.words import counted
 from unbraid.zoo.stored import is_float
 
 
@@ -114,7 +115,7 @@ def _arguments(
     name: str, args: Sequence[Any], kwargs: Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> dict[str, Any]:
     if len(args) > len(defaults):
-        raise CheckpointError(f"{name} takes {len(defaults)} arguments, got {len(args)}")
+        raise CheckpointError(f"{name} takes {counted(len(defaults), 'argument')}, got {len(args)}")
     unknown = [str(key) for key in kwargs if key not in defaults]
     if unknown:
         warnings.warn(f"{name} arguments dropped: {', '.join(sorted(unknown))}", stacklevel=4)

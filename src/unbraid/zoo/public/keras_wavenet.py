@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from unbraid.errors import CheckpointError
+from unbraid.words import counted
 from unbraid.zoo.public.by_weights import System
 from unbraid.zoo.public.hdf5 import read_hdf5
 from unbraid.zoo.public.package import naming
@@ -70,11 +71,12 @@ def _our_names(layers: Mapping[str, Any]) -> dict[str, str]:
         (int(found[1] or 0), name) for name in layers if (found := _NUMBERED.fullmatch(name))
     )
     ours = [f"blocks.{index}.mix" for index in range(len(blocks))] + ["final1", "final2", "out"]
-    counted = [number for number, _ in blocks] == list(range(1, len(blocks) + 1))
-    if not blocks or not counted or len(others) != len(ours):
+    in_order = [number for number, _ in blocks] == list(range(1, len(blocks) + 1))
+    if not blocks or not in_order or len(others) != len(ours):
         raise CheckpointError(
             "not the WaveNet of Lluís et al., the only network that is read from HDF5: it has "
-            f"{len(blocks)} blocks named as there, and {len(others)} further convolutions"
+            f"{counted(len(blocks), 'block')} named as there, and "
+            f"{counted(len(others), 'further convolution')}"
         )
     names = {name: f"blocks.{index}.dilated" for index, (_, name) in enumerate(blocks)}
     names |= {name: own for (_, name), own in zip(others, ours, strict=True)}

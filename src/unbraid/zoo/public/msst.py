@@ -17,6 +17,7 @@ from unbraid.models.htdemucs import public as htdemucs
 from unbraid.models.roformer import public as roformer
 from unbraid.models.scnet import public as scnet
 from unbraid.models.tfc_tdf import public as tfc_tdf
+from unbraid.words import counted
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ def read_settings(content: Mapping[str, Any]) -> Settings:
     )
     if heads is not None and heads != len(stems):
         raise CheckpointError(
-            f"its network makes {heads} stems, but training names {len(stems)}: {', '.join(stems)}"
+            f"its network makes {counted(heads, 'stem')}, but training names {len(stems)}: "
+            f"{', '.join(stems)}"
         )
     rest = [name for name in instruments if name not in stems]
     return Settings(architecture, config, complement=_complement(stems, rest))

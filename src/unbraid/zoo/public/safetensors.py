@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from unbraid.errors import CheckpointError
+from unbraid.words import counted
 from unbraid.zoo.hashes import check_named_hash
 from unbraid.zoo.header import read_metadata, stored_tensors
 from unbraid.zoo.public.package import PublicModel, class_of, naming
@@ -46,7 +47,7 @@ def read_public_safetensors(path: Path) -> PublicModel:
 
 def _parse(text: str, what: str, hook: Callable[[dict[str, Any]], Any] | None) -> Any:
     if len(text) > _MOST_LETTERS:
-        raise CheckpointError(f"its {what} are {len(text)} letters long")
+        raise CheckpointError(f"its {what} have {counted(len(text), 'letter')}")
     try:
         return json.loads(text, object_hook=hook, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:

@@ -17,6 +17,7 @@ import numpy as np
 
 from unbraid.errors import CheckpointError
 from unbraid.models.mask_unet.public import from_tensorflow, tensorflow_names
+from unbraid.words import counted
 from unbraid.zoo.hashes import Digest
 from unbraid.zoo.public.by_weights import System
 from unbraid.zoo.public.package import naming
@@ -96,8 +97,8 @@ def _wave_u_net(bundle: Mapping[str, StoredTensor], file_name: str) -> tuple[dic
     levels, rest = divmod(len(kernels) - outputs - 1, 2)
     if outputs not in _WAVE_STEMS or rest or levels < 1:
         raise CheckpointError(
-            f"a Wave-U-Net of {len(kernels)} layers, {outputs} of them outputs; published were "
-            "ones of two and of four stems"
+            f"a Wave-U-Net of {counted(len(kernels), 'layer')}, {outputs} of them outputs; "
+            "published were ones of two and of four stems"
         )
     names = [f"down.{level}" for level in range(levels)] + ["bottleneck"]
     names += [f"up.{level}" for level in range(levels)] + [f"out.{n}" for n in range(outputs)]

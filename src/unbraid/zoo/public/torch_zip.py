@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from unbraid.errors import CheckpointError
+from unbraid.words import counted
 from unbraid.zoo.public.pickles import MOST_TEXT, Maker, read_pickle
 from unbraid.zoo.public.torch_tensors import Rebuilder, Storage, refusing
 
@@ -41,7 +42,7 @@ def _checked_entries(file: zipfile.ZipFile, file_bytes: int) -> dict[str, zipfil
     """Entries by name: uncompressed, in one folder, inside the file, without overlap."""
     infos = sorted(file.infolist(), key=lambda info: info.header_offset)
     if not 1 <= len(infos) <= _MOST_ENTRIES:
-        raise CheckpointError(f"a zip file of {len(infos)} entries")
+        raise CheckpointError(f"a zip file of {counted(len(infos), 'entry', 'entries')}")
     end, entries, folder = 0, {}, infos[0].filename.split("/")[0]
     for info in infos:
         if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
