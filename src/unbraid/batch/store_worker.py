@@ -23,12 +23,12 @@ from unbraid.batch.request import BatchRequest
 from unbraid.batch.store import RemoteSong, Store, find_songs
 from unbraid.batch.store_state import StoreClaims, StoreJournal
 from unbraid.errors import AudioWriteError, DiskFull, UnbraidError
+from unbraid.scratch import temporary
 from unbraid.side_by_side import Behind
 from unbraid.tracks.failures import is_disk_full
 from unbraid.tracks.names import InputTrack, OutputPlan
 from unbraid.tracks.records import load_record
 from unbraid.tracks.result import TrackResult, failed
-from unbraid.tracks.scratch import temporary
 
 _AHEAD = 2
 """Songs that are downloaded while others are separated."""

@@ -128,7 +128,7 @@ def _of_model(options: argparse.Namespace, settings: EvaluationSettings) -> Summ
     from unbraid.evaluation.evaluate import evaluate_jobs
     from unbraid.evaluation.model_jobs import model_jobs
     from unbraid.evaluation.summary import summarize
-    from unbraid.tracks.scratch import Scratch
+    from unbraid.scratch import Scratch
 
     split = options.split or "test"
     tracks = dataset_tracks(options.data, split)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import statistics
-import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 
 from unbraid.audio.files import read_blocks
 from unbraid.audio.formats import AudioFormat
 from unbraid.audio.write import AudioWriter
+from unbraid.scratch import temporary
 
 _PROBE_S, _PROBES = 3.0, 3
 _WARMING_S = 0.1
@@ -46,8 +45,8 @@ def _probe(
     noise = _LEVEL * np.random.default_rng(0).standard_normal((channels, samples), np.float32)
     if chosen.is_integer and chosen.bits:
         noise = np.rint(noise * 2 ** (chosen.bits - 1)).astype(np.int32)
-    with tempfile.TemporaryDirectory(prefix="unbraid-") as folder:
-        path = Path(folder, f"probe.{chosen.extension}")
+    with temporary() as scratch:
+        path = scratch.folder / f"probe.{chosen.extension}"
         begun = time.perf_counter()
         with AudioWriter(path, chosen, sample_rate, channels) as writer:
             writer.write(noise)

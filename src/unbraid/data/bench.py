@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from unbraid.data.excerpt_places import ExcerptSettings
 from unbraid.data.excerpts import Excerpts
 from unbraid.data.index import TrackIndex
 from unbraid.data.repitch import RepitchSettings
+from unbraid.scratch import temporary
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ def measure_loader(
         return torch.utils.data.DataLoader(items, batch_size=batch, num_workers=workers)
 
     yield _measured("files", loader(None, None), batch, seconds, excerpt_s)
-    with tempfile.TemporaryDirectory(prefix="unbraid-bench-", dir=folder) as place:
-        cache = SampleCache(place)
+    with temporary(folder) as scratch:
+        cache = SampleCache(scratch.folder)
         for track in index.tracks:
             for stem in index.stems:
                 if stem in track.stems:

@@ -11,10 +11,8 @@ import importlib.util
 import math
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -22,6 +20,7 @@ import soundfile
 
 from unbraid.audio.signal import OtherSignal, Signal
 from unbraid.errors import SettingsError, how_to_install
+from unbraid.scratch import temporary
 from unbraid.shapes import Float32
 
 _CLAMP = np.float32(0.99)
@@ -218,8 +217,8 @@ def _soundstretch(
 ) -> np.ndarray:
     # Clipped as the original recipe has it, or scaled so that nothing clips, at 24 bits.
     gain = 1.0 if clip else _HEADROOM / float(np.abs(signal).max())
-    with tempfile.TemporaryDirectory(prefix="unbraid-repitch-") as folder:
-        before, after = Path(folder) / "before.wav", Path(folder) / "after.wav"
+    with temporary() as scratch:
+        before, after = scratch.folder / "before.wav", scratch.folder / "after.wav"
         subtype = "PCM_16" if clip else "PCM_24"
         soundfile.write(before, (signal * np.float32(gain)).T, sample_rate, subtype=subtype)
         command = ["soundstretch", str(before), str(after)]

@@ -41,7 +41,7 @@ from unbraid.listening.study import (
     Trial,
     save_study,
 )
-from unbraid.tracks.scratch import Scratch
+from unbraid.scratch import Scratch
 
 _DAY = 86_400  # every file gets this time, so that none shows when it was made
 _FORMAT = AudioFormat("flac", "16")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 import soundfile
 
 from unbraid.errors import SettingsError
+from unbraid.scratch import temporary
 from unbraid.songs.effects import RATE
 from unbraid.songs.notes import Note
 
@@ -55,8 +55,8 @@ def play(
     Raises:
         SettingsError: if fluidsynth cannot be run or does not take the soundfont.
     """
-    with tempfile.TemporaryDirectory(prefix="unbraid-songs-") as folder:
-        midi, wav = Path(folder) / "song.mid", Path(folder) / "song.wav"
+    with temporary() as scratch:
+        midi, wav = scratch.folder / "song.mid", scratch.folder / "song.wav"
         _midi_file(parts, kit).save(midi)
         space = "1" if reverb else "0"
         command = [

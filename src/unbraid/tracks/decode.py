@@ -17,6 +17,7 @@ from unbraid.audio.resample import resampled_length
 from unbraid.closing import Closing
 from unbraid.costs.sizes import disk_bytes, shown_bytes
 from unbraid.errors import AudioReadError, DiskFull
+from unbraid.scratch import Scratch
 from unbraid.separation.progress import CancelToken, Progress
 from unbraid.separation.streaming import Loudness
 from unbraid.side_by_side import ahead
@@ -26,7 +27,6 @@ from unbraid.tracks.names import OutputPlan
 from unbraid.tracks.records import Record, SourceContent, is_done, load_record, look_at_source
 from unbraid.tracks.result import TrackResult, peak_rss_mb
 from unbraid.tracks.route import meter_blocks
-from unbraid.tracks.scratch import Scratch
 from unbraid.tracks.spool import Spool
 
 

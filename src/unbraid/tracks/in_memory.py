@@ -13,10 +13,10 @@ from unbraid.arrays import as_array, is_tensor
 from unbraid.audio.channels import default_channel_names
 from unbraid.engines.prepare import ReadyModel
 from unbraid.errors import AudioError, ShapeError
+from unbraid.scratch import temporary
 from unbraid.separation.progress import UNWATCHED, Watch
 from unbraid.separation.settings import SeparationSettings
 from unbraid.tracks.route import Route, map_channels, meter_blocks
-from unbraid.tracks.scratch import temporary
 from unbraid.tracks.settings import whole_rate
 from unbraid.tracks.spool import Spool
 from unbraid.words import counted

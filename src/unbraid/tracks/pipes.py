@@ -18,8 +18,8 @@ from typing import BinaryIO
 from unbraid.audio.files import probe, read_blocks
 from unbraid.audio.formats import AudioFormat
 from unbraid.audio.write import AudioWriter
+from unbraid.scratch import temporary
 from unbraid.tracks.names import InputTrack
-from unbraid.tracks.scratch import temporary
 
 STANDARD_INPUT = Path("-")
 _PIECE = 1 << 20

@@ -1,30 +1,19 @@
-"""The hidden folder and the spool."""
+"""The hidden folder for what does not last."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 
-import numpy as np
 import pytest
 
-from unbraid.tracks import scratch
-from unbraid.tracks.scratch import Scratch, sweep
-from unbraid.tracks.spool import Spool
-
-
-def test_a_spool_gives_back_what_was_put_down_in_blocks_of_any_size(tmp_path):
-    signal = np.random.default_rng(0).standard_normal((3, 1000)).astype(np.float32)
-    with Spool(tmp_path / "spool", 3) as spool:
-        for start, stop in ((0, 1), (1, 1), (1, 700), (700, 1000)):
-            spool.append(signal[:, start:stop])
-    assert spool.samples == 1000
-    assert spool.peak == np.abs(signal).max()
-    for size in (1, 7, 999, 5000):
-        np.testing.assert_array_equal(np.concatenate([*spool.blocks(size)], axis=1), signal)
+from unbraid import scratch
+from unbraid.scratch import Scratch, sweep
 
 
 def test_a_scratch_folder_goes_whatever_happens_and_with_it_the_folders_made_for_it(tmp_path):
@@ -61,7 +50,7 @@ def test_the_living_are_left_alone_and_the_dead_are_swept(tmp_path):
 
 
 def test_what_a_killed_process_left_in_the_temporary_folder_goes_with_the_next(tmp_path):
-    begin = "import os; from unbraid.tracks.scratch import temporary; made = temporary(); "
+    begin = "import os; from unbraid.scratch import temporary; made = temporary(); "
     die = "os.kill(os.getpid(), 9)"
     for end, left in ((die, 1), (die, 1), ("made.close()", 0)):
         code = begin + end
@@ -105,3 +94,10 @@ def test_a_newborn_that_is_swept_is_made_again(tmp_path, monkeypatch, moment):
         sweep(tmp_path)
         assert [path.name for path in made.folder.iterdir()] == ["lock"]
     assert not any(tmp_path.iterdir())
+
+
+def test_nothing_else_makes_temporary_folders_which_would_stay_after_a_kill():
+    package = Path(scratch.__file__).parent
+    makers = re.compile(r"^(?! *>>>).*(mkdtemp|TemporaryDirectory|NamedTemporaryFile)\(", re.M)
+    found = {p.name for p in package.rglob("*.py") if makers.search(p.read_text(encoding="utf-8"))}
+    assert found == {"scratch.py"}

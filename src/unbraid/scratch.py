@@ -1,4 +1,4 @@
-"""A hidden folder below the output root for what is not finished yet.
+"""A hidden folder for what is not finished yet, or lasts no longer than its process.
 
 Its owner holds a lock on a file in it, which the operating system releases when the process ends,
 however it ends. So the next run knows what a dead one has left, and removes it. Who removes a
@@ -64,13 +64,13 @@ class Scratch(Closing):
         _leave(self._root)
 
 
-def temporary() -> Scratch:
-    """A hidden folder in the system's temporary folder.
+def temporary(root: str | os.PathLike[str] | None = None) -> Scratch:
+    """A hidden folder in `root`, or in the system's temporary folder.
 
     Raises:
         OSError: if there is none, or it cannot be written.
     """
-    return Scratch(Path(tempfile.gettempdir()))
+    return Scratch(Path(root or tempfile.gettempdir()))
 
 
 def sweep(root: Path) -> None:
