@@ -17,6 +17,7 @@ from unbraid.evaluation import evaluate as evaluate_module
 from unbraid.evaluation.bss_eval import bss_eval_v4
 from unbraid.evaluation.evaluate import EvaluationSettings, evaluate_folders
 from unbraid.evaluation.metrics import nsdr
+from unbraid.evaluation.page_data import looks_like_evaluation
 from unbraid.evaluation.score_track import score_track
 from unbraid.evaluation.scores import load_track
 from unbraid.evaluation.summary import load_summary, save_summary, summarize
@@ -266,3 +267,7 @@ def test_a_folder_of_stems_is_no_evaluation_whatever_lies_hidden_in_it(tmp_path)
     record.write_text('{"version": 1}')
     with pytest.raises(EvaluationError, match="holds no evaluation; make one with"):
         load_summary(tmp_path)
+    record.write_text('{"targets": []}')
+    assert not looks_like_evaluation(tmp_path)
+    (tmp_path / "song.json").write_text('{"targets": []}')
+    assert looks_like_evaluation(tmp_path)

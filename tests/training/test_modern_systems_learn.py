@@ -87,11 +87,14 @@ def test_bf16_changes_estimates_little(architecture):
     assert bf16_error(model) < 0.1
 
 
-@pytest.mark.parametrize("architecture", TINY)
+@pytest.mark.parametrize(
+    ("architecture", "config"),
+    [*TINY.items(), pytest.param("scnet", {**TINY["scnet"], "masks": True}, id="masked scnet")],
+)
 @pytest.mark.parametrize("stems", [("voice", "piano"), ("voice", "piano", "bells")])
-def test_other_stems_start_from_new_last_layers(architecture, stems, tmp_path):
+def test_other_stems_start_from_new_last_layers(architecture, config, stems, tmp_path):
     path = tmp_path / "parent.safetensors"
-    parent = build_model(architecture, {"stems": STEMS, **TINY[architecture]})
+    parent = build_model(architecture, {"stems": STEMS, **config})
     save_checkpoint(path, parent)
     names = ", ".join(f'"{stem}"' for stem in stems)
     settings = [f"model.architecture={architecture}", f"model.stems=[{names}]", "seed=3"]
@@ -101,7 +104,13 @@ def test_other_stems_start_from_new_last_layers(architecture, stems, tmp_path):
     # Biases and norms may start equal; weights of layers are drawn.
     drawn = [key for key, value in here.items() if value.ndim > 1]
     kept = {key for key in drawn if key in there and torch.equal(here[key], there[key])}
-    heads = ("mask_estimators.", "final_conv.", "decoder.1.1.", "spec_decoder.1.conv.")
+    heads = (
+        "mask_estimators.",
+        "final_conv.",
+        "mask_layer.",
+        "decoder.1.1.",
+        "spec_decoder.1.conv.",
+    )
     assert kept and not any(key.startswith(heads) for key in kept)
     assert any(key.startswith(heads) for key in drawn)
 

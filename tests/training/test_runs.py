@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -88,6 +89,8 @@ def test_a_finished_run_is_left_as_it_is_and_can_be_made_longer(done, small_data
     before = (done / "checkpoints/last.safetensors").read_bytes()
     assert train("--run", done) == 0  # recipe and data as they were
     assert (done / "checkpoints/last.safetensors").read_bytes() == before
+    said = rows(done, "note")[-1]["text"]
+    assert re.fullmatch(r"done already, at step \d+: all 2 epochs; --set epochs=4 .*", said)
     count = len(rows(done, "step"))
     assert train("--run", done, "--set", "epochs=3") == 0
     assert len(rows(done, "step")) == count * 3 // 2
@@ -100,6 +103,15 @@ def test_a_run_in_pieces_is_a_run_in_one(tmp_path, small_recipe, small_data):
         assert train(small_recipe, "--data", small_data, "--run", tmp_path / "b", *more) == 0
     a, b = (load_file(tmp_path / x / "checkpoints/last.safetensors") for x in "ab")
     assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_a_run_that_has_its_steps_says_so(tmp_path, small_recipe, small_data):
+    begin = (small_recipe, "--data", small_data, "--run", tmp_path / "run", "--max-steps")
+    assert train(*begin, 2) == 0
+    for most in (2, 1):
+        assert train(*begin, most) == 0
+        said = f"done already, at step 2: --max-steps {most}; more --max-steps, or none, trains"
+        assert rows(tmp_path / "run", "note")[-1]["text"].startswith(said)
 
 
 def test_a_power_cut_leaves_all_rows_of_the_log_that_the_state_has_seen(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import re
 
@@ -12,8 +13,9 @@ import torch
 from safetensors.torch import load_file
 
 from training.small_runs import train, write_dataset, write_recipe_file
-from unbraid.cli.train_display import epoch_text, step_text
+from unbraid.cli.train_display import PlainTrainDisplay, epoch_text, step_text
 from unbraid.training import grid
+from unbraid.training.config import model_member
 from unbraid.training.recipes import read_recipe
 from unbraid.training.runlog import read_log
 from unbraid.training.start import new_model, start_from
@@ -233,7 +235,44 @@ def test_recipes_are_listed_and_shown(capsys):
     assert "ablations/no-ema" in capsys.readouterr().out
     assert train("hybrid", "--show", "--set", "epochs=7") == 0
     shown = capsys.readouterr().out
-    assert "epochs = 7" in shown and "[svd]" in shown
+    assert "epochs = 7" in shown and "[svd]" in shown and "\ndepth = 6" in shown
+
+
+def test_what_is_shown_is_what_the_run_uses_and_can_be_read_again(
+    tmp_path, small_recipe, small_data, parent, capsys
+):
+    more = ("--seed", "7", "--start-from", parent)
+    assert train(small_recipe, "--show", *more) == 0
+    shown = capsys.readouterr().out
+    (tmp_path / "shown.toml").write_text(shown)
+    run = ("--run", tmp_path / "run")
+    steps = ("--data", small_data, "--max-steps", "1")
+    assert train(small_recipe, *run, *steps, *more) == 0
+    used = read_recipe(tmp_path / "run" / "recipe.toml")
+    assert used.seed == 7 and read_recipe(tmp_path / "shown.toml") == used
+    capsys.readouterr()
+    assert train("--show", *run) == 0
+    assert capsys.readouterr().out == shown
+
+
+@pytest.mark.parametrize("name", ["hybrid", "mini", "scnet", "htdemucs", "two_rate_demucs"])
+def test_a_recipe_shown_in_full_makes_the_same_model(name, capsys, tmp_path):
+    settings = [f"model.architecture={name}"] if name == "two_rate_demucs" else []
+    name = "hybrid" if settings else name
+    capsys.readouterr()
+    assert train(name, "--show", *(word for one in settings for word in ("--set", one))) == 0
+    (tmp_path / "shown.toml").write_text(capsys.readouterr().out)
+    recipe, shown = read_recipe(name, settings), read_recipe(tmp_path / "shown.toml")
+    assert model_member(shown) == model_member(recipe)
+    assert dataclasses.replace(shown, model=recipe.model) == recipe
+
+
+def test_the_tracks_of_training_and_validation_are_told_apart(capsys):
+    told = PlainTrainDisplay().listeners("").indexing
+    for split, total in (("train", 3), ("valid", 1)):
+        told(split, 1, total)
+        told(split, total, total)
+    assert "looked at 3 training tracks\nlooked at 1 validation track\n" in capsys.readouterr().err
 
 
 def test_lines_for_people_say_what_matters():

@@ -5,6 +5,7 @@ unbraid train hybrid --data MUSDB --run RUN --set optimizer.batch_size=32
 unbraid train --run RUN                         resume after a stop or kill
 unbraid train --grid ablations --data MUSDB --run runs/ablations
 unbraid train --list                            bundled recipes
+unbraid train hybrid --seed 7 --show            what that run would use
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from unbraid.cli.types import count, thread_count
 from unbraid.errors import SettingsError
 
 if TYPE_CHECKING:
-    from unbraid.training.session import RunRequest
+    from unbraid.training.request import RunRequest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--threads", metavar="N", type=thread_count, help="number of CPU threads")
     add("--grid", metavar="DIR|A,B,C", help="train all recipes of a folder or list, and compare")
     add("--list", action="store_true", help="list the bundled recipes")
-    add("--show", action="store_true", help="print the whole recipe and train nothing")
+    add("--show", action="store_true", help="print the recipe with all defaults, train nothing")
     add("--quiet", action="store_true", help="nothing but errors on stderr")
 
 
@@ -87,10 +88,10 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _request(options: argparse.Namespace) -> RunRequest:
-    from unbraid.training.session import RunRequest
+    from unbraid.training.request import RunRequest
 
     return RunRequest(
-        folder=Path(options.run),
+        folder=Path(options.run or "."),
         recipe=options.recipe,
         settings=tuple(options.set),
         data=tuple(options.data),
@@ -112,11 +113,15 @@ def _list() -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from unbraid.training.recipes import read_recipe, write_recipe
+    from unbraid.training.config import in_full
+    from unbraid.training.recipes import write_recipe
+    from unbraid.training.request import read_about, wanted_recipe
 
-    if not options.recipe:
-        raise SettingsError("--show needs a RECIPE")
-    print(write_recipe(read_recipe(options.recipe, options.set)), end="")
+    if not options.recipe and not options.run:
+        raise SettingsError("--show needs a RECIPE, or the --run that it shows the recipe of")
+    request = _request(options)
+    about = read_about(request.folder) if options.run else {}
+    print(write_recipe(in_full(wanted_recipe(request, about))), end="")
     return 0
 
 

@@ -12,8 +12,10 @@ from rich.text import Text
 from unbraid.cli.display import clock, printable
 from unbraid.closing import Closing
 from unbraid.training.session import Listeners
+from unbraid.words import counted
 
 _EVERY_S = 20.0
+_PARTS = {"train": "training", "valid": "validation"}
 
 
 class TrainDisplay(Closing):
@@ -62,10 +64,10 @@ class PlainTrainDisplay(TrainDisplay):
             self._told = now
             self.line(step_text(row, self.best))
 
-    def indexing(self, done: int, total: int) -> None:
-        """`done` of `total` tracks have been looked at."""
+    def indexing(self, split: str, done: int, total: int) -> None:
+        """`done` of the `total` tracks of a split have been looked at."""
         if done == total:
-            self.line(f"looked at {total} tracks")
+            self.line(f"looked at {counted(total, f'{_PARTS[split]} track')}")
 
     def validating(self, done: int, total: int) -> None:
         """A validation track is done."""
@@ -96,8 +98,9 @@ class LiveTrainDisplay(PlainTrainDisplay):
             name=f"{self._name}epoch {row['epoch']}", text=step_text(row, self.best),
         )  # fmt: skip
 
-    def indexing(self, done: int, total: int) -> None:
-        self._bars.update(self._bar, completed=done, total=total, name="looking at tracks", text="")
+    def indexing(self, split: str, done: int, total: int) -> None:
+        name = f"looking at {_PARTS[split]} tracks"
+        self._bars.update(self._bar, completed=done, total=total, name=name, text="")
 
     def validating(self, done: int, total: int) -> None:
         text = f"track {done} of {total}"

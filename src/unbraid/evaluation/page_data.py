@@ -11,7 +11,7 @@ from unbraid.evaluation.baseline_figures import unbeaten
 from unbraid.evaluation.comparison import common_tracks, compare
 from unbraid.evaluation.figures import Figure, score_table, stem_names
 from unbraid.evaluation.scores import TrackScores
-from unbraid.evaluation.summary import SUMMARY, Summary, load_summary
+from unbraid.evaluation.summary import SUMMARY, Summary, files_of_scores, load_summary
 from unbraid.pages.charts import box_of
 from unbraid.pages.page import plain
 
@@ -22,7 +22,7 @@ def looks_like_evaluation(folder: Path) -> bool:
     """Whether a folder holds files of scores."""
     if (folder / SUMMARY).is_file():
         return True
-    return any('"targets"' in _start(path) for path in folder.rglob("*.json"))
+    return any('"targets"' in _start(path) for path in files_of_scores(folder))
 
 
 def load_evaluation(folder: Path, name: str | None = None) -> Summary:

@@ -114,7 +114,7 @@ def load_summary(out: Path) -> Summary:
         EvaluationError: if it is neither.
     """
     if not (out / SUMMARY).exists():
-        tracks = [load_track(path) for path in sorted(_files_of_scores(out))]
+        tracks = [load_track(path) for path in sorted(files_of_scores(out))]
         if not tracks:
             raise EvaluationError(
                 f"{str(out)!r} holds no evaluation; make one with unbraid evaluate --out DIR"
@@ -140,7 +140,7 @@ def load_summary(out: Path) -> Summary:
         raise EvaluationError(f"{str(out / SUMMARY)!r} cannot be read: {reason(error)}") from error
 
 
-def _files_of_scores(folder: Path) -> Iterator[Path]:
+def files_of_scores(folder: Path) -> Iterator[Path]:
     """All JSON files but hidden ones, such as the records of separated stems."""
     for path in folder.rglob("*.json"):
         if not any(part.startswith(".") for part in path.relative_to(folder).parts):

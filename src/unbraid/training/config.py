@@ -7,7 +7,7 @@ A recipe file lists only its differences from its base (`base = "hybrid"`). The 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from unbraid.data.augment import AugmentSettings
@@ -295,6 +295,11 @@ def model_recipe(member: Member) -> ModelRecipe:
         settings = {**plain_config(inner.config), "ratio_masks": True}
         return ModelRecipe(inner.architecture, _lists(settings))
     return ModelRecipe(member.architecture, _lists(plain_config(member.config)))
+
+
+def in_full(recipe: Recipe) -> Recipe:
+    """The same recipe with every setting of its model, the architecture's defaults too."""
+    return replace(recipe, model=model_recipe(model_member(recipe)))
 
 
 def _lists(value: Any) -> Any:

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from unbraid.data.indexed_track import IndexedTrack
 from unbraid.data.tracks import MUSDB_VALIDATION
 from unbraid.errors import SettingsError
 from unbraid.training.config import Recipe, model_member
+
+OnSplitTrack = Callable[[str, int, int], None]
+"""Called with a split, how many of its tracks are done, and of how many."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ def open_data(
     recipe: Recipe,
     roots: Sequence[str | Path],
     weights: Sequence[float] | None = None,
-    on_track: Callable[[int, int], None] | None = None,
+    on_track: OnSplitTrack | None = None,
 ) -> RunData:
     """Index the datasets and open them by the recipe.
 
@@ -71,11 +75,18 @@ def open_data(
         SettingsError, AudioReadError: if something is wrong with a dataset; names the file.
     """
     spec = model_member(recipe).config.spec
-    settings = {"missing": recipe.data.missing, "on_track": on_track}
-    train = build_index(roots, "train", spec.stems, weights=weights, **settings)  # type: ignore[arg-type]
+
+    def index(split: str, weights: Sequence[float] | None = None) -> TrackIndex:
+        told = None if on_track is None else partial(on_track, split)
+        missing = recipe.data.missing
+        return build_index(
+            roots, split, spec.stems, weights=weights, missing=missing, on_track=told
+        )
+
+    train = index("train", weights)
     valid: TrackIndex | None = None
     if has_validation(roots):
-        valid = build_index(roots, "valid", spec.stems, **settings)  # type: ignore[arg-type]
+        valid = index("valid")
     if recipe.data.train_valid:
         if valid is None:
             raise SettingsError("data.train_valid is on, but the dataset has no validation tracks")

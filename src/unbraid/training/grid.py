@@ -15,8 +15,9 @@ from unbraid.atomic import write_text
 from unbraid.errors import TrainingError, UnbraidError
 from unbraid.training.distributed import Team
 from unbraid.training.recipes import find_recipes, read_recipe
+from unbraid.training.request import RunRequest
 from unbraid.training.runlog import Row, flat, read_log
-from unbraid.training.session import Listeners, RunRequest, run_training
+from unbraid.training.session import Listeners, run_training
 
 TABLE_MD, TABLE_CSV, ERROR = "comparison.md", "comparison.csv", "error.txt"
 _SCORES = ("nsdr", "loss", "stems")

@@ -25,14 +25,14 @@ from unbraid.training.distributed import Team
 from unbraid.training.ema import weights_of
 from unbraid.training.feed import Feed
 from unbraid.training.runlog import RunLog
-from unbraid.training.state import RunState, read_state, save_state
+from unbraid.training.state import STATE, RunState, read_state, save_state
 from unbraid.training.steps import Stepper, StepResult
 from unbraid.training.stopping import StopFlag
 from unbraid.training.validation import CandidateScore, Interrupted, best_candidate, validate
 from unbraid.training.watchdog import watch
 from unbraid.zoo.checkpoint import save_checkpoint
 
-STATE, TROUBLE = "state.pt", "trouble.jsonl"
+TROUBLE = "trouble.jsonl"
 LAST, BEST = "checkpoints/last.safetensors", "checkpoints/best.safetensors"
 
 

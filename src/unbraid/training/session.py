@@ -11,7 +11,6 @@ DIR/report.html               at the end
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import platform
 from collections.abc import Callable, Sequence
@@ -25,15 +24,16 @@ from torch import nn
 from unbraid.atomic import write_text
 from unbraid.errors import ModelError, SettingsError
 from unbraid.training.config import Recipe
-from unbraid.training.datasets import RunData, open_data
+from unbraid.training.datasets import OnSplitTrack, RunData, open_data
 from unbraid.training.distributed import Team
 from unbraid.training.feed import Feed
 from unbraid.training.guard import Guard
-from unbraid.training.loop import STATE, Run, train
-from unbraid.training.recipes import read_recipe, write_recipe
+from unbraid.training.loop import Run, train
+from unbraid.training.recipes import write_recipe
+from unbraid.training.request import ABOUT, RECIPE, RunRequest, settle
 from unbraid.training.runlog import Listener, RunLog
-from unbraid.training.start import first_model, new_model, recipe_on, recompute_activations
-from unbraid.training.state import RunState, make_averages, read_state
+from unbraid.training.start import first_model, new_model, recompute_activations
+from unbraid.training.state import STATE, RunState, make_averages, read_state
 from unbraid.training.steps import (
     Stepper,
     check_domain,
@@ -44,38 +44,10 @@ from unbraid.training.steps import (
 from unbraid.training.stopping import StopFlag, alone_in, stop_on_signals
 from unbraid.training.tables import plain_recipe
 from unbraid.version import __version__
+from unbraid.words import counted
 from unbraid.zoo.cards import has_seen_test_set
 from unbraid.zoo.checkpoint import read_info
 from unbraid.zoo.open import find_model, licence_of
-
-RECIPE, ABOUT = "recipe.toml", "run.json"
-
-_FREE = ("description", "epochs", "data.workers", "data.cache_gb", "guard", "run", "validation")
-"""Keys of a recipe that may change between two parts of a run."""
-
-
-@dataclass(frozen=True)
-class RunRequest:
-    """A request to train.
-
-    Attributes:
-        folder: of the run.
-        recipe: name or path; None for the recipe in the folder.
-        settings: changes to the recipe, "key.path=value".
-        data: datasets; empty for those of the run in the folder.
-        data_weights: the share of excerpts of each; None for shares by size.
-        start_from: a model to start from.
-        seed, max_steps: as on the command line.
-    """
-
-    folder: Path
-    recipe: str | None = None
-    settings: tuple[str, ...] = ()
-    data: tuple[str, ...] = ()
-    data_weights: tuple[float, ...] | None = None
-    start_from: str | None = None
-    seed: int | None = None
-    max_steps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -84,11 +56,12 @@ class Listeners:
 
     Attributes:
         rows: called with every row of the log.
-        indexing, validating: how many tracks are done, of how many.
+        indexing: called with a split, how many of its tracks are done, and of how many.
+        validating: how many tracks are done, of how many.
     """
 
     rows: Sequence[Listener] = ()
-    indexing: Callable[[int, int], None] | None = None
+    indexing: OnSplitTrack | None = None
     validating: Callable[[int, int], None] = field(default=lambda done, total: None)
 
 
@@ -148,84 +121,28 @@ def open_run(request: RunRequest, team: Team, listeners: Listeners) -> Run:
     step = state.position.step
     folder = request.folder if team.leads else None
     log = RunLog(folder, step, listeners.rows if team.leads else ())
-    log.write("note", step, text=f"resuming from step {step}" if resumed else origin)
     team.wait()  # until all know whether there was a state: from here on there is one
-    return Run(
+    run = Run(
         request.folder, recipe, team, data, feed, state, stepper, log, StopFlag(),
         max_steps=request.max_steps,
         provenance=_provenance(recipe, about, data, origin),
         licence=about["licence"],
         on_validation=listeners.validating,
     )  # fmt: skip
+    log.write("note", step, text=_resumed(run) if resumed else origin)
+    return run
 
 
-def settle(request: RunRequest) -> tuple[Recipe, dict[str, Any]]:
-    """The recipe and the other facts of a run, from the request and the folder.
-
-    Raises:
-        SettingsError: if they contradict each other.
-    """
-    folder = request.folder
-    about: dict[str, Any] = _read_about(folder) if (folder / STATE).exists() else {}
-    settings = [*request.settings]
-    if request.seed is not None:
-        settings.append(f"seed={request.seed}")
-    name = request.recipe
-    if name is None:
-        if not about:
-            raise SettingsError(f"{str(folder)!r} holds no run to resume; give a RECIPE")
-        recipe = read_recipe(folder / RECIPE, settings)
+def _resumed(run: Run) -> str:
+    """What becomes of a run that was begun before: it resumes, or was done already."""
+    step, epochs = run.state.position.step, run.recipe.epochs
+    if run.state.position.epoch >= epochs:
+        done, further = f"all {counted(epochs, 'epoch')}", f"--set epochs={2 * epochs}"
+    elif run.out_of_steps:
+        done, further = f"--max-steps {run.max_steps}", "more --max-steps, or none,"
     else:
-        recipe = read_recipe(name, settings)
-    start = request.start_from or recipe.start.model
-    if about and not request.start_from:
-        start = recipe.start.model or about["start"]
-    if start:
-        recipe = dataclasses.replace(recipe, start=dataclasses.replace(recipe.start, model=start))
-        if about:
-            kept = read_recipe(folder / RECIPE)
-            recipe = dataclasses.replace(recipe, model=kept.model)
-        else:
-            asked, recipe = recipe, recipe_on(recipe, start)
-            _check_kept(request.settings, asked, recipe)
-    if about:
-        _check_same(recipe, read_recipe(folder / RECIPE), folder)
-    data = [str(Path(root).absolute()) for root in request.data] or about.get("data", [])
-    if not data:
-        raise SettingsError("a run needs data: --data ROOT, with ROOT/train/TRACK/STEM.wav")
-    weights = list(request.data_weights) if request.data_weights else about.get("data_weights")
-    if about and weights != about.get("data_weights"):
-        raise SettingsError(
-            f"{str(folder)!r} holds a run with the data weights {about.get('data_weights')}, now "
-            f"they are {weights}; give another --run, or leave them out"
-        )
-    return recipe, {**about, "data": data, "data_weights": weights, "start": start}
-
-
-def _check_kept(settings: Sequence[str], asked: Recipe, adapted: Recipe) -> None:
-    """No setting of the command line is lost to the model that a run starts from."""
-    new, old = _flat(plain_recipe(adapted)), _flat(plain_recipe(asked))
-    for setting in settings:
-        key = setting.partition("=")[0].strip()
-        if key.startswith("model.") and new.get(key) != old.get(key):
-            raise SettingsError(
-                f"{key} is that of {adapted.start.model}, which the run starts from: "
-                f"{new.get(key)!r}, not {old.get(key)!r}; leave it out"
-            )
-
-
-def _check_same(asked: Recipe, kept: Recipe, folder: Path) -> None:
-    """A run resumes with the settings it was started with."""
-    new, old = _flat(plain_recipe(asked)), _flat(plain_recipe(kept))
-    first = "model.architecture"  # another network tells more than the keys that follow from it
-    for key in sorted(new.keys() | old.keys(), key=lambda key: (key != first, key)):
-        free = any(key == name or key.startswith(f"{name}.") for name in _FREE)
-        if not free and new.get(key) != old.get(key):
-            raise SettingsError(
-                f"{str(folder)!r} holds a run with {key} = {old.get(key)!r}, now it is "
-                f"{new.get(key)!r}; give another --run, or resume it without RECIPE and --set: "
-                f"unbraid train --run {folder}"
-            )
+        return f"resuming from step {step}"
+    return f"done already, at step {step}: {done}; {further} trains further"
 
 
 def _check_same_data(about: dict[str, Any], data: RunData, folder: Path) -> None:
@@ -236,16 +153,6 @@ def _check_same_data(about: dict[str, Any], data: RunData, folder: Path) -> None
             f"{str(folder)!r} holds a run on other tracks than in {', '.join(about['data'])}; "
             "give its own data, or another --run with --start-from"
         )
-
-
-def _flat(table: dict[str, Any], before: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in table.items():
-        if isinstance(value, dict):
-            found.update(_flat(value, f"{before}{key}."))
-        else:
-            found[before + key] = value
-    return found
 
 
 def make_state(model: nn.Module, recipe: Recipe, team: Team) -> RunState:
@@ -307,14 +214,6 @@ def _write_about(
         write_text(folder / ABOUT, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     except OSError as error:
         raise SettingsError(f"{str(folder)!r} cannot be written: {error.strerror}") from error
-
-
-def _read_about(folder: Path) -> dict[str, Any]:
-    try:
-        about: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{str(folder / ABOUT)!r} cannot be read: {error}") from error
-    return about
 
 
 def environment(team: Team) -> dict[str, str]:

@@ -23,6 +23,7 @@ from unbraid.training.config import EmaRecipe
 from unbraid.training.ema import Ema
 from unbraid.training.guard import Guard
 
+STATE = "state.pt"
 FORMAT_VERSION = 2  # 1: models with ratio masks named their weights without "model."
 
 
