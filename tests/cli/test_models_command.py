@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 
 from unbraid.cli.main import main
 from unbraid.costs import processor_rate
+from unbraid.models.registry import build_model
 from unbraid.zoo import open as load
+from unbraid.zoo.checkpoint import save_checkpoint
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +79,55 @@ def test_a_card_is_shown(capsys):
 def test_a_wrong_request_is_told(arguments, capsys):
     assert main(["models", *arguments]) == 2
     assert capsys.readouterr().err.startswith("unbraid: ")
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A model that somebody trained."""
+    config = {"stems": ["bass", "voice"], "width": 8, "depth": 3, "segment_s": 1.0}
+    path = tmp_path / "own.safetensors"
+    best = {"epoch": 3, "stems": {"bass": 3.14159}}
+    provenance = {"origin": "new weights, seed 1", "best": best, "recipe": {"seed": 1}}
+    save_checkpoint(path, build_model("demucs", config), licence="CC0-1.0", provenance=provenance)
+    return path
+
+
+def test_a_file_is_shown_as_it_describes_itself(own, capsys):
+    assert main(["models", "show", str(own)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"# {own}"
+    for line in (
+        "architecture: demucs",
+        "stems: bass, voice",
+        "sample rate: 44100 Hz, stereo",
+        "segment: 1 s",
+        "licence of the weights: CC0-1.0",
+        f"sha256: {hashlib.sha256(own.read_bytes()).hexdigest()}",
+        "origin: new weights, seed 1",
+        "best: epoch 3, stems bass 3.142",
+    ):
+        assert f"- {line}" in lines
+    assert main(["models", "show", str(own), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["size_mb"] == own.stat().st_size / 1e6
+    assert facts["provenance"]["recipe"] == {"seed": 1}
+
+
+def test_a_bag_in_a_file_is_shown_with_its_members(own, tmp_path, capsys):
+    (tmp_path / "bag.yaml").write_text("models: [own, own]\nsegment: 0.5\n")
+    assert main(["models", "show", str(tmp_path / "bag.yaml")]) == 0
+    shown = capsys.readouterr().out
+    assert "architecture: bag (demucs)" in shown and "segment: 0.5 s" in shown
+    assert shown.count("- member own.safetensors: demucs, ") == 2
+    assert "licence of the weights: CC0-1.0" in shown
+
+
+def test_a_path_to_nothing_or_to_another_file_is_told(tmp_path, capsys):
+    (tmp_path / "song.wav").write_bytes(b"RIFF")
+    for name, said in (("none.ckpt", "none.ckpt"), ("song.wav", "not a model")):
+        assert main(["models", "show", str(tmp_path / name)]) == 2
+        error = capsys.readouterr().err
+        assert said in error and error.count("\n") == 1
 
 
 def test_a_typing_error_is_answered_with_the_nearest_name(capsys):

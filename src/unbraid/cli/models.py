@@ -2,7 +2,7 @@
 
 unbraid models                   recommended models, then all names
 unbraid models list              the same
-unbraid models show NAME         a model's card: stems, training data, licence
+unbraid models show NAME|PATH    a model's card: stems, training data, licence
 unbraid models pull NAME         download a public model into the cache
 unbraid models import FILE -o F  from a public .th, .pth, .ckpt or .safetensors
                                  file; several, each of one stem, become one
@@ -26,13 +26,16 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """`unbraid models [list | show NAME | pull NAME | import FILE -o FILE]`."""
+    """`unbraid models [list | show NAME|PATH | pull NAME | import FILE -o FILE]`."""
     actions = ("list", "show", "pull", "import")
     parser.add_argument(
         "action", choices=actions, nargs="?", default="list", help="what to do (list)"
     )
     parser.add_argument(
-        "name", metavar="NAME", nargs="*", help="of the model, or FILES or a folder to import"
+        "name",
+        metavar="NAME",
+        nargs="*",
+        help="of the model, or its PATH; FILES or folder to import",
     )
     parser.add_argument("-o", "--out", metavar="FILE", help="file for an imported model")
     parser.add_argument("--licence", default=None, help="of an imported model's weights")
@@ -62,11 +65,18 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _show(name: str | None, as_json: bool) -> int:
+    from unbraid.cli.display import printable
+    from unbraid.cli.model_file import card_of_file, facts_of_file, is_file_of_model
     from unbraid.errors import UnknownModel
     from unbraid.models.registry import did_you_mean
     from unbraid.zoo.open import list_models
 
     cards = {card.name: card for card in list_models()}
+    if name is not None and is_file_of_model(name, cards):
+        facts = facts_of_file(name)
+        lines = [json.dumps(facts)] if as_json else card_of_file(facts).splitlines()
+        print("\n".join(map(printable, lines)))
+        return 0
     if name is not None and name not in cards:
         near = did_you_mean(name, set(cards))
         raise UnknownModel(f"no model of the name {name!r}{near}; unbraid models list has all")
